@@ -1,0 +1,52 @@
+"""The exceptions of the engine.
+
+BVLC Caffe aborts the process on a failed check; here every failure is one exception that says
+what is wrong, where, what was expected, what was received and what to do.  All of them derive
+from :class:`Error`, itself a ``RuntimeError``, because pycaffe raises ``RuntimeError`` for the few
+failures that it reports at all (a missing model file, for one).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "Error",
+    "LayerError",
+    "PrototxtError",
+    "ShapeError",
+    "SolverError",
+    "WeightsError",
+]
+
+
+class Error(RuntimeError):
+    """Base of everything the engine raises on purpose."""
+
+
+class PrototxtError(Error):
+    """A net or solver description that cannot be read or makes no valid graph."""
+
+
+class LayerError(Error):
+    """A layer that is unknown, wrongly configured, or asked for what it cannot do."""
+
+
+class ShapeError(LayerError):
+    """Blobs whose shapes do not fit a layer."""
+
+
+class WeightsError(Error):
+    """A weights or solver-state file that is missing, damaged or does not fit the net."""
+
+
+class DataError(Error):
+    """Input data that is missing, unreadable or out of range."""
+
+
+class DeviceError(Error):
+    """A device that is not there or cannot be used."""
+
+
+class SolverError(Error):
+    """A solver setting that is missing, contradictory or out of range."""
