@@ -1,0 +1,294 @@
+"""The Layer contract and the registry of layer types.
+
+How to add a layer: one file here, one test of the same name in ``tests/caffe/layer``.  The file
+holds a class decorated with :func:`register`::
+
+    @register("AbsVal")
+    class AbsVal(Layer):
+        def reshape(self, bottom_shapes):
+            return [bottom_shapes[0]]
+
+        def forward(self, bottoms, params):
+            return [bottoms[0].abs()]
+
+Nothing else has to be edited: the package imports every module beside this one.  Arity, in-place
+use and which bottoms can receive a gradient are class attributes, checked once by the net.
+
+A layer computes from the blobs' *current* contents, as BVLC's do: ``forward`` gets the bottoms,
+``backward`` gets bottoms, tops and top diffs as they are then, whatever a user wrote into them in
+between.  Nothing keeps an autograd graph from one call to the next.  What the arithmetic needs
+beyond the blobs (a dropout mask, an argmax) is the layer's own state, an attribute.
+
+Most layers work on tensors.  The few that deal in blobs themselves, because they share memory
+between them or run user code (Split, Reshape, Python, ...), override ``reshape_blobs``,
+``forward_blobs`` and ``backward_blobs`` instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+
+from caffe.errors import LayerError, ShapeError
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
+
+__all__ = ["Layer", "Need", "create", "register", "type_list"]
+
+Shape = tuple[int, ...]
+Tensors = list[torch.Tensor]
+MaybeTensors = list["torch.Tensor | None"]
+
+_registry: dict[str, type[Layer]] = {}
+
+
+class Need(NamedTuple):
+    """Which gradients a backward call is asked for: one flag a bottom, one flag a parameter."""
+
+    bottoms: tuple[bool, ...]
+    params: tuple[bool, ...]
+
+
+class Layer:
+    """One node of a net.  Subclasses declare arity and implement ``reshape`` and ``forward``.
+
+    Class attributes:
+        type: the type string of prototxts, set by :func:`register`.
+        bottoms, tops: how many are allowed: a number, or ``(least, most)`` with None for no limit.
+        equal_counts: True where there must be as many tops as bottoms.
+        refuses_in_place: True where BVLC aborts on top == bottom.
+        is_loss: True for the loss family, whose first top has the loss weight 1 by default.
+        no_gradient: indices of the bottoms that never get a gradient, also under
+            ``force_backward`` (the labels of a loss).
+        differentiable: False where backward cannot run at all (Accuracy, ArgMax).
+
+    Instance attributes, set before ``setup``:
+        param: the layer's ``LayerParameter``.
+        phase: 0 in training, 1 in testing.
+        blobs: the parameter blobs; ``setup`` makes them with :meth:`add_blob`.
+        num_bottoms, num_tops: how many this net uses.
+        in_place: True where top 0 is bottom 0; then forward may overwrite its input.
+    """
+
+    type: ClassVar[str] = ""
+    bottoms: ClassVar[int | tuple[int, int | None]] = 1
+    tops: ClassVar[int | tuple[int, int | None]] = 1
+    equal_counts: ClassVar[bool] = False
+    refuses_in_place: ClassVar[bool] = False
+    is_loss: ClassVar[bool] = False
+    no_gradient: ClassVar[frozenset[int]] = frozenset()
+    differentiable: ClassVar[bool] = True
+
+    def __init__(self, param: Any, phase: int) -> None:
+        from caffe.blob import BlobVec
+
+        self.param = param
+        self.phase = phase
+        self.blobs: BlobVec = BlobVec()
+        self.num_bottoms = len(param.bottom)
+        self.num_tops = len(param.top)
+        self.in_place = bool(param.bottom) and bool(param.top) and param.bottom[0] == param.top[0]
+
+    # What a layer file implements -----------------------------------------------------------
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        """Check the settings and make the parameter blobs; called once, before ``reshape``."""
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        """The shapes of the tops for these bottoms.  Called before every forward; raises
+        :class:`ShapeError` through :meth:`fail` where the bottoms do not fit."""
+        raise LayerError(f"layer type '{self.type}' does not define its output shapes")
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        """The tops, one tensor each, of exactly the shapes that ``reshape`` gave.
+
+        Tensors are float32 on the compute device, logical N x C x H x W, possibly channels-last
+        in memory.  Return memory of your own: never a bottom nor a view of one (the net copies
+        such a result).  With ``self.in_place`` the first bottom may be overwritten and returned.
+        """
+        raise LayerError(f"layer type '{self.type}' has no forward pass")
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        """Gradients for the bottoms and for the parameters, None where not needed.
+
+        The net overwrites bottom diffs with the former and adds the latter to the parameter
+        diffs.  This default is the vector-Jacobian product of ``forward`` at the bottoms'
+        current contents: right for every layer whose gradient in Caffe is the mathematical one
+        and needs the bottoms alone.  With in-place use the bottoms hold the top's values, as in
+        BVLC; a layer that must work in place uses ``tops`` or its own state instead.
+        """
+        inputs = [t.detach() for t in bottoms]
+        weights = [t.detach() for t in params]
+        wanted = [t for t, n in zip(inputs, need.bottoms) if n]
+        wanted += [t for t, n in zip(weights, need.params) if n]
+        if not wanted:
+            return [None] * len(inputs), [None] * len(weights)
+        with torch.enable_grad():
+            for t in wanted:
+                t.requires_grad_(True)
+            outputs = self.forward(inputs, weights)
+            used = [(o, d) for o, d in zip(outputs, top_diffs) if o.requires_grad]
+            grads = torch.autograd.grad(
+                [o for o, _ in used], wanted, [d for _, d in used], allow_unused=True
+            )
+        filled = iter(
+            torch.zeros_like(w) if g is None else g.detach() for w, g in zip(wanted, grads)
+        )
+        return (
+            [next(filled) if n else None for n in need.bottoms],
+            [next(filled) if n else None for n in need.params],
+        )
+
+    def overwrites_param_diff(self, index: int) -> bool:
+        """True where Caffe assigns a parameter's gradient instead of adding it (Scale, by a
+        quirk that breaks ``iter_size``; see its file)."""
+        return False
+
+    # Tools for layer files --------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.param.name
+
+    def fail(self, message: str, error: type[LayerError] = ShapeError) -> LayerError:
+        """An exception that names this layer: ``raise self.fail("...")``."""
+        return error(f"layer '{self.name}' (type {self.type}): {message}")
+
+    def axis(self, index: int, ndim: int, what: str = "axis") -> int:
+        """``index`` with negative values counted from the end; raises where out of range."""
+        if not -ndim <= index < ndim:
+            raise self.fail(f"{what} {index} out of range for a blob of {ndim} axes")
+        return index % ndim
+
+    def add_blob(self, shape: Sequence[int], filler: Any = None) -> None:
+        """Add a parameter blob: filled by a ``FillerParameter``, zero where it is None.  Blobs
+        stored in the prototxt itself win over the filler, as in Caffe."""
+        from caffe.blob import Blob
+        from caffe.filler import fill
+
+        blob = Blob(shape)
+        if filler is not None and not self.param.blobs:
+            fill(blob.data, filler)
+        self.blobs.append(blob)
+
+    # What the net calls -------------------------------------------------------------------------
+
+    def check_counts(self) -> None:
+        """Arity and in-place use, as declared; raises :class:`LayerError`."""
+        for what, allowed, got in (
+            ("bottom", self.bottoms, self.num_bottoms),
+            ("top", self.tops, self.num_tops),
+        ):
+            least, most = (allowed, allowed) if isinstance(allowed, int) else allowed
+            if got < least or (most is not None and got > most):
+                if least == most:
+                    expected = f"exactly {least}"
+                else:
+                    expected = f"at least {least}" if most is None else f"{least} to {most}"
+                raise self.fail(f"takes {expected} {what} blob(s), got {got}", LayerError)
+        if self.equal_counts and self.num_bottoms != self.num_tops:
+            raise self.fail(
+                f"needs as many tops as bottoms, got {self.num_bottoms} bottom(s) and "
+                f"{self.num_tops} top(s)",
+                LayerError,
+            )
+        if self.refuses_in_place and self.in_place:
+            raise self.fail("cannot work in place: give the top a name of its own", LayerError)
+
+    def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Set up for these bottoms; the tops' shapes follow from :meth:`reshape_blobs`."""
+        self.setup([b.dims for b in bottom])
+
+    def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Give the tops their shapes."""
+        for blob, shape in zip(top, self.reshape([b.dims for b in bottom])):
+            blob.set_dims(shape)
+
+    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Compute the tops' data from the bottoms' data."""
+        bottoms = [b.data_tensor() for b in bottom]
+        params = [b.data_tensor() for b in self.blobs]
+        results = self.forward(bottoms, params)
+        for i, (blob, result) in enumerate(zip(top, results)):
+            if not (self.in_place and i == 0):
+                result = _own_memory(result, bottoms)
+            blob.set_data(result)
+
+    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
+        """Overwrite the bottoms' diffs and add to the parameters' diffs, where needed."""
+        if not self.differentiable:
+            raise self.fail("has no backward pass (not differentiable)", LayerError)
+        top_diffs = [b.diff_tensor() for b in top]
+        bottom_diffs, param_diffs = self.backward(
+            [b.data_tensor() for b in top],
+            top_diffs,
+            [b.data_tensor() for b in bottom],
+            [b.data_tensor() for b in self.blobs],
+            need,
+        )
+        for blob, diff in zip(bottom, bottom_diffs):
+            if diff is not None:
+                blob.set_diff(diff if self.in_place else _own_memory(diff, top_diffs))
+        for i, (blob, diff) in enumerate(zip(self.blobs, param_diffs)):
+            if diff is None:
+                continue
+            if self.overwrites_param_diff(i):
+                blob.set_diff(_own_memory(diff, top_diffs))
+            else:
+                blob.add_diff(_own_memory(diff, top_diffs))
+
+
+def _own_memory(result: torch.Tensor, inputs: Tensors) -> torch.Tensor:
+    """``result``, copied if it lives in the memory of one of ``inputs``."""
+    if result.numel() == 0:
+        return result
+    memory = result.untyped_storage().data_ptr()
+    if any(t.numel() and t.untyped_storage().data_ptr() == memory for t in inputs):
+        return result.clone(memory_format=torch.contiguous_format)
+    return result
+
+
+def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
+    """Class decorator: make a layer class known under Caffe's type string."""
+
+    def add(cls: type[Layer]) -> type[Layer]:
+        if type_name in _registry:
+            raise LayerError(f"layer type '{type_name}' is registered twice")
+        cls.type = type_name
+        _registry[type_name] = cls
+        return cls
+
+    return add
+
+
+def create(param: Any, phase: int) -> Layer:
+    """The layer that a ``LayerParameter`` describes; raises :class:`LayerError`."""
+    _load_all()
+    if param.type not in _registry:
+        near = difflib.get_close_matches(param.type, _registry, 3, 0.6)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise LayerError(
+            f"layer '{param.name}': Unknown layer type: '{param.type}'{hint} "
+            f"(known types: {', '.join(sorted(_registry))})"
+        )
+    layer = _registry[param.type](param, phase)
+    return layer
+
+
+def type_list() -> list[str]:
+    """The registered type names, sorted (``caffe.layer_type_list()``)."""
+    _load_all()
+    return sorted(_registry)
+
+
+def _load_all() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
