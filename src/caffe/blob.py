@@ -1,0 +1,196 @@
+"""Blob: a named-axes-free N-d array with data and diff, as in pycaffe.
+
+N x C x H x W by convention; every array is float32.  Users see ``data`` and ``diff`` as NumPy
+arrays that share the blob's memory; the engine uses the methods below them.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe.errors import ShapeError
+from caffe.storage import Storage
+
+__all__ = ["Blob", "BlobVec", "IntVec"]
+
+
+class IntVec(list):
+    """A list of int, as ``blob.shape`` returns it."""
+
+
+class Blob:
+    """Data and diff of one shape.  Memory is zero at first and only grows.
+
+    Reshaping to a size that fits the memory keeps the numbers (as a prefix); growing gives new
+    zeroed memory, and arrays taken before keep the old (in BVLC they dangle).
+    """
+
+    def __init__(self, shape: Sequence[int] = ()) -> None:
+        self.dims: tuple[int, ...] = ()
+        self._data = Storage(1)
+        self._diff = Storage(1)
+        self._unallocated = False
+        self.set_dims(tuple(shape))
+
+    # As in pycaffe ------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> IntVec:
+        """The axis lengths; a copy."""
+        return IntVec(self.dims)
+
+    @property
+    def count(self) -> int:
+        """The number of elements."""
+        return math.prod(self.dims)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values: a writable float32 array of :attr:`shape` in this blob's memory."""
+        self._check_allocated()
+        return self._data.array(self.dims, self)
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient: like :attr:`data`."""
+        self._check_allocated()
+        return self._diff.array(self.dims, self)
+
+    def reshape(self, *dims: int) -> None:
+        """Change the shape: ``blob.reshape(1, 3, 500, 500)``; no argument makes a scalar."""
+        try:
+            shape = tuple(operator.index(d) for d in dims)
+        except TypeError:
+            raise TypeError(
+                f"Blob.reshape takes the axis lengths as separate integers, got {dims!r}"
+            ) from None
+        self.set_dims(shape)
+
+    @property
+    def num(self) -> int:
+        return self._legacy(0)
+
+    @property
+    def channels(self) -> int:
+        return self._legacy(1)
+
+    @property
+    def height(self) -> int:
+        return self._legacy(2)
+
+    @property
+    def width(self) -> int:
+        return self._legacy(3)
+
+    def __repr__(self) -> str:
+        return f"<caffe.Blob {' x '.join(map(str, self.dims)) or 'scalar'}>"
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("a Blob cannot be pickled or copied: copy its .data instead")
+
+    # For the engine -----------------------------------------------------------------------------
+
+    def set_dims(self, dims: Sequence[int]) -> None:
+        """:meth:`reshape` for a tuple."""
+        dims = tuple(dims)
+        if dims == self.dims and not self._unallocated:
+            return
+        if any(d < 0 for d in dims):
+            raise ShapeError(f"a blob cannot have the shape {dims}: axis lengths start at 0")
+        if math.prod(dims) >= 2**31:
+            raise ShapeError(f"blob size exceeds INT_MAX: {dims} has {math.prod(dims)} elements")
+        self.dims = dims
+        self._unallocated = False
+        if self.count > self._data.capacity:
+            self._data = Storage(self.count)
+            self._diff = Storage(self.count)
+
+    def leave_unallocated(self) -> None:
+        """Mark a blob without a shape yet (the top of an Input layer without one)."""
+        self._unallocated = True
+
+    def data_tensor(self) -> torch.Tensor:
+        return self._data.tensor(self.dims)
+
+    def diff_tensor(self) -> torch.Tensor:
+        return self._diff.tensor(self.dims)
+
+    def set_data(self, value: torch.Tensor) -> None:
+        """Take the tensor as the new data; its shape must be the blob's."""
+        self._check_shape(value)
+        self._data.write(value)
+
+    def set_diff(self, value: torch.Tensor) -> None:
+        self._check_shape(value)
+        self._diff.write(value)
+
+    def add_diff(self, value: torch.Tensor) -> None:
+        self._check_shape(value)
+        self._diff.add(value, self.dims)
+
+    def zero_diff(self) -> None:
+        self._diff.zero()
+
+    def touch_data(self) -> None:
+        """Say that :meth:`data_tensor` was written in place."""
+        self._data.touch()
+
+    def touch_diff(self) -> None:
+        self._diff.touch()
+
+    def share_data(self, other: Blob) -> None:
+        """Use the other blob's data memory; the element counts must be equal."""
+        self._check_count(other)
+        self._data = other._data
+
+    def share_diff(self, other: Blob) -> None:
+        self._check_count(other)
+        self._diff = other._diff
+
+    @property
+    def data_storage(self) -> Storage:
+        return self._data
+
+    @property
+    def diff_storage(self) -> Storage:
+        return self._diff
+
+    def _legacy(self, axis: int) -> int:
+        if len(self.dims) > 4:
+            raise ShapeError(
+                f"num, channels, height and width exist for blobs of up to 4 axes, not for "
+                f"{self.dims}: use .shape"
+            )
+        return self.dims[axis] if axis < len(self.dims) else 1
+
+    def _check_allocated(self) -> None:
+        if self._unallocated:
+            raise ShapeError(
+                "this input blob has no shape yet: give one in input_param, or call "
+                "blob.reshape(...) first"
+            )
+
+    def _check_shape(self, value: torch.Tensor) -> None:
+        if tuple(value.shape) != self.dims:
+            raise ShapeError(f"a result of shape {tuple(value.shape)} for a blob of {self.dims}")
+
+    def _check_count(self, other: Blob) -> None:
+        if self.count != other.count:
+            raise ShapeError(
+                f"blobs of {self.dims} and {other.dims} cannot share memory: "
+                f"{self.count} against {other.count} elements"
+            )
+
+
+class BlobVec(list):
+    """A list of blobs: a layer's parameters, or the bottoms and tops of a Python layer."""
+
+    def add_blob(self, *dims: int) -> None:
+        """Append a new zero blob of these axis lengths (none: a scalar)."""
+        self.append(Blob(dims))

@@ -1,0 +1,91 @@
+"""Where a thread computes: the CPU, a GPU, or the mirror.
+
+As in pycaffe the mode belongs to the thread and starts as the CPU.  The *mirror* is a second copy
+of every blob in ordinary memory: it drives the same synchronisation code as a GPU does, so that
+this code is tested on machines without one.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import torch
+
+from caffe.errors import DeviceError
+
+__all__ = ["Device", "current", "set_device", "set_mode_cpu", "set_mode_gpu", "set_mode_mirror"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """``shares_host`` is True where tensors and NumPy arrays can be the same memory."""
+
+    name: str
+    torch_device: torch.device
+    shares_host: bool
+
+
+CPU = Device("cpu", torch.device("cpu"), True)
+MIRROR = Device("mirror", torch.device("cpu"), False)
+
+
+class _Mode(threading.local):
+    device: Device = CPU
+    gpu: int = 0
+
+
+_mode = _Mode()
+
+
+def current() -> Device:
+    """The calling thread's device."""
+    return _mode.device
+
+
+def set_mode_cpu() -> None:
+    """Compute on the CPU (the default of every thread)."""
+    _mode.device = CPU
+
+
+def set_mode_gpu() -> None:
+    """Compute on the GPU that :func:`set_device` chose (0 by default).
+
+    Raises DeviceError where PyTorch sees no GPU; BVLC's CPU build accepts the call and aborts
+    later.  TF32 is switched off: it changes results beyond float32 rounding.
+    """
+    _mode.device = _gpu(_mode.gpu)
+
+
+def set_mode_mirror() -> None:
+    """Compute on the mirror, a stand-in for a GPU in tests."""
+    _mode.device = MIRROR
+
+
+def set_device(index: int) -> None:
+    """Choose the GPU for this thread; takes effect in GPU mode."""
+    device = _gpu(index)
+    _mode.gpu = index
+    if _mode.device.torch_device.type == "cuda":
+        _mode.device = device
+
+
+def _gpu(index: int) -> Device:
+    if not torch.cuda.is_available():
+        built = torch.version.cuda or torch.version.hip
+        why = (
+            "no GPU or no driver was found"
+            if built
+            else f"PyTorch {torch.__version__} is a CPU build"
+        )
+        raise DeviceError(
+            f"GPU mode was asked for, but PyTorch sees no GPU ({why}); "
+            "use caffe.set_mode_cpu(), or install a GPU build of PyTorch and its driver"
+        )
+    count = torch.cuda.device_count()
+    if not 0 <= index < count:
+        raise DeviceError(f"GPU {index} does not exist: this machine has 0..{count - 1}")
+    torch.cuda.set_device(index)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return Device(f"gpu{index}", torch.device("cuda", index), False)

@@ -1,0 +1,244 @@
+"""One blob's memory, and the one rule of who holds the newest copy.
+
+A storage keeps up to two copies of its numbers: the *host* copy, a flat NumPy array that user code
+sees through ``blob.data``, and the *tensor*, what the layers compute with, on the compute device
+and in whatever memory layout a layer produced.  ``state`` says which is newest:
+
+    ZERO    all zeros, nothing allocated yet
+    HOST    the host copy (on the CPU, layers then compute right in it)
+    TENSOR  the tensor
+    BOTH    they agree
+
+A write through a NumPy array tells nobody.  So every array handed out is backed by a *lease*, an
+object that lives as long as the array or any view derived from it.  While a lease is alive:
+
+* on the CPU the host copy is always the truth, and layers write into it, so that an array kept
+  across passes shows each new result, as BVLC's CPU arrays do;
+* on a device the host counts as written, unless the device wrote later; then the array is
+  refreshed when ``blob.data`` is next asked for, as with BVLC's GPU arrays.
+
+``version`` changes whenever the numbers may have: what is derived from them (packed weights) is
+kept in ``cached`` and made anew when the version differs.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from caffe.device import Device, current
+
+__all__ = ["Storage"]
+
+ZERO, HOST, TENSOR, BOTH = "zero", "host", "tensor", "both"
+T = TypeVar("T")
+
+
+class _Lease:
+    """The object behind an array that was handed out (NumPy keeps it alive through ``base``)."""
+
+    __slots__ = ("__array_interface__", "host", "owner", "storage")
+
+    def __init__(self, storage: Storage, host: np.ndarray, shape: Sequence[int], owner: Any):
+        self.storage = storage
+        self.host = host
+        self.owner = owner
+        self.__array_interface__ = {
+            "shape": tuple(shape),
+            "typestr": "<f4" if sys.byteorder == "little" else ">f4",
+            "data": (host.ctypes.data, False),
+            "version": 3,
+        }
+        storage.leases += 1
+
+    def __del__(self) -> None:
+        self.storage.leases -= 1
+
+
+class Storage:
+    """``capacity`` float32 numbers, zero at first.  A blob may use fewer than the capacity."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.state = ZERO
+        self.leases = 0
+        self._host: np.ndarray | None = None
+        self._alias: torch.Tensor | None = None  # the host copy, seen by PyTorch
+        self._tensor: torch.Tensor | None = None
+        self._version = 0
+        self._handed_out = False  # an array was handed out since the version was last read
+        self._cache: dict[str, tuple[int, Any]] = {}
+
+    # For users: NumPy ---------------------------------------------------------------------------
+
+    def array(self, shape: Sequence[int], owner: Any = None) -> np.ndarray:
+        """A C-contiguous, writable array of the newest numbers, sharing this storage's memory.
+
+        The array stays valid when the blob later moves to other memory; it then keeps the old.
+        """
+        host = self._newest_host()
+        self.state = HOST
+        self._handed_out = True
+        return np.asarray(_Lease(self, host, shape, owner))
+
+    # For layers: tensors ------------------------------------------------------------------------
+
+    def tensor(self, shape: Sequence[int]) -> torch.Tensor:
+        """The newest numbers as a tensor of ``shape`` on the calling thread's device.
+
+        Writing into it is allowed and must be followed by :meth:`touch`.
+        """
+        device = current()
+        if device.shares_host:
+            if self._tensor_fits(shape, device) and self.state in (TENSOR, BOTH):
+                return self._tensor  # type: ignore[return-value]
+            if self.state == TENSOR and self._tensor.device == device.torch_device:
+                t = self._tensor
+                if t.numel() == math.prod(shape) and t.is_contiguous():
+                    return t.view(tuple(shape))
+            host = self._newest_host()
+            self.state = HOST
+            self._tensor = None
+            if self._alias is None:
+                self._alias = torch.from_numpy(host)
+            n = math.prod(shape)
+            flat = self._alias if n == self.capacity else self._alias[:n]
+            return flat.view(tuple(shape))
+        stale = self.state == HOST or self.state == ZERO
+        if stale or not self._tensor_fits(shape, device):
+            host = self._newest_host()
+            n = math.prod(shape)
+            source = torch.from_numpy(host[:n])
+            # clone: on the mirror a plain .to() would give the host memory itself
+            self._tensor = source.to(device.torch_device, copy=True).view(tuple(shape))
+            # While somebody holds an array the host may change again at any moment.
+            self.state = HOST if self.leases else BOTH
+        return self._tensor  # type: ignore[return-value]
+
+    def write(self, value: torch.Tensor) -> None:
+        """Take ``value`` as the new contents; it may become this storage's own memory."""
+        self._version += 1
+        device = current()
+        if device.shares_host and self.leases:
+            host = self._allocated_host()
+            n = value.numel()
+            if self._alias is None:
+                self._alias = torch.from_numpy(host)
+            target = self._alias[:n].view(value.shape)
+            if target.data_ptr() != value.data_ptr():
+                target.copy_(value)
+            self._tensor = None
+            self.state = HOST
+            return
+        if not device.shares_host or self.state != HOST or not self._is_own_host(value):
+            self._tensor = value
+            self.state = TENSOR
+            if device.shares_host:
+                self._host = self._alias = None
+
+    def add(self, value: torch.Tensor, shape: Sequence[int]) -> None:
+        """Add ``value``; the first addition to a zero storage just takes it."""
+        if self.state == ZERO:
+            if self.leases == 0:
+                self.write(value)
+                return
+        self.tensor(shape).add_(value)
+        self.touch()
+
+    def touch(self) -> None:
+        """Say that the tensor last returned by :meth:`tensor` was written in place."""
+        self._version += 1
+        if not current().shares_host:
+            self.state = TENSOR
+        elif self.state == BOTH:
+            self.state = TENSOR
+
+    def zero(self) -> None:
+        """Make everything zero; costs nothing until somebody looks."""
+        self._version += 1
+        self._tensor = None
+        if self.leases:
+            self._allocated_host().fill(0.0)
+            self.state = HOST
+        else:
+            self._host = self._alias = None
+            self.state = ZERO
+
+    @property
+    def is_zero(self) -> bool:
+        """True while nothing was ever written since creation or :meth:`zero`."""
+        return self.state == ZERO
+
+    # What is derived from the numbers -----------------------------------------------------------
+
+    def version(self) -> int | None:
+        """A number that stays the same only while the contents do; None while an array handed
+        out is alive on the CPU or newest, because then nobody can know."""
+        if self.leases and self.state == HOST:
+            return None
+        if self._handed_out:
+            self._handed_out = self.leases > 0
+            self._version += 1
+        return self._version
+
+    def cached(self, key: str, make: Callable[[], T]) -> T:
+        """``make()``, remembered until the contents may have changed."""
+        version = self.version()
+        if version is not None:
+            found = self._cache.get(key)
+            if found is not None and found[0] == version:
+                return found[1]
+        value = make()
+        if version is not None:
+            self._cache[key] = (version, value)
+        else:
+            self._cache.pop(key, None)
+        return value
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _tensor_fits(self, shape: Sequence[int], device: Device) -> bool:
+        t = self._tensor
+        return t is not None and t.device == device.torch_device and t.shape == tuple(shape)
+
+    def _is_own_host(self, value: torch.Tensor) -> bool:
+        """True where ``value`` lives in the host copy, from its first number on."""
+        return (
+            self._host is not None
+            and value.device.type == "cpu"
+            and value.data_ptr() == self._host.ctypes.data
+            and value.is_contiguous()
+        )
+
+    def _allocated_host(self) -> np.ndarray:
+        if self._host is None:
+            self._host = np.zeros(self.capacity, np.float32)
+        return self._host
+
+    def _newest_host(self) -> np.ndarray:
+        if self.state == TENSOR:
+            t = self._tensor
+            flat = t.detach()
+            if (
+                self._host is None
+                and current().shares_host
+                and t.device.type == "cpu"
+                and t.numel() == self.capacity
+                and t.is_contiguous()
+            ):
+                self._host = flat.reshape(-1).numpy()  # no copy: the tensor becomes the host
+                self._alias = None
+            else:
+                host = self._allocated_host()
+                target = torch.from_numpy(host)[: t.numel()].view(t.shape)
+                target.copy_(flat)
+            self.state = BOTH
+        elif self.state == ZERO:
+            self._allocated_host()
+            self.state = HOST
+        return self._allocated_host()
