@@ -1,0 +1,1 @@
+"""The messages of Caffe's model format; see :mod:`caffe.proto.caffe_pb2`."""
