@@ -1,0 +1,214 @@
+"""Unit normal numbers as Boost.Random draws them, so that a seed gives BVLC Caffe's own weights.
+
+The method is Marsaglia and Tsang's ziggurat ("The Ziggurat Method for Generating Random Variables",
+2000): the area under ``f(x) = exp(-x*x/2)``, ``x >= 0``, is covered by 128 layers of equal area.
+One 32-bit word picks the layer (8 low bits, the lowest being the sign) and a point in it (24 high
+bits).  Almost 99 % of the words end there.  The others take a second word to test the wedge between
+a layer and the curve, or go to the tail, which is drawn from two exponential numbers by a second
+ziggurat of 256 layers.
+
+Float32 throughout, like ``boost::normal_distribution<float>``, so the numbers agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+__all__ = ["unit_normal"]
+
+_F32 = np.float32
+_POINT = _F32(2.0**-24)  # what the 24 high bits of a word count in
+_WORD = _F32(2.0**-32)  # what a whole word counts in, as a number in [0, 1)
+
+NORMAL_START = 3.4426198558966521214  # where the tail of the normal begins, for 128 layers
+EXPONENTIAL_START = 7.6971174701310497203  # the same for the exponential, for 256 layers
+
+
+class _Table:
+    """Corners of the layers: ``x`` falls from the base layer's width to 0, ``y`` rises to f(0) = 1.
+
+    Each layer has area ``area``; the base layer holds the tail too, so its width is
+    ``area / f(start)``, wider than the curve.
+    """
+
+    def __init__(self, layers: int, start: float, area: float, f: Callable, inverse: Callable):
+        x = [area / f(start), start]
+        y = [0.0, f(start)]
+        while len(x) < layers:
+            y.append(y[-1] + area / x[-1])
+            x.append(inverse(y[-1]))
+        x.append(0.0)
+        y.append(1.0)
+        wide = np.array(x)
+        high = np.array(y)
+        self.x = wide.astype(_F32)
+        self.y = high.astype(_F32)
+        self.step_x = (wide[:-1] - wide[1:]).astype(_F32)
+        self.step_y = (high[1:] - high[:-1]).astype(_F32)
+        # A float32 is below the float64 corner exactly if it is below the next float32 upwards.
+        limit = self.x[1:].copy()
+        low = limit.astype(np.float64) < wide[1:]
+        limit[low] = np.nextafter(limit[low], _F32(np.inf))
+        self.limit = limit
+        self.convex = wide[:-1] >= 1.0  # exp(-x*x/2) bends at x = 1
+
+
+_NORMAL = _Table(
+    128,
+    NORMAL_START,
+    NORMAL_START * math.exp(-0.5 * NORMAL_START**2)
+    + math.sqrt(0.5 * math.pi) * math.erfc(NORMAL_START / math.sqrt(2.0)),
+    lambda x: math.exp(-0.5 * x * x),
+    lambda y: math.sqrt(-2.0 * math.log(y)),
+)
+_EXPONENTIAL = _Table(
+    256,
+    EXPONENTIAL_START,
+    (EXPONENTIAL_START + 1.0) * math.exp(-EXPONENTIAL_START),
+    lambda x: math.exp(-x),
+    lambda y: -math.log(y),
+)
+
+
+class _Words:
+    """A cursor over generated words, for the rare steps that take them one by one."""
+
+    def __init__(self, words: np.ndarray, position: int):
+        self.words = words
+        self.position = position
+
+    def next(self) -> int:
+        word = int(self.words[self.position])  # IndexError: the block is used up
+        self.position += 1
+        return word
+
+    def uniform(self) -> np.float32:
+        """One number in [0, 1): a word that rounds to 1 is drawn again."""
+        while True:
+            value = _F32(self.next()) * _WORD
+            if value < 1:
+                return value
+
+
+def _exponential(words: _Words) -> np.float32:
+    """One unit exponential number."""
+    table = _EXPONENTIAL
+    shift = _F32(0)
+    while True:
+        word = words.next()
+        layer = word & 255
+        x = _F32(word >> 8) * _POINT * table.x[layer]
+        if x < table.limit[layer]:
+            return shift + x
+        if layer == 0:  # the tail of an exponential is the exponential again, moved
+            shift = shift + table.x[1]
+            continue
+        u = words.uniform()
+        y = table.y[layer] + u * table.step_y[layer]
+        below_chord = table.step_x[layer] * u - (table.x[layer] - x) < 0
+        inner = table.y[layer + 1] + (table.x[layer + 1] - x) * table.y[layer + 1]
+        if below_chord and (y - inner < 0 or y < _F32(math.exp(-float(x)))):
+            return shift + x
+
+
+def _tail(words: _Words) -> np.float32:
+    """One number beyond the start of the normal's tail (Marsaglia 1964)."""
+    start = _NORMAL.x[1]
+    while True:
+        x = _exponential(words) / start
+        y = _exponential(words)
+        if 2 * y > x * x:
+            return x + start
+
+
+def _below_curve(x: np.ndarray, layer: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Whether the points (x, height u in their layer), right of the safe part, lie under f."""
+    table = _NORMAL
+    y = table.y[layer] + u * table.step_y[layer]
+    room = table.x[layer] - x
+    chord = table.step_x[layer] * u - room
+    tangent = y - (table.y[layer] + room * table.y[layer] * table.x[layer])
+    # Where f is convex the chord lies above it and the tangent below; where it is concave, swapped.
+    convex = table.convex[layer]
+    outer = np.where(convex, chord, tangent)
+    inner = np.where(convex, tangent, chord)
+    half_square = (x * x / _F32(2)).astype(np.float64)
+    curve = np.exp(-half_square).astype(_F32)
+    return (outer < 0) & ((inner < 0) | (y < curve))
+
+
+def _special(words: _Words) -> np.float32 | None:
+    """The number that begins here, by single steps; None if its point is rejected."""
+    word = words.next()
+    layer = (word & 255) >> 1
+    if layer == 0:
+        return _tail(words)
+    x = np.array([word >> 8], _F32) * _POINT * _NORMAL.x[layer]
+    u = np.array([words.uniform()], _F32)
+    return x[0] if _below_curve(x, np.array([layer]), u)[0] else None
+
+
+def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """Turn a block of 32-bit words into at most ``count`` unit normal numbers.
+
+    Returns the float32 numbers and how many words they took.  There are fewer than ``count`` when
+    the block does not reach; the next block must then begin with the first word not taken.
+    """
+    low = words.astype(np.uint8)  # the low byte
+    layer = low >> 1
+    x = (words >> np.uint32(8)).astype(_F32)
+    x *= _POINT
+    x *= _NORMAL.x[layer]
+    rough = np.flatnonzero(x >= _NORMAL.limit[layer])  # about 1.2 % of the words
+    end = len(words)
+    if len(rough) and rough[-1] == end - 1:  # its second word is not here
+        end -= 1
+        rough = rough[:-1]
+
+    u = words[rough + 1].astype(_F32) * _WORD
+    special = (layer[rough] == 0) | (u >= 1)  # how many words these take is known only by trying
+    began = np.zeros(len(rough), bool)  # not every rough word begins a number: some are consumed
+    special_end: dict[int, int] = {}
+    keep = np.ones(len(words), bool)
+    taken = 0
+    for k, (start, is_special) in enumerate(zip(rough.tolist(), special.tolist())):
+        if start < taken:
+            continue
+        if not is_special:
+            began[k] = True
+            taken = start + 2
+            continue
+        cursor = _Words(words, start)
+        try:
+            value = _special(cursor)
+        except IndexError:  # the block ends inside this number
+            end = start
+            break
+        taken = cursor.position
+        keep[start:taken] = False
+        if value is not None:
+            keep[start] = True
+            x[start] = value
+            special_end[start] = taken
+
+    wedge = rough[began]
+    keep[wedge] = _below_curve(x[wedge], layer[wedge], u[began])
+    keep[wedge + 1] = False
+
+    at = np.flatnonzero(keep[:end])
+    used = max(end, taken)
+    if len(at) >= count:
+        at = at[:count]
+        used = 0
+        if count:
+            last = int(at[-1])
+            k = int(np.searchsorted(wedge, last))
+            used = special_end.get(last, last + 1)
+            if k < len(wedge) and wedge[k] == last:
+                used = last + 2
+    numbers = x[at]
+    np.negative(numbers, out=numbers, where=(low[at] & 1) == 0)
+    return numbers, used
