@@ -1,0 +1,11 @@
+"""Train voc-fcn8s-atonce: python nets/voc-fcn8s-atonce/solve.py --help"""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, os.pardir, os.pardir))
+from solvers import loop  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(loop.main(os.path.basename(HERE)))
