@@ -1,0 +1,1 @@
+"""Caffe on PyTorch: the interface, numbers and file formats of pycaffe 1.0."""

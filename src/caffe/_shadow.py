@@ -1,0 +1,59 @@
+"""Which `caffe` is this?  A clear word where two packages of that name meet.
+
+The name `caffe` on PyPI belongs to another project, and Debian's python3-caffe installs BVLC's.
+Whichever directory comes first on ``sys.path`` wins silently; so, at import, look whether another
+one is there too, and say which one runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["OtherCaffeWarning", "other_caffe", "own_version"]
+
+DISTRIBUTION = "pycaffe-torch"
+
+
+class OtherCaffeWarning(ImportWarning, UserWarning):
+    """Another package named `caffe` can be imported from this Python too."""
+
+
+def own_version() -> str:
+    """The version of this engine's distribution."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "(source tree)"
+
+
+def other_caffe(search_path: list[str] | None = None) -> Path | None:
+    """The first other package or module `caffe` on the path, None where there is none."""
+    own = Path(__file__).resolve().parent
+    for entry in sys.path if search_path is None else search_path:
+        base = Path(entry or ".") / "caffe"
+        for candidate in (base / "__init__.py", base.with_suffix(".py")):
+            try:
+                found = candidate.is_file()
+            except OSError:
+                continue
+            if found and candidate.resolve().parent != own:
+                return candidate
+    return None
+
+
+def _warn() -> None:
+    other = other_caffe()
+    if other is not None:
+        warnings.warn(
+            f"another package named 'caffe' is on the path: {other}. This process uses "
+            f"{Path(__file__).resolve().parent} ({DISTRIBUTION}); remove one of the two, or "
+            "order sys.path, to be sure which one `import caffe` finds",
+            OtherCaffeWarning,
+            stacklevel=2,
+        )
+
+
+_warn()

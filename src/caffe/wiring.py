@@ -1,0 +1,292 @@
+"""Layers joined to blobs: who feeds whom, who needs a backward pass, which parameters are shared.
+
+:func:`wire` does in one pass over the layers, in file order, what BVLC's ``Net::Init`` does; the
+order matters, because fillers draw random numbers as the layers are set up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from caffe import layer as layers_module
+from caffe.blob import Blob
+from caffe.errors import PrototxtError, ShapeError
+from caffe.layer import Layer
+from caffe.proto import caffe_pb2
+
+__all__ = ["Graph", "Param", "wire"]
+
+AUTOMATIC = "(automatic)"
+
+
+@dataclass
+class Param:
+    """One learnable parameter: the blob that owns the memory and its multipliers."""
+
+    blob: Blob
+    layer: int
+    index: int
+    lr_mult: float | None  # None while no layer has set it: then 1
+    decay_mult: float | None
+
+
+@dataclass
+class Graph:
+    """What a net runs: aligned lists over layers and over blobs, by index."""
+
+    layers: list[Layer] = field(default_factory=list)
+    layer_names: list[str] = field(default_factory=list)
+    blobs: list[Blob] = field(default_factory=list)
+    blob_names: list[str] = field(default_factory=list)
+    bottoms: list[list[int]] = field(default_factory=list)  # layer -> blob indices
+    tops: list[list[int]] = field(default_factory=list)
+    loss_weights: list[list[float]] = field(default_factory=list)  # layer -> weight of each top
+    blob_loss_weights: list[float] = field(default_factory=list)
+    layer_needs_backward: list[bool] = field(default_factory=list)
+    bottom_needs_backward: list[list[bool]] = field(default_factory=list)
+    param_needs_backward: list[list[bool]] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    params: list[Param] = field(default_factory=list)  # learnable, owners only, in layer order
+    owned: set[tuple[int, int]] = field(default_factory=set)  # (layer, index) that own memory
+
+    def bottom(self, i: int) -> list[Blob]:
+        return [self.blobs[b] for b in self.bottoms[i]]
+
+    def top(self, i: int) -> list[Blob]:
+        return [self.blobs[b] for b in self.tops[i]]
+
+
+def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
+    """Build the graph of a filtered net with its Splits inserted.
+
+    Layers in ``net`` are completed in place (phase, default loss weight, parameter entries), as
+    they are saved.  ``log`` receives the construction log, line by line.
+    """
+    graph = Graph()
+    flag: list[bool] = []  # blob needs a diff
+    available: dict[str, int] = {}  # name -> blob, of tops nobody has consumed yet
+    index_of: dict[str, int] = {}
+    named: dict[str, int] = {}  # parameter name -> index into graph.params
+    for i, param in enumerate(net.layer):
+        if not param.HasField("phase"):
+            param.phase = net.state.phase
+        if param.propagate_down and len(param.propagate_down) != len(param.bottom):
+            raise PrototxtError(
+                f"layer '{param.name}': propagate_down param must be specified either 0 or "
+                f"bottom_size times, got {len(param.propagate_down)} for {len(param.bottom)}"
+            )
+        log(f"Creating Layer {param.name}")
+        layer = layers_module.create(param, param.phase)
+        graph.layers.append(layer)
+        graph.layer_names.append(param.name)
+        needs, bottoms, propagate = False, [], []
+        for j, name in enumerate(param.bottom):
+            if name not in available:
+                raise PrototxtError(
+                    f"Unknown bottom blob '{name}' (layer '{param.name}', bottom index {j})"
+                )
+            b = available.pop(name)
+            log(f"{param.name} <- {name}")
+            bottoms.append(b)
+            needs |= flag[b]
+            propagate.append(param.propagate_down[j] if param.propagate_down else flag[b])
+        tops = [
+            _append_top(graph, flag, available, index_of, param, j, log)
+            for j in range(len(param.top))
+        ]
+        while layer.is_loss and len(tops) < _least(layer.tops):
+            graph.blobs.append(Blob())
+            graph.blob_names.append(AUTOMATIC)
+            flag.append(False)
+            tops.append(len(graph.blobs) - 1)
+            layer.num_tops += 1
+            log(f"{param.name} -> {AUTOMATIC}")
+        graph.bottoms.append(bottoms)
+        graph.tops.append(tops)
+        if layer.type == "Input":
+            graph.inputs.extend(tops)
+        _set_up(graph, i, log)
+        needs |= _append_params(graph, i, named)
+        graph.layer_needs_backward.append(needs)
+        graph.bottom_needs_backward.append(propagate)
+        if needs:
+            for b in tops:
+                flag[b] = True
+    _prune_backward(graph, log)
+    if net.force_backward:
+        _force_backward(graph)
+    graph.outputs = [available[name] for name in sorted(available)]
+    for b in graph.outputs:
+        log(f"This network produces output {graph.blob_names[b]}")
+    log("Network initialization done.")
+    return graph
+
+
+def _least(allowed: int | tuple[int, int | None]) -> int:
+    return allowed if isinstance(allowed, int) else allowed[0]
+
+
+def _append_top(graph, flag, available, index_of, param, j, log) -> int:
+    name = param.top[j]
+    if j < len(param.bottom) and name == param.bottom[j]:
+        log(f"{param.name} -> {name} (in-place)")
+        b = index_of[name]
+    elif name in index_of:
+        raise PrototxtError(
+            f"layer '{param.name}': Top blob '{name}' produced by multiple sources. Give the top "
+            "a name of its own; in-place use is possible only for a blob that no other layer "
+            "reads before"
+        )
+    else:
+        log(f"{param.name} -> {name}")
+        graph.blobs.append(Blob())
+        graph.blob_names.append(name)
+        flag.append(False)
+        b = index_of[name] = len(graph.blobs) - 1
+    available[name] = b
+    return b
+
+
+def _set_up(graph: Graph, i: int, log: Callable[[str], None]) -> None:
+    """Check counts, make parameters, shape the tops, set the loss weights."""
+    layer = graph.layers[i]
+    param = layer.param
+    bottom, top = graph.bottom(i), graph.top(i)
+    layer.check_counts()
+    layer.setup_blobs(bottom, top)
+    if param.blobs:
+        _use_stored_blobs(layer)
+    layer.reshape_blobs(bottom, top)
+    log(f"Setting up {param.name}")
+    if layer.is_loss and not param.loss_weight:
+        param.loss_weight.append(1.0)
+    weights = [0.0] * len(top)
+    if param.loss_weight:
+        if len(param.loss_weight) != len(top):
+            raise PrototxtError(
+                f"layer '{param.name}': loss_weight must be unspecified or specified once per "
+                f"top blob, got {len(param.loss_weight)} for {len(top)} top(s)"
+            )
+        weights = list(param.loss_weight)
+    graph.loss_weights.append(weights)
+    graph.blob_loss_weights.extend([0.0] * (len(graph.blobs) - len(graph.blob_loss_weights)))
+    for blob, b, weight in zip(top, graph.tops[i], weights):
+        graph.blob_loss_weights[b] = weight
+        if weight:
+            blob.diff[...] = weight
+        log(f"Top shape: {' '.join(map(str, blob.dims))} ({blob.count})")
+        if weight:
+            log(f"    with loss weight {weight:g}")
+
+
+def _use_stored_blobs(layer: Layer) -> None:
+    """Parameters written inside the prototxt itself."""
+    from caffe.io import blobproto_to_array
+
+    stored = layer.param.blobs
+    if len(stored) != len(layer.blobs):
+        raise layer.fail(f"has {len(layer.blobs)} parameter blobs, its prototxt stores {len(stored)}")
+    for blob, proto in zip(layer.blobs, stored):
+        values = blobproto_to_array(proto)
+        if values.size != blob.count:
+            raise layer.fail(
+                f"stored blob has {values.size} values for a parameter of {blob.dims}"
+            )
+        blob.data[...] = values.reshape(blob.dims)
+    del stored[:]
+
+
+def _append_params(graph: Graph, i: int, named: dict[str, int]) -> bool:
+    """Register a layer's parameters, sharing those with a name; True where any is learnable."""
+    layer = graph.layers[i]
+    specs = layer.param.param
+    if len(specs) > len(layer.blobs):
+        raise PrototxtError(
+            f"layer '{layer.name}': Too many params specified: {len(specs)} param entries for "
+            f"{len(layer.blobs)} parameter blob(s)"
+        )
+    default = caffe_pb2.ParamSpec()
+    needs = []
+    for j, blob in enumerate(layer.blobs):
+        spec = specs[j] if j < len(specs) else default
+        needs.append(spec.lr_mult != 0)
+        lr = spec.lr_mult if spec.HasField("lr_mult") else None
+        decay = spec.decay_mult if spec.HasField("decay_mult") else None
+        if not spec.name or spec.name not in named:
+            if spec.name:
+                named[spec.name] = len(graph.params)
+            graph.params.append(Param(blob, i, j, lr, decay))
+            graph.owned.add((i, j))
+            continue
+        owner = graph.params[named[spec.name]]
+        _share(graph, owner, layer, j, spec)
+        for what, new in (("lr_mult", lr), ("decay_mult", decay)):
+            old = getattr(owner, what)
+            if new is None:
+                continue
+            if old is not None and old != new:
+                raise PrototxtError(
+                    f"Shared param '{spec.name}' has mismatched {what}: {old:g} in layer "
+                    f"'{graph.layer_names[owner.layer]}', {new:g} in layer '{layer.name}'"
+                )
+            setattr(owner, what, new)
+    graph.param_needs_backward.append(needs)
+    return any(needs)
+
+
+def _share(graph: Graph, owner: Param, layer: Layer, j: int, spec: Any) -> None:
+    blob = layer.blobs[j]
+    permissive = spec.share_mode == caffe_pb2.ParamSpec.PERMISSIVE
+    fits = blob.count == owner.blob.count if permissive else blob.dims == owner.blob.dims
+    if not fits:
+        what = "count mismatch" if permissive else "shape mismatch"
+        advice = "" if permissive else "; share_mode: PERMISSIVE allows equal element counts"
+        raise ShapeError(
+            f"Cannot share param '{spec.name}' owned by layer "
+            f"'{graph.layer_names[owner.layer]}' with layer '{layer.name}'; {what}: "
+            f"owner {owner.blob.dims}, sharer {blob.dims}{advice}"
+        )
+    blob.share_data(owner.blob)
+    blob.share_diff(owner.blob)
+
+
+def _prune_backward(graph: Graph, log: Callable[[str], None]) -> None:
+    """Switch off what no loss depends on, and what only feeds layers that skip backward."""
+    under_loss: set[str] = set()
+    skipped: set[str] = set()
+    for i in reversed(range(len(graph.layers))):
+        contributes, skip = False, True
+        for b, weight in zip(graph.tops[i], graph.loss_weights[i]):
+            name = graph.blob_names[b]
+            contributes |= weight != 0 or name in under_loss
+            skip &= name in skipped
+            if contributes and not skip:
+                break
+        if graph.layer_needs_backward[i] and skip:
+            graph.layer_needs_backward[i] = False
+            graph.bottom_needs_backward[i] = [False] * len(graph.bottoms[i])
+        if not contributes:
+            graph.layer_needs_backward[i] = False
+        needs = "needs" if graph.layer_needs_backward[i] else "does not need"
+        log(f"{graph.layer_names[i]} {needs} backward computation.")
+        for j, b in enumerate(graph.bottoms[i]):
+            name = graph.blob_names[b]
+            if contributes:
+                under_loss.add(name)
+            else:
+                graph.bottom_needs_backward[i][j] = False
+            if not graph.bottom_needs_backward[i][j]:
+                skipped.add(name)
+
+
+def _force_backward(graph: Graph) -> None:
+    for i, layer in enumerate(graph.layers):
+        graph.layer_needs_backward[i] = True
+        graph.bottom_needs_backward[i] = [
+            needed or j not in layer.no_gradient
+            for j, needed in enumerate(graph.bottom_needs_backward[i])
+        ]
+        graph.param_needs_backward[i] = [True] * len(layer.blobs)
