@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -12,15 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import glog, net_weights
+from caffe import debug_info, glog, weights_hdf5
+from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
-from caffe.device import current
 from caffe.errors import DataError, Error, PrototxtError
 from caffe.graph import filter_net, insert_splits
-from caffe.layer import Layer, Need
+from caffe.layer import Need
 from caffe.plan import Plan
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_net
+from caffe.sharing import share_with
 from caffe.wiring import Param, wire
 from caffe.zero_weights import warn_of_zero_weights
 
@@ -289,16 +289,17 @@ class Net:
             return float(loss)
 
     def _forward_layer(self, i: int) -> np.float32:
-        layer, bottom, top = self._graph.layers[i], self._graph.bottom(i), self._graph.top(i)
+        graph = self._graph
+        layer, bottom, top = graph.layers[i], graph.bottom(i), graph.top(i)
         layer.reshape_blobs(bottom, top)
         layer.forward_blobs(bottom, top)
         loss = np.float32(0)
-        for blob, weight in zip(top, self._graph.loss_weights[i]):
+        for blob, weight in zip(top, graph.loss_weights[i]):
             if weight:
                 product = blob.data_tensor() * blob.diff_tensor()
                 loss += np.float32(product.sum().item())
         if self._debug_info:
-            self._log_forward(i)
+            debug_info.log_forward(graph, i)
         return loss
 
     def _backward(self, i: int, j: int) -> None:
@@ -319,7 +320,7 @@ class Net:
         need = Need(tuple(graph.bottom_needs_backward[i]), tuple(graph.param_needs_backward[i]))
         graph.layers[i].backward_blobs(graph.top(i), need, graph.bottom(i))
         if self._debug_info:
-            self._log_backward(i)
+            debug_info.log_backward(graph, i)
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' shapes, without computing."""
@@ -400,21 +401,24 @@ class Net:
         Layers absent from either side are left alone.  A different number of blobs or a shape
         that does not match raises WeightsError before anything is copied.
         """
-        net_weights.copy_from(self, os.fsdecode(path))
+        for name in weight_files.load(path, self.layer_params()):
+            glog.info("net", f"Ignoring source layer {name}")
 
     def share_with(self, other: Net) -> None:
         """Use the data (not the diff) memory of the other net's layers of the same names."""
-        net_weights.share_with(self, other)
+        share_with(self, other)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all layers and parameters as a binary caffemodel; atomic."""
-        net_weights.save(self, os.fsdecode(path))
+        weight_files.write_net(path, self.to_proto(), self.layer_params())
 
     def save_hdf5(self, path: str | os.PathLike[str]) -> None:
-        net_weights.save_hdf5(self, os.fsdecode(path))
+        """Write the parameters as HDF5 (needs h5py); shared ones once; atomic."""
+        weights_hdf5.write_net(os.fsdecode(path), self.layer_params())
 
     def load_hdf5(self, path: str | os.PathLike[str]) -> None:
-        net_weights.load_hdf5(self, os.fsdecode(path))
+        """Copy parameters by layer name from HDF5."""
+        self.copy_from(path)
 
     # For the solver -----------------------------------------------------------------------------
 
@@ -464,37 +468,3 @@ class Net:
     def layer_params(self) -> list[tuple[str, BlobVec]]:
         """(layer name, parameter blobs) of every layer, in order."""
         return [(n, layer.blobs) for n, layer in zip(self._graph.layer_names, self._graph.layers)]
-
-    # debug_info -----------------------------------------------------------------------------------
-
-    def _log_forward(self, i: int) -> None:
-        name, layer = self._graph.layer_names[i], self._graph.layers[i]
-        for b in self._graph.tops[i]:
-            mean = _mean_abs(self._graph.blobs[b].data_tensor())
-            blob = self._graph.blob_names[b]
-            glog.info("net", f"    [Forward] Layer {name}, top blob {blob} data: {mean:.6g}")
-        for j, blob in enumerate(layer.blobs):
-            mean = _mean_abs(blob.data_tensor())
-            param = _param_display_name(layer, j)
-            glog.info("net", f"    [Forward] Layer {name}, param blob {param} data: {mean:.6g}")
-
-    def _log_backward(self, i: int) -> None:
-        name, layer = self._graph.layer_names[i], self._graph.layers[i]
-        for b, needed in zip(self._graph.bottoms[i], self._graph.bottom_needs_backward[i]):
-            if needed:
-                mean = _mean_abs(self._graph.blobs[b].diff_tensor())
-                blob = self._graph.blob_names[b]
-                glog.info("net", f"    [Backward] Layer {name}, bottom blob {blob} diff: {mean:.6g}")
-        for j, (blob, needed) in enumerate(zip(layer.blobs, self._graph.param_needs_backward[i])):
-            if needed:
-                mean = _mean_abs(blob.diff_tensor())
-                glog.info("net", f"    [Backward] Layer {name}, param blob {j} diff: {mean:.6g}")
-
-
-def _mean_abs(values: torch.Tensor) -> float:
-    return float(values.abs().mean()) if values.numel() else 0.0
-
-
-def _param_display_name(layer: Layer, j: int) -> str:
-    specs = layer.param.param
-    return specs[j].name if j < len(specs) and specs[j].name else str(j)

@@ -188,7 +188,9 @@ def _use_stored_blobs(layer: Layer) -> None:
 
     stored = layer.param.blobs
     if len(stored) != len(layer.blobs):
-        raise layer.fail(f"has {len(layer.blobs)} parameter blobs, its prototxt stores {len(stored)}")
+        raise layer.fail(
+            f"has {len(layer.blobs)} parameter blobs, its prototxt stores {len(stored)}"
+        )
     for blob, proto in zip(layer.blobs, stored):
         values = blobproto_to_array(proto)
         if values.size != blob.count:

@@ -41,10 +41,12 @@ def warn_of_zero_weights(graph: Graph, source: str) -> None:
 
 
 def _asked_for_zero(param) -> bool:
+    """True where the prototxt has a constant weight_filler written out."""
     for field, message in param.ListFields():
         if field.name.endswith("_param") and field.message_type is not None:
             if "weight_filler" in field.message_type.fields_by_name:
-                return message.HasField("weight_filler") and message.weight_filler.type == "constant"
+                given = message.HasField("weight_filler")
+                return given and message.weight_filler.type == "constant"
     return False
 
 
