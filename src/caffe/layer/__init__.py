@@ -175,7 +175,8 @@ class Layer:
         from caffe.filler import fill
 
         blob = Blob(shape)
-        if filler is not None and not self.param.blobs:
+        zero = filler is None or (filler.type == "constant" and filler.value == 0)
+        if not zero and not self.param.blobs:  # a new blob is zero already, at no cost
             fill(blob.data, filler)
         self.blobs.append(blob)
 
