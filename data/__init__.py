@@ -1,0 +1,19 @@
+"""Datasets: class names, palettes, and preparation from what the user has.
+
+A dataset's module has ``CLASSES``, the names in the order of the net's output channels, and
+``PALETTE``, uint8 (256, 3), the RGB colour of each label; the last, 255, is that of ignored pixels.
+"""
+
+import importlib
+
+__all__ = ["DATASETS", "dataset"]
+
+DATASETS = ("camvid", "toy", "voc")
+
+
+def dataset(name: str):
+    """The module of the dataset ``name``, one of DATASETS."""
+    if name not in DATASETS:
+        raise LookupError("no dataset '{}' in data/; there are {}".format(
+            name, ", ".join(DATASETS)))
+    return importlib.import_module("data." + name)

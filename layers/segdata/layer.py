@@ -1,0 +1,136 @@
+"""The base class of the data layers: tops ``data`` (N, 3, H, W) and ``label`` (N, 1, H, W)."""
+
+import time
+
+import caffe
+from segdata.augment import Augmentation
+from segdata.errors import DataError
+from segdata.images import read_label
+from segdata.loader import BatchLoader
+from segdata.order import batches
+from segdata.params import numbers, parse_params
+from segdata.prefetch import Prefetcher
+
+__all__ = ["SegDataLayer"]
+
+#: Keys of param_str that every data layer takes, with their defaults.
+OPTIONAL = {
+    "randomize": True,  # random order; only in splits whose name contains "train"
+    "seed": None,       # of order and augmentation; None takes the time
+    "classes": None,    # number of classes, where it is not the dataset's usual one
+    "batch_size": 1,    # images of one size, unless there is a crop
+    "mirror": False,    # left-right, every second time on average
+    "scale": None,      # (low, high): uniform factor of the size
+    "crop": None,       # (height, width) of a random window, padded where the image is smaller
+    "cache": False,     # keep decoded images in memory: 3 bytes a pixel, and 1 for the label
+    "workers": 1,       # background threads
+}
+
+
+class SegDataLayer(caffe.Layer):
+    """Serves images and label maps of a split, one whole image of its own size by default.
+
+    ``data`` is float32 BGR minus ``mean``; ``label`` holds class numbers, 255 = ignored.
+
+    The order is random (see segdata.order) or, with ``randomize`` False or without "train" in
+    the split's name, that of the split file, over and over.  Batches are prepared in the
+    background; neither order nor augmentation depends on that.
+
+    Attributes for the user: ``position``, the number of batches served so far, and
+    ``seek(position)``, which makes the layer go on as if it had served that many.
+
+    A subclass sets ``required`` and ``num_classes`` and defines ``list_entries``.
+    """
+
+    #: Keys that ``param_str`` must have.
+    required = ("split", "mean")
+    #: Number of classes, unless ``param_str`` says otherwise.
+    num_classes = None
+    #: Reads a label file: path → uint8 (H, W), class numbers, 255 = ignored.
+    read_label = staticmethod(read_label)
+
+    def list_entries(self, params: dict) -> list[tuple[str, str]]:
+        """The (image file, label file) pairs of the split, in order."""
+        raise TypeError(f"{type(self).__name__} must define list_entries()")
+
+    def setup(self, bottom, top) -> None:
+        """Read ``param_str`` and the split's list; images are read when they are needed."""
+        name = type(self).__name__
+        if len(top) != 2:
+            raise DataError(f"{name}: expected two tops, data and label; received {len(top)}")
+        if len(bottom) != 0:
+            raise DataError(f"{name}: a data layer takes no bottom; received {len(bottom)}")
+        params = parse_params(self.param_str, self.required, OPTIONAL, name)
+        split = str(params["split"])
+        self.entries = self.list_entries(params)
+        if not self.entries:
+            raise DataError(f"{name}: split '{split}' is empty")
+        self.batch_size, self._workers = int(params["batch_size"]), int(params["workers"])
+        if self.batch_size < 1 or self._workers < 1:
+            raise DataError(f"{name}: expected batch_size and workers of at least 1; received "
+                            f"{self.batch_size} and {self._workers}")
+
+        self.random = bool(params["randomize"]) and "train" in split
+        self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
+        self._load = BatchLoader(
+            self.entries, self.read_label,
+            classes=int(params["classes"] or self.num_classes),
+            mean=numbers(params, "mean", 3, name),
+            augmentation=_augmentation(params, split, name),
+            seed=self.seed,
+            cache=bool(params["cache"]),
+        )
+        self._prefetcher = None
+        self.seek(0)
+
+    def reshape(self, bottom, top) -> None:
+        """Give the tops the current batch's size; moves nothing on, however often called."""
+        data, label = self._prefetcher.current()
+        top[0].reshape(*data.shape)
+        top[1].reshape(*label.shape)
+
+    def forward(self, bottom, top) -> None:
+        """Copy the current batch to the tops and go on to the next."""
+        data, label = self._prefetcher.current()
+        top[0].data[...] = data
+        top[1].data[...] = label
+        self._prefetcher.advance()
+        self.position += 1
+
+    def backward(self, top, propagate_down, bottom) -> None:
+        """Nothing: data has no gradient."""
+
+    def seek(self, position: int) -> None:
+        """Make batch number ``position``, counted from 0, the next one served."""
+        if position < 0:
+            raise DataError(
+                f"{type(self).__name__}: cannot seek to batch {position}; expected 0 or more")
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+        self.position = int(position)
+        self._prefetcher = Prefetcher(
+            self._load,
+            batches(len(self.entries), self.batch_size,
+                    self.seed if self.random else None, self.position),
+            workers=self._workers,
+        )
+
+
+def _augmentation(params: dict, split: str, name: str) -> Augmentation:
+    """The checked augmentation keys."""
+    scale, crop = params["scale"], params["crop"]
+    if scale is not None:
+        scale = tuple(float(v) for v in numbers(params, "scale", 2, name))
+        if not 0 < scale[0] <= scale[1]:
+            raise DataError(f"{name}: expected scale as (low, high) with 0 < low <= high; "
+                            f"received {scale}")
+    if crop is not None:
+        crop = tuple(int(v) for v in numbers(params, "crop", 2, name))
+        if min(crop) < 1:
+            raise DataError(f"{name}: expected crop as (height, width) in pixels; received {crop}")
+    augmentation = Augmentation(scale, crop, bool(params["mirror"]))
+    if augmentation.active and "train" not in split:
+        raise DataError(
+            f"{name}: mirror, scale and crop are for training, and the name of split '{split}' "
+            "has no 'train' in it")
+    return augmentation
