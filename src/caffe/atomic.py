@@ -1,0 +1,69 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from caffe.errors import WeightsError
+
+__all__ = ["atomic_path", "atomic_write"]
+
+_serial = itertools.count()
+
+
+def _is_device(path: str) -> bool:
+    """Whether ``path`` is something that must not be replaced by a file, such as /dev/null."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[str]:
+    """A temporary path beside ``path``; what is written there replaces ``path`` at the end.
+
+    The data are on the disk before the name is: after a power cut there is the old file or the new
+    one.  If the body fails the temporary file is removed and ``path`` is as it was.
+
+    Raises:
+        WeightsError: the file cannot be written; names it and the system's reason.
+    """
+    path = os.path.realpath(os.fsdecode(path))
+    if os.path.isdir(path):
+        raise WeightsError(f"cannot write {path}: it is a directory. Give the name of a file.")
+    if _is_device(path):
+        yield path
+        return
+    temporary = f"{path}.tmp-{os.getpid()}-{next(_serial)}"
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(os.path.dirname(path))
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        if isinstance(error, OSError):
+            raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """:func:`atomic_path`, opened for writing bytes."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        yield file

@@ -1,0 +1,394 @@
+"""Weights and solver state files: BVLC Caffe's own, old formats, and damaged ones.
+
+The files in golden/ named snap_* were written by BVLC Caffe (golden/weights.py).
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caffe import solver_state, weights, weights_hdf5, wire
+from caffe.blob import Blob
+from caffe.errors import WeightsError
+from caffe.proto import caffe_pb2
+from caffe.stored_blob import StoredBlob
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def values():
+    with np.load(GOLDEN / "weights.npz") as file:
+        assert str(file["engine"]).startswith("BVLC Caffe")
+        return {name: file[name] for name in file.files if name != "engine"}
+
+
+def as_blob(data, diff=None):
+    blob = Blob(np.shape(data))
+    blob.data[...] = data
+    if diff is not None:
+        blob.diff[...] = diff
+    return blob
+
+
+class FakeNet:
+    """The part of Net that HDF5 reading and writing uses."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def layer_params(self):
+        return self.params
+
+
+# BVLC Caffe's files -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["snap_iter_3.caffemodel", "snap_with_diff.caffemodel"])
+def test_caffemodel_of_bvlc_is_read(values, name):
+    with_diff = "diff" in name
+    layers = {layer.name: layer for layer in weights.read_layers(GOLDEN / name)}
+    assert layers["conv"].type == "Convolution"
+    seen = set()
+    for layer in layers.values():
+        for i, stored in enumerate(layer.blobs):
+            expected = values[f"{layer.name}.{i}"]
+            assert stored.matches(expected.shape)
+            np.testing.assert_array_equal(stored.array(), expected)
+            assert stored.has_diff == with_diff
+            if with_diff:
+                diff = np.empty_like(expected)
+                stored.copy_diff_to(diff)
+                np.testing.assert_array_equal(diff, values[f"{layer.name}.{i}.diff"])
+            seen.add(f"{layer.name}.{i}")
+    assert seen == {key for key in values if not key.endswith("diff")}
+
+
+@pytest.mark.parametrize("name", ["snap_iter_3.caffemodel", "snap_with_diff.caffemodel"])
+def test_caffemodel_is_written_byte_for_byte_as_by_bvlc(tmp_path, name):
+    net = caffe_pb2.NetParameter.FromString((GOLDEN / name).read_bytes())
+    blobs = []
+    for layer in net.layer:
+        blobs.append(
+            [
+                as_blob(
+                    np.reshape(b.data, list(b.shape.dim)),
+                    np.reshape(b.diff, list(b.shape.dim)) if b.diff else None,
+                )
+                for b in layer.blobs
+            ]
+        )
+        layer.ClearField("blobs")
+    weights.write_net(tmp_path / "w", net, blobs, write_diff="diff" in name)
+    assert (tmp_path / "w").read_bytes() == (GOLDEN / name).read_bytes()
+
+
+def test_solverstate_of_bvlc_is_read_and_written_byte_for_byte(tmp_path):
+    state = solver_state.read_solver_state(GOLDEN / "snap_iter_3.solverstate")
+    assert (state.iter, state.learned_net, state.current_step) == (3, "snap_iter_3.caffemodel", 1)
+    assert len(state.history) == 2 * 7
+    assert state.history[0].shape == (2, 3, 3, 3)
+    history = [stored.array() for stored in state.history]
+    assert np.any(history[0]) and np.any(history[7])
+    solver_state.write_solver_state(tmp_path / "s", 3, state.learned_net, history, 1)
+    written = (tmp_path / "s").read_bytes()
+    assert written == (GOLDEN / "snap_iter_3.solverstate").read_bytes()
+
+
+def test_hdf5_solverstate_of_bvlc_holds_what_the_binary_one_does(tmp_path):
+    pytest.importorskip("h5py")
+    binary = solver_state.read_solver_state(GOLDEN / "snap_iter_3.solverstate")
+    state = solver_state.read_solver_state(GOLDEN / "snap_iter_3.solverstate.h5")
+    assert (state.iter, state.learned_net, state.current_step) == (
+        3, "snap_iter_3.caffemodel.h5", 1,
+    )  # fmt: skip
+    history = [stored.array() for stored in state.history]
+    for a, b in zip(history, binary.history, strict=True):
+        np.testing.assert_array_equal(a, b.array())
+    weights_hdf5.write_solver_state(str(tmp_path / "s.h5"), 3, "there", history, 1)
+    again = solver_state.read_solver_state(tmp_path / "s.h5")
+    assert (again.iter, again.learned_net, again.current_step) == (3, "there", 1)
+    np.testing.assert_array_equal(again.history[13].array(), history[13])
+
+
+def empty_net(values):
+    """Blobs of the golden net's shapes, all zero, ip2 sharing with ip1."""
+    layers = {}
+    for key in values:
+        if key.endswith("diff"):
+            continue
+        name = key.split(".")[0]
+        layers.setdefault(name, []).append(Blob(values[key].shape))
+    layers["ip2"][0].share_data(layers["ip1"][0])
+    return FakeNet([("data", []), *layers.items()])
+
+
+def test_hdf5_weights_of_bvlc_are_read(values):
+    pytest.importorskip("h5py")
+    net = empty_net(values)
+    weights_hdf5.read_net(str(GOLDEN / "snap_iter_3.caffemodel.h5"), net)
+    for name, blobs in net.layer_params():
+        for i, blob in enumerate(blobs):
+            np.testing.assert_array_equal(blob.data, values[f"{name}.{i}"])
+            assert not np.any(blob.diff)  # stored, but BVLC does not read it back either
+
+
+def test_hdf5_weights_are_written_in_the_form_of_bvlc(tmp_path, values):
+    h5py = pytest.importorskip("h5py")
+    net = empty_net(values)
+    golden = str(GOLDEN / "snap_iter_3.caffemodel.h5")
+    weights_hdf5.read_net(golden, net)
+    for name, blobs in net.layer_params():
+        for i, blob in enumerate(blobs):
+            blob.diff[...] = values[f"{name}.{i}.diff"]
+    weights_hdf5.write_net(str(tmp_path / "w.h5"), net, write_diff=True)
+
+    def listing(path):
+        found = {}
+        with h5py.File(path) as file:
+            file.visititems(
+                lambda name, item: found.update(
+                    {name: (item.dtype, item[()].tobytes()) if hasattr(item, "dtype") else None}
+                )
+            )
+        return found
+
+    expected = listing(golden)
+    for group in ("data", "diff"):  # Split layers have empty groups, which this net lacks
+        for layer in [
+            key for key in expected if "split" in key or key.endswith(("loss1", "loss2"))
+        ]:
+            assert expected.pop(layer) is None
+        assert group in expected
+    assert listing(tmp_path / "w.h5") == expected
+
+
+def test_hdf5_refuses_a_slash_in_a_layer_name(tmp_path):
+    pytest.importorskip("h5py")
+    net = FakeNet([("conv/1", [as_blob([1.0])])])
+    with pytest.raises(WeightsError, match="layer 'conv/1': HDF5 cannot hold.*binary"):
+        weights_hdf5.write_net(str(tmp_path / "w.h5"), net)
+    assert os.listdir(tmp_path) == []
+
+
+def test_hdf5_that_does_not_fit_copies_nothing(values):
+    pytest.importorskip("h5py")
+    net = empty_net(values)
+    net.params[-2][1][0] = Blob((1, 2))
+    with pytest.raises(WeightsError, match="Cannot copy param 0 weights from layer 'ip"):
+        weights_hdf5.read_net(str(GOLDEN / "snap_iter_3.caffemodel.h5"), net)
+    assert not any(np.any(blob.data) for _, blobs in net.layer_params() for blob in blobs)
+
+
+# The rule of shapes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("legacy", "shape", "fits"),
+    [
+        ((1, 1, 1, 3), (3,), True),
+        ((1, 1, 2, 3), (2, 3), True),
+        ((1, 1, 2, 3), (1, 2, 3), True),
+        ((4, 1, 2, 3), (4, 1, 2, 3), True),
+        ((1, 1, 2, 3), (3, 2), False),
+        ((1, 2, 3, 1), (2, 3), False),
+        ((1, 1, 2, 3), (1, 1, 1, 2, 3), False),
+    ],
+)
+def test_legacy_shapes_fit_with_leading_ones(legacy, shape, fits):
+    assert StoredBlob("", legacy=legacy).matches(shape) is fits
+
+
+def test_new_shapes_must_be_equal():
+    assert StoredBlob("", shape=(2, 3)).matches((2, 3))
+    assert not StoredBlob("", shape=(1, 1, 2, 3)).matches((2, 3))
+    assert StoredBlob("", shape=()).matches(())
+
+
+# Old formats ------------------------------------------------------------------------------------
+
+
+def write(tmp_path, net):
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(net if isinstance(net, bytes) else net.SerializeToString())
+    return path
+
+
+def legacy_blob(blob, array):
+    array = np.asarray(array, np.float32)
+    dims = (1,) * (4 - array.ndim) + array.shape
+    blob.num, blob.channels, blob.height, blob.width = dims
+    blob.data.extend(array.ravel().tolist())
+
+
+def test_v1_and_v0_layers(tmp_path):
+    net = caffe_pb2.NetParameter()
+    v1 = net.layers.add(name="one", type=caffe_pb2.V1LayerParameter.INNER_PRODUCT)
+    legacy_blob(v1.blobs.add(), [[1, 2, 3], [4, 5, 6]])
+    legacy_blob(v1.blobs.add(), [7, 8])
+    v0 = net.layers.add().layer
+    v0.name, v0.type = "old", "conv"
+    legacy_blob(v0.blobs.add(), np.arange(8).reshape(2, 1, 2, 2))
+    one, old = weights.read_layers(write(tmp_path, net))
+    assert (one.name, one.type) == ("one", "INNER_PRODUCT")
+    assert one.blobs[0].matches((2, 3)) and one.blobs[1].matches((2,))
+    array = np.empty((2, 3), np.float32)
+    one.blobs[0].copy_to(array)
+    np.testing.assert_array_equal(array, [[1, 2, 3], [4, 5, 6]])
+    assert (old.name, old.type) == ("old", "conv")
+    np.testing.assert_array_equal(old.blobs[0].array().ravel(), np.arange(8))
+
+
+def test_doubles_count_where_both_are_stored(tmp_path):
+    net = caffe_pb2.NetParameter()
+    blob = net.layer.add(name="a").blobs.add()
+    blob.shape.dim.extend([3])
+    blob.data.extend([9, 9, 9])
+    blob.double_data.extend([1, 2.5, 1e300])
+    blob.double_diff.extend([4, 5, 6])
+    (layer,) = weights.read_layers(write(tmp_path, net))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(layer.blobs[0].array(), np.float32([1, 2.5, np.inf]))
+    diff = np.empty(3, np.float32)
+    layer.blobs[0].copy_diff_to(diff)
+    np.testing.assert_array_equal(diff, [4, 5, 6])
+
+
+def net_with(blob: bytes) -> bytes:
+    layer = b"\x0a\x01a" + b"\x3a" + wire.varint(len(blob)) + blob
+    return b"\xa2\x06" + wire.varint(len(layer)) + layer
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_unpacked_numbers_in_any_mixture_with_packed_ones(tmp_path, size):
+    numbers = np.arange(3000, dtype=f"<f{size}")
+    tag, code = (b"\x2d", b"\x2a") if size == 4 else (b"\x41", b"\x42")
+    raw = [n.tobytes() for n in numbers]
+    blob = b"".join(tag + r for r in raw[:1000])
+    blob += b"\x3a\x04\x0a\x02" + wire.varint(3000)  # the shape, in between
+    blob += tag + raw[1000]
+    blob += code + wire.varint(size * 1000) + b"".join(raw[1001:2001])
+    blob += b"".join(tag + r for r in raw[2001:])
+    path = write(tmp_path, net_with(blob))
+    assert caffe_pb2.NetParameter.FromString(path.read_bytes()).layer[0].blobs[0].shape.dim == [
+        3000
+    ]
+    (layer,) = weights.read_layers(path)
+    np.testing.assert_array_equal(layer.blobs[0].array(), np.arange(3000))
+
+
+def test_an_empty_file_has_no_layers(tmp_path):
+    assert weights.read_layers(write(tmp_path, b"")) == []
+
+
+# Damage -----------------------------------------------------------------------------------------
+
+
+def test_a_cut_at_any_byte_is_an_error_or_a_whole_number_of_layers():
+    """Wherever the file is cut, the reader notices, unless the cut is between two fields."""
+    whole = (GOLDEN / "snap_with_diff.caffemodel").read_bytes()
+    boundaries = {f.end for f in wire.fields(whole, 0, len(whole))} | {0}
+    for size in range(len(whole)):
+        try:
+            weights._parse_net("cut", whole[:size])
+        except WeightsError as error:
+            assert size not in boundaries
+            assert "cut" in str(error) and "offset" in str(error)
+        else:
+            assert size in boundaries
+
+
+def test_a_cut_inside_a_blob_names_file_layer_blob_and_bytes(tmp_path):
+    whole = (GOLDEN / "snap_iter_3.caffemodel").read_bytes()
+    numbers = whole.index(b"\x2a" + wire.varint(4 * 54))
+    path = write(tmp_path, whole[: numbers + 3 + 100])
+    with pytest.raises(
+        WeightsError,
+        match=rf"w\.caffemodel, layer 'conv', blob 0: the file ends inside the blob's numbers: "
+        rf"expected 216 bytes from offset {numbers + 3}, 100 are there",
+    ):
+        weights.read_layers(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "no caffemodel"),
+        (b"<!DOCTYPE html>", "no caffemodel"),
+        (b'name: "VGG"\nlayer {}', "no caffemodel"),
+        (b"\xff" * 40, "more than 10 bytes"),
+        (
+            net_with(b"\x3a\x03\x0a\x01\x05" + b"\x2a\x04" + struct.pack("<f", 1)),
+            "5 values.*holds 1",
+        ),
+        (net_with(b"\x2a\x03abc"), "multiple of 4"),
+        (net_with(b"\x3a\x0c\x0a\x0a" + wire.varint(-5)), "negative length"),
+    ],
+)
+def test_what_is_no_caffemodel_is_one_clear_error(tmp_path, content, message):
+    with pytest.raises(WeightsError, match=message) as caught:
+        weights.read_layers(write(tmp_path, content))
+    assert "w.caffemodel" in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    for function in (weights.read_layers, weights.is_hdf5, solver_state.read_solver_state):
+        with pytest.raises(WeightsError, match=r"nothing\.here: No such file"):
+            function(tmp_path / "nothing.here")
+
+
+def test_a_cut_solverstate_is_an_error(tmp_path):
+    whole = (GOLDEN / "snap_iter_3.solverstate").read_bytes()
+    with pytest.raises(WeightsError, match="history blob 0.*solverstate"):
+        solver_state.read_solver_state(write(tmp_path, whole[:100]))
+
+
+def test_an_array_of_the_wrong_size_is_refused(tmp_path):
+    (layer,) = weights.read_layers(write(tmp_path, net_with(b"\x3a\x03\x0a\x01\x01\x2a\x04abcd")))
+    with pytest.raises(WeightsError, match="array of 2"):
+        layer.blobs[0].copy_to(np.empty(2, np.float32))
+
+
+def test_a_large_blob_is_copied_in_pieces(tmp_path):
+    numbers = np.random.RandomState(0).randn(20_000_000).astype(np.float32)
+    net = caffe_pb2.NetParameter(layer=[caffe_pb2.LayerParameter(name="big")])
+    blob = type("Big", (), {"shape": numbers.shape, "data": numbers})
+    weights.write_net(tmp_path / "big", net, [[blob]])
+    with weights.open_layers(tmp_path / "big") as (layer,):
+        np.testing.assert_array_equal(layer.blobs[0].array(), numbers)
+
+
+# Writing whole or not at all --------------------------------------------------------------------
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "w"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), weights.atomic_write(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["w"]
+
+
+def test_a_write_replaces_the_file_through_a_link(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with weights.atomic_write(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["no/such/folder/w", "."])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
+    with pytest.raises(WeightsError, match="cannot write"), weights.atomic_write(tmp_path / name):
+        pass
+
+
+def test_a_device_is_written_not_replaced():
+    with weights.atomic_write(os.devnull) as file:
+        file.write(b"gone")
+    assert not os.path.isfile(os.devnull)
