@@ -320,7 +320,7 @@ def test_a_cut_inside_a_blob_names_file_layer_blob_and_bytes(tmp_path):
         (b'name: "VGG"\nlayer {}', "no caffemodel"),
         (b"\xff" * 40, "more than 10 bytes"),
         (
-            net_with(b"\x3a\x03\x0a\x01\x05" + b"\x2a\x04" + struct.pack("<f", 1)),
+            net_with(b"\x3a\x03\x0a\x01\x05\x2a\x04abcd"),
             "5 values.*holds 1",
         ),
         (net_with(b"\x2a\x03abc"), "multiple of 4"),
