@@ -1,0 +1,47 @@
+"""All cases: one module per family of layer types, each with a table TYPES of type → generator.
+
+A generator takes (number, choice) and returns one case; `choice` is seeded by type and number, so
+the cases are the same on every machine. To add a layer type, add its generator to a family's TYPES.
+"""
+
+from collections import OrderedDict
+
+from cases import (
+    activation,
+    affine,
+    convolution,
+    data,
+    fillers,
+    losses,
+    normalisation,
+    pooling,
+    solvers,
+    structure,
+)
+from cases.make import Choice
+
+FAMILIES = OrderedDict(
+    (module.__name__.split(".")[-1], module)
+    for module in (data, convolution, pooling, activation, affine, normalisation, structure, losses,
+                   fillers, solvers)
+)
+CASES_PER_TYPE = 22
+
+
+def types():
+    """Every compared type, in order."""
+    return [kind for module in FAMILIES.values() for kind in module.TYPES]
+
+
+def of_type(kind):
+    """The cases of one type."""
+    for module in FAMILIES.values():
+        if kind in module.TYPES:
+            count = getattr(module, "COUNT", CASES_PER_TYPE)
+            return [module.TYPES[kind](n, Choice(kind, n)) for n in range(count)]
+    raise KeyError("no cases for type {!r}; types: {}".format(kind, ", ".join(types())))
+
+
+def select(kinds=None):
+    """The cases of the given types, or all."""
+    return [case for kind in kinds or types() for case in of_type(kind)]

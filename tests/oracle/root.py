@@ -1,0 +1,29 @@
+"""Where the oracle lives: a Debian 11 root with real BVLC Caffe 1.0, outside the checkout."""
+
+import os
+
+PACKAGES = ("python3-caffe", "python3-numpy", "python3-scipy", "python3-pil")
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class OracleMissing(RuntimeError):
+    """The oracle cannot be built or entered here; the message says why and what helps."""
+
+
+def default_root():
+    """ORACLE_ROOT, or a folder in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.environ.get("ORACLE_ROOT") or os.path.join(cache, "caffe-oracle", "bullseye")
+
+
+def is_built(root):
+    """True when `root` holds a usable system; a root is renamed into place only when complete."""
+    return os.path.isdir(os.path.join(root, "usr/lib/python3/dist-packages/caffe"))
+
+
+def check_built(root):
+    if not is_built(root):
+        raise OracleMissing(
+            f"no oracle in {root}: run `python tests/oracle/build.py` as root, or name an "
+            "existing root with --root or ORACLE_ROOT"
+        )

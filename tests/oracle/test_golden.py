@@ -1,0 +1,29 @@
+"""The engine against the stored results of BVLC Caffe, one test per layer type; needs no oracle."""
+
+import case_runner
+import cases
+import pytest
+from compare import check_case
+from golden import REFRESH, expected
+from sides import Result
+
+
+def run_on_engine(case):
+    try:
+        return Result(case_runner.engine_name(), "ok", case_runner.run_case(case))
+    except Exception as error:  # reported with its case, beside those that work
+        return Result(case_runner.engine_name(), f"error: {error!r}", {})
+
+
+@pytest.mark.parametrize("kind", cases.types())
+def test_golden(kind):
+    report = []
+    for case, golden in expected(kind):
+        assert golden is not None, "{} has no golden result: {}".format(case["name"], REFRESH)
+        problems = check_case(case, golden, run_on_engine(case))
+        report += ["{}: {}".format(case["name"], problem) for problem in problems]
+    assert not report, "\n".join(report)
+
+
+def test_every_type_has_twenty_cases():
+    assert all(len(cases.of_type(kind)) >= 20 for kind in cases.types())
