@@ -1,0 +1,235 @@
+"""Convolution and Deconvolution over any number of spatial axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from caffe.errors import LayerError
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
+from caffe.layer._kernel import height_width, require_positive
+
+_HEIGHT_WIDTH = {
+    "kernel_size": ("kernel_h", "kernel_w"),
+    "stride": ("stride_h", "stride_w"),
+    "pad": ("pad_h", "pad_w"),
+}
+
+
+class _Filter(Layer):
+    """What the two have in common.  ``convolution_param``, with its defaults: num_output,
+    kernel_size, stride 1, pad 0, dilation 1 (each one value, or one per spatial axis, or _h and
+    _w), group 1, bias_term true, axis 1 (the channels; the axes before it are batch, the axes
+    after it are spatial), weight_filler and bias_filler (constant 0).
+
+    Several bottoms of one shape give as many tops through the same weights.
+    """
+
+    bottoms = (1, None)
+    tops = (1, None)
+    equal_counts = True
+    transposed: ClassVar[bool]
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.convolution_param
+        shape = bottom_shapes[0]
+        self.ndim = len(shape)
+        self.channel_axis = self.axis(p.axis, self.ndim)
+        self.spatial_axes = self.ndim - self.channel_axis - 1
+        self.kernel = self._sizes("kernel_size", None)
+        self.stride = self._sizes("stride", 1)
+        self.pad = self._sizes("pad", 0)
+        self.dilation = self._sizes("dilation", 1)
+        require_positive(self, "kernel_size", self.kernel)
+        require_positive(self, "stride", self.stride)
+        require_positive(self, "dilation", self.dilation)
+        self.channels = shape[self.channel_axis]
+        self.num_output = p.num_output
+        self.group = p.group
+        require_positive(self, "num_output", [self.num_output])
+        require_positive(self, "group", [self.group])
+        for what, value in (("input channels", self.channels), ("num_output", self.num_output)):
+            if value % self.group:
+                raise self.fail(f"{what} ({value}) must be a multiple of group ({self.group})")
+        self.add_blob(self._weight_shape(), p.weight_filler)
+        self.has_bias = p.bias_term
+        if self.has_bias:
+            self.add_blob((self.num_output,), p.bias_filler)
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        first = bottom_shapes[0]
+        if len(first) != self.ndim:
+            raise self.fail(
+                f"the number of axes may not change: was {self.ndim}, bottom is now {first}"
+            )
+        if first[self.channel_axis] != self.channels:
+            raise self.fail(
+                f"input size incompatible with the kernel: the weights "
+                f"{self.blobs[0].dims} are for {self.channels} channels, bottom is {first}"
+            )
+        for i, shape in enumerate(bottom_shapes):
+            if tuple(shape) != tuple(first):
+                raise self.fail(f"all inputs must have the same shape: {first}, bottom {i} {shape}")
+        sizes = [self._out_size(i, n) for i, n in enumerate(first[self.channel_axis + 1 :])]
+        if any(n <= 0 for n in sizes):
+            raise self.fail(
+                f"the output would have the size {sizes}: kernel {self.kernel} (dilation "
+                f"{self.dilation}, pad {self.pad}) does not fit the bottom {first}"
+            )
+        top = (*first[: self.channel_axis], self.num_output, *sizes)
+        return [top] * len(bottom_shapes)
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        weight, bias = params[0], (params[1] if self.has_bias else None)
+        tops = [self._apply(self._flat(x), weight, bias) for x in bottoms]
+        if self.channel_axis == 1:
+            return tops
+        return [
+            y.reshape(*x.shape[: self.channel_axis], *y.shape[1:]) for x, y in zip(bottoms, tops)
+        ]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        if self.spatial_axes > 3:
+            return super().backward(tops, top_diffs, bottoms, params, need)
+        weight = params[0]
+        bottom_diffs: MaybeTensors = [None] * len(bottoms)
+        param_diffs: MaybeTensors = [None] * len(params)
+        for i, (x, g) in enumerate(zip(bottoms, top_diffs)):
+            mask = [need.bottoms[i], need.params[0], self.has_bias and need.params[1]]
+            if not any(mask):
+                continue
+            flat, g = self._flat(x), self._flat(g)
+            extra = self._overhang(flat.shape[2:])
+            if self.spatial_axes == 0:
+                flat, g, w = flat.unsqueeze(2), g.unsqueeze(2), weight.unsqueeze(2)
+            else:
+                w = weight
+            padded = F.pad(flat, extra) if any(extra) else flat
+            grads = torch.ops.aten.convolution_backward(
+                g, padded, w, [self.num_output], *self._settings(), mask
+            )
+            if mask[0]:
+                d = grads[0]
+                if any(extra):
+                    d = d[(..., *(slice(0, n) for n in flat.shape[2:]))]
+                bottom_diffs[i] = d.reshape(x.shape)
+            for j in range(len(params)):
+                if mask[j + 1]:
+                    d = grads[j + 1].view(params[j].shape)
+                    seen = param_diffs[j]
+                    param_diffs[j] = d if seen is None else seen.add_(d)
+        return bottom_diffs, param_diffs
+
+    def _flat(self, x: torch.Tensor) -> torch.Tensor:
+        """The axes before the channels made one."""
+        if self.channel_axis == 1:
+            return x
+        batch = math.prod(x.shape[: self.channel_axis])
+        return x.reshape(batch, *x.shape[self.channel_axis :])
+
+    def _apply(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """x: (batch, channels, spatial...)."""
+        extra = self._overhang(x.shape[2:])
+        if any(extra):
+            x = F.pad(x, extra)
+        if self.spatial_axes > 3:
+            nd = deconvolve_nd if self.transposed else convolve_nd
+            return nd(x, weight, bias, self.stride, self.pad, self.dilation, self.group)
+        if self.spatial_axes == 0:
+            x, weight = x.unsqueeze(2), weight.unsqueeze(2)
+        y = torch.convolution(x, weight, bias, *self._settings())
+        return y.squeeze(2) if self.spatial_axes == 0 else y
+
+    def _settings(self) -> tuple[list[int], list[int], list[int], bool, list[int], int]:
+        """Stride, padding, dilation, transposed, output_padding, groups, for PyTorch."""
+        if self.spatial_axes == 0:  # a matrix product, written as one position of one axis
+            return [1], [0], [1], self.transposed, [0], self.group
+        no_padding = [0] * self.spatial_axes
+        return self.stride, self.pad, self.dilation, self.transposed, no_padding, self.group
+
+    def _sizes(self, field: str, default: int | None) -> list[int]:
+        p, n = self.param.convolution_param, self.spatial_axes
+        if field in _HEIGHT_WIDTH:
+            pair = height_width(self, p, field, _HEIGHT_WIDTH[field])
+            if pair is not None:
+                if n != 2:
+                    raise self.fail(f"{field}_h and _w need 2 spatial axes, not {n}", LayerError)
+                return pair
+        values = list(getattr(p, field))
+        if not values and default is not None:
+            return [default] * n
+        if len(values) == 1:
+            return values * n
+        if len(values) != n:
+            raise self.fail(
+                f"{field} must be given once, or once for each of the {n} spatial axes: "
+                f"got {values}",
+                LayerError,
+            )
+        return values
+
+    def _extent(self, axis: int) -> int:
+        """How far one kernel reaches, with its holes."""
+        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
+
+    def _weight_shape(self) -> Shape:
+        raise self.fail("has no weights", LayerError)
+
+    def _out_size(self, axis: int, size: int) -> int:
+        raise self.fail("has no output size", LayerError)
+
+    def _overhang(self, sizes: Sequence[int]) -> list[int]:
+        """Zeros to append to the input, in the order of ``F.pad``."""
+        return [0] * (2 * len(sizes))
+
+
+@register("Convolution")
+class Convolution(_Filter):
+    """Cross-correlation.  Per spatial axis ``out = (in + 2 pad - extent) / stride + 1`` with
+    ``extent = dilation (kernel - 1) + 1`` and division that rounds toward zero.
+
+    Weights: (num_output, channels / group, kernel...), bias: (num_output).
+    """
+
+    transposed = False
+
+    def _weight_shape(self) -> Shape:
+        return (self.num_output, self.channels // self.group, *self.kernel)
+
+    def _out_size(self, axis: int, size: int) -> int:
+        room = size + 2 * self.pad[axis] - self._extent(axis)
+        return int(math.copysign(abs(room) // self.stride[axis], room)) + 1
+
+    def _overhang(self, sizes: Sequence[int]) -> list[int]:
+        # Rounding toward zero gives size 1 where the kernel is a little larger than the padded
+        # input; Caffe reads zeros there.
+        pads: list[int] = []
+        for axis in reversed(range(len(sizes))):
+            missing = self._extent(axis) - sizes[axis] - 2 * self.pad[axis]
+            pads += [0, max(0, missing)]
+        return pads
+
+
+@register("Deconvolution")
+class Deconvolution(_Filter):
+    """The transpose of Convolution: ``out = stride (in - 1) + extent - 2 pad`` per spatial axis.
+
+    Weights: (channels, num_output / group, kernel...), bias: (num_output).
+    """
+
+    transposed = True
+
+    def _weight_shape(self) -> Shape:
+        return (self.channels, self.num_output // self.group, *self.kernel)
+
+    def _out_size(self, axis: int, size: int) -> int:
+        return self.stride[axis] * (size - 1) + self._extent(axis) - 2 * self.pad[axis]

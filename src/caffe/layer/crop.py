@@ -1,0 +1,64 @@
+"""Crop: cut a blob to the size of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+
+
+@register("Crop")
+class Crop(Layer):
+    """From ``axis`` (default 2) on, ``bottom[1]``'s size out of ``bottom[0]``; the axes before it
+    keep ``bottom[0]``'s.
+
+    ``crop_param.offset``: none (0), one for all cropped axes, or one for each.  ``bottom[1]`` is
+    read for its shape alone and gets no gradient.
+    """
+
+    bottoms = 2
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.crop_param
+        ndim = len(bottom_shapes[0])
+        self.first = self.axis(p.axis, ndim)
+        if len(p.offset) > 1 and len(p.offset) != ndim - self.first:
+            raise self.fail(
+                f"number of offset values ({len(p.offset)}) must be 1 or the number of cropped "
+                f"axes, {ndim - self.first}"
+            )
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        shape, reference = bottom_shapes
+        offsets = list(self.param.crop_param.offset) or [0]
+        if len(offsets) == 1:
+            offsets *= len(shape) - self.first
+        if len(reference) < len(shape):
+            raise self.fail(f"the reference {reference} has fewer axes than the bottom {shape}")
+        top = list(shape)
+        window = [slice(None)] * self.first
+        for axis, offset in enumerate(offsets, self.first):
+            size = reference[axis]
+            if offset + size > shape[axis]:
+                raise self.fail(
+                    f"the crop is out of bounds on axis {axis}: offset {offset} and size {size} "
+                    f"in a bottom of {shape}; reference {reference}"
+                )
+            top[axis] = size
+            window.append(slice(offset, offset + size))
+        self.window = tuple(window)
+        return [tuple(top)]
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        return [bottoms[0][self.window]]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        if not need.bottoms[0]:
+            return [None, None], []
+        diff = torch.zeros_like(bottoms[0])
+        diff[self.window] = top_diffs[0]
+        return [diff, None], []

@@ -1,0 +1,61 @@
+"""Dropout: random zeros in training, nothing in testing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+
+
+@register("Dropout")
+class Dropout(Layer):
+    """In TRAIN ``x m / (1 - dropout_ratio)`` with m = 1 with probability ``1 - dropout_ratio``,
+    else 0, drawn anew in every forward pass; in TEST the identity.
+
+    On the CPU the masks come from Caffe's random stream, one number an element in N, C, H, W
+    order: a seed gives the masks that BVLC gives.  On a GPU one number of that stream seeds
+    PyTorch's generator, so that the stream's state alone still determines what follows.
+    """
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        self.ratio = self.param.dropout_param.dropout_ratio
+        if not 0 <= self.ratio <= 1:
+            raise self.fail(f"dropout_ratio must be between 0 and 1, got {self.ratio:g}")
+        self.mask: torch.Tensor | None = None  # 0 or 1 / (1 - ratio)
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        return [bottom_shapes[0]]
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        x = bottoms[0]
+        if self.phase != 0:
+            return [x]
+        # ratio 1 keeps nothing and scales by infinity: NaN, as in Caffe.
+        scale = 1 / (1 - self.ratio) if self.ratio < 1 else float("inf")
+        self.mask = self._draw(x).mul_(scale)
+        return [x.mul_(self.mask) if self.in_place else x * self.mask]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        if not need.bottoms[0]:
+            return [None], []
+        g = top_diffs[0]
+        if self.phase != 0:
+            return [g], []
+        if self.mask is None or self.mask.shape != g.shape:
+            return [torch.zeros_like(g)], []  # no forward yet: the mask is all zero, as in Caffe
+        return [g.mul_(self.mask) if self.in_place else g * self.mask], []
+
+    def _draw(self, x: torch.Tensor) -> torch.Tensor:
+        from caffe import rng
+
+        keep = 1 - self.ratio
+        if x.device.type == "cpu":
+            bits = torch.from_numpy(rng.get().bernoulli(keep, x.numel()))
+            return bits.to(x.dtype).view(x.shape)
+        generator = torch.Generator(x.device)
+        generator.manual_seed(int(rng.get().u32(1)[0]))
+        return torch.empty_like(x).bernoulli_(keep, generator=generator)

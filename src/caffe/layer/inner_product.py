@@ -1,0 +1,71 @@
+"""InnerProduct: a fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from caffe.errors import LayerError
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+
+
+@register("InnerProduct")
+class InnerProduct(Layer):
+    """``y = x W' + b`` over everything from ``axis`` (default 1) on: (batch axes..., K axes...) to
+    (batch axes..., num_output).
+
+    Weights: (num_output, K), or (K, num_output) with ``transpose``; bias: (num_output).
+    """
+
+    refuses_in_place = True  # BVLC accepts it and loses its input before it is read
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.inner_product_param
+        shape = bottom_shapes[0]
+        self.first = self.axis(p.axis, len(shape))
+        self.num_input = math.prod(shape[self.first :])
+        self.num_output = p.num_output
+        self.transpose = p.transpose
+        if self.num_output <= 0:
+            raise self.fail("needs num_output", LayerError)
+        sizes = (self.num_output, self.num_input)
+        self.add_blob(sizes[::-1] if self.transpose else sizes, p.weight_filler)
+        self.has_bias = p.bias_term
+        if self.has_bias:
+            self.add_blob((self.num_output,), p.bias_filler)
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        shape = bottom_shapes[0]
+        if math.prod(shape[self.first :]) != self.num_input:
+            raise self.fail(
+                f"input size incompatible with inner product parameters: the weights "
+                f"{self.blobs[0].dims} are for {self.num_input} inputs, the bottom {shape} has "
+                f"{math.prod(shape[self.first :])} from axis {self.first} on"
+            )
+        return [(*shape[: self.first], self.num_output)]
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        x = bottoms[0]
+        rows = x.reshape(-1, self.num_input)
+        weight = params[0] if self.transpose else params[0].t()  # (K, num_output)
+        y = torch.addmm(params[1], rows, weight) if self.has_bias else rows @ weight
+        return [y.view(*x.shape[: self.first], self.num_output)]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        x = bottoms[0]
+        rows = x.reshape(-1, self.num_input)
+        g = top_diffs[0].reshape(-1, self.num_output)
+        bottom_diff = None
+        param_diffs: MaybeTensors = [None] * len(params)
+        if need.params[0]:
+            param_diffs[0] = rows.t() @ g if self.transpose else g.t() @ rows
+        if self.has_bias and need.params[1]:
+            param_diffs[1] = g.sum(0)
+        if need.bottoms[0]:
+            weight = params[0].t() if self.transpose else params[0]  # (num_output, K)
+            bottom_diff = (g @ weight).view(x.shape)
+        return [bottom_diff], param_diffs

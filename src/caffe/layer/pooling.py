@@ -1,0 +1,198 @@
+"""Pooling: MAX and AVE over windows of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from caffe.errors import LayerError
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._kernel import height_width, require_positive
+
+LOWEST = torch.finfo(torch.float32).min
+aten = torch.ops.aten
+
+
+@register("Pooling")
+class Pooling(Layer):
+    """N x C x H x W to N x C x H' x W', ``H' = ceil((H + 2 pad - kernel) / stride) + 1``.
+
+    The ceiling is Caffe's: most other programs round down (``round_mode: FLOOR`` does).  With a
+    pad, a last window that would start beyond the image and its pad is dropped; without one it is
+    kept, and where it lies outside the image MAX gives -3.4e38 and AVE 0 or NaN.
+
+    MAX takes the first maximum in raster order; NaN never wins.  A second top receives its index
+    ``h W + w``, -1 for none.  AVE divides by the window's area before it is clipped to the image,
+    but after it is clipped to the image with its pad.
+    """
+
+    tops = (1, 2)
+    refuses_in_place = True  # BVLC accepts it and gives garbage of a new shape in every pass
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.pooling_param
+        self.max = p.pool == p.MAX
+        if p.pool == p.STOCHASTIC:
+            raise self.fail("stochastic pooling is not supported: use MAX or AVE", LayerError)
+        if self.num_tops == 2 and not self.max:
+            raise self.fail("only MAX pooling has a second top (the mask)", LayerError)
+        kernel = self._pair("kernel_size", "kernel")
+        self.stride = self._pair("stride", "stride") or [p.stride] * 2
+        self.pad = self._pair("pad", "pad") or [p.pad] * 2
+        require_positive(self, "stride", self.stride)
+        self.fixed_kernel: list[int] | None = None
+        if p.global_pooling:
+            if kernel or p.HasField("kernel_size"):
+                raise self.fail("with global_pooling the kernel size cannot be given", LayerError)
+            if any(self.pad) or self.stride != [1, 1]:
+                raise self.fail("global_pooling needs pad 0 and stride 1", LayerError)
+            return
+        if not kernel and not p.HasField("kernel_size"):
+            raise self.fail("needs kernel_size, or both kernel_h and kernel_w", LayerError)
+        self.fixed_kernel = kernel or [p.kernel_size] * 2
+        require_positive(self, "kernel_size", self.fixed_kernel)
+        if any(self.pad) and any(a >= k for a, k in zip(self.pad, self.fixed_kernel)):
+            raise self.fail(
+                f"pad {self.pad} must be smaller than the kernel {self.fixed_kernel}", LayerError
+            )
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        shape = bottom_shapes[0]
+        if len(shape) != 4:
+            raise self.fail(f"the bottom must have 4 axes (N, C, H, W), got {shape}")
+        image = shape[2:]
+        self.kernel = self.fixed_kernel or list(image)
+        out = [self._out_size(i, n) for i, n in enumerate(image)]
+        if any(self.pad):
+            for i, (n, size) in enumerate(zip(out, image)):
+                if (n - 1) * self.stride[i] >= size + self.pad[i]:
+                    out[i] -= 1
+        if any(n <= 0 for n in out):
+            raise self.fail(
+                f"the output would have the size {out}: kernel {self.kernel} (pad {self.pad}) "
+                f"does not fit the bottom {shape}"
+            )
+        self.out = out
+        self.ceil_mode = self._pytorch_mode(image)
+        return [(*shape[:2], *out)] * self.num_tops
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        x = bottoms[0]
+        if not self.max:
+            return [self._average(x)]
+        y, self.index, self.plain = self._maximum(x)
+        return [y, self.index.to(y.dtype)] if self.num_tops == 2 else [y]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        if not need.bottoms[0]:
+            return [None], []
+        x, g = bottoms[0], top_diffs[0]
+        if not self.max:
+            return [self._average_backward(x, g)], []
+        index = getattr(self, "index", None)
+        if self.num_tops == 2:
+            index = tops[1].long()  # Caffe reads the second top, which a user may have edited
+        elif index is None or index.shape != g.shape:
+            index = torch.zeros_like(g, dtype=torch.long)  # no forward yet: all zero, as in Caffe
+        elif self.plain:
+            args = self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
+            return [aten.max_pool2d_with_indices_backward(g, x, *args, index)], []
+        d = x.new_zeros(*x.shape[:2], x.shape[2] * x.shape[3])
+        g = torch.where(index >= 0, g, 0.0)
+        d.scatter_add_(2, index.clamp(min=0).flatten(2), g.flatten(2))
+        return [d.view(x.shape)], []
+
+    # MAX ------------------------------------------------------------------------------------------
+
+    def _maximum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+        """Maxima, their indices, and whether PyTorch's own pooling found them."""
+        if self.ceil_mode is not None:
+            y, index = aten.max_pool2d_with_indices(
+                x, self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
+            )
+            # In PyTorch NaN wins and so can -inf, in Caffe neither; the minimum shows both.
+            if y.numel() == 0 or bool(y.amin() >= LOWEST):
+                return y, index, True
+        width = x.shape[3]
+        x = self._framed(torch.nan_to_num(x, LOWEST, torch.inf, LOWEST), LOWEST)
+        y, index = aten.max_pool2d_with_indices(x, self.kernel, self.stride)
+        row = index.div(x.shape[3], rounding_mode="floor") - self.pad[0]
+        column = index % x.shape[3] - self.pad[1]
+        index = torch.where(y > LOWEST, row * width + column, -1)
+        return y, index, False
+
+    # AVE ------------------------------------------------------------------------------------------
+
+    def _average(self, x: torch.Tensor) -> torch.Tensor:
+        if self.ceil_mode is not None:
+            return aten.avg_pool2d(x, self.kernel, self.stride, self.pad, self.ceil_mode, True)
+        total = aten.avg_pool2d(
+            self._framed(x, 0.0), self.kernel, self.stride, [0, 0], False, True, 1
+        )
+        return total.div_(self._areas(x))
+
+    def _average_backward(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        if self.ceil_mode is not None:
+            args = self.kernel, self.stride, self.pad, self.ceil_mode, True, None
+            return aten.avg_pool2d_backward(g, x, *args)
+        framed = self._framed(x, 0.0)
+        args = self.kernel, self.stride, [0, 0], False, True, 1
+        d = aten.avg_pool2d_backward(g / self._areas(x), framed, *args)
+        return F.pad(d, [-n for n in self._frame(x)])
+
+    def _areas(self, x: torch.Tensor) -> torch.Tensor:
+        """What each window's sum is divided by, (H', W')."""
+        height, width = (
+            torch.tensor(
+                [min(a + k, n + p) - a for a in range(-p, -p + s * out, s)],
+                dtype=x.dtype,
+                device=x.device,
+            )
+            for n, k, s, p, out in zip(x.shape[2:], self.kernel, self.stride, self.pad, self.out)
+        )
+        return height[:, None] * width
+
+    # Geometry -------------------------------------------------------------------------------------
+
+    def _pair(self, field: str, stem: str) -> list[int] | None:
+        p, names = self.param.pooling_param, (f"{stem}_h", f"{stem}_w")
+        if p.HasField(names[0]) != p.HasField(names[1]):
+            raise self.fail(f"{names[0]} and {names[1]} must be given together", LayerError)
+        return height_width(self, p, field, names)
+
+    def _out_size(self, axis: int, size: int) -> int:
+        p = self.param.pooling_param
+        room, stride = size + 2 * self.pad[axis] - self.kernel[axis], self.stride[axis]
+        steps = room // stride if p.round_mode == p.FLOOR else -(-room // stride)
+        return steps + 1
+
+    def _pytorch_mode(self, image: Sequence[int]) -> bool | None:
+        """The ``ceil_mode`` with which PyTorch pools the same windows, None where neither does."""
+        if any(2 * p > k for p, k in zip(self.pad, self.kernel)):
+            return None  # PyTorch refuses
+        for ceil_mode in (False, True):
+            sizes = []
+            for n, k, s, p in zip(image, self.kernel, self.stride, self.pad):
+                room = n + 2 * p - k
+                size = (-(-room // s) if ceil_mode else room // s) + 1
+                if ceil_mode and (size - 1) * s >= n + p:
+                    size -= 1  # PyTorch drops such a window also without a pad
+                sizes.append(size)
+            if sizes == self.out:
+                return ceil_mode
+        return None
+
+    def _framed(self, x: torch.Tensor, value: float) -> torch.Tensor:
+        """``x`` with its pad, as far as the windows reach and no farther."""
+        return F.pad(x, self._frame(x), value=value)
+
+    def _frame(self, x: torch.Tensor) -> list[int]:
+        """What :meth:`_framed` adds left, right, above and below; negative where it cuts."""
+        sides = []
+        for n, k, s, p, out in zip(x.shape[2:], self.kernel, self.stride, self.pad, self.out):
+            sides.append([p, s * (out - 1) + k - n - p])
+        return sides[1] + sides[0]

@@ -1,0 +1,138 @@
+"""Python: a layer that the user writes as a class, found by module and class name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from caffe.errors import LayerError
+from caffe.layer import Layer, Need, register
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob, BlobVec
+
+
+class PythonLayer:
+    """Base class of user layers, public as ``caffe.Layer``.
+
+    A subclass defines ``setup(bottom, top)``, ``reshape(bottom, top)``, ``forward(bottom, top)``
+    and ``backward(top, propagate_down, bottom)``; bottom and top are lists of blobs.  A subclass
+    with an ``__init__(self, p)`` of its own calls this one with ``p``.
+
+    Attributes:
+        param_str: the text of ``python_param``; data, for ``ast.literal_eval`` or ``json``.  It
+            and ``phase`` are set between ``__init__`` and ``setup``.
+        phase: ``caffe.TRAIN`` (0) or ``caffe.TEST`` (1).
+        blobs: the layer's parameters; add one with ``self.blobs.add_blob(*shape)`` in ``setup``.
+    """
+
+    type = "Python"
+    param_str: str
+    phase: int
+    blobs: BlobVec
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> PythonLayer:
+        from caffe.blob import BlobVec
+
+        self = super().__new__(cls)
+        self.blobs = BlobVec()
+        return self
+
+    def __init__(self, p: Any) -> None:
+        """``p`` is opaque: pass it on."""
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        raise self._missing("setup(self, bottom, top)")
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        raise self._missing("reshape(self, bottom, top)")
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        raise self._missing("forward(self, bottom, top)")
+
+    def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
+        raise self._missing("backward(self, top, propagate_down, bottom)")
+
+    def _missing(self, method: str) -> LayerError:
+        cls = type(self)
+        return LayerError(f"the Python layer {cls.__module__}.{cls.__name__} must define {method}")
+
+
+@register("Python")
+class Python(Layer):
+    """The engine's side of a user's layer: ``user`` is the user's own instance.
+
+    Naming a module runs its code, as ``import`` does.  What the user's methods raise reaches the
+    caller unchanged.
+    """
+
+    bottoms = (0, None)
+    tops = (0, None)
+
+    def __init__(self, param: Any, phase: int) -> None:
+        super().__init__(param, phase)
+        self.user: PythonLayer = self._find_class()(param)
+        self.user.param_str = param.python_param.param_str
+        self.user.phase = phase
+        self.blobs = self.user.blobs
+
+    def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.user.setup(_vector(bottom), _vector(top))
+        self.blobs = self.user.blobs
+
+    def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.user.reshape(_vector(bottom), _vector(top))
+
+    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.user.forward(_vector(bottom), _vector(top))
+
+    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
+        self.user.backward(_vector(top), list(need.bottoms), _vector(bottom))
+
+    def _find_class(self) -> type[PythonLayer]:
+        p = self.param.python_param
+        wanted = f"python_param {{ module: '{p.module}' layer: '{p.layer}' }}"
+        if not p.module or not p.layer:
+            raise self.fail(f"needs a module and a layer: {wanted}", LayerError)
+        try:
+            module = importlib.import_module(p.module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{p.module}.".startswith(f"{error.name}."):
+                why = f"module '{p.module}' needs '{error.name}', which is not installed"
+            else:
+                why = (
+                    f"no module named '{p.module}' in {[d or '.' for d in sys.path]}; add its "
+                    "folder to PYTHONPATH or sys.path"
+                )
+            raise self.fail(f"{wanted}: {why}", LayerError) from error
+        except Exception as error:
+            raise self.fail(
+                f"{wanted}: importing '{p.module}' failed with {type(error).__name__}: {error}",
+                LayerError,
+            ) from error
+        where = getattr(module, "__file__", None) or "built in"
+        try:
+            cls = getattr(module, p.layer)
+        except AttributeError as error:
+            known = [n for n, c in vars(module).items() if _is_layer_class(c)]
+            raise self.fail(
+                f"{wanted}: module '{p.module}' ({where}) has no class '{p.layer}'; its layers "
+                f"are {known or 'none'}",
+                LayerError,
+            ) from error
+        if not _is_layer_class(cls):
+            raise self.fail(
+                f"{wanted}: '{p.layer}' in {where} is no subclass of caffe.Layer", LayerError
+            )
+        return cls
+
+
+def _is_layer_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, PythonLayer) and value is not PythonLayer
+
+
+def _vector(blobs: list[Blob]) -> BlobVec:
+    from caffe.blob import BlobVec
+
+    return blobs if isinstance(blobs, BlobVec) else BlobVec(blobs)

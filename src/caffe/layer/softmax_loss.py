@@ -1,0 +1,96 @@
+"""SoftmaxWithLoss: multinomial logistic loss of scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._loss import (
+    check_first_axis,
+    check_label_count,
+    class_indices,
+    ignore_label,
+    normalization,
+    normalizer,
+)
+
+SMALLEST = torch.finfo(torch.float32).tiny  # FLT_MIN: the loss of one position ends at 87.34
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(Layer):
+    """``-sum log max(p_label, 1.2e-38) / Z`` over the positions that are not ignored.
+
+    Bottoms: scores (outer axes..., classes, inner axes...), labels of outer x inner values; no
+    gradient for the labels.  Tops: the loss, a scalar; optionally the probabilities, through which
+    no gradient flows (``loss_weight`` then needs two values).
+
+    ``softmax_param.axis`` 1; ``loss_param``: ``ignore_label``; ``normalization`` of Z: FULL, VALID
+    (default), BATCH_SIZE, NONE; the legacy ``normalize``.
+    """
+
+    bottoms = 2
+    tops = (1, 2)
+    is_loss = True
+    no_gradient = frozenset({1})
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.loss_param
+        self.ignore = ignore_label(p)
+        self.mode = normalization(p, p.VALID)
+        self.prob: torch.Tensor | None = None
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        check_first_axis(self, bottom_shapes)
+        scores, labels = bottom_shapes
+        self.class_axis = self.axis(self.param.softmax_param.axis, len(scores))
+        check_label_count(self, scores, labels, self.class_axis)
+        self.outer = math.prod(scores[: self.class_axis])
+        self.inner = math.prod(scores[self.class_axis + 1 :])
+        return [(), scores][: self.num_tops]
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        scores, labels = bottoms
+        index, counts = self._labels(scores, labels)
+        self.prob = torch.softmax(scores, self.class_axis)
+        losses = self.prob.gather(self.class_axis, index).clamp_(min=SMALLEST).log_()
+        if counts is not None:
+            losses = torch.where(counts, losses, 0.0)
+        loss = losses.sum().div_(-self._divisor(counts))
+        return [loss, self.prob][: self.num_tops]
+
+    def backward(
+        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
+    ) -> tuple[MaybeTensors, MaybeTensors]:
+        if not need.bottoms[0]:
+            return [None, None], []
+        scores, labels = bottoms
+        index, counts = self._labels(scores, labels)
+        # The second top is the probabilities' own memory in Caffe: a user's edit counts.
+        prob = tops[1] if self.num_tops == 2 else self.prob
+        if prob is None or prob.shape != scores.shape:
+            prob = torch.zeros_like(scores)  # no forward yet: all zero, as in Caffe
+        scale = top_diffs[0] / self._divisor(counts)
+        diff = prob * scale if counts is None else torch.where(counts, prob, 0.0).mul_(scale)
+        hit = -scale.expand(index.shape)
+        if counts is not None:
+            hit = torch.where(counts, hit, 0.0)
+        return [diff.scatter_add_(self.class_axis, index, hit), None], []
+
+    def _labels(
+        self, scores: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Indices and mask, with the scores' axes and 1 on the class axis."""
+        index, counts = class_indices(self, labels, scores.shape[self.class_axis], self.ignore)
+        shape = list(scores.shape)
+        shape[self.class_axis] = 1
+        return index.reshape(shape), None if counts is None else counts.reshape(shape)
+
+    def _divisor(self, counts: torch.Tensor | None) -> float:
+        valid = None
+        if counts is not None and self.mode == self.param.loss_param.VALID:
+            valid = int(counts.sum())
+        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, valid)
