@@ -14,8 +14,9 @@ import numpy as np
 from caffe import wire
 from caffe.atomic import atomic_write
 from caffe.blob_proto import parse_blob
+from caffe.caffemodel import blob_writer, damaged, map_file
 from caffe.stored_blob import StoredBlob
-from caffe.weights import blob_writer, damaged, is_hdf5, map_file
+from caffe.weights import is_hdf5
 
 __all__ = ["SolverState", "read_solver_state", "write_solver_state"]
 

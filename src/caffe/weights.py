@@ -1,70 +1,33 @@
-"""Reading and writing caffemodel files.
+"""Copying weights files into nets: by layer name, everything checked before anything is copied.
 
-A caffemodel is a NetParameter whose layers hold their parameters as ``blobs``.  Reading maps the
-file and checks the whole of its structure before it returns; a file that is cut off or damaged is
-one :class:`~caffe.errors.WeightsError`, raised before any number is copied.  HDF5 files
-(``.caffemodel.h5``) are another format, see :mod:`caffe.weights_hdf5` and :func:`is_hdf5`.
-
-Writing streams the numbers from the blobs to a temporary file, which then takes the place of the
-old one: an interrupted snapshot never replaces a good one.
+The formats are :mod:`caffe.caffemodel` (binary) and :mod:`caffe.weights_hdf5`; which one a file is
+its content tells.
 """
 
 from __future__ import annotations
 
-import contextlib
-import mmap
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-import numpy as np
-
-from caffe import wire
+from caffe import caffemodel, weights_hdf5
 from caffe.atomic import atomic_write
-from caffe.blob_proto import frame_blob, parse_blob
+from caffe.caffemodel import LayerWeights, write_net
 from caffe.errors import WeightsError
-from caffe.proto import caffe_pb2
-from caffe.stored_blob import StoredBlob
+from caffe.stored_blob import StoredBlob, copy_all
 
 __all__ = [
     "LayerWeights",
     "StoredBlob",
     "atomic_write",
     "is_hdf5",
-    "open_layers",
+    "load",
     "read_layers",
     "write_net",
 ]
 
-# Field numbers: NetParameter, then the name, type and blobs of its three generations of layers.
-_NET_LAYERS_V1, _NET_LAYER = 2, 100
-_V1_NESTED_V0 = 1
-_LAYER_FIELDS = {"V2": (1, 2, 7), "V1": (4, 5, 6), "V0": (1, 2, 50)}
-_BLOBS = 7
-
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-@dataclass
-class LayerWeights:
-    """The parameters of one layer in a file."""
-
-    name: str = ""
-    type: str = ""
-    blobs: list[StoredBlob] = field(default_factory=list)
-
-
-def map_file(path: str | os.PathLike) -> Any:
-    """The file's bytes as a memory map (an empty file: no bytes)."""
-    try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return b""
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"cannot read weights from {os.fsdecode(path)}: {reason}") from error
 
 
 def is_hdf5(path: str | os.PathLike) -> bool:
@@ -78,176 +41,77 @@ def is_hdf5(path: str | os.PathLike) -> bool:
         ) from error
 
 
-# Reading ----------------------------------------------------------------------------------------
-
-
-def damaged(path: Any, place: str, error: wire.WireError, kind: str) -> WeightsError:
-    """The error of a file that the wire format cannot explain."""
-    return WeightsError(
-        f"{os.fsdecode(path)}{place}: {error}, at offset {error.offset}. The file is cut off, "
-        f"damaged or no {kind}: get or write it again."
-    )
-
-
-def _text(buffer: Any, f: wire.Field) -> str:
-    return bytes(buffer[f.start : f.end]).decode("utf-8", "replace")
-
-
-def _type_name(buffer: Any, f: wire.Field) -> str:
-    if f.kind == wire.BYTES:
-        return _text(buffer, f)
-    known = caffe_pb2.V1LayerParameter.LayerType.values()
-    return caffe_pb2.V1LayerParameter.LayerType.Name(f.value) if f.value in known else str(f.value)
-
-
-def _parse_layer(
-    path: str, buffer: Any, start: int, end: int, missing: int, generation: str, place: str
-) -> LayerWeights:
-    """Read one layer message of any generation."""
-    name_field, type_field, blobs_field = _LAYER_FIELDS[generation]
-    layer = LayerWeights()
-    try:
-        for f in wire.fields(buffer, start, end):
-            if generation == "V1" and f.number == _V1_NESTED_V0 and f.kind == wire.BYTES:
-                return _parse_layer(path, buffer, f.start, f.end, f.missing, "V0", place)
-            if f.number == blobs_field and f.kind == wire.BYTES:
-                place_of_blob = f"{place}, blob {len(layer.blobs)}"
-                try:
-                    blob = parse_blob(buffer, f.start, f.end, path + place_of_blob)
-                except wire.WireError as error:
-                    raise damaged(path, place_of_blob, error, "caffemodel") from error
-                if f.missing:
-                    raise wire.WireError(
-                        f"the file ends inside blob {len(layer.blobs)}: {f.missing} bytes are "
-                        "missing",
-                        f.end,
-                    )
-                if blob.data or blob.dims:  # an empty message stands for no parameter
-                    blob.check()
-                layer.blobs.append(blob)
-            elif f.missing:
-                raise wire.WireError(f"the file ends: {f.missing} bytes are missing", f.end)
-            elif f.number == name_field and f.kind == wire.BYTES:
-                layer.name = _text(buffer, f)
-                place = f", layer '{layer.name}'"
-            elif f.number == type_field:
-                layer.type = _type_name(buffer, f)
-        if missing:
-            raise wire.WireError(f"the file ends: {missing} bytes are missing", end)
-    except wire.WireError as error:
-        raise damaged(path, place, error, "caffemodel") from error
-    return layer
-
-
 def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
-    """All layers of a caffemodel, in file order; their numbers stay in the file.
-
-    Reads ``layer`` (since 2014) and the older ``layers`` (V1 and V0).  Every blob has as many
-    numbers as its shape asks for.
+    """All layers of a weights file of either format; their numbers stay in the file.
 
     Raises:
-        WeightsError: the file is missing, cut off, damaged or no weights file; names the file, the
-            layer and the offset.
+        WeightsError: the file is missing, cut off, damaged or no weights file.
     """
-    path = os.fsdecode(path)
-    return _parse_net(path, map_file(path))
+    return (weights_hdf5 if is_hdf5(path) else caffemodel).read_layers(path)
 
 
-@contextlib.contextmanager
-def open_layers(path: str | os.PathLike) -> Iterator[list[LayerWeights]]:
-    """:func:`read_layers` for a ``with`` statement, at whose end the file is closed."""
-    path = os.fsdecode(path)
-    buffer = map_file(path)
-    try:
-        yield _parse_net(path, buffer)
-    finally:
-        if buffer:
-            with contextlib.suppress(BufferError):  # an error's traceback still holds a part
-                buffer.close()
+def load(path: str | os.PathLike, params: Iterable[tuple[str, Sequence[Any]]]) -> list[str]:
+    """Copy a weights file into the parameters of a net, by layer name (``Net.copy_from``).
 
-
-def _parse_net(path: str, buffer: Any) -> list[LayerWeights]:
-    found: dict[str, list[LayerWeights]] = {"V1": [], "V2": []}
-    try:
-        for f in wire.fields(buffer, 0, len(buffer)):
-            if f.number in (_NET_LAYERS_V1, _NET_LAYER) and f.kind == wire.BYTES:
-                generation = "V2" if f.number == _NET_LAYER else "V1"
-                layers = found[generation]
-                place = f", layer #{len(layers)}"
-                layers.append(
-                    _parse_layer(path, buffer, f.start, f.end, f.missing, generation, place)
-                )
-            elif f.missing:
-                raise wire.WireError(
-                    f"field {f.number} has {f.missing} bytes more than the file", f.offset
-                )
-    except wire.WireError as error:
-        raise damaged(path, "", error, "caffemodel") from error
-    return found["V1"] or found["V2"]  # as in BVLC, old layers hide new ones in a mixed file
-
-
-# Writing ----------------------------------------------------------------------------------------
-
-
-def _bytes(array: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(array, "<f4").reshape(-1)).cast("B")
-
-
-def blob_writer(number: int, blob: Any, diff: bool) -> tuple[int, Callable[[BinaryIO], None]]:
-    """One blob as field ``number``: its size in bytes, and a function that writes it."""
-    shape = tuple(blob.shape)
-    count = int(np.prod(shape, dtype=np.int64))
-    head, middle, tail, size = frame_blob(shape, count, diff)
-    tag = wire.varint(number << 3 | wire.BYTES) + wire.varint(size)
-
-    def write(file: BinaryIO) -> None:
-        file.write(tag + head)
-        file.write(_bytes(blob.data))
-        if diff:
-            file.write(middle)
-            file.write(_bytes(blob.diff))
-        file.write(tail)
-
-    return len(tag) + size, write
-
-
-def write_net(
-    path: str | os.PathLike,
-    net_param: Any,
-    blobs_of_layers: Sequence[Sequence[Any]],
-    write_diff: bool = False,
-) -> None:
-    """Write a caffemodel.
+    Diffs are copied too where a caffemodel has them; those in HDF5 are not read, as in BVLC.
 
     Args:
-        path: the file; it is replaced when the new one is complete.
-        net_param: the net's NetParameter, without blobs.
-        blobs_of_layers: the parameters of each layer in ``net_param``, in its order; a blob has
-            ``shape``, ``data`` and ``diff``.
-        write_diff: store the diffs too.
+        path: a caffemodel or HDF5 file.
+        params: ``(layer name, its blobs)`` for every layer of the net.
+
+    Returns:
+        The names of the layers in the file that the net does not have.
+
+    Raises:
+        WeightsError: the file is damaged or does not fit the net.  Nothing is copied then.
     """
-    if len(blobs_of_layers) != len(net_param.layer):
+    path = os.fsdecode(path)
+    targets: dict[str, Sequence[Any]] = {}
+    owners: dict[int, Any] = {}  # memory -> the first blob that has it
+    for name, blobs in params:
+        targets.setdefault(name, blobs)
+        for blob in blobs:
+            owners.setdefault(id(blob.data_storage), blob)
+
+    may_leave_out = is_hdf5(path)  # a parameter that is shared with an earlier layer
+    ignored = []
+    pairs = []
+    for layer in read_layers(path):
+        blobs = targets.get(layer.name)
+        if blobs is None:
+            ignored.append(layer.name)
+            continue
+        found = list(layer.blobs)
+        if may_leave_out:
+            found += [None] * (len(blobs) - len(found))
+        if len(found) != len(blobs):
+            raise WeightsError(
+                f"{path}: Incompatible number of blobs for layer '{layer.name}': the file has "
+                f"{len(layer.blobs)}, the net {len(blobs)}. Check that the weights belong to this "
+                "net; to learn the layer from scratch, rename it."
+            )
+        for index, (stored, blob) in enumerate(zip(found, blobs)):
+            if stored is not None:
+                _check_fit(path, layer.name, index, stored, blob.shape)
+                pairs.append((stored, blob))
+            elif owners[id(blob.data_storage)] is blob:
+                raise WeightsError(f"{path}, layer '{layer.name}': blob {index} is missing")
+
+    steps: list[Callable[[], None]] = []
+    for stored, blob in pairs:
+        steps += stored.copies(blob.data)
+        if stored.has_diff:
+            steps += stored.copies(blob.diff, diff=True)
+    copy_all(steps)
+    return ignored
+
+
+def _check_fit(path: str, layer: str, index: int, stored: StoredBlob, shape: Sequence[int]) -> None:
+    if not stored.matches(shape):
+        expected = " ".join([*map(str, shape), f"({math.prod(shape)})"])
         raise WeightsError(
-            f"cannot write {os.fsdecode(path)}: the description has {len(net_param.layer)} layers, "
-            f"parameters were given for {len(blobs_of_layers)}"
+            f"{path}: Cannot copy param {index} weights from layer '{layer}'; shape mismatch: the "
+            f"file has {stored.describe_shape()}, the net {expected}. To learn this layer's "
+            "parameters from scratch, rename the layer."
         )
-    head = type(net_param)()
-    head.CopyFrom(net_param)
-    head.ClearField("layer")
-    with atomic_write(path) as file:
-        file.write(head.SerializeToString())
-        for layer, blobs in zip(net_param.layer, blobs_of_layers):
-            encoded = layer.SerializeToString()
-            # Fields are written in the order of their numbers, blobs being number 7.
-            cut = len(encoded)
-            for f in wire.fields(encoded, 0, len(encoded)):
-                if f.number > _BLOBS:
-                    cut = f.offset
-                    break
-            writers = [blob_writer(_BLOBS, blob, write_diff) for blob in blobs]
-            size = len(encoded) + sum(n for n, _ in writers)
-            file.write(wire.varint(_NET_LAYER << 3 | wire.BYTES) + wire.varint(size))
-            file.write(encoded[:cut])
-            for _, write in writers:
-                write(file)
-            file.write(encoded[cut:])
+    stored.check()

@@ -10,21 +10,21 @@ The package h5py is needed for these files only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caffe import glog
 from caffe.atomic import atomic_path
+from caffe.caffemodel import LayerWeights
 from caffe.errors import WeightsError
 from caffe.stored_blob import StoredBlob
 
 if TYPE_CHECKING:
-    from caffe.net import Net
     from caffe.solver_state import SolverState
 
-__all__ = ["Hdf5Blob", "read_net", "read_solver_state", "write_net", "write_solver_state"]
+__all__ = ["Hdf5Blob", "read_layers", "read_solver_state", "write_net", "write_solver_state"]
 
 
 def _h5py() -> Any:
@@ -66,61 +66,26 @@ def _open(path: str) -> Any:
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 
-def _blobs(path: str, layer: str, group: Any) -> dict[int, Hdf5Blob]:
-    """The datasets of one layer, by index."""
-    blobs = {}
+def _blobs(path: str, layer: str, group: Any) -> list[StoredBlob | None]:
+    """The datasets of one layer by index; None for an index that is not there."""
+    found: dict[int, StoredBlob] = {}
     for key, dataset in group.items():
         where = f"{path}, layer '{layer}', blob {key}"
         if not key.isdigit():
             raise WeightsError(f"{where}: unexpected name, expected the datasets 0, 1, ...")
-        blobs[int(key)] = Hdf5Blob(where, dataset)
-    return blobs
+        found[int(key)] = Hdf5Blob(where, dataset)
+    return [found.get(index) for index in range(max(found, default=-1) + 1)]
 
 
-def read_net(path: str, net: Net) -> None:
-    """Copy the weights into a net, by layer name; nothing is copied unless everything fits.
-
-    A layer may leave out a parameter that the net shares with an earlier layer.  Diffs are not
-    read, as in BVLC.
-    """
+def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
+    """See :func:`caffe.weights.read_layers`; diffs in the file are left alone, as in BVLC."""
+    path = os.fsdecode(path)
     file = _open(path)
     if "data" not in file:
         raise WeightsError(f"{path}: no group 'data': this HDF5 file holds no Caffe weights")
-    owners: dict[int, Any] = {}  # memory -> the first blob that has it
-    targets: dict[str, Sequence[Any]] = {}
-    for name, blobs in net.layer_params():
-        targets.setdefault(name, blobs)
-        for blob in blobs:
-            owners.setdefault(id(blob.data_storage), blob)
-
-    copies = []
-    for name, group in file["data"].items():
-        if name not in targets:
-            glog.info("net", f"Ignoring source layer {name}")
-            continue
-        blobs = targets[name]
-        stored = _blobs(path, name, group)
-        if len(stored) > len(blobs):
-            raise WeightsError(
-                f"{path}: Incompatible number of blobs for layer '{name}': the file has "
-                f"{len(stored)}, the net {len(blobs)}. Rename the layer to train it from its filler"
-            )
-        for index, blob in enumerate(blobs):
-            source = stored.get(index)
-            if source is None:
-                if owners[id(blob.data_storage)] is blob:
-                    raise WeightsError(f"{path}, layer '{name}': no dataset '{index}'")
-                continue
-            if not source.matches(blob.shape):
-                raise WeightsError(
-                    f"{path}: Cannot copy param {index} weights from layer '{name}'; shape "
-                    f"mismatch: the file has {source.shape}, the net {tuple(blob.shape)}. To learn "
-                    "this layer's parameters from scratch, rename the layer."
-                )
-            source.check()
-            copies.append((source, blob))
-    for source, blob in copies:
-        source.copy_to(blob.data)
+    return [
+        LayerWeights(name, "", _blobs(path, name, group)) for name, group in file["data"].items()
+    ]
 
 
 def read_solver_state(path: str) -> SolverState:
@@ -142,10 +107,15 @@ def read_solver_state(path: str) -> SolverState:
     )
 
 
-def write_net(path: str, net: Net, write_diff: bool = False) -> None:
-    """Write the weights of a net, and with ``write_diff`` their diffs."""
+def write_net(
+    path: str, params: Iterable[tuple[str, Sequence[Any]]], write_diff: bool = False
+) -> None:
+    """Write weights, and with ``write_diff`` their diffs.
+
+    ``params`` are ``(layer name, blobs)`` of every layer, in order.
+    """
     h5py = _h5py()
-    params = net.layer_params()
+    params = list(params)
     for name, _ in params:
         if "/" in name:
             raise WeightsError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caffe import solver_state, weights, weights_hdf5, wire
+from caffe import caffemodel, solver_state, weights, weights_hdf5, wire
 from caffe.blob import Blob
 from caffe.errors import WeightsError
 from caffe.proto import caffe_pb2
@@ -31,16 +31,6 @@ def as_blob(data, diff=None):
     if diff is not None:
         blob.diff[...] = diff
     return blob
-
-
-class FakeNet:
-    """The part of Net that HDF5 reading and writing uses."""
-
-    def __init__(self, params):
-        self.params = params
-
-    def layer_params(self):
-        return self.params
 
 
 # BVLC Caffe's files -----------------------------------------------------------------------------
@@ -122,14 +112,14 @@ def empty_net(values):
         name = key.split(".")[0]
         layers.setdefault(name, []).append(Blob(values[key].shape))
     layers["ip2"][0].share_data(layers["ip1"][0])
-    return FakeNet([("data", []), *layers.items()])
+    return [("data", []), *layers.items()]
 
 
 def test_hdf5_weights_of_bvlc_are_read(values):
     pytest.importorskip("h5py")
     net = empty_net(values)
-    weights_hdf5.read_net(str(GOLDEN / "snap_iter_3.caffemodel.h5"), net)
-    for name, blobs in net.layer_params():
+    weights.load(GOLDEN / "snap_iter_3.caffemodel.h5", net)
+    for name, blobs in net:
         for i, blob in enumerate(blobs):
             np.testing.assert_array_equal(blob.data, values[f"{name}.{i}"])
             assert not np.any(blob.diff)  # stored, but BVLC does not read it back either
@@ -139,8 +129,8 @@ def test_hdf5_weights_are_written_in_the_form_of_bvlc(tmp_path, values):
     h5py = pytest.importorskip("h5py")
     net = empty_net(values)
     golden = str(GOLDEN / "snap_iter_3.caffemodel.h5")
-    weights_hdf5.read_net(golden, net)
-    for name, blobs in net.layer_params():
+    weights.load(golden, net)
+    for name, blobs in net:
         for i, blob in enumerate(blobs):
             blob.diff[...] = values[f"{name}.{i}.diff"]
     weights_hdf5.write_net(str(tmp_path / "w.h5"), net, write_diff=True)
@@ -167,19 +157,57 @@ def test_hdf5_weights_are_written_in_the_form_of_bvlc(tmp_path, values):
 
 def test_hdf5_refuses_a_slash_in_a_layer_name(tmp_path):
     pytest.importorskip("h5py")
-    net = FakeNet([("conv/1", [as_blob([1.0])])])
+    net = [("conv/1", [as_blob([1.0])])]
     with pytest.raises(WeightsError, match="layer 'conv/1': HDF5 cannot hold.*binary"):
         weights_hdf5.write_net(str(tmp_path / "w.h5"), net)
     assert os.listdir(tmp_path) == []
 
 
-def test_hdf5_that_does_not_fit_copies_nothing(values):
+def test_load_copies_by_name_and_returns_the_names_the_net_lacks(values):
+    net = empty_net(values)
+    del net[1]  # conv
+    ignored = weights.load(GOLDEN / "snap_with_diff.caffemodel", [*net, ("new", [Blob((2,))])])
+    assert {"conv", "loss1"} < set(ignored) and not {"norm", "ip1"} & set(ignored)
+    for name, blobs in net:
+        for i, blob in enumerate(blobs):
+            np.testing.assert_array_equal(blob.data, values[f"{name}.{i}"])
+            np.testing.assert_array_equal(blob.diff, values[f"{name}.{i}.diff"])
+
+
+def test_load_copies_into_the_first_of_two_layers_of_one_name(values):
+    first, second = Blob((2, 3, 3, 3)), Blob((2, 3, 3, 3))
+    bias = Blob((2,))
+    weights.load(
+        GOLDEN / "snap_iter_3.caffemodel", [("conv", [first, bias]), ("conv", [second, bias])]
+    )
+    np.testing.assert_array_equal(first.data, values["conv.0"])
+    assert not np.any(second.data)
+
+
+def test_load_of_a_different_number_of_blobs_is_an_error():
+    with pytest.raises(WeightsError, match="number of blobs for layer 'conv'.*has 2, the net 1"):
+        weights.load(GOLDEN / "snap_iter_3.caffemodel", [("conv", [Blob((2, 3, 3, 3))])])
+
+
+def test_hdf5_without_a_parameter_that_is_not_shared_is_an_error(values):
     pytest.importorskip("h5py")
     net = empty_net(values)
-    net.params[-2][1][0] = Blob((1, 2))
-    with pytest.raises(WeightsError, match="Cannot copy param 0 weights from layer 'ip"):
-        weights_hdf5.read_net(str(GOLDEN / "snap_iter_3.caffemodel.h5"), net)
-    assert not any(np.any(blob.data) for _, blobs in net.layer_params() for blob in blobs)
+    net[-1] = ("ip2", [Blob(net[-1][1][0].shape)])
+    with pytest.raises(WeightsError, match="layer 'ip2': blob 0 is missing"):
+        weights.load(GOLDEN / "snap_iter_3.caffemodel.h5", net)
+
+
+@pytest.mark.parametrize("name", ["snap_iter_3.caffemodel", "snap_iter_3.caffemodel.h5"])
+def test_load_of_what_does_not_fit_copies_nothing(values, name):
+    if name.endswith("h5"):
+        pytest.importorskip("h5py")
+    net = empty_net(values)
+    net[-2][1][1] = Blob((1, 4))
+    with pytest.raises(
+        WeightsError, match=r"Cannot copy param 1 .*'ip1'.*has 4 \(4\), the net 1 4"
+    ):
+        weights.load(GOLDEN / name, net)
+    assert not any(np.any(blob.data) for _, blobs in net for blob in blobs)
 
 
 # The rule of shapes -----------------------------------------------------------------------------
@@ -292,7 +320,7 @@ def test_a_cut_at_any_byte_is_an_error_or_a_whole_number_of_layers():
     boundaries = {f.end for f in wire.fields(whole, 0, len(whole))} | {0}
     for size in range(len(whole)):
         try:
-            weights._parse_net("cut", whole[:size])
+            caffemodel.parse_layers("cut", whole[:size])
         except WeightsError as error:
             assert size not in boundaries
             assert "cut" in str(error) and "offset" in str(error)
@@ -356,8 +384,8 @@ def test_a_large_blob_is_copied_in_pieces(tmp_path):
     net = caffe_pb2.NetParameter(layer=[caffe_pb2.LayerParameter(name="big")])
     blob = type("Big", (), {"shape": numbers.shape, "data": numbers})
     weights.write_net(tmp_path / "big", net, [[blob]])
-    with weights.open_layers(tmp_path / "big") as (layer,):
-        np.testing.assert_array_equal(layer.blobs[0].array(), numbers)
+    (layer,) = weights.read_layers(tmp_path / "big")
+    np.testing.assert_array_equal(layer.blobs[0].array(), numbers)
 
 
 # Writing whole or not at all --------------------------------------------------------------------
