@@ -1,1 +1,37 @@
-"""Caffe on PyTorch: the interface, numbers and file formats of pycaffe 1.0."""
+"""Caffe on PyTorch: the interface, numbers and file formats of pycaffe 1.0.
+
+``caffe.Net``, the solvers, ``caffe.layers``/``caffe.params``/``caffe.NetSpec``, ``caffe.io`` and
+the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, is running.
+"""
+
+from caffe import _shadow  # first: a clear word where another `caffe` is in the way
+from caffe.device import set_device, set_mode_cpu, set_mode_gpu
+from caffe.errors import Error
+from caffe.glog import init_log, log
+from caffe.layer import type_list as layer_type_list
+from caffe.layer.python import PythonLayer as Layer
+from caffe.net import Net
+from caffe.proto.caffe_pb2 import TEST, TRAIN
+from caffe.rng import get_random_state, set_random_seed, set_random_state
+from caffe.zero_weights import ZeroWeightsWarning
+
+__version__ = "1.0.0"  # the pycaffe version whose interface this is
+__engine__ = f"pycaffe-torch {_shadow.own_version()}"
+
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "Error",
+    "Layer",
+    "Net",
+    "ZeroWeightsWarning",
+    "get_random_state",
+    "init_log",
+    "layer_type_list",
+    "log",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_random_seed",
+    "set_random_state",
+]

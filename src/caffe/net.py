@@ -82,8 +82,8 @@ class Net:
 
     def _init(self, param: Any, source: str) -> None:
         self._source = source
-        param = insert_splits(filter_net(param))
         try:
+            param = insert_splits(filter_net(param))
             with torch.no_grad():
                 self._graph = wire(param, lambda text: glog.info("net", text))
         except Error as error:
@@ -410,11 +410,11 @@ class Net:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all layers and parameters as a binary caffemodel; atomic."""
-        weight_files.write_net(path, self.to_proto(), self.layer_params())
+        weight_files.write_net(path, self.to_proto(), [b for _, b in self.layer_params()])
 
     def save_hdf5(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters as HDF5 (needs h5py); shared ones once; atomic."""
-        weights_hdf5.write_net(os.fsdecode(path), self.layer_params())
+        weights_hdf5.write_net(os.fsdecode(path), self)
 
     def load_hdf5(self, path: str | os.PathLike[str]) -> None:
         """Copy parameters by layer name from HDF5."""

@@ -239,7 +239,8 @@ def test_shared_parameters_must_fit(make):
     [
         ("layer { name: 'x' type: 'Convolutoin' }", LayerError, "Unknown layer type.*Convolution"),
         (SMALL.replace('bottom: "pool"', 'bottom: "poool"'), PrototxtError, "Unknown bottom.*pool"),
-        (SMALL.replace('top: "pool"', 'top: "data"'), PrototxtError, "multiple sources"),
+        (SMALL.replace('top: "pool"', 'top: "data"').replace('bottom: "pool"', 'bottom: "data"'),
+         PrototxtError, "multiple sources"),
         (SMALL.replace('top: "ip"', 'top: "ip" top: "more"'), LayerError, "'ip'.*exactly 1 top"),
         (SMALL.replace('top: "ip"', 'top: "ip" propagate_down: true propagate_down: true'),
          PrototxtError, "propagate_down"),
