@@ -134,6 +134,10 @@ def _explain(error: text_format.ParseError, text: str, root: Descriptor, source:
         name = unknown.group(1)
         what = f'Message type "{descriptor.full_name}" has no field named "{name}"'
         hint = _suggest_other_kind(name, descriptor) or _suggest_field(name, descriptor)
+        if len(scopes) > 1 and name in ("layer", "layers"):
+            hint = (
+                f' Is a "}}" missing? "{scopes[-1].name}" of line {scopes[-1].line} is still open.'
+            )
     elif re.match(r'Expected "[}>]"', what) and (left_open := _innermost_at_end(text)):
         hint = f' "{left_open.name}" of line {left_open.line} is not closed.'
     elif descriptor is not None and name in descriptor.fields_by_name:
@@ -173,7 +177,7 @@ def _descriptor_of(scopes: list[Scope], root: Descriptor) -> Descriptor | None:
 
 
 def _place(scopes: list[Scope]) -> str:
-    """" (in layer "conv1" of type "Convolution")", or the bare path of a nameless message."""
+    """Says which layer it is: by name and type as far as they were read, else by number."""
     for scope in scopes[1:]:
         if scope.name in ("layer", "layers"):
             if "name" in scope.values:

@@ -64,7 +64,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _walk(text: str) -> Iterator[tuple[Token, list[Scope]]]:
-    """Yields each token with the stack of messages open after it, the outermost (the file) first."""
+    """Yields each token with the stack of messages that are open after it, the file first."""
     stack = [Scope("", 0, 1, 1)]
     in_value = in_list = False  # after `field:` and between brackets words are values, not fields
     for token in tokens(text):

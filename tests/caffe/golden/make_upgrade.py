@@ -89,7 +89,7 @@ NET_CASES = {
     "v1 and v2 mixed": 'layers { name: "r" type: RELU } layer { name: "s" type: "TanH" }',
     "v1 every type": "name: 'types' debug_info: true state { level: 2 }"
     + "".join(
-        "layers { name: '%s' type: %s }" % (name, name)
+        f"layers {{ name: '{name}' type: {name} }}"
         for name in """NONE ABSVAL ACCURACY ARGMAX BNLL CONCAT CONTRASTIVE_LOSS CONVOLUTION DATA
         DECONVOLUTION DROPOUT DUMMY_DATA EUCLIDEAN_LOSS ELTWISE EXP FLATTEN HDF5_DATA HDF5_OUTPUT
         HINGE_LOSS IM2COL IMAGE_DATA INFOGAIN_LOSS INNER_PRODUCT LRN MEMORY_DATA
@@ -217,8 +217,7 @@ def main():
                 done = subprocess.run(
                     [sys.executable, script, kind, NAMES[kind], "out.txt"],
                     cwd=folder,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    capture_output=True,
                 )
                 if done.returncode == 0:
                     with open(os.path.join(folder, "out.txt")) as f:

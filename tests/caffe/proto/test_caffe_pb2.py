@@ -1,0 +1,83 @@
+"""The message classes: equal to BVLC's in every field, up to date, without clashes."""
+
+import copy
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from caffe.proto import build, caffe_pb2
+
+HERE = Path(__file__).parent
+_spec = importlib.util.spec_from_file_location("make_fields", HERE / "make_fields.py")
+make_fields = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make_fields)
+GOLDEN = json.loads((HERE / "fields.json").read_text())
+ENGINE = GOLDEN.pop("engine")
+
+
+def test_golden_was_made_by_bvlc_caffe():
+    assert ENGINE.startswith("BVLC Caffe")
+    assert len(GOLDEN["LayerParameter"]) == 60
+
+
+def test_no_message_or_enum_is_missing_or_added():
+    assert set(make_fields.table(caffe_pb2.DESCRIPTOR)) == set(GOLDEN)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_fields_are_those_of_bvlc_caffe(name):
+    assert make_fields.table(caffe_pb2.DESCRIPTOR)[name] == GOLDEN[name]
+
+
+def test_descriptor_file_is_compiled_from_the_present_proto():
+    pytest.importorskip("grpc_tools", reason="grpcio-tools compiles caffe.proto")
+    assert build.DESCRIPTOR_FILE.read_bytes() == build.compile_proto(), (
+        "caffe.proto has changed: run python src/caffe/proto/build.py"
+    )
+
+
+def test_module_offers_what_a_generated_one_does():
+    assert (caffe_pb2.TRAIN, caffe_pb2.TEST) == (0, 1)
+    assert caffe_pb2.Phase.Name(1) == "TEST"
+    assert caffe_pb2.Phase.Value("TRAIN") == 0
+    assert caffe_pb2.PoolingParameter.AVE == 1
+    assert caffe_pb2.V1LayerParameter.LayerType.Name(4) == "CONVOLUTION"
+    assert caffe_pb2._LAYERPARAMETER is caffe_pb2.LayerParameter.DESCRIPTOR
+    assert caffe_pb2._POOLINGPARAMETER_POOLMETHOD.values_by_name["MAX"].number == 0
+    assert caffe_pb2.DESCRIPTOR.package == "caffe"
+    for name in GOLDEN:
+        assert hasattr(caffe_pb2, name.removeprefix("enum ").split(".")[0])
+
+
+def test_messages_can_be_copied_and_pickled():
+    net = caffe_pb2.NetParameter(name="n")
+    net.layer.add(name="a").convolution_param.kernel_size.append(3)
+    assert pickle.loads(pickle.dumps(net)) == net
+    assert copy.deepcopy(net) == net
+
+
+def test_packed_and_unpacked_numbers_are_both_read():
+    # field 5 (data), one float 1.0: packed is tag 0x2a with a length, unpacked tag 0x2d without
+    packed = caffe_pb2.BlobProto.FromString(b"\x2a\x04\x00\x00\x80\x3f")
+    unpacked = caffe_pb2.BlobProto.FromString(b"\x2d\x00\x00\x80\x3f")
+    assert packed == unpacked
+    assert packed.SerializeToString() == b"\x2a\x04\x00\x00\x80\x3f"
+
+
+def test_another_caffe_proto_in_the_process_does_not_clash():
+    code = """
+from google.protobuf import descriptor_pb2, descriptor_pool
+other = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
+other.message_type.add(name="NetParameter")
+descriptor_pool.Default().Add(other)
+descriptor_pool.Default().FindMessageTypeByName("caffe.NetParameter")
+from caffe.proto import caffe_pb2
+print(len(caffe_pb2.NetParameter.DESCRIPTOR.fields))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["9"]
