@@ -143,6 +143,8 @@ class Run:
 
     def do_step(self, step):
         self.solver.step(step["count"])
+        if step.get("quiet"):
+            return
         self.keep("iter", self.solver.iter)
         self.keep_params("param")
 

@@ -26,4 +26,5 @@ def test_golden(kind):
 
 
 def test_every_type_has_twenty_cases():
-    assert all(len(cases.of_type(kind)) >= 20 for kind in cases.types())
+    layers = [kind for kind in cases.types() if kind not in cases.training.TYPES]
+    assert min(len(cases.of_type(kind)) for kind in layers) >= 20

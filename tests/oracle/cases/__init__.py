@@ -17,13 +17,14 @@ from cases import (
     pooling,
     solvers,
     structure,
+    training,
 )
 from cases.make import Choice
 
 FAMILIES = OrderedDict(
     (module.__name__.split(".")[-1], module)
     for module in (data, convolution, pooling, activation, affine, normalisation, structure, losses,
-                   fillers, solvers)
+                   fillers, solvers, training)
 )
 CASES_PER_TYPE = 22
 
