@@ -1,0 +1,148 @@
+"""A catalog experiment with its weights, ready to label images of any size."""
+
+import os
+from typing import Callable, Optional
+
+import numpy as np
+from google.protobuf import text_format
+
+import caffe
+from caffe.proto import caffe_pb2
+from inference import tiles
+from inference.errors import InferenceError
+from inference.geometry import geometry, memory
+from inference.memory import available, text
+from inference.ops import read_ops
+from nets import catalog
+
+__all__ = ["Model", "find_weights", "load_weights"]
+
+#: What the authors of the published nets call their files.
+PUBLISHED = {
+    "voc-fcn32s": "fcn32s-heavy-pascal.caffemodel",
+    "voc-fcn16s": "fcn16s-heavy-pascal.caffemodel",
+    "voc-fcn8s": "fcn8s-heavy-pascal.caffemodel",
+    "voc-fcn8s-atonce": "fcn8s-atonce-pascal.caffemodel",
+    "voc-fcn-alexnet": "fcn-alexnet-pascal.caffemodel",
+}
+
+#: Of the free memory, what an image may take; the rest is for what cannot be foreseen.
+USABLE = 0.8
+
+
+def find_weights(name: str, given: Optional[str] = None) -> str:
+    """The weights of an experiment: ``given``, those next to its net, or those trained here.
+
+    Paths are relative to the repository root.
+    """
+    if given:
+        if not os.path.isfile(given):
+            raise InferenceError(f"no file '{given}'")
+        return given
+    places = [f"nets/{name}/{name}.caffemodel"]
+    if name in PUBLISHED:
+        places.append(f"nets/{name}/{PUBLISHED[name]}")
+    places.append(f"out/{name}.caffemodel")
+    for path in places:
+        if os.path.isfile(path):
+            return path
+    lines = [f"  {places[0]}  weights of your own"]
+    if name in PUBLISHED:
+        lines.append(f"  {places[1]}  as published by the authors of FCN")
+    lines.append(f"  {places[-1]}  made by: python nets/{name}/solve.py")
+    raise InferenceError(f"{name} has no weights here. Put one of these files in place (from the "
+                         "repository's root), or name one by --weights:\n" + "\n".join(lines))
+
+
+def load_weights(net, path: str) -> None:
+    """Copy weights into a net and make sure that each parameter got one.
+
+    ``copy_from`` goes by layer name and passes over what the file lacks, which would leave the
+    fillers' random values.
+    """
+    for blobs in net.params.values():
+        for blob in blobs:
+            blob.data.flat[0] = np.nan
+    net.copy_from(path)
+    left = [name for name, blobs in net.params.items()
+            if any(np.isnan(blob.data.flat[0]) for blob in blobs)]
+    if left:
+        raise InferenceError(
+            f"'{path}' has no usable weights for {len(left)} of the net's {len(net.params)} layers "
+            f"with parameters: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}; are these "
+            "the weights of another net?")
+
+
+class Model:
+    """A net in the TEST phase that turns RGB pixels into class numbers."""
+
+    def __init__(self, deploy: str, weights: str, mean) -> None:
+        self.net = caffe.Net(deploy, caffe.TEST)
+        load_weights(self.net, weights)
+        self.mean = np.array(mean, np.float32)
+        self.input = self.net.inputs[0]
+        self.scores = "score" if "score" in self.net.blobs else self.net.outputs[-1]
+        description = caffe_pb2.NetParameter()
+        with open(deploy, encoding="utf-8") as lines:
+            text_format.Merge(lines.read(), description)
+        self.ops = read_ops(description)
+        self.geometries = tuple(geometry(self.ops, self.scores, axis) for axis in (0, 1))
+
+    @classmethod
+    def from_catalog(cls, name: str, weights: str) -> "Model":
+        """The experiment ``name`` of nets/catalog.py."""
+        mean = catalog.experiment(name).dataset.train.params["mean"]
+        return cls(catalog.net_path(name, "deploy"), weights, mean)
+
+    def memory(self, height: int, width: int) -> int:
+        """Bytes that a forward pass takes, the weights not counted."""
+        # Only our engine says what it is.
+        return memory(self.ops, height, width, unrolled=not hasattr(caffe, "__engine__"))
+
+    def plan(self, height: int, width: int, gpu: Optional[int] = None,
+             limit: Optional[int] = None) -> list[tiles.Tile]:
+        """One tile, the image, if it fits into the free memory (or ``limit`` bytes); or several.
+
+        Raises InferenceError if not even small tiles fit.
+        """
+        needed = self.memory(height, width)
+        free = limit or available(gpu)
+        if free is None:
+            raise InferenceError(f"cannot tell how much memory is free, and the image needs "
+                                 f"{text(needed)}; say --memory GB")
+        budget = free if limit else int(free * USABLE)
+        result = tiles.plan(height, width, self.geometries, self.memory, budget)
+        if result is None:
+            size = [min(length, tiles.smallest(g))
+                    for length, g in zip((height, width), self.geometries)]
+            raise InferenceError(
+                f"an image of {width}x{height} takes {text(needed)}, and its smallest exact tiles "
+                f"of {size[1]}x{size[0]} take {text(self.memory(*size))} each, but only "
+                f"{text(budget)} are free; free some memory or make the image smaller")
+        return result
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """The scores of RGB pixels, uint8 (H, W, 3): float32 (classes, H, W), the blob's own."""
+        height, width = pixels.shape[:2]
+        blob = self.net.blobs[self.input]
+        blob.reshape(1, 3, height, width)
+        np.subtract(pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None],
+                    out=blob.data[0])
+        self.net.forward()
+        return self.net.blobs[self.scores].data[0]
+
+    def label(self, pixels: np.ndarray, plan: list[tiles.Tile],
+              progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+        """The class of each pixel, uint8 (H, W), computed tile by tile."""
+        result = np.empty(pixels.shape[:2], np.uint8)
+        for i, (rows, columns) in enumerate(plan):
+            progress(i, len(plan))
+            scores = self.run(pixels[rows.start:rows.stop, columns.start:columns.stop])
+            kept = scores[:, rows.first - rows.start:rows.last - rows.start,
+                          columns.first - columns.start:columns.last - columns.start]
+            if not np.isfinite(kept).all():
+                raise InferenceError("the scores are not finite numbers; the weights are damaged "
+                                     "or do not belong to this net")
+            result[rows.first:rows.last, columns.first:columns.last] = kept.argmax(axis=0)
+        progress(len(plan), len(plan))
+        return result
