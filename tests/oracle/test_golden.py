@@ -19,10 +19,13 @@ def run_on_engine(case):
 def test_golden(kind):
     report = []
     for case, golden in expected(kind):
-        assert golden is not None, "{} has no golden result: {}".format(case["name"], REFRESH)
-        problems = check_case(case, golden, run_on_engine(case))
-        report += ["{}: {}".format(case["name"], problem) for problem in problems]
-    assert not report, "\n".join(report)
+        if golden is None:
+            report.append(f"{case['name']} has no golden result: {REFRESH}")
+        else:
+            problems = check_case(case, golden, run_on_engine(case))
+            report += [f"{case['name']}: {problem}" for problem in problems]
+    if report:
+        pytest.fail("\n".join(report), pytrace=False)
 
 
 def test_every_type_has_twenty_cases():
