@@ -1,1 +1,7 @@
 """The networks: a table of experiments, their builders and the prototxts made from them."""
+
+import os
+
+os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
+
+import bootstrap  # noqa: F401  finds the engine and the data layers

@@ -9,16 +9,19 @@ from collections import OrderedDict, namedtuple
 #: One data layer: `param_str` is `params` written as a dict.
 DataLayer = namedtuple("DataLayer", "module layer params")
 
-#: classes: what is scored, and the channels of every score; names: of the data layers that define
-#: them; deploy_size: H×W of the deploy net until it is reshaped; folders: the keys in `params` that
-#: are folders, in the order of `solve.py --data`.
-Dataset = namedtuple("Dataset", "name classes deploy_size folders train val lists")
+#: classes: what is scored, and the channels of every score; deploy_size: H×W of the deploy net until
+#: it is reshaped; folders: the keys in `params` that are folders, in the order of `solve.py --data`.
+Dataset = namedtuple("Dataset", "name classes deploy_size folders train val")
+
+#: The label value of pixels that have no class, in every dataset.
+IGNORE = 255
 
 #: steps: iterations in all; score_every: iterations between two scorings of val; fields: what the
 #: solver prototxt says, in order.
 Schedule = namedtuple("Schedule", "steps score_every fields")
 
-#: init: the files to start from, best first (empty: from the fillers).
+#: init: the files to start from as (path, where it comes from), best first; empty: from the fillers.
+#: "{out}" is the folder of results.
 Experiment = namedtuple("Experiment", "name dataset backbone streams init schedule")
 
 
@@ -53,7 +56,6 @@ VOC = Dataset(
         ("split", "seg11valid"),
         ILSVRC_MEAN,
     ),
-    lists="{voc_dir}/ImageSets/Segmentation/{split}.txt",
 )
 
 #: Mean of the CamVid training images, BGR.
@@ -71,7 +73,7 @@ CAMVID = Dataset(
         SEED,
         ("split", "train"),
         CAMVID_MEAN,
-        ("classes", 11),
+        ("cache", True),
         ("batch_size", 4),
         ("mirror", True),
         ("scale", (0.75, 1.5)),
@@ -84,14 +86,15 @@ CAMVID = Dataset(
         SEED,
         ("split", "val"),
         CAMVID_MEAN,
-        ("classes", 11),
+        ("cache", True),
     ),
-    lists="{camvid_dir}/{split}.txt",
 )
+
+TOY_CLASSES = 5
 
 TOY = Dataset(
     name="toy",
-    classes=5,
+    classes=TOY_CLASSES,
     deploy_size=(120, 160),
     folders=("voc_dir",),
     train=_data(
@@ -101,6 +104,8 @@ TOY = Dataset(
         SEED,
         ("split", "train"),
         ILSVRC_MEAN,
+        ("classes", TOY_CLASSES),
+        ("cache", True),
     ),
     val=_data(
         "voc_layers",
@@ -109,8 +114,9 @@ TOY = Dataset(
         SEED,
         ("split", "val"),
         ILSVRC_MEAN,
+        ("classes", TOY_CLASSES),
+        ("cache", True),
     ),
-    lists="{voc_dir}/ImageSets/Segmentation/{split}.txt",
 )
 
 # ---- solvers ----------------------------------------------------------------------------------------
@@ -162,19 +168,21 @@ def _poly(steps, base_lr, score_every, test_iter, weight_decay=0.0005):
 
 #: The classifier of the ILSVRC nets may be inner products (as published) or already convolutions.
 VGG16 = (
-    "ilsvrc-nets/vgg16-fcn.caffemodel",
-    "ilsvrc-nets/VGG_ILSVRC_16_layers.caffemodel",
+    ("ilsvrc-nets/vgg16-fcn.caffemodel", "VGG-16 with fc6 and fc7 as convolutions"),
+    ("ilsvrc-nets/VGG_ILSVRC_16_layers.caffemodel", "VGG-16 as its authors published it"),
 )
 ALEXNET = (
-    "ilsvrc-nets/alexnet-fcn.caffemodel",
-    "ilsvrc-nets/bvlc_reference_caffenet.caffemodel",
+    ("ilsvrc-nets/alexnet-fcn.caffemodel", "CaffeNet with fc6 and fc7 as convolutions"),
+    ("ilsvrc-nets/bvlc_reference_caffenet.caffemodel", "CaffeNet as BVLC published it"),
 )
 
 
 def _stage(name, published=None):
     """The result of an earlier stage, ours or else the published one, next to its net."""
-    ours = "out/%s.caffemodel" % name
-    return (ours, "nets/%s/%s" % (name, published)) if published else (ours,)
+    ours = (f"{{out}}/{name}.caffemodel", f"made by python nets/{name}/solve.py")
+    if not published:
+        return (ours,)
+    return ours, (f"nets/{name}/{published}", f"the published {name}")
 
 
 # ---- the table --------------------------------------------------------------------------------------
@@ -228,15 +236,15 @@ def experiment(name):
     """One row of the table; LookupError names the known ones."""
     if name not in EXPERIMENTS:
         known = ", ".join(EXPERIMENTS)
-        raise LookupError("no experiment %r in nets/catalog.py; there are %s" % (name, known))
+        raise LookupError(f"no experiment {name!r} in nets/catalog.py; there are {known}")
     return EXPERIMENTS[name]
 
 
 def net_path(name, phase):
     """nets/<experiment>/<phase>.prototxt"""
-    return "nets/%s/%s.prototxt" % (name, phase)
+    return f"nets/{name}/{phase}.prototxt"
 
 
 def solver_path(name):
     """solvers/<experiment>.prototxt"""
-    return "solvers/%s.prototxt" % name
+    return f"solvers/{name}.prototxt"

@@ -8,14 +8,13 @@ what is added, with offsets from `coord_map`.
 
 from collections import namedtuple
 
+from caffe.coord_map import crop
+
 import caffe
 from caffe import layers as L
 from caffe import params as P
-from caffe.coord_map import crop
-
 from nets.backbones import LEARNED, alexnet, small, vgg16
-
-IGNORE = 255  # the label value of pixels that have no class, in every dataset
+from nets.catalog import IGNORE
 
 #: How a head is written. grouped: one bilinear kernel per class with its filler, instead of the full
 #: classes×classes kernel of the published nets; odd: the last kernel is 2·stride − 1 instead of
@@ -96,7 +95,7 @@ def add_head(n, features, classes, streams, head):
         n["score_" + pool] = fine = _score(bottom, classes, head)
         # The larger of the two is cropped to the smaller.
         if features.padded:
-            n["score_%sc" % pool] = fine = crop(fine, coarse)
+            n[f"score_{pool}c"] = fine = crop(fine, coarse)
         else:
             n[name + "c"] = coarse = crop(coarse, fine)
         n["fuse_" + pool] = coarse = L.Eltwise(coarse, fine, operation=P.Eltwise.SUM)

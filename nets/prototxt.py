@@ -10,6 +10,8 @@ import numpy as np
 def float_text(value):
     """The shortest decimal that gives the same float32 again: 0.01, 1e-10, 2."""
     single = np.float32(value)
+    if single == int(single) and abs(single) < 1e7:
+        return str(int(single))
     for digits in range(1, 10):  # nine significant digits always suffice
         text = "%.*g" % (digits, value)
         if np.float32(text) == single:
@@ -19,8 +21,8 @@ def float_text(value):
 
 def _quoted(text):
     if not text.isascii() or not text.isprintable():
-        raise ValueError("a string in a prototxt must be printable ASCII; got %r" % text)
-    return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
+        raise ValueError(f"a string in a prototxt must be printable ASCII; got {text!r}")
+    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _value(field, value):
@@ -42,12 +44,11 @@ def _lines(message, indent):
         values = value if repeated else [value]
         for item in values:
             if field.type == field.TYPE_MESSAGE:
-                yield "%s%s {" % (indent, field.name)
-                for line in _lines(item, indent + "  "):
-                    yield line
+                yield f"{indent}{field.name} {{"
+                yield from _lines(item, indent + "  ")
                 yield indent + "}"
             else:
-                yield "%s%s: %s" % (indent, field.name, _value(field, item))
+                yield f"{indent}{field.name}: {_value(field, item)}"
 
 
 def to_text(message):

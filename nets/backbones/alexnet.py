@@ -2,7 +2,6 @@
 
 from caffe import layers as L
 from caffe import params as P
-
 from nets.backbones import Features
 
 #: name, width, kernel, stride, pad, group, and what follows the ReLU.

@@ -8,7 +8,6 @@ from collections import namedtuple
 
 from caffe import layers as L
 from caffe import params as P
-
 from nets.backbones import Features
 
 #: One row per backbone. stages: the widths of the convolutions before each of the five poolings;

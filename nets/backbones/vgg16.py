@@ -2,7 +2,6 @@
 
 from caffe import layers as L
 from caffe import params as P
-
 from nets.backbones import LEARNED, Features
 
 #: Width and number of the 3×3 convolutions before each pooling.

@@ -5,7 +5,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, os.pardir, os.pardir))
-from solvers import loop  # noqa: E402
+from solvers import loop
 
 if __name__ == "__main__":
     sys.exit(loop.main(os.path.basename(HERE)))

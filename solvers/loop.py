@@ -1,0 +1,243 @@
+"""The training loop that every solve.py calls: steps and scoring in turn, until all steps are done.
+
+A run writes to <out> (default: out/):
+    <experiment>.caffemodel     the final weights, from which the next stage starts
+    <experiment>.jsonl          one line per scoring of val
+    <experiment>/               the prototxts as used, and the last few snapshots
+
+Resuming is exact: killed anywhere and resumed, a run on the CPU ends with the same bytes. For that the
+random generator is seeded before every step with seed + iteration, so that it needs no saving (pycaffe
+offers no way to); and snapshots keep what Caffe's do not (`solvers.snapshots`).
+"""
+
+import math
+import os
+import signal
+import time
+
+import numpy as np
+from segdata import DataError
+
+import bootstrap
+import caffe
+import score
+import surgery
+from bootstrap import shown
+from nets import catalog
+from solvers import options, prepare, results, start
+from solvers.files import replacing
+from solvers.progress import Progress
+from solvers.snapshots import Snapshots
+
+#: What a user can cause and mend: told in a line, without a traceback.
+USER_ERRORS = (OSError, LookupError, start.StartError, surgery.SurgeryError, DataError)
+if hasattr(caffe, "Error"):
+    USER_ERRORS += (caffe.Error,)
+
+
+class Diverged(Exception):
+    """The loss or a weight is not a number any more."""
+
+
+def main(name, argv=None):
+    """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted."""
+    experiment = catalog.experiment(name)
+    args = options.parser(experiment).parse_args(argv)
+    bootstrap.enter()
+    try:
+        return Run(experiment, args).train()
+    except (Diverged,) + USER_ERRORS as e:
+        print(f"error: {e}")
+        return 1
+
+
+class Run:
+    """One call of a solve.py."""
+
+    def __init__(self, experiment, args):
+        self.experiment, self.args = experiment, args
+        self.folder = _from_root(os.path.join(args.out, experiment.name))
+        self.final = os.path.join(args.out, experiment.name + ".caffemodel")
+        self.log = os.path.join(args.out, experiment.name + ".jsonl")
+        self.snapshots = Snapshots(self.folder)
+        fields = dict(experiment.schedule.fields)
+        self.window = fields["average_loss"]
+        self.snapshot_every = args.snapshot_every or fields["snapshot"]
+        self.score_every = args.score_every or experiment.schedule.score_every
+        self.interrupted = None
+
+    def train(self):
+        args = self.args
+        found = self.snapshots.newest()
+        if args.resume:
+            if found is None:
+                raise start.StartError(f"nothing to resume: no whole snapshot in {self._where()}")
+            path, state = found
+        else:
+            path = None
+            state = self._new_state(found)
+            initial = start.weights_file(self.experiment, args.weights, args.out)
+        self.steps = args.steps or state["steps"]
+        self.seed, self.run = state["seed"], state["run"]
+        self._build(prepare.folders_of(self.experiment, args.data))
+        if path:
+            start.restore(self.solver, path, state)
+            results.forget_after(self.log, self.run, self.solver.iter)
+            print(f"resumed from {shown(os.path.abspath(path))}")
+        else:
+            self.snapshots.clear()
+            start.fresh(self.net, initial)
+        return self._loop(state["losses"])
+
+    def _new_state(self, found):
+        if found and found[1]["iter"] < found[1]["steps"] and not self.args.restart:
+            raise start.StartError(
+                "%s holds a run that stopped at step %d of %d: go on with it by --resume, or begin anew "
+                "by --restart" % (self._where(), found[1]["iter"], found[1]["steps"])
+            )
+        run = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        steps = self.experiment.schedule.steps
+        return {"steps": steps, "seed": self.args.seed, "run": run, "losses": []}
+
+    def _where(self):
+        return shown(os.path.abspath(self.folder))
+
+    def _build(self, folders):
+        """The solver, its nets, and what is known about them."""
+        print(f"{self.experiment.name} on {results.engine()}, {self._device()}", flush=True)
+        path = prepare.solver(
+            self.experiment, self.folder, self.snapshots.prefix, folders, self.steps, self.seed
+        )
+        self.param = prepare.read_solver(path)
+        self.solver = caffe.get_solver(path)
+        self.net = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
+        self.normalized = prepare.loss_is_normalized(self.param.train_net)
+        self.val = prepare.images(self.solver.test_nets[0])
+
+    def _device(self):
+        if self.args.gpu is None:
+            caffe.set_mode_cpu()
+            return "CPU"
+        caffe.set_device(self.args.gpu)
+        caffe.set_mode_gpu()
+        return "GPU %d" % self.args.gpu
+
+    def _loop(self, losses):
+        solver = self.solver
+        progress = Progress(solver.iter, self.steps, self.window, losses=losses)
+        with self._interruptible():
+            while solver.iter < self.steps:
+                self._step(progress)
+                done = solver.iter == self.steps
+                if done or solver.iter % self.score_every == 0:
+                    progress.pause()
+                    self._score()
+                if done or self.interrupted or solver.iter % self.snapshot_every == 0:
+                    self._snapshot(progress)
+                if self.interrupted and not done:
+                    progress.pause()
+                    print(
+                        "stopped at step %d of %d, with a snapshot; --resume goes on"
+                        % (solver.iter, self.steps)
+                    )
+                    return 128 + self.interrupted
+        with replacing(self.final) as temporary:
+            self.net.save(temporary)
+        print(f"wrote {shown(self.final)}")
+        return 0
+
+    def _step(self, progress):
+        solver, net = self.solver, self.net
+        rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
+        caffe.set_random_seed(self.seed + solver.iter)
+        began = time.time()
+        solver.step(1)
+        loss = float(net.blobs["loss"].data)
+        seconds = time.time() - began
+        if not math.isfinite(loss):
+            progress.pause()
+            raise Diverged(self._not_a_number(f"the loss is {loss}"))
+        label = net.blobs["label"].data  # (N, 1, H, W)
+        per_pixel = loss
+        if not self.normalized:
+            per_pixel = loss * len(label) / max(1, np.count_nonzero(label != catalog.IGNORE))
+        images = len(label) * self.param.iter_size
+        progress.step(solver.iter, loss, per_pixel, images, seconds, rate)
+
+    def _not_a_number(self, what):
+        found = self.snapshots.newest()
+        good = "the last good snapshot is of step %d" % found[1]["iter"] if found else "no snapshot yet"
+        return (
+            "%s at step %d of %d, at base_lr %g; %s. Lower base_lr in nets/catalog.py, or check the "
+            "initial weights." % (what, self.solver.iter, self.steps, self.param.base_lr, good)
+        )
+
+    def _check_weights(self):
+        for name, blobs in self.net.params.items():
+            for i, blob in enumerate(blobs):
+                if not np.isfinite(blob.data).all():
+                    raise Diverged(self._not_a_number("%s blob %d is not finite" % (name, i)))
+
+    def _score(self):
+        began = time.time()
+        score.share_weights(self.solver)
+        result = score.evaluate(self.solver.test_nets[0], self.solver.iter, False, self.val)
+        results.append(
+            self.log,
+            results.record(
+                result,
+                experiment=self.experiment.name,
+                run=self.run,
+                iter=self.solver.iter,
+                split="val",
+                images=len(self.val),
+                seconds=round(time.time() - began, 2),
+            ),
+        )
+
+    def _snapshot(self, progress):
+        self._check_weights()
+        self.snapshots.save(
+            self.solver,
+            {
+                "experiment": self.experiment.name,
+                "engine": results.engine(),
+                "run": self.run,
+                "steps": self.steps,
+                "seed": self.seed,
+                "positions": start.positions(self.net),
+                "losses": list(progress.losses),
+            },
+        )
+
+    def _interruptible(self):
+        return _Signals(self)
+
+
+class _Signals:
+    """While active, the first Ctrl-C or TERM asks the run to stop after the step it is in; the second
+    kills it at once."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def __enter__(self):
+        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, number, frame):
+        self.run.interrupted = number
+        self._reset()
+        print("\nstopping after this step; again to stop at once", flush=True)
+
+    def _reset(self):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *exc):
+        self._reset()
+
+
+def _from_root(path):
+    """Relative to the repository if it lies below, so that solverstates survive its being moved."""
+    relative = os.path.relpath(path, bootstrap.ROOT)
+    return path if relative.startswith(os.pardir) else relative

@@ -1,0 +1,75 @@
+"""What training shows: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections import deque
+
+WIDTH = 24
+
+
+def duration(seconds):
+    """3:07 or 2:15:00"""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "%d:%02d:%02d" % (hours, minutes, seconds) if hours else "%d:%02d" % (minutes, seconds)
+
+
+class Progress:
+    """Reports steps `first` … `total`, with the loss per pixel averaged over the last `window`.
+
+    losses: (loss, loss per pixel) pairs that an interrupted run had in its window.
+    """
+
+    def __init__(self, first, total, window=20, every=20, losses=(), stream=None):
+        self.stream = stream or sys.stdout
+        self.bar = self.stream.isatty()
+        self.total, self.every = total, every
+        self.losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
+        self._times = deque(maxlen=max(1, window))  # (images, seconds) of the last steps
+        self._shown = 0.0
+        self._open = False
+
+    def step(self, iteration, loss, per_pixel, images, seconds, rate):
+        """One step is done: `images` in `seconds`, at learning rate `rate` (None: not known)."""
+        self.losses.append((loss, per_pixel))
+        self._times.append((images, seconds))
+        if self.bar:
+            now = time.time()
+            if now - self._shown > 0.1 or iteration == self.total:
+                self._draw(iteration)
+                self._shown = now
+        elif iteration % self.every == 0 or iteration == self.total:
+            means = [sum(values) / len(self.losses) for values in zip(*self.losses)]
+            text = "Iteration %d, loss = %.6g, loss per pixel = %.4f" % (iteration, means[0], means[1])
+            if rate is not None:
+                text += f", lr = {rate:.4g}"
+            print(f"{text}, {self._speed():.2f} images/s", file=self.stream, flush=True)
+
+    def _speed(self):
+        images, seconds = (sum(values) for values in zip(*self._times))
+        return images / max(seconds, 1e-9)
+
+    def _draw(self, iteration):
+        done = WIDTH * iteration // self.total
+        seconds = sum(s for _, s in self._times) / len(self._times)
+        self.stream.write(
+            "\r[%s%s] %d/%d  loss per pixel %.4f  %.2f images/s  %s left \x1b[K"
+            % (
+                "#" * done,
+                "-" * (WIDTH - done),
+                iteration,
+                self.total,
+                sum(p for _, p in self.losses) / len(self.losses),
+                self._speed(),
+                duration(seconds * (self.total - iteration)),
+            )
+        )
+        self.stream.flush()
+        self._open = True
+
+    def pause(self):
+        """End the bar's line, so that something else can be printed."""
+        if self._open:
+            self.stream.write("\n")
+            self.stream.flush()
+            self._open = False

@@ -1,0 +1,269 @@
+"""Net surgery: move weights between nets of different shape, and make upsampling bilinear.
+
+    transplant(new_net, net, suffix="")     copy parameters by layer name, FC → convolution included
+    load(net, "file.caffemodel")            the same from a file, whatever net it was saved from
+    interp(net, ["upscore", …])             bilinear weights in Deconvolution layers
+    expand_score(new_net, new, net, old)    the first classes of a larger score layer
+
+Each of the first two returns a `Report`. Names, printed lines and arithmetic are those of the published
+FCN code; what cannot be right (another number of elements) is an error instead of a silent tiling.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+
+__all__ = [
+    "Report",
+    "SurgeryError",
+    "expand_score",
+    "interp",
+    "load",
+    "transplant",
+    "upsample_filt",
+    "uses_upsampling",
+]
+
+
+class SurgeryError(ValueError):
+    """The two nets do not fit together."""
+
+
+class Report:
+    """What a transplant did, as lists of (layer, blob index) of the new net unless said otherwise.
+
+    copied: same shape; coerced: same number of elements, another shape; dropped: in the old net only,
+    as (old layer, blob index) or (old layer, None) for a whole layer; left: untouched in the new net.
+    `str(report)` gives the lines that the published code prints.
+    """
+
+    def __init__(self):
+        self.copied = []
+        self.coerced = []
+        self.dropped = []
+        self.left = []
+        self.lines = []
+
+    def __str__(self):
+        return "\n".join(self.lines)
+
+    def summary(self):
+        """One line with the counts, then one for each layer that was not simply copied."""
+
+        def names(pairs):
+            return ", ".join(OrderedDict((name, None) for name, _ in pairs)) or "none"
+
+        return (
+            "%d blobs copied, %d coerced, %d dropped, %d left at their filler\n"
+            "  coerced to another shape: %s\n"
+            "  dropped (not in this net): %s\n"
+            "  left at their filler: %s"
+            % (
+                len(self.copied),
+                len(self.coerced),
+                len(self.dropped),
+                len(self.left),
+                names(self.coerced),
+                names(self.dropped),
+                names(self.left),
+            )
+        )
+
+    def _line(self, *words):
+        self.lines.append(" ".join(str(word) for word in words))
+
+
+def transplant(new_net, net, suffix=""):
+    """Copy the parameters of `net` to the layers of `new_net` of the same name plus `suffix`.
+
+    Blobs of equal shape are copied; of equal element count and another shape, they are coerced, element
+    by element in C order, which is what makes a fully connected layer of O×(C·H·W) weights the
+    convolution O×C×H×W. Layers and surplus blobs that `new_net` lacks are dropped, and what has no
+    source stays as it is.
+
+    net: a Net, or anything with `params`, a mapping from layer name to blobs with `data`.
+    Raises SurgeryError, before anything is changed, if two blobs differ in their number of elements.
+    """
+    report = _plan(new_net, net, suffix)
+    for name in net.params:
+        if name + suffix in new_net.params:
+            for new, old in zip(new_net.params[name + suffix], net.params[name]):
+                new.data.flat = np.asarray(old.data).ravel()
+    print(report)
+    return report
+
+
+def _plan(new_net, net, suffix):
+    """The Report of a transplant, from the shapes alone."""
+    report = Report()
+    filled = set()
+    for name, old_blobs in net.params.items():
+        new_name = name + suffix
+        if new_name not in new_net.params:
+            report.dropped.append((name, None))
+            report._line("dropping", name)
+            continue
+        new_blobs = new_net.params[new_name]
+        for i in range(len(old_blobs)):
+            if i >= len(new_blobs):
+                report.dropped.append((name, i))
+                report._line("dropping", name, i)
+                continue
+            old_shape, new_shape = _shape(old_blobs[i]), _shape(new_blobs[i])
+            filled.add((new_name, i))
+            if old_shape == new_shape:
+                report.copied.append((new_name, i))
+                report._line("copying", name, " -> ", new_name, i)
+            elif _count(old_shape) == _count(new_shape):
+                report.coerced.append((new_name, i))
+                report._line("coercing", name, i, "from", old_shape, "to", new_shape)
+            else:
+                raise SurgeryError(
+                    "cannot transplant %s blob %d: %s has %d elements, %s of the new net has %d. "
+                    "Rename the layer in the new net to learn it from scratch."
+                    % (name, i, old_shape, _count(old_shape), new_shape, _count(new_shape))
+                )
+    for name, blobs in new_net.params.items():
+        report.left += [(name, i) for i in range(len(blobs)) if (name, i) not in filled]
+    return report
+
+
+def _shape(blob):
+    return tuple(int(d) for d in blob.shape)
+
+
+def _count(shape):
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def load(net, path, suffix=""):
+    """Transplant from a caffemodel; the prototxt it was saved from is not needed.
+
+    Where all blobs agree in shape, this is `net.copy_from(path)`. OSError if the file cannot be read,
+    SurgeryError if it is not a caffemodel or does not fit.
+    """
+    stored = _StoredNet(path)
+    report = _plan(net, stored, suffix)
+    if not report.copied and not report.coerced:
+        raise SurgeryError(
+            f"{path} has no layer in common with the net: it has {_some(stored.params)}; the net has {_some(net.params)}"
+        )
+    surplus = any(blob is not None for _, blob in report.dropped)
+    short = {n for n, _ in report.left} & {n for n, _ in report.copied}
+    if suffix or report.coerced or surplus or short:
+        for name in stored.params:
+            for new, old in zip(net.params.get(name + suffix, ()), stored.params[name]):
+                new.data.flat = old.data
+    else:
+        del stored  # the file is about to be read once more
+        net.copy_from(path)
+    return report
+
+
+def _some(names, most=6):
+    names = list(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "") or "none"
+
+
+class _StoredNet:
+    """The parameters inside a caffemodel, by layer name, like a Net's `params`."""
+
+    def __init__(self, path):
+        from google.protobuf.message import DecodeError
+
+        from caffe.proto import caffe_pb2
+
+        net = caffe_pb2.NetParameter()
+        try:
+            with open(path, "rb") as f:
+                net.ParseFromString(f.read())
+        except DecodeError as e:
+            raise SurgeryError(f"{path} is not a whole caffemodel: {e}") from e
+        self.params = OrderedDict()
+        for layer in list(net.layer) + list(net.layers):
+            if layer.DESCRIPTOR.name == "V1LayerParameter" and layer.HasField("layer"):
+                layer = layer.layer  # the oldest format keeps the layer one level down
+            if layer.blobs:
+                self.params[layer.name] = [_StoredBlob(path, layer.name, b) for b in layer.blobs]
+
+
+class _StoredBlob:
+    """One BlobProto: its shape now, its values when asked for."""
+
+    def __init__(self, path, layer, proto):
+        self._proto = proto
+        if proto.HasField("shape"):
+            self.shape = tuple(proto.shape.dim)
+        else:
+            # Before blobs had shapes: always four axes, so a bias is 1×1×1×N.
+            legacy = (proto.num, proto.channels, proto.height, proto.width)
+            while len(legacy) > 1 and legacy[0] == 1:
+                legacy = legacy[1:]
+            self.shape = legacy
+        self._values = proto.data or proto.double_data
+        if len(self._values) != _count(self.shape):
+            raise SurgeryError(
+                "%s: layer %s has a blob of shape %s with %d values"
+                % (path, layer, self.shape, len(self._values))
+            )
+
+    @property
+    def data(self):
+        # fromiter, because asarray would first make a list of Python floats, 32 bytes each.
+        return np.fromiter(self._values, np.float32, len(self._values)).reshape(self.shape)
+
+
+def upsample_filt(size):
+    """The size×size bilinear kernel: w(i, j) = (1 − |i − c|/f) · (1 − |j − c|/f), float64.
+
+    f = ⌊(size + 1)/2⌋ is the factor it upsamples by; the centre c is f − 1 for odd sizes, f − ½ else.
+    """
+    factor = (size + 1) // 2
+    center = factor - 1 if size % 2 == 1 else factor - 0.5
+    profile = 1 - np.abs(np.arange(size) - center) / factor
+    return profile[:, None] * profile[None, :]
+
+
+def uses_upsampling(net):
+    """The names of the layers whose weights `interp` sets: those with "up" in their name."""
+    return [name for name in net.params if "up" in name]
+
+
+def interp(net, layers):
+    """Write bilinear kernels to the weights (m, k, h, w) of the Deconvolution layers named.
+
+    With k = m (all classes to all classes) the kernel goes to the diagonal, with k = 1 (grouped) to each
+    channel. Entries off the diagonal keep their values, as in the published code: they are zero unless
+    a filler or a file put something there. Raises SurgeryError for other shapes, before any is written.
+    """
+    for name in layers:
+        m, k, h, w = net.params[name][0].data.shape
+        if k not in (m, 1):
+            raise SurgeryError(
+                "%s: bilinear weights need as many inputs as outputs or one input per group; "
+                "its weights are %d×%d×%d×%d" % (name, m, k, h, w)
+            )
+        if h != w:
+            raise SurgeryError("%s: the kernel must be square; it is %d×%d" % (name, h, w))
+    for name in layers:
+        weights = net.params[name][0].data
+        m, k, h, _ = weights.shape
+        weights[range(m), range(k) if k == m else 0] = upsample_filt(h)
+
+
+def expand_score(new_net, new_layer, net, layer):
+    """Copy a score layer of k classes to the first k of a score layer of k' ≥ k classes.
+
+    net, layer: where the k classes come from; new_net, new_layer: where they go. The remaining k' − k
+    classes keep their values. Biases may have one axis or the four of old files (1×1×1×N).
+    """
+    old, new = net.params[layer], new_net.params[new_layer]
+    classes, room = old[0].data.shape[0], new[0].data.shape[0]
+    if old[0].data.shape[1:] != new[0].data.shape[1:] or classes > room:
+        raise SurgeryError(
+            f"cannot expand {layer} {_shape(old[0])} to {new_layer} {_shape(new[0])}: the new layer needs at least as many classes and the same "
+            "input"
+        )
+    new[0].data[:classes] = old[0].data
+    if len(old) > 1 and len(new) > 1:
+        new[1].data.reshape(-1)[:classes] = old[1].data.ravel()
