@@ -4,7 +4,7 @@
 the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, is running.
 """
 
-from caffe import _shadow  # first: a clear word where another `caffe` is in the way
+from caffe import _malloc, _shadow
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.glog import init_log, log
@@ -14,6 +14,9 @@ from caffe.net import Net
 from caffe.proto.caffe_pb2 import TEST, TRAIN
 from caffe.rng import get_random_state, set_random_seed, set_random_state
 from caffe.zero_weights import ZeroWeightsWarning
+
+_shadow.warn_of_other()  # a clear word where another package `caffe` is in the way
+_malloc.keep_memory()
 
 __version__ = "1.0.0"  # the pycaffe version whose interface this is
 __engine__ = f"pycaffe-torch {_shadow.own_version()}"

@@ -12,7 +12,7 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["OtherCaffeWarning", "other_caffe", "own_version"]
+__all__ = ["OtherCaffeWarning", "other_caffe", "own_version", "warn_of_other"]
 
 DISTRIBUTION = "pycaffe-torch"
 
@@ -44,7 +44,8 @@ def other_caffe(search_path: list[str] | None = None) -> Path | None:
     return None
 
 
-def _warn() -> None:
+def warn_of_other() -> None:
+    """Warn where :func:`other_caffe` finds one."""
     other = other_caffe()
     if other is not None:
         warnings.warn(
@@ -52,8 +53,5 @@ def _warn() -> None:
             f"{Path(__file__).resolve().parent} ({DISTRIBUTION}); remove one of the two, or "
             "order sys.path, to be sure which one `import caffe` finds",
             OtherCaffeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-
-
-_warn()

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe.errors import LayerError
+from caffe.kernels import convolution
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
@@ -86,46 +87,49 @@ class _Filter(Layer):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         weight, bias = params[0], (params[1] if self.has_bias else None)
-        tops = [self._apply(self._flat(x), weight, bias) for x in bottoms]
-        if self.channel_axis == 1:
-            return tops
-        return [
-            y.reshape(*x.shape[: self.channel_axis], *y.shape[1:]) for x, y in zip(bottoms, tops)
-        ]
+        tops = []
+        for x in bottoms:
+            y = self._apply(self._flat(x), weight, bias)
+            if self.channel_axis != 1:
+                y = y.reshape(*x.shape[: self.channel_axis], *y.shape[1:])
+            tops.append(y)
+        return tops
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
     ) -> tuple[MaybeTensors, MaybeTensors]:
         if self.spatial_axes > 3:
             return super().backward(tops, top_diffs, bottoms, params, need)
-        weight = params[0]
         bottom_diffs: MaybeTensors = [None] * len(bottoms)
         param_diffs: MaybeTensors = [None] * len(params)
         for i, (x, g) in enumerate(zip(bottoms, top_diffs)):
             mask = [need.bottoms[i], need.params[0], self.has_bias and need.params[1]]
             if not any(mask):
                 continue
-            flat, g = self._flat(x), self._flat(g)
-            extra = self._overhang(flat.shape[2:])
-            if self.spatial_axes == 0:
-                flat, g, w = flat.unsqueeze(2), g.unsqueeze(2), weight.unsqueeze(2)
-            else:
-                w = weight
-            padded = F.pad(flat, extra) if any(extra) else flat
-            grads = torch.ops.aten.convolution_backward(
-                g, padded, w, [self.num_output], *self._settings(), mask
-            )
+            d, *grads = self._gradients(self._flat(x), self._flat(g), params[0], mask)
             if mask[0]:
-                d = grads[0]
-                if any(extra):
-                    d = d[(..., *(slice(0, n) for n in flat.shape[2:]))]
                 bottom_diffs[i] = d.reshape(x.shape)
             for j in range(len(params)):
                 if mask[j + 1]:
-                    d = grads[j + 1].view(params[j].shape)
                     seen = param_diffs[j]
-                    param_diffs[j] = d if seen is None else seen.add_(d)
+                    param_diffs[j] = grads[j] if seen is None else seen.add_(grads[j])
         return bottom_diffs, param_diffs
+
+    def _gradients(
+        self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The gradients of x (batch, channels, spatial...), weight and bias, as ``mask`` says."""
+        shape = weight.shape
+        extra = self._overhang(x.shape[2:])
+        padded = F.pad(x, extra) if any(extra) else x
+        if self.spatial_axes == 0:
+            padded, g, weight = padded.unsqueeze(2), g.unsqueeze(2), weight.unsqueeze(2)
+        dx, dw, db = torch.ops.aten.convolution_backward(
+            g, padded, weight, [self.num_output], *self._settings(), mask
+        )
+        if mask[0] and any(extra):
+            dx = dx[(..., *(slice(0, n) for n in x.shape[2:]))]
+        return dx, dw.view(shape) if mask[1] else dw, db
 
     def _flat(self, x: torch.Tensor) -> torch.Tensor:
         """The axes before the channels made one."""
@@ -202,6 +206,36 @@ class Convolution(_Filter):
 
     transposed = False
 
+    def _apply(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        way = self._way(x, weight)
+        if way is None:
+            return super()._apply(x, weight, bias)
+        memory = self.blobs[0].data_storage
+        return convolution.forward(way, self._geometry(x), x, weight, bias, memory)
+
+    def _gradients(
+        self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        way = self._way(x, weight)
+        if way is None:
+            return super()._gradients(x, g, weight, mask)
+        memory = self.blobs[0].data_storage
+        return convolution.backward(way, self._geometry(x), g, x, weight, mask, memory)
+
+    def _way(self, x: torch.Tensor, weight: torch.Tensor) -> str | None:
+        """The CPU's own way to compute this, None where PyTorch's operator is called as it is."""
+        if x.device.type != "cpu" or self.spatial_axes != 2 or any(self._overhang(x.shape[2:])):
+            return None
+        return convolution.choose(self._geometry(x), weight)
+
+    def _geometry(self, x: torch.Tensor) -> convolution.Geometry:
+        sizes = [self._out_size(i, n) for i, n in enumerate(x.shape[2:])]
+        top = (x.shape[0], self.num_output, *sizes)
+        settings = self.kernel, self.stride, self.pad, self.dilation, self.group
+        return convolution.Geometry(*settings, tuple(x.shape), top)
+
     def _weight_shape(self) -> Shape:
         return (self.num_output, self.channels // self.group, *self.kernel)
 
@@ -227,6 +261,31 @@ class Deconvolution(_Filter):
     """
 
     transposed = True
+
+    def _apply(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        own = self._own_kernels(weight)
+        if own is None:
+            return super()._apply(x, weight, bias)
+        return torch.convolution(x, own, bias, *self._settings()[:-1], self.num_output)
+
+    def _gradients(
+        self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        own = None if mask[1] else self._own_kernels(weight)
+        if own is None:
+            return super()._gradients(x, g, weight, mask)
+        return torch.ops.aten.convolution_backward(
+            g, x, own, [self.num_output], *self._settings()[:-1], self.num_output, mask
+        )
+
+    def _own_kernels(self, weight: torch.Tensor) -> torch.Tensor | None:
+        """One kernel for each channel, where the weights mix no channels (as FCN's, bilinear and
+        frozen): then a group for each channel computes the same at a fraction of the work."""
+        if self.group != 1 or self.spatial_axes != 2:
+            return None
+        return convolution.diagonal(weight, self.blobs[0].data_storage)
 
     def _weight_shape(self) -> Shape:
         return (self.channels, self.num_output // self.group, *self.kernel)

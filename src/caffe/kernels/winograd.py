@@ -1,0 +1,242 @@
+"""3x3 convolution of stride 1 and pad 1 by Winograd's minimal filtering, in channels-last memory.
+
+Tiles of 4 rows by 2 columns of outputs are computed together: F(4,3) down the rows and F(2,3)
+along the columns (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016).
+That takes 24 multiplications for 8 outputs, a third of the 72 of the direct way, as 24 matrix
+products over the channels.  With at most F(4,3) in one direction the result stays at float32
+rounding: forward as close to float64 as the direct kernel, gradients within 4 times.
+
+The work goes strip by strip so that what is written is read again from the cache.  Images are
+(H, W, C) with contiguous channels; weights are Caffe's (O, C, 3, 3).  Symbols: T rows and Wt
+columns of tiles in a strip; u the transformed weights (24, O, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from caffe.kernels.scratch import buffer
+
+__all__ = ["applies", "backward", "forward", "transform_weights"]
+
+_BT4 = torch.tensor(  # F(4,3), points 0, 1, -1, 2, -2 and infinity: input transform
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    dtype=torch.float32,
+)
+_AT4 = torch.tensor(  # output transform
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
+    dtype=torch.float32,
+)
+_G4 = torch.tensor(  # weight transform
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    dtype=torch.float64,
+)
+_G2 = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
+_G = torch.kron(_G4, _G2).float()  # (24, 9): both directions at once
+_B4, _A4 = _BT4.t().contiguous(), _AT4.t().contiguous()
+
+_LEAST_CHANNELS = 32  # below, the transforms cost more than they save
+_LEAST_TILES = 120  # an image's tiles are the rows of its matrix products
+_STRIP_BYTES = 16 << 20
+
+
+def applies(weight: torch.Tensor, height: int, width: int) -> bool:
+    """True where this way is worth it, given kernel 3x3, stride 1, pad 1, no groups or holes."""
+    tiles = ((height + 3) // 4) * ((width + 1) // 2)
+    return min(weight.shape[:2]) >= _LEAST_CHANNELS and tiles >= _LEAST_TILES
+
+
+def transform_weights(weight: torch.Tensor) -> torch.Tensor:
+    """(O, C, 3, 3) -> u of (24, O, C): 24/9 of the weights' memory."""
+    o, c = weight.shape[:2]
+    return torch.mm(_G, weight.reshape(o * c, 9).t()).view(24, o, c)
+
+
+def forward(
+    x: torch.Tensor,
+    u: torch.Tensor,
+    bias: torch.Tensor | None,
+    y: torch.Tensor,
+    relu: bool = False,
+    window: tuple[int, int, int, int] | None = None,
+) -> None:
+    """Write the convolution of one image ``x`` (H, W, C) into ``y`` (H, W, O).
+
+    With ``window`` = (r0, r1, c0, c1), only those rows and columns of ``y`` are written.
+    """
+    r0, r1, c0, c1 = window or (0, y.shape[0], 0, y.shape[1])
+    o, width = y.shape[2], c1 - c0
+    wt = (width + 1) // 2
+    target, ut = y[:, c0:c1], u.transpose(1, 2)
+    for r, t in _strips(r0, r1, wt, max(x.shape[2], o)):
+        products = buffer("products", 24, t * wt, o)
+        torch.bmm(_input_tiles(x, r, t, c0, c1), ut, out=products)
+        m = products.view(6, 4, t, wt, o)
+        n = buffer("rows out", 6, t, wt, 2, o)  # columns done: two outputs for each tile
+        even, odd = n[:, :, :, 0], n[:, :, :, 1]
+        torch.add(m[:, 0], m[:, 1], out=even)
+        even += m[:, 2]
+        torch.sub(m[:, 1], m[:, 2], out=odd)
+        odd -= m[:, 3]
+        if bias is not None:
+            n[1] += bias  # row 1 of the products reaches all four output rows with weight 1
+        n = n.view(6, t, 2 * wt * o)[:, :, : width * o].permute(1, 0, 2)
+        whole = r + 4 * t <= r1
+        out = target[r : r + 4 * t] if whole else buffer("last rows", 4 * t, width, o)
+        step = out.stride(0)
+        rows = out.as_strided((t, 4, width * o), (4 * step, step, 1), out.storage_offset())
+        torch.bmm(_AT4.expand(t, 4, 6), n, out=rows)
+        if relu:
+            out.relu_()
+        if not whole:
+            target[r:r1] = out[: r1 - r]
+
+
+def backward(
+    x: torch.Tensor,
+    u: torch.Tensor,
+    dy: torch.Tensor,
+    dx: torch.Tensor | None,
+    dw: torch.Tensor | None,
+) -> None:
+    """Write the gradient of one image into ``dx`` (H, W, C); add the weights' to ``dw``.
+
+    The exact adjoint of :func:`forward`: one transform of ``dy`` (H, W, O) serves both.
+    """
+    height, width, o = dy.shape
+    c = x.shape[2]
+    wt = (width + 1) // 2
+    du = None
+    if dw is not None:
+        du = buffer("du", 24, o, c).zero_()
+    carry = None  # the last two rows of a strip overlap the first two of the next
+    for r, t in _strips(0, height, wt, max(c, o)):
+        end = min(r + 4 * t, height)
+        d = dy[r:end]
+        if end - r < 4 * t:
+            d = buffer("last rows", 4 * t, width, o)
+            d[: end - r] = dy[r:end]
+            d[end - r :].zero_()
+        e = _output_tiles(d, t, wt)
+        if du is not None:
+            du.baddbmm_(e.transpose(1, 2), _input_tiles(x, r, t, 0, width))
+        if dx is not None:
+            v = _input_adjoint(e, u, t, wt, width)
+            v[1:, 0:2] += v[:-1, 4:6]
+            if carry is not None:
+                v[0, 0:2] += carry
+            carry = v[-1, 4:6].clone()
+            _put_rows(dx, r - 1, v[:, :4].reshape(4 * t, width, c))
+            if end == height:
+                _put_rows(dx, r - 1 + 4 * t, carry.view(2, width, c))
+    if du is not None:
+        dw.view(o * c, 9).addmm_(du.view(24, o * c).t(), _G)
+
+
+def _strips(first: int, last: int, wt: int, channels: int) -> Iterator[tuple[int, int]]:
+    """(first output row, rows of tiles) of strips of even size that fit the cache."""
+    tiles = (last - first + 3) // 4
+    most = max(1, (256 + wt - 1) // wt, _STRIP_BYTES // (96 * wt * channels))
+    strips = -(-tiles // most)
+    size = -(-tiles // strips)
+    for k in range(0, tiles, size):
+        yield first + 4 * k, min(size, tiles - k)
+
+
+def _input_tiles(x: torch.Tensor, r: int, t: int, c0: int, c1: int) -> torch.Tensor:
+    """Transformed input for ``t`` rows of tiles from output row ``r`` on: (24, t * wt, C)."""
+    height, width, c = x.shape
+    wt = (c1 - c0 + 1) // 2
+    padded = 2 * wt + 2
+    first, count = r - 1, 4 * t + 2
+    end = first + count
+    lo, hi = max(c0 - 1, 0), min(c1 + 1, width)  # the columns that exist
+    left, present = lo - (c0 - 1), hi - lo
+    rows = x[:, lo:hi]
+    if first >= 0 and end <= height:
+        v = rows[first:end]
+    else:
+        v = buffer("rows in", count, present, c)
+        i, j = max(first, 0), min(end, height)
+        v[: i - first].zero_()
+        v[j - first :].zero_()
+        v[i - first : j - first] = rows[i:j]
+    mixed = buffer("rows mixed", 6, t, padded, c)
+    mixed[:, :, :left].zero_()
+    mixed[:, :, left + present :].zero_()
+    step = v.stride(0)
+    torch.bmm(
+        _BT4.expand(t, 6, 6),
+        v.as_strided((t, 6, present * c), (4 * step, step, 1), v.storage_offset()),
+        out=mixed.view(6, t, padded * c)[:, :, left * c : (left + present) * c].permute(1, 0, 2),
+    )
+    tiles = buffer("tiles in", 6, 4, t, wt, c)
+    d = [mixed[:, :, j : j + 2 * wt - 1 : 2] for j in range(4)]
+    torch.sub(d[0], d[2], out=tiles[:, 0])
+    torch.add(d[1], d[2], out=tiles[:, 1])
+    torch.sub(d[2], d[1], out=tiles[:, 2])
+    torch.sub(d[1], d[3], out=tiles[:, 3])
+    return tiles.view(24, t * wt, c)
+
+
+def _output_tiles(d: torch.Tensor, t: int, wt: int) -> torch.Tensor:
+    """The adjoint of the output transform: ``d`` (4t, W, O) -> (24, t * wt, O)."""
+    width, o = d.shape[1:]
+    q = buffer("rows out", 6, t, 2 * wt, o)
+    q[:, :, width:].zero_()
+    rows = q.view(6, t, 2 * wt * o)[:, :, : width * o].permute(1, 0, 2)
+    torch.bmm(_A4.expand(t, 6, 4), d.reshape(t, 4, width * o), out=rows)
+    e = buffer("products", 6, 4, t, wt, o)
+    even, odd = q[:, :, 0::2], q[:, :, 1::2]
+    e[:, 0] = even
+    torch.add(even, odd, out=e[:, 1])
+    torch.sub(even, odd, out=e[:, 2])
+    torch.neg(odd, out=e[:, 3])
+    return e.view(24, t * wt, o)
+
+
+def _input_adjoint(e: torch.Tensor, u: torch.Tensor, t: int, wt: int, width: int) -> torch.Tensor:
+    """The adjoint of the input transform after the products: (t, 6, width * C)."""
+    c = u.shape[2]
+    tiles = buffer("tiles in", 24, t * wt, c)
+    torch.bmm(e, u, out=tiles)
+    m = tiles.view(6, 4, t, wt, c)
+    mixed = buffer("rows mixed", 6, t, wt + 1, 2, c)
+    mixed[:, :, :wt, 0] = m[:, 0]
+    mixed[:, :, wt, 0].zero_()
+    even = mixed[:, :, 1:, 0]
+    even += m[:, 1]
+    even += m[:, 2]
+    even -= m[:, 0]
+    odd = mixed[:, :, :wt, 1]
+    torch.sub(m[:, 1], m[:, 2], out=odd)
+    odd += m[:, 3]
+    mixed[:, :, wt, 1].zero_()
+    mixed[:, :, 1:, 1] -= m[:, 3]
+    rows = mixed.view(6, t, (2 * wt + 2) * c)[:, :, c : (width + 1) * c].permute(1, 0, 2)
+    v = buffer("rows in", t, 6, width * c)
+    torch.bmm(_B4.expand(t, 6, 6), rows, out=v)
+    return v
+
+
+def _put_rows(target: torch.Tensor, first: int, rows: torch.Tensor) -> None:
+    """``target[first:first + n] = rows``, leaving out what lies beyond the image."""
+    i, j = max(0, -first), min(len(rows), len(target) - first)
+    if j > i:
+        target[first + i : first + j] = rows[i:j]

@@ -1,0 +1,74 @@
+"""Every way to compute a convolution against PyTorch's operator in float64."""
+
+import pytest
+import torch
+
+from caffe.kernels import convolution
+from caffe.kernels.convolution import Geometry
+from caffe.storage import Storage
+
+CASES = {
+    # way: bottom (N, C, H, W), weights (O, C, kh, kw), stride, pad
+    "winograd": [((2, 32, 33, 41), (48, 32, 3, 3), 1, 1)],
+    "columns": [
+        ((1, 64, 12, 13), (512, 64, 7, 7), 1, 0),
+        ((2, 64, 12, 13), (512, 64, 7, 7), 2, 2),
+    ],
+    "pointwise": [((2, 5, 7, 6), (9, 5, 1, 1), 1, 0), ((1, 5, 7, 6), (9, 5, 1, 1), 1, 0)],
+    "general": [((2, 3, 17, 19), (16, 3, 5, 5), 2, 3), ((1, 4, 9, 9), (6, 4, 3, 3), 1, 1)],
+}
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    ("way", "case"), [(way, case) for way, cases in CASES.items() for case in cases]
+)
+def test_equals_the_general_operator(way, case, layout):
+    bottom, shape, stride, pad = case
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(bottom, generator=g).contiguous(memory_format=layout)
+    weight = torch.randn(shape, generator=g)
+    bias = torch.randn(shape[0], generator=g)
+    x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
+    want = torch.conv2d(x64, w64, b64, stride, pad)
+    geometry = Geometry(
+        shape[2:], [stride] * 2, [pad] * 2, [1, 1], 1, bottom, tuple(want.shape)
+    )
+    assert convolution.choose(geometry, weight) == way
+    storage = Storage(1)
+    y = convolution.forward(way, geometry, x, weight, bias, storage)
+    assert y.shape == want.shape
+    assert (y - want).abs().max() <= 1e-5 * want.abs().max()
+    dy = torch.randn(want.shape, generator=g).contiguous(memory_format=layout)
+    want.backward(dy.double())
+    grads = convolution.backward(way, geometry, dy, x, weight, [True] * 3, storage)
+    for got, leaf in zip(grads, (x64, w64, b64)):
+        assert got.shape == leaf.shape
+        assert (got - leaf.grad).abs().max() <= 1e-5 * leaf.grad.abs().max()
+    for i in range(3):
+        mask = [j == i for j in range(3)]
+        some = convolution.backward(way, geometry, dy, x, weight, mask, storage)
+        assert torch.allclose(some[i], grads[i], rtol=1e-4, atol=1e-4)
+
+
+def test_plain_kernels_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("CAFFE_KERNELS", "plain")
+    bottom, shape, _, _ = CASES["winograd"][0]
+    geometry = Geometry((3, 3), [1, 1], [1, 1], [1, 1], 1, bottom, (2, 48, 33, 41))
+    assert convolution.choose(geometry, torch.zeros(shape)) == "general"
+
+
+def test_diagonal_weights_are_seen_and_others_not():
+    weight = torch.zeros(3, 3, 4, 4)
+    for i in range(3):
+        weight[i, i] = torch.rand(4, 4) + 0.1
+    own = convolution.diagonal(weight, Storage(1))
+    x = torch.randn(1, 3, 5, 6)
+    assert torch.allclose(
+        torch.conv_transpose2d(x, own, stride=2, groups=3),
+        torch.conv_transpose2d(x, weight, stride=2),
+        atol=1e-6,
+    )
+    weight[0, 1, 2, 2] = 1e-20
+    assert convolution.diagonal(weight, Storage(1)) is None
