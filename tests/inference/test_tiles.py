@@ -2,13 +2,13 @@
 
 import re
 
-import bootstrap
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+import bootstrap
 import caffe
+from caffe.proto import caffe_pb2
 from inference import tiles
 from inference.geometry import Geometry, geometry, memory, shapes
 from inference.ops import read_ops

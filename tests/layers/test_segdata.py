@@ -1,0 +1,198 @@
+"""The parts of the data layers that need no net: order, augmentation, images, prefetch."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from segdata import DataError
+from segdata.augment import Augmentation, View, cut, to_blob
+from segdata.images import to_rgb
+from segdata.order import batches, draw_random, draws
+from segdata.prefetch import Prefetcher
+
+import bootstrap
+
+
+def take(iterator, count):
+    return [next(iterator) for _ in range(count)]
+
+
+@pytest.mark.parametrize("n, published", [
+    (8498, [5249, 4531, 3108, 4978, 1408, 7005, 3260, 6710]),
+    (795, [491, 423, 290, 465, 131, 655, 305, 627]),
+])
+def test_published_order_of_seed_1337(n, published):
+    assert [index for _, index in take(draws(n, 1337), 8)] == published
+
+
+def test_draws_can_start_anywhere():
+    assert take(draws(50, 7, 1000), 5) == take(draws(50, 7), 1005)[1000:]
+    assert take(draws(3, None, 4), 3) == [(4, 1), (5, 2), (6, 0)]
+    assert take(batches(50, 4, 7, 10), 2) == take(batches(50, 4, 7), 12)[10:]
+
+
+def test_augmentation_is_a_function_of_seed_and_draw():
+    numbers = {draw_random(seed, draw).random() for seed in (1, 2) for draw in range(100)}
+    assert len(numbers) == 200
+    assert draw_random(1, 5).random() == draw_random(1, 5).random()
+
+
+def gradient(height, width):
+    """An image whose red is the row and green the column, and a label that is row·16 + column."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.dstack([rows, columns, np.zeros_like(rows)]).astype(np.uint8)
+    return pixels, (rows * 16 + columns).astype(np.uint8)
+
+
+def view(pixels, label, what):
+    return cut(Image.fromarray(pixels), Image.fromarray(label), what)
+
+
+def test_crop_inside():
+    pixels, label = gradient(10, 12)
+    got, numbers, at = view(pixels, label, View((10, 12), 2, 3, (4, 5), False))
+    np.testing.assert_array_equal(got, pixels[2:6, 3:8])
+    np.testing.assert_array_equal(numbers, label[2:6, 3:8])
+    assert at == (0, 0)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_crop_larger_than_the_image_is_padded(mirror):
+    pixels, label = gradient(4, 5)
+    mean = np.array([1.0, 2.0, 3.0])
+    data = np.full((3, 7, 9), np.nan, np.float32)
+    out = np.zeros((1, 7, 9), np.uint8)
+    got, numbers, at = view(pixels, label, View((4, 5), -2, -1, (7, 9), mirror))
+    to_blob(got, numbers, mean, data, out, at)
+    want = np.zeros((3, 7, 9), np.float32)
+    want[:, 2:6, 1:6] = pixels[:, :, ::-1].transpose(2, 0, 1) - mean[:, None, None]
+    want_label = np.full((1, 7, 9), 255, np.uint8)
+    want_label[0, 2:6, 1:6] = label
+    if mirror:
+        want, want_label = want[:, :, ::-1], want_label[:, :, ::-1]
+    np.testing.assert_array_equal(data, want)
+    np.testing.assert_array_equal(out, want_label)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.75, 1.5, 2.0])
+def test_scaled_crop_is_the_crop_of_the_scaled_image(factor):
+    rng = np.random.RandomState(0)
+    small = rng.randint(0, 256, (9, 11, 3)).astype(np.uint8)
+    image = Image.fromarray(small).resize((88, 72), Image.BICUBIC)
+    label = Image.fromarray((rng.rand(9, 11) * 11).astype(np.uint8)).resize((88, 72), Image.NEAREST)
+    scaled = (int(72 * factor), int(88 * factor))
+    whole = np.asarray(image.resize(scaled[::-1], Image.BILINEAR)).astype(int)
+    whole_label = np.asarray(label.resize(scaled[::-1], Image.NEAREST))
+    top, left, size = scaled[0] // 4, scaled[1] // 4, (scaled[0] // 2, scaled[1] // 2)
+    pixels, numbers, _ = cut(image, label, View(scaled, top, left, size, False))
+    inner = (slice(top, top + size[0]), slice(left, left + size[1]))
+    # The window is clipped before it is resampled, which shows at its own edge only.
+    difference = np.abs(pixels - whole[inner])[2:-2, 2:-2]
+    assert difference.max() <= 2, difference.max()
+    assert (numbers == whole_label[inner]).mean() > 0.99
+
+
+def test_views_are_uniform_over_scale_and_place():
+    augmentation = Augmentation(scale=(0.5, 2.0), crop=(60, 80), mirror=True)
+    views = [augmentation.draw(100, 100, random.Random(i)) for i in range(4000)]
+    heights = np.array([v.scaled[0] for v in views])
+    assert heights.min() >= 50 and heights.max() <= 200
+    assert abs(heights.mean() - 125) < 3  # uniform over 50 to 200
+    assert abs(np.mean([v.mirror for v in views]) - 0.5) < 0.03
+    for v in views:
+        for start, length, window in zip((v.top, v.left), v.scaled, v.size):
+            room = length - window
+            assert min(0, room) <= start <= max(0, room)
+    assert {v.top for v in views if v.scaled[0] == 62} == {0, 1, 2}
+
+
+def test_without_augmentation_the_view_is_the_image():
+    assert not Augmentation().active
+    assert Augmentation().draw(7, 9, None) == View((7, 9), 0, 0, (7, 9), False)
+
+
+def test_to_rgb_lays_transparency_over_white():
+    image = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
+    image.putpixel((1, 0), (10, 20, 30, 255))
+    assert np.array(to_rgb(image)).tolist() == [[[255, 255, 255], [10, 20, 30]]]
+
+
+@pytest.mark.parametrize("mode, value, want", [
+    ("L", 9, (9, 9, 9)), ("1", 1, (255, 255, 255)), ("I", 0x1234, (0x12,) * 3),
+    ("LA", (9, 255), (9, 9, 9)), ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+])
+def test_to_rgb_of_other_modes(mode, value, want):
+    assert to_rgb(Image.new(mode, (1, 1), value)).getpixel((0, 0)) == want
+
+
+def test_to_rgb_refuses_floats():
+    with pytest.raises(DataError, match="floating-point"):
+        to_rgb(Image.new("F", (1, 1), 0.5))
+
+
+def test_prefetch_keeps_order_whatever_the_threads_do():
+    def slow_when_even(k):
+        time.sleep(0.01 * (k % 2 == 0))
+        return k
+
+    prefetcher = Prefetcher(slow_when_even, iter(range(100)), workers=4)
+    for k in range(20):
+        assert prefetcher.current() == prefetcher.current() == k
+        prefetcher.advance()
+    prefetcher.close()
+
+
+def test_prefetch_works_ahead_in_the_background():
+    begun, go = [], threading.Event()
+
+    def load(k):
+        begun.append(k)
+        go.wait(5)
+        return threading.current_thread().name
+
+    prefetcher = Prefetcher(load, iter(range(100)), ahead=2)
+    go.set()
+    assert prefetcher.current() != threading.current_thread().name
+    deadline = time.time() + 5
+    while len(begun) < 3 and time.time() < deadline:
+        time.sleep(0.001)
+    assert begun == [0, 1, 2]
+    prefetcher.close()
+
+
+def test_prefetch_raises_where_it_is_asked_and_skips_nothing():
+    def load(k):
+        if k == 1:
+            raise DataError("file 1")
+        return k
+
+    prefetcher = Prefetcher(load, iter(range(100)))
+    prefetcher.advance()
+    for call in (prefetcher.current, prefetcher.advance, prefetcher.current):
+        with pytest.raises(DataError, match="file 1"):
+            call()
+    prefetcher.close()
+
+
+def test_threads_end_with_their_layer_and_do_not_hold_up_the_program():
+    prefetcher = Prefetcher(lambda k: k, iter(range(100)))
+    prefetcher.current()
+    names = [t.name for t in threading.enumerate() if t.name.startswith("segdata")]
+    assert names
+    del prefetcher
+    deadline = time.time() + 5
+    while time.time() < deadline and any(
+            t.name in names for t in threading.enumerate()):
+        time.sleep(0.01)
+    assert not any(t.name in names for t in threading.enumerate())
+
+    program = ("from segdata.prefetch import Prefetcher; import itertools\n"
+               "p = Prefetcher(lambda k: k, itertools.count()); p.current(); print('done')")
+    ended = subprocess.run([sys.executable, "-c", program], cwd=bootstrap.ROOT + "/layers",
+                           capture_output=True, timeout=60, check=True)
+    assert ended.stdout.split() == [b"done"] and not ended.stderr
