@@ -70,6 +70,6 @@ DEFECTS = [
            "centre = _F32(k - 1) / _F32(2 * f)", "centre = _F32(2 * f - 1 - f % 2) / _F32(2 * f)",
            ["filler bilinear"]),
     Defect("xavier uses fan_out", "filler.py",
-           "fan_in = array.size // array.shape[0]", "fan_in = array.size // array.shape[-1]",
+           "fan_in = array.size // array.shape[0]", "fan_in = array.size // array.shape[1]",
            ["filler xavier"]),
 ]
