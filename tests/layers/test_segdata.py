@@ -180,16 +180,15 @@ def test_prefetch_raises_where_it_is_asked_and_skips_nothing():
 
 
 def test_threads_end_with_their_layer_and_do_not_hold_up_the_program():
+    before = set(threading.enumerate())
     prefetcher = Prefetcher(lambda k: k, iter(range(100)))
     prefetcher.current()
-    names = [t.name for t in threading.enumerate() if t.name.startswith("segdata")]
-    assert names
+    threads = set(threading.enumerate()) - before
+    assert threads
     del prefetcher
-    deadline = time.time() + 5
-    while time.time() < deadline and any(
-            t.name in names for t in threading.enumerate()):
-        time.sleep(0.01)
-    assert not any(t.name in names for t in threading.enumerate())
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
 
     program = ("from segdata.prefetch import Prefetcher; import itertools\n"
                "p = Prefetcher(lambda k: k, itertools.count()); p.current(); print('done')")
