@@ -19,6 +19,8 @@ MODULES = (
     "test_shapes",
     "test_surgery",
     "test_score",
+    "test_snapshots",
+    "test_training",
 )
 
 

@@ -1,0 +1,240 @@
+"""solve.py from end to end on a few toy pictures: stages, resuming after a kill, errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import caffe
+import numpy as np
+from fcn_helpers import ROOT
+
+STEPS = 60
+
+
+def toy_data(folder):
+    """Eight pictures to train on and three to score, 64×48, in folder/toy."""
+    path = os.path.join(str(folder), "toy")
+    subprocess.check_output(
+        [sys.executable, os.path.join(ROOT, "data", "toy.py"), "--out", path]
+        + ["--train", "8", "--val", "3", "--size", "64x48"]
+    )
+    return path
+
+
+def start(folder, *arguments, **options):
+    """Start solve.py in a directory that is not the repository's."""
+    experiment = options.get("experiment", "toy-fcn32s")
+    command = [sys.executable, os.path.join(ROOT, "nets", experiment, "solve.py")]
+    command += ["--data", "toy", "--score-every", "25", "--snapshot-every", "7"] + list(arguments)
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
+    return subprocess.Popen(
+        command,
+        cwd=str(folder),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
+
+
+def solve(folder, *arguments, **options):
+    """Run solve.py; returns (exit code, output)."""
+    process = start(folder, *arguments, **options)
+    text = process.communicate()[0]
+    return process.returncode, text
+
+
+def weights(folder, out, experiment="toy-fcn32s"):
+    with open(os.path.join(str(folder), out, experiment + ".caffemodel"), "rb") as f:
+        return f.read()
+
+
+def stop_at(folder, out, iteration, number):
+    """Start a run, send it a signal when it has a snapshot of `iteration`; returns (code, output)."""
+    process = start(folder, "--steps", str(STEPS), "--out", out)
+    sidecar = os.path.join(str(folder), out, "toy-fcn32s", "train_iter_{}.json".format(iteration))
+    deadline = time.time() + 300
+    while not os.path.exists(sidecar):
+        assert process.poll() is None and time.time() < deadline, process.communicate()[0]
+        time.sleep(0.002)
+    process.send_signal(number)
+    text = process.communicate()[0]
+    return process.returncode, text
+
+
+def results(folder, out, experiment="toy-fcn32s"):
+    with open(os.path.join(str(folder), out, experiment + ".jsonl")) as f:
+        return [json.loads(line) for line in f]
+
+
+def comparable(lines):
+    return [{k: v for k, v in r.items() if k not in ("time", "run", "seconds")} for r in lines]
+
+
+def test_killed_and_resumed_is_bit_equal(tmp_path):
+    toy_data(tmp_path)
+    code, text = solve(tmp_path, "--steps", str(STEPS), "--out", "whole")
+    assert code == 0, text
+    assert "Iteration 20, loss = " in text and "images/s" in text, text
+    whole = weights(tmp_path, "whole")
+    scores = results(tmp_path, "whole")
+    assert [r["iter"] for r in scores] == [25, 50, 60]
+    assert all(r["engine"] and r["split"] == "val" and r["images"] == 3 for r in scores)
+    assert len(scores[0]["iu"]) == 5
+
+    # Killed on the spot.
+    code, text = stop_at(tmp_path, "killed", 28, signal.SIGKILL)
+    assert code == -signal.SIGKILL, text
+    code, text = solve(tmp_path, "--out", "killed", "--steps", str(STEPS))
+    assert code == 1 and "--resume" in text and "--restart" in text, text
+    code, text = solve(tmp_path, "--out", "killed", "--resume")
+    assert code == 0 and "resumed from" in text, text
+    assert weights(tmp_path, "killed") == whole
+    assert comparable(results(tmp_path, "killed")) == comparable(scores)
+
+    # Killed, and the newest snapshot cut short besides: the one before it counts.
+    code, text = stop_at(tmp_path, "cut", 28, signal.SIGKILL)
+    folder = os.path.join(str(tmp_path), "cut", "toy-fcn32s")
+    newest = max(int(n[11:-5]) for n in os.listdir(folder) if n.startswith("train_") and ".json" in n)
+    with open(os.path.join(folder, "train_iter_{}.caffemodel".format(newest)), "r+b") as f:
+        f.truncate(1000)
+    code, text = solve(tmp_path, "--out", "cut", "--resume")
+    assert code == 0 and "train_iter_{}.".format(newest - 7) in text, text
+    assert weights(tmp_path, "cut") == whole
+
+    # Interrupted at whatever step it is in: that step ends, and a snapshot is taken there.
+    code, text = stop_at(tmp_path, "stopped", 14, signal.SIGINT)
+    assert code == 130 and "--resume goes on" in text, text
+    code, text = solve(tmp_path, "--out", "stopped", "--resume")
+    assert code == 0, text
+    assert weights(tmp_path, "stopped") == whole
+    # Resumed once more, there is nothing to do.
+    code, text = solve(tmp_path, "--out", "stopped", "--resume")
+    assert code == 0 and weights(tmp_path, "stopped") == whole, text
+    snapshots = os.listdir(os.path.join(str(tmp_path), "stopped", "toy-fcn32s"))
+    assert sum(name.endswith(".json") for name in snapshots) == 3, snapshots
+
+
+def test_stages_follow_each_other(tmp_path):
+    toy_data(tmp_path)
+    code, text = solve(tmp_path, "--out", "o", experiment="toy-fcn16s")
+    assert code == 1 and "toy-fcn32s.caffemodel" in text, text
+    assert "python nets/toy-fcn32s/solve.py" in text, text
+    for streams, fresh in (("32s", None), ("16s", "score_pool4"), ("8s", "score_pool3")):
+        experiment = "toy-fcn" + streams
+        code, text = solve(tmp_path, "--steps", "3", "--out", "o", experiment=experiment)
+        assert code == 0, text
+        if fresh:
+            assert "left at their filler: {}\n".format(fresh) in text, text
+    net = caffe.Net(
+        os.path.join(ROOT, "nets", "toy-fcn8s", "deploy.prototxt"),
+        os.path.join(str(tmp_path), "o", "toy-fcn8s.caffemodel"),
+        caffe.TEST,
+    )
+    assert np.isfinite(net.forward()["score"]).all()
+    score = [sys.executable, os.path.join(ROOT, "score.py"), "toy-fcn8s", "--data", "toy"]
+    text = subprocess.check_output(
+        score + ["--out", "o", "--split", "train", "--save", "seen"], cwd=str(tmp_path)
+    ).decode()
+    assert "mean IU" in text and "triangle" in text, text
+    assert len(os.listdir(os.path.join(str(tmp_path), "seen"))) == 8
+    with open(os.path.join(str(tmp_path), "o", "scores.jsonl")) as f:
+        last = json.loads(f.read())
+    assert last["split"] == "train" and last["images"] == 8 and last["engine"], last
+
+
+def test_not_a_number_stops_the_run(tmp_path):
+    toy_data(tmp_path)
+    net = caffe.Net(os.path.join(ROOT, "nets", "toy-fcn32s", "deploy.prototxt"), caffe.TEST)
+    net.params["score_fr"][0].data[0, 0] = np.nan
+    bad = os.path.join(str(tmp_path), "bad.caffemodel")
+    net.save(bad)
+    code, text = solve(tmp_path, "--weights", "bad.caffemodel", "--out", "o")
+    assert code == 1 and "error: " in text and "at step 1 of" in text, text
+    assert "base_lr" in text and "Traceback" not in text, text
+    assert not os.path.exists(os.path.join(str(tmp_path), "o", "toy-fcn32s.caffemodel"))
+
+
+def test_mistakes_are_one_line(tmp_path):
+    for arguments, words in (
+        (("--resume",), "nothing to resume"),
+        (("--data", "here", "there"), "--data needs 1"),
+        (("--data", "nowhere"), "nowhere"),
+        (("--weights", "gone.caffemodel"), "gone.caffemodel"),
+    ):
+        code, text = solve(tmp_path, "--out", "o", *arguments)
+        errors = [line for line in text.splitlines() if line.startswith("error: ")]
+        assert code == 1 and len(errors) == 1 and words in errors[0], (arguments, text)
+        assert "Traceback" not in text, text
+
+
+DROPOUT = """
+layer { name: "data" type: "Python" top: "data" top: "label" python_param {
+  module: "voc_layers" layer: "VOCSegDataLayer"
+  param_str: "{'voc_dir': '%s', 'split': 'train', 'seed': 3, 'mean': (100, 100, 100)}" } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }
+layer { name: "score" type: "Convolution" bottom: "conv" top: "score" convolution_param {
+  num_output: 21 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss"
+  loss_param { ignore_label: 255 } }
+"""
+
+
+def test_dropout_is_resumed_exactly(tmp_path):
+    """A run of 9 steps, and one that dies in step 7 and resumes from step 5, end with equal weights."""
+    from nets import catalog
+    from solvers import loop, options
+
+    folder = str(tmp_path)
+    data = toy_data(tmp_path)
+    for name, text in (
+        ("net.prototxt", DROPOUT % data),
+        (
+            "solver.prototxt",
+            'test_net: "x" test_iter: 3 test_interval: 999 test_initialization: false '
+            'base_lr: 1e-4 momentum: 0.9 lr_policy: "fixed"',
+        ),
+    ):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+    row = catalog.experiment("toy-fcn32s")
+
+    class Dies(Exception):
+        pass
+
+    class DyingRun(loop.Run):
+        def _step(self, progress):
+            if self.solver.iter == 6 and self.dies:
+                raise Dies()
+            loop.Run._step(self, progress)
+
+    def run(out, dies, *arguments):
+        arguments = ["--steps", "9", "--snapshot-every", "5", "--out", os.path.join(folder, out)] + list(
+            arguments
+        )
+        one = DyingRun(row, options.parser(row).parse_args(arguments))
+        one.dies = dies
+        return one.train()
+
+    before = catalog.net_path, catalog.solver_path, os.getcwd()
+    catalog.net_path = lambda name, phase: os.path.join(folder, "net.prototxt")
+    catalog.solver_path = lambda name: os.path.join(folder, "solver.prototxt")
+    os.chdir(ROOT)
+    try:
+        assert run("whole", False) == 0
+        try:
+            run("dies", True)
+        except Dies:
+            pass
+        assert run("dies", False, "--resume") == 0
+        assert weights(folder, "whole") == weights(folder, "dies")
+        assert run("other", False, "--seed", "5") == 0
+        assert weights(folder, "whole") != weights(folder, "other")
+    finally:
+        catalog.net_path, catalog.solver_path = before[:2]
+        os.chdir(before[2])
