@@ -15,7 +15,8 @@ layer { name: "data" type: "DummyData" top: "data" top: "label"
     shape { dim: 2 dim: 3 dim: 5 dim: 5 } shape { dim: 2 dim: 4 }
     data_filler { type: "gaussian" } data_filler { type: "uniform" } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
-  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "gaussian" std: 0.3 } } }
+  convolution_param { num_output: 2 kernel_size: 3 bias_term: false
+    weight_filler { type: "gaussian" std: 0.3 } } }
 layer { name: "norm" type: "BatchNorm" bottom: "conv" top: "norm" }
 layer { name: "ip1" type: "InnerProduct" bottom: "norm" top: "ip1" param { name: "shared" }
   inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }

@@ -1,0 +1,379 @@
+"""Solvers: the training loop of Caffe.
+
+One iteration is: clear the gradients, test if it is time, run ``iter_size`` forward and backward
+passes, display, update the weights, snapshot if it is time.  The log lines are those that Caffe's
+log parsers read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe import glog, rng, snapshot, update_rules
+from caffe.errors import SolverError
+from caffe.lr_policy import learning_rate
+from caffe.net import Net
+from caffe.prototxt import read_solver
+from caffe.solver_nets import build_test_nets, build_train_net
+from caffe.solver_update import SolverUpdate
+
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "NesterovSolver",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Solver",
+    "get_solver",
+]
+
+_F32 = np.float32
+
+
+class Solver:
+    """A training run described by a solver prototxt.  Use a subclass, or :func:`get_solver`.
+
+    The class decides the update rule; ``type``, ``solver_mode`` and ``device_id`` in the file are
+    ignored here, as in pycaffe: call ``caffe.set_mode_gpu()`` and ``caffe.set_device()``.
+
+    Raises:
+        PrototxtError: the file or a net in it cannot be read.
+        SolverError: settings that are missing, contradictory or out of range.
+    """
+
+    type = ""
+    rule = update_rules.UpdateRule()
+
+    def __init__(self, solver_file: str | os.PathLike):
+        source = os.fsdecode(solver_file)
+        self._init(read_solver(source), source)
+
+    @classmethod
+    def from_param(cls, param: Any, source: str = "<solver>") -> Solver:
+        """A solver from a SolverParameter; it is used as it is, not copied."""
+        solver = cls.__new__(cls)
+        solver._init(param, source)
+        return solver
+
+    def _init(self, param: Any, source: str) -> None:
+        glog.info("solver", f"Initializing solver from parameters: \n{param}")
+        self._param = param
+        self._check(source)
+        if param.random_seed >= 0:
+            rng.set_random_seed(param.random_seed)
+        self._net = build_train_net(param, source)
+        self._test_nets = build_test_nets(param, source)
+        self._update = SolverUpdate(self.rule, self._net)
+        self._iter = 0
+        self._current_step = 0
+        self._losses: list[np.float32] = []
+        self._smoothed_loss = _F32(0)
+        self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
+        glog.info("solver", "Solver scaffolding done.")
+
+    def _check(self, source: str) -> None:
+        param = self._param
+        for name in ("average_loss", "iter_size"):
+            if getattr(param, name) < 1:
+                raise SolverError(
+                    f"{source}: {name} should be non-zero and positive, received "
+                    f"{getattr(param, name)}"
+                )
+        if param.weight_decay and param.regularization_type not in ("L1", "L2"):
+            raise SolverError(
+                f"{source}: Unknown regularization type: expected L1 or L2, received "
+                f"{param.regularization_type!r}"
+            )
+        self.rule.check(param)
+        if param.snapshot:
+            snapshot.check_writable(param.snapshot_prefix)
+
+    # What pycaffe shows -------------------------------------------------------------------------
+
+    @property
+    def net(self) -> Net:
+        """The net that is trained."""
+        return self._net
+
+    @property
+    def test_nets(self) -> list[Net]:
+        """The nets that are tested; they share the train net's weights from the first test on."""
+        return self._test_nets
+
+    @property
+    def iter(self) -> int:
+        """Updates done."""
+        return self._iter
+
+    @property
+    def current_step(self) -> int:
+        """How many times the policies "step" and "multistep" have lowered the rate."""
+        return self._current_step
+
+    @property
+    def param(self) -> Any:
+        """The SolverParameter; ``base_lr`` may be changed at any time."""
+        return self._param
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next update.  With "multistep", reading may advance the step by one."""
+        rate, self._current_step = self._rate()
+        return rate
+
+    def add_callback(
+        self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]
+    ) -> None:
+        """Have functions called in every iteration: before the passes, and before the update."""
+        if not callable(on_start) or not callable(on_gradients_ready):
+            raise TypeError(
+                "add_callback takes two functions without arguments, on_start and "
+                f"on_gradients_ready; received {on_start!r} and {on_gradients_ready!r}"
+            )
+        self._callbacks.append((on_start, on_gradients_ready))
+
+    def share_weights(self, net: Net) -> None:
+        """Let ``net`` use the weights of the train net."""
+        net.share_trained_layers_with(self._net)
+
+    def snapshot(self) -> None:
+        """Write weights and state to ``<snapshot_prefix>_iter_<N>``."""
+        snapshot.save(self)
+
+    def restore(self, path: str | os.PathLike) -> None:
+        """Continue from a solverstate (``.solverstate`` or ``.solverstate.h5``)."""
+        snapshot.restore(self, os.fsdecode(path))
+
+    # The loop -------------------------------------------------------------------------------------
+
+    def step(self, iterations: int) -> None:
+        """Run iterations with tests, display and snapshots.
+
+        An exception from a layer ends the loop and is passed on; the iteration does not count.
+        """
+        param = self._param
+        start = self._iter
+        self._losses.clear()
+        self._smoothed_loss = _F32(0)
+        self._timer = time.perf_counter()
+        self._displayed = start
+        while self._iter < start + iterations:
+            self._net.clear_param_diffs()
+            if self._due(param.test_interval) and (self._iter > 0 or param.test_initialization):
+                self._test_all()
+            for on_start, _ in self._callbacks:
+                on_start()
+            loss = _F32(0)
+            for _ in range(param.iter_size):
+                loss += _F32(self._net.forward_loss())
+                self._net.backward_all()
+            self._smooth(loss / _F32(param.iter_size), start)
+            if self._due(param.display):
+                self._display()
+            for _, on_gradients_ready in self._callbacks:
+                on_gradients_ready()
+            self.apply_update()
+            if self._due(param.snapshot):
+                self.snapshot()
+
+    def solve(self, resume_file: str | os.PathLike | None = None) -> None:
+        """Train to ``max_iter``, from ``resume_file`` on if given; then snapshot and test."""
+        param = self._param
+        glog.info("solver", f"Solving {self._net.name}")
+        glog.info("solver", f"Learning Rate Policy: {param.lr_policy}")
+        if resume_file is not None:
+            glog.info("solver", f"Restoring previous solver status from {os.fsdecode(resume_file)}")
+            self.restore(resume_file)
+        start = self._iter
+        self.step(param.max_iter - self._iter)
+        if param.snapshot_after_train and not self._due(param.snapshot):
+            self.snapshot()
+        if self._due(param.display):
+            self._smooth(_F32(self._net.forward_loss()), start)
+            glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
+        if self._due(param.test_interval):
+            self._test_all()
+        glog.info("solver", "Optimization Done.")
+
+    def apply_update(self) -> None:
+        """One update from the gradients as they are; advances :attr:`iter`."""
+        rate, self._current_step = self._rate()
+        if self._due(self._param.display):
+            glog.info("sgd_solver", f"Iteration {self._iter}, lr = {rate:g}")
+        self._update.apply(self._param, rate, self._iter)
+        self._iter += 1
+
+    def _due(self, interval: int) -> bool:
+        return interval > 0 and self._iter % interval == 0
+
+    def _rate(self) -> tuple[float, int]:
+        before = self._current_step
+        rate, step = learning_rate(self._param, self._iter, before)
+        if self._param.lr_policy == "multistep" and step != before:
+            glog.info("sgd_solver", f"MultiStep Status: Iteration {self._iter}, step = {step}")
+        return rate, step
+
+    def _smooth(self, loss: np.float32, start: int) -> None:
+        """Mean of the losses since ``start``, at most the last ``average_loss`` of them."""
+        length = self._param.average_loss
+        if len(self._losses) < length:
+            self._losses.append(loss)
+            n = _F32(len(self._losses))
+            self._smoothed_loss = (self._smoothed_loss * (n - 1) + loss) / n
+        else:
+            oldest = (self._iter - start) % length
+            self._smoothed_loss += (loss - self._losses[oldest]) / _F32(length)
+            self._losses[oldest] = loss
+
+    # What is logged -------------------------------------------------------------------------------
+
+    def _display(self) -> None:
+        now = time.perf_counter()
+        seconds = now - self._timer
+        rate = (self._iter - self._displayed) / (seconds or 1)
+        glog.info(
+            "solver",
+            f"Iteration {self._iter} ({rate:g} iter/s, {seconds:g}s/{self._param.display} iters), "
+            f"loss = {self._smoothed_loss:g}",
+        )
+        self._timer = now
+        self._displayed = self._iter
+        if glog.is_on():
+            outputs = self._net.output_blobs
+            self._log_outputs("Train", [(n, b.data.ravel(), w) for n, b, w in outputs])
+
+    def _log_outputs(self, phase: str, outputs: list[tuple[str, np.ndarray, float]]) -> None:
+        """One line per value: ``    Train net output #0: loss = 1.5 (* 1 = 1.5 loss)``."""
+        k = 0
+        for name, values, weight in outputs:
+            for value in values:
+                note = f" (* {weight:g} = {_F32(weight) * value:g} loss)" if weight else ""
+                glog.info("solver", f"    {phase} net output #{k}: {name} = {value:g}{note}")
+                k += 1
+
+    def _test_all(self) -> None:
+        for k in range(len(self._test_nets)):
+            self._test(k)
+
+    def _test(self, k: int) -> None:
+        """Run one test net over its ``test_iter`` batches and log the means of its outputs."""
+        glog.info("solver", f"Iteration {self._iter}, Testing net (#{k})")
+        net = self._test_nets[k]
+        net.share_trained_layers_with(self._net)
+        batches = self._param.test_iter[k]
+        loss = _F32(0)
+        sums: list[np.ndarray] = []
+        for batch in range(batches):
+            loss += _F32(net.forward_loss())
+            values = [blob.data.ravel() for _, blob, _ in net.output_blobs]
+            if batch == 0:
+                sums = [v.copy() for v in values]
+            else:
+                for total, v in zip(sums, values):
+                    total += v
+        if self._param.test_compute_loss:
+            glog.info("solver", f"Test loss: {loss / _F32(batches):g}")
+        if sums and glog.is_on():
+            means = [
+                (name, total / _F32(batches), weight)
+                for (name, _, weight), total in zip(net.output_blobs, sums)
+            ]
+            self._log_outputs("Test", means)
+
+    # For snapshots --------------------------------------------------------------------------------
+
+    def history_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the history, in the order in which a solverstate holds it."""
+        return self._update.history_shapes()
+
+    def history_arrays(self) -> list[np.ndarray]:
+        """The history: all first parts in layer order, then all second parts if there are two."""
+        return self._update.history_arrays()
+
+    def set_state(self, iteration: int, current_step: int, history: list[torch.Tensor]) -> None:
+        """Continue at ``iteration`` with the given history."""
+        self._iter = iteration
+        self._current_step = current_step
+        self._update.history = list(history)
+
+
+class SGDSolver(Solver):
+    """Stochastic gradient descent with momentum."""
+
+    type = "SGD"
+    rule = update_rules.Sgd()
+
+
+class NesterovSolver(SGDSolver):
+    """Nesterov's accelerated gradient."""
+
+    type = "Nesterov"
+    rule = update_rules.Nesterov()
+
+
+class AdaGradSolver(SGDSolver):
+    """AdaGrad."""
+
+    type = "AdaGrad"
+    rule = update_rules.AdaGrad()
+
+
+class RMSPropSolver(SGDSolver):
+    """RMSProp."""
+
+    type = "RMSProp"
+    rule = update_rules.RMSProp()
+
+
+class AdaDeltaSolver(SGDSolver):
+    """AdaDelta."""
+
+    type = "AdaDelta"
+    rule = update_rules.AdaDelta()
+
+
+class AdamSolver(SGDSolver):
+    """Adam."""
+
+    type = "Adam"
+    rule = update_rules.Adam()
+
+
+_SOLVERS = {
+    cls.type: cls
+    for cls in (
+        SGDSolver,
+        NesterovSolver,
+        AdaGradSolver,
+        RMSPropSolver,
+        AdaDeltaSolver,
+        AdamSolver,
+    )
+}
+
+
+def get_solver(solver_file: str | os.PathLike) -> Solver:
+    """The solver of the class that ``type`` in the file names.
+
+    Raises:
+        SolverError: an unknown type, or see :class:`Solver`.
+    """
+    source = os.fsdecode(solver_file)
+    param = read_solver(source)
+    cls = _SOLVERS.get(param.type)
+    if cls is None:
+        near = get_close_matches(param.type, _SOLVERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SolverError(
+            f"{source}: Unknown solver type: {param.type!r} (known types: {', '.join(_SOLVERS)})."
+            f"{hint}"
+        )
+    return cls.from_param(param, source)
