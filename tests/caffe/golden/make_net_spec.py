@@ -173,7 +173,7 @@ def kinds_of_results(L, P, NetSpec, to_proto):
         top.fn.in_place,
         sorted(top.fn.params),
         silence.inputs == (tops[0],),
-        L.Data.__name__,
+        callable(L.Data),
     ]
 
 

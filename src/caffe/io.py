@@ -1,0 +1,168 @@
+"""Images and arrays on their way into nets: loading, resizing, preprocessing, messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from caffe.image_resize import resize_image
+from caffe.proto import caffe_pb2
+from caffe.transformer import Transformer
+
+__all__ = [
+    "Transformer",
+    "array_to_blobproto",
+    "array_to_datum",
+    "arraylist_to_blobprotovector_str",
+    "blobproto_to_array",
+    "blobprotovector_str_to_arraylist",
+    "datum_to_array",
+    "load_image",
+    "oversample",
+    "resize_image",
+]
+
+# Weights of R, G and B in the luminance (ITU-R BT.709), which load_image takes for grey.
+LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
+
+
+def blobproto_to_array(blob: caffe_pb2.BlobProto, return_diff: bool = False) -> np.ndarray:
+    """Returns the data (or the diff) of a blob message as a float64 array.
+
+    The shape is (num, channels, height, width) where one of these is set, else ``shape``.
+
+    Raises:
+        ValueError: the number of values does not fit the shape.
+    """
+    values = blob.diff if return_diff else blob.data
+    if not values:
+        values = blob.double_diff if return_diff else blob.double_data
+    legacy = ("num", "channels", "height", "width")
+    if any(blob.HasField(name) for name in legacy):
+        shape = tuple(getattr(blob, name) for name in legacy)
+    else:
+        shape = tuple(blob.shape.dim)
+    array = np.array(values, np.float64)
+    if array.size != np.prod(shape, dtype=np.int64):
+        raise ValueError(
+            f"the blob has {array.size} values of {'diff' if return_diff else 'data'}, its shape "
+            f"{shape} asks for {np.prod(shape, dtype=np.int64)}"
+        )
+    return array.reshape(shape)
+
+
+def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> caffe_pb2.BlobProto:
+    """Returns an array, and its diff if given, as a blob message (float32)."""
+    arr = np.asarray(arr, np.float32)
+    blob = caffe_pb2.BlobProto()
+    blob.shape.dim.extend(arr.shape)
+    blob.data.extend(arr.ravel().tolist())
+    if diff is not None:
+        blob.diff.extend(np.asarray(diff, np.float32).ravel().tolist())
+    return blob
+
+
+def arraylist_to_blobprotovector_str(arraylist: Sequence[np.ndarray]) -> bytes:
+    """Returns a list of arrays as one serialised BlobProtoVector."""
+    vector = caffe_pb2.BlobProtoVector(blobs=[array_to_blobproto(arr) for arr in arraylist])
+    return vector.SerializeToString()
+
+
+def blobprotovector_str_to_arraylist(string: bytes) -> list[np.ndarray]:
+    """Returns the arrays of a serialised BlobProtoVector."""
+    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(string).blobs]
+
+
+def array_to_datum(arr: np.ndarray, label: int | None = None) -> caffe_pb2.Datum:
+    """Returns an array (C, H, W) as a Datum: uint8 as bytes, other types as floats.
+
+    Raises:
+        ValueError: the array is not 3-dimensional.
+    """
+    if arr.ndim != 3:
+        raise ValueError(f"Incorrect array shape: a Datum takes (C, H, W), got {arr.shape}")
+    datum = caffe_pb2.Datum()
+    datum.channels, datum.height, datum.width = arr.shape
+    if arr.dtype == np.uint8:
+        datum.data = arr.tobytes()
+    else:
+        datum.float_data.extend(np.asarray(arr, np.float32).ravel().tolist())
+    if label is not None:
+        datum.label = int(label)
+    return datum
+
+
+def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
+    """Returns a Datum as an array (C, H, W): uint8 where it holds bytes, else float64.
+
+    Raises:
+        ValueError: the Datum holds an encoded image file, or too few or too many values.
+    """
+    if datum.encoded:
+        raise ValueError("the Datum holds an encoded image file; decode datum.data, as with PIL")
+    shape = (datum.channels, datum.height, datum.width)
+    if len(datum.data):
+        return np.frombuffer(datum.data, np.uint8).reshape(shape).copy()
+    return np.array(datum.float_data, np.float64).reshape(shape)
+
+
+def load_image(filename: str | os.PathLike, color: bool = True) -> np.ndarray:
+    """Returns an image file as float32 in [0, 1]: (H, W, 3) RGB, or (H, W, 1) grey.
+
+    Grey images are repeated for colour; colour becomes luminance for grey; alpha is dropped and
+    palettes are resolved.  EXIF rotation is not applied, as in pycaffe.
+    """
+    with Image.open(filename) as image:
+        if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or float: grey
+            array = _grey_unit(np.asarray(image))[:, :, np.newaxis]
+        elif image.mode in ("1", "L", "LA"):
+            array = np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255
+        else:
+            if image.mode in ("P", "PA"):
+                image = image.convert("RGBA")  # keeps transparency; to RGB at once PIL warns
+            array = np.asarray(image.convert("RGB"), np.float32) / 255
+    if color:
+        return np.tile(array, (1, 1, 3)) if array.shape[2] == 1 else array
+    return array if array.shape[2] == 1 else (array @ LUMINANCE)[:, :, np.newaxis]
+
+
+def _grey_unit(array: np.ndarray) -> np.ndarray:
+    """Maps integers to [0, 1] by their type's range (PIL widens 16 bits to 32); floats stay."""
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    deep = array.dtype.itemsize > 2 and array.size and array.max() > 65535
+    return (array / (2.0**31 - 1 if deep else 65535)).astype(np.float32)
+
+
+def oversample(images: Sequence[np.ndarray], crop_dims: tuple[int, int]) -> np.ndarray:
+    """Returns ten crops of each image: four corners and the centre, then these mirrored.
+
+    Args:
+        images: arrays (H, W, C), all of one size.
+        crop_dims: height h and width w of the crops, in pixels.
+
+    Returns:
+        float32 (10·N, h, w, C): top left, top right, bottom left, bottom right, centre.
+
+    Raises:
+        ValueError: no image, different sizes, or crops larger than the images.
+    """
+    if not len(images):
+        raise ValueError("oversample needs at least one image")
+    shapes = {np.shape(image) for image in images}
+    if len(shapes) > 1:
+        raise ValueError(f"oversample takes images of one shape, got {sorted(shapes)}")
+    height, width = np.shape(images[0])[:2]
+    h, w = int(crop_dims[0]), int(crop_dims[1])
+    if h > height or w > width:
+        raise ValueError(f"crops of {h}×{w} do not fit into images of {height}×{width}")
+    corners = [(y, x) for y in (0, height - h) for x in (0, width - w)]
+    places = [*corners, ((height - h) // 2, (width - w) // 2)]
+    crops = []
+    for image in images:
+        straight = [np.asarray(image, np.float32)[y : y + h, x : x + w] for y, x in places]
+        crops += straight + [crop[:, ::-1] for crop in straight]
+    return np.stack(crops)
