@@ -35,7 +35,10 @@ class _Elementwise(Layer):
 
 @register("ReLU")
 class ReLU(_Elementwise):
-    """``max(x, 0) + negative_slope min(x, 0)``; the gradient at 0 is ``negative_slope``."""
+    """``max(x, 0) + negative_slope min(x, 0)``; the gradient at 0 is ``negative_slope``.
+
+    -inf gives 0 for slope 0, where BVLC gives NaN (0 times -inf).
+    """
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         self.slope = self.param.relu_param.negative_slope

@@ -59,8 +59,8 @@ class BatchNorm(Layer):
         # Running averages with momentum 1 are this batch's mean and its variance times m / (m - 1).
         mean, var = torch.zeros_like(mean_sum), torch.zeros_like(var_sum)
         y, _, self.inverse = aten.native_batch_norm(x, None, None, mean, var, True, 1.0, self.eps)
-        if math.prod(x.shape) == self.channels:
-            var.zero_()  # one value a channel: m / (m - 1) is not defined, Caffe uses 1
+        if math.prod(x.shape) == self.channels:  # one value a channel: m / (m - 1) is undefined
+            y, var = x - x, var.zero_()
         count.mul_(self.decay).add_(1)
         mean_sum.mul_(self.decay).add_(mean)
         var_sum.mul_(self.decay).add_(var)

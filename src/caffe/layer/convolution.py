@@ -49,6 +49,9 @@ class _Filter(Layer):
         require_positive(self, "kernel_size", self.kernel)
         require_positive(self, "stride", self.stride)
         require_positive(self, "dilation", self.dilation)
+        if self.in_place and set(self.kernel) <= {1} and self.stride == self.kernel:
+            # BVLC accepts it and gives garbage: without im2col its product overwrites its input.
+            raise self.fail("a 1x1 kernel cannot work in place: name the top anew", LayerError)
         self.channels = shape[self.channel_axis]
         self.num_output = p.num_output
         self.group = p.group
