@@ -74,13 +74,14 @@ def _windows(op: Op, axis: int, length: int) -> int:
 
 
 def memory(ops: list[Op], height: int, width: int, unrolled: bool) -> int:
-    """Bytes of a forward pass: all blobs, and what the layers need to work.
+    """Bytes of a forward pass: all blobs, what the layers keep, and what they need to work.
 
     ``unrolled``: BVLC Caffe keeps, for each convolution, a matrix of all its windows.  Otherwise
     twice the largest blob is taken for copies in the order that the convolutions prefer.
     """
     known = shapes(ops, height, width)
     counts = {name: shape[0] * shape[1] * shape[2] for name, shape in known.items()}
+    kept = sum(op.kept[unrolled] * counts[op.tops[0]] for op in ops)
     work = 2 * max(counts.values())
     if unrolled:
         work = 0
@@ -91,7 +92,7 @@ def memory(ops: list[Op], height: int, width: int, unrolled: bool) -> int:
                 work += op.columns * (
                     outer * across[0] // along[0] if op.kind == "window"
                     else inner * along[0] // across[0])
-    return FLOAT * (sum(counts.values()) + work)
+    return FLOAT * (sum(counts.values()) + kept + work)
 
 
 def fields(ops: list[Op], axis: int) -> dict[str, Field]:

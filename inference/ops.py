@@ -17,12 +17,17 @@ POINTWISE = {
     "PReLU", "Power", "ReLU", "Scale", "Sigmoid", "Softmax", "Split", "Swish", "TanH",
 }
 
+#: What a layer keeps of a forward pass, in floats per value of its top: in this engine and in BVLC
+#: Caffe.  Pooling keeps where each maximum was; Scale its bottom, if it works in place.
+KEPT = {"BatchNorm": (0, 2), "LRN": (1, 1), "Pooling": (2, 1), "Scale": (1, 1)}
+
 
 class Op(NamedTuple):
     """One layer.  Pairs are of (height, width); ``channels`` is None where they stay the same.
 
     ``kernel`` counts the dilation in.  ``columns`` is the number of values that BVLC Caffe unrolls
-    for each position of the top ("window") or bottom ("upsample"), 0 where it does without.
+    for each position of the top ("window") or bottom ("upsample"), 0 where it does without;
+    ``kept`` is as in KEPT.
     """
 
     layer: str
@@ -36,6 +41,7 @@ class Op(NamedTuple):
     offset: tuple[int, int] = (0, 0)
     ceil: bool = False
     columns: int = 0
+    kept: tuple[int, int] = (0, 0)
 
 
 def read_ops(net) -> list[Op]:
@@ -43,7 +49,13 @@ def read_ops(net) -> list[Op]:
 
     Raises InferenceError for a layer whose tops are no feature maps.
     """
-    return [_read(layer) for layer in net.layer]
+    return [_read(layer)._replace(kept=_kept(layer)) for layer in net.layer]
+
+
+def _kept(layer) -> tuple[int, int]:
+    if layer.type == "Scale" and layer.bottom[0] != layer.top[0]:
+        return 0, 0
+    return KEPT.get(layer.type, (0, 0))
 
 
 def _read(layer) -> Op:

@@ -136,6 +136,22 @@ def test_memory_counts_every_blob():
     assert memory(ops, 10, 20, unrolled=True) == 4 * (blobs + 27 * 200 + 32 * 200)
 
 
+def test_memory_counts_what_layers_keep():
+    net = caffe_pb2.NetParameter()
+    text_format.Merge("""
+        layer { name: "in" type: "Input" top: "data"
+                input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+        layer { name: "bn" type: "BatchNorm" bottom: "data" top: "normal" }
+        layer { name: "scale" type: "Scale" bottom: "normal" top: "normal" }
+        layer { name: "copy" type: "Scale" bottom: "normal" top: "copy" }
+    """, net)
+    ops = read_ops(net)
+    # Three blobs of 3·10·20; the Scale in place keeps its bottom, the other one need not;
+    # BVLC's BatchNorm keeps two blobs more.
+    assert memory(ops, 10, 20, unrolled=False) == 4 * 600 * (3 + 1 + 2)
+    assert memory(ops, 10, 20, unrolled=True) == 4 * 600 * (3 + 1 + 2)
+
+
 def test_geometry_of_a_convolution_and_pooling():
     net = caffe_pb2.NetParameter()
     text_format.Merge("""
