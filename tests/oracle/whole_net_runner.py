@@ -1,11 +1,14 @@
 """Run one whole net forward and backward under whichever `caffe` is imported.
 
-    python whole_net_runner.py NET.prototxt OUT_DIR HEIGHT WIDTH
+    python whole_net_runner.py NET.prototxt OUT_DIR HEIGHT WIDTH [REFERENCE_DIR]
 
 Data layers are replaced by an Input of a random image and random labels with some void. Every
 convolution gets random weights of He's scale (with the default fillers everything would be zero and
 every comparison empty), deconvolutions bilinear ones. Written: OUT_DIR/NNN.npy per array, and
-OUT_DIR/index.json: the program's name and for each array its key and the window to compare.
+OUT_DIR/index.json: the program's name and the arrays' keys.
+
+With REFERENCE_DIR, another run's output, the blobs take that run's values between forward and
+backward (see whole_nets.py for why).
 """
 
 import json
@@ -23,6 +26,7 @@ from caffe.proto import caffe_pb2
 
 VOID = 255
 SEED = 1337
+DATA = "data of blob "
 
 
 def with_input(path, height, width):
@@ -66,54 +70,17 @@ def fill_bilinear(weights):
         weights[channel, channel] = np.outer(line, line)
 
 
-def geometry(param):
-    """blob → (scale, origin): cell i of a blob is centred at image coordinate scale·i + origin.
-
-    Covers the layers before and between poolings, which is where windows are needed.
-    """
-    places = {"data": (1.0, 0.0)}
-    for layer in param.layer:
-        bottom = layer.bottom[0] if layer.bottom else None
-        if bottom not in places or len(layer.top) != 1:
-            continue
-        scale, origin = places[bottom]
-        if layer.type == "Convolution":
-            conv = layer.convolution_param
-            kernel, stride, pad = (first(values, default) for values, default in (
-                (conv.kernel_size, 1), (conv.stride, 1), (conv.pad, 0)))
-        elif layer.type == "Pooling":
-            pool = layer.pooling_param
-            kernel, stride, pad = pool.kernel_size, pool.stride, pool.pad
-        elif layer.type in ("ReLU", "LRN", "Dropout"):
-            kernel, stride, pad = 1, 1, 0
-        else:
-            continue
-        places[layer.top[0]] = (scale * stride, origin + scale * ((kernel - 1) / 2.0 - pad))
-    return places
-
-
-def first(values, default):
-    return values[0] if len(values) else default
-
-
-def before_max_pooling(param):
-    """Blobs whose diffs pass through a MAX pooling on the way back."""
-    affected = set()
-    for layer in reversed(param.layer):
-        is_max = layer.type == "Pooling" and layer.pooling_param.pool == layer.pooling_param.MAX
-        if is_max or affected.intersection(layer.top):
-            affected.update(layer.bottom)
-    return affected - {"label"}
-
-
-def window(place, shape, height, width):
-    """[top, bottom, left, right] of the cells that lie inside the image."""
-    scale, origin = place
-    found = []
-    for extent, cells in ((height, shape[2]), (width, shape[3])):
-        inside = [i for i in range(cells) if 0 <= scale * i + origin <= extent - 1]
-        found += [inside[0], inside[-1] + 1]
-    return found
+def adopt(net, reference):
+    """Give the blobs the values of another run, and poolings the maxima of those values."""
+    with open(os.path.join(reference, "index.json")) as stream:
+        keys = json.load(stream)["arrays"]
+    for number, key in enumerate(keys):
+        if key.startswith(DATA):
+            blob = net.blobs[key[len(DATA):]]
+            blob.data[...] = np.load(os.path.join(reference, f"{number:03d}.npy"))
+    for name, layer in net.layer_dict.items():
+        if layer.type == "Pooling":
+            net.forward(start=name, end=name)
 
 
 def main():
@@ -132,25 +99,21 @@ def main():
     labels[rng.uniform(size=labels.shape) < 0.1] = VOID
     net.blobs["label"].data[...] = labels
     caffe.set_random_seed(SEED)  # the masks of Dropout
-    net.forward()
-    net.backward()
-
     index = []
 
-    def keep(key, array, cells=None):
+    def keep(key, array):
         np.save(os.path.join(out, f"{len(index):03d}.npy"), array)
-        index.append({"key": key, "window": cells})
+        index.append(key)
 
-    places, affected = geometry(param), before_max_pooling(param)
-    for name in own_blobs(net):
-        if name == "label":
-            continue
-        blob = net.blobs[name]
-        keep("data of blob " + name, blob.data)
-        cells = None
-        if name in affected and name != "data":
-            cells = window(places[name], tuple(blob.shape), height, width)
-        keep("diff of blob " + name, blob.diff, cells)
+    names = [name for name in own_blobs(net) if name != "label"]
+    net.forward()
+    for name in names:
+        keep(DATA + name, net.blobs[name].data)
+    if len(sys.argv) > 5:
+        adopt(net, sys.argv[5])
+    net.backward()
+    for name in names:
+        keep("diff of blob " + name, net.blobs[name].diff)
     for name, blobs in net.params.items():
         for number, blob in enumerate(blobs):
             keep(f"diff of parameter {name}[{number}]", blob.diff)
