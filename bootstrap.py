@@ -5,14 +5,15 @@
     import bootstrap
 
 Importing it
-- puts the repository root (`nets`, `solvers`, `data`, `surgery`, `score`) and `layers/` on the path;
-  prototxts name their data layers as top-level modules (`module: "voc_layers"`);
+- puts the repository root (`nets`, `solvers`, `data`, `surgery`, `score`) and `layers/` on the
+  path; prototxts name their data layers as top-level modules (`module: "voc_layers"`);
 - finds the engine: an installed `caffe`, ours or BVLC's, wins; the `src/` of this checkout is the
   fallback, and also displaces a package of that name that is neither;
 - remembers the directory the user called from.
 
-Then `user_path()` resolves what the user typed, and `enter()` changes to the repository root, because
-the paths inside prototxts are relative to it. Modules that are imported, not run, need neither.
+Then `user_path()` resolves what the user typed, and `enter()` changes to the repository root,
+because the paths inside prototxts are relative to it. Modules that are imported, not run, need
+neither.
 """
 
 import importlib.machinery
@@ -41,7 +42,7 @@ def enter():
 
 
 def _is_pycaffe(folder):
-    """Whether a package folder is BVLC's (a compiled `_caffe`) or our engine's (`layer/`, `net.py`)."""
+    """Whether a package folder is BVLC's (a compiled `_caffe`) or ours (`layer/`, `net.py`)."""
     compiled = glob(os.path.join(folder, "_caffe*.so")) + glob(os.path.join(folder, "_caffe*.pyd"))
     ours = all(os.path.exists(os.path.join(folder, name)) for name in ("layer", "net.py"))
     return bool(compiled) or ours

@@ -1,15 +1,15 @@
 """Scores of a segmentation net over a data set, from one integer histogram.
 
-`seg_tests`, `do_seg_tests`, `compute_hist` and `fast_hist` have the names, arguments and printed lines
-of the published FCN code. With h[i, j] the number of pixels of class i that were labelled j:
+`seg_tests`, `do_seg_tests`, `compute_hist` and `fast_hist` have the names, arguments and printed
+lines of the published FCN code. With h[i, j] the number of pixels of class i that were labelled j:
 
     overall accuracy = Σ h[i, i] / Σ h
     mean accuracy    = mean over i of h[i, i] / Σⱼ h[i, j]
     mean IU          = mean over i of h[i, i] / (Σⱼ h[i, j] + Σⱼ h[j, i] − h[i, i])
     fwavacc          = Σ over i of (Σⱼ h[i, j] / Σ h) · IU(i)
 
-The means leave out what is 0/0: a class that is absent from the truth for the accuracy, from truth and
-prediction alike for IU.
+The means leave out what is 0/0: a class that is absent from the truth for the accuracy, from truth
+and prediction alike for IU.
 
 On the command line, scores a trained experiment:  python score.py voc-fcn8s [--split NAME]
 """
@@ -34,7 +34,8 @@ __all__ = [
     "share_weights",
 ]
 
-#: Fractions 0–1. accuracy and iu hold one value per class, NaN where a class is left out of the mean.
+#: Fractions 0–1. accuracy and iu hold one value per class, NaN where a class is left out of the
+#: mean.
 Metrics = namedtuple("Metrics", "overall_accuracy mean_accuracy mean_iu fwavacc accuracy iu")
 
 #: loss: mean per image, NaN for a net without one; hist: int64, rows truth, columns prediction.
@@ -42,16 +43,19 @@ Score = namedtuple("Score", "loss hist metrics")
 
 
 def fast_hist(a, b, n):
-    """The n×n histogram of truth `a` against prediction `b`; pixels whose truth is not in 0…n−1 (255)
-    do not count. ValueError if a counted prediction is out of range."""
+    """The n×n histogram of truth `a` against prediction `b`, rows truth.
+
+    Pixels whose truth is not in 0…n−1 (255) do not count. ValueError if a prediction of one that
+    counts is out of range.
+    """
     a, b = np.ravel(a), np.ravel(b)
     if a.shape != b.shape:
-        raise ValueError("truth has %d pixels and prediction %d" % (a.size, b.size))
+        raise ValueError(f"truth has {a.size} pixels and prediction {b.size}")
     counts = (a >= 0) & (a < n)
     truth, predicted = a[counts].astype(np.int64), b[counts].astype(np.int64)
     if predicted.size and not (0 <= predicted.min() and predicted.max() < n):
         raise ValueError(
-            "predictions must be in 0…%d; got %d…%d" % (n - 1, predicted.min(), predicted.max())
+            f"predictions must be in 0…{n - 1}; got {predicted.min()}…{predicted.max()}"
         )
     return np.bincount(n * truth + predicted, minlength=n * n).reshape(n, n)
 
@@ -102,11 +106,11 @@ def _rewind(net):
 def compute_hist(net, save_dir, dataset, layer="score", gt="label"):
     """Run the net over the data set and return (histogram, mean loss).
 
-    dataset: the ids, in the order in which the net's data layer serves them. They tell how many images
-    there are and how predictions are named; a batch may hold several, and what a last batch serves
-    beyond the end is not counted (its loss is: Caffe gives one number per batch).
-    save_dir: if given, every prediction is written to <save_dir>/<id>.png, class numbers as a palette
-    PNG in the VOC colours.
+    dataset: the ids, in the order in which the net's data layer serves them. They tell how many
+    images there are and how predictions are named; a batch may hold several, and what a last batch
+    serves beyond the end is not counted (its loss is: Caffe gives one number per batch).
+    save_dir: if given, every prediction is written to <save_dir>/<id>.png, class numbers as a
+    palette PNG in the VOC colours.
     """
     if not len(dataset):
         raise ValueError("the list of images to score is empty")

@@ -5,8 +5,9 @@
     interp(net, ["upscore", …])             bilinear weights in Deconvolution layers
     expand_score(new_net, new, net, old)    the first classes of a larger score layer
 
-Each of the first two returns a `Report`. Names, printed lines and arithmetic are those of the published
-FCN code; what cannot be right (another number of elements) is an error instead of a silent tiling.
+Each of the first two returns a `Report`. Names, printed lines and arithmetic are those of the
+published FCN code; what cannot be right (another number of elements) is an error instead of a
+silent tiling.
 """
 
 from collections import OrderedDict
@@ -32,9 +33,9 @@ class SurgeryError(ValueError):
 class Report:
     """What a transplant did, as lists of (layer, blob index) of the new net unless said otherwise.
 
-    copied: same shape; coerced: same number of elements, another shape; dropped: in the old net only,
-    as (old layer, blob index) or (old layer, None) for a whole layer; left: untouched in the new net.
-    `str(report)` gives the lines that the published code prints.
+    copied: same shape; coerced: same number of elements, another shape; dropped: in the old net
+    only, as (old layer, blob index) or (old layer, None) for a whole layer; left: untouched in the
+    new net. `str(report)` gives the lines that the published code prints.
     """
 
     def __init__(self):
@@ -54,19 +55,11 @@ class Report:
             return ", ".join(OrderedDict((name, None) for name, _ in pairs)) or "none"
 
         return (
-            "%d blobs copied, %d coerced, %d dropped, %d left at their filler\n"
-            "  coerced to another shape: %s\n"
-            "  dropped (not in this net): %s\n"
-            "  left at their filler: %s"
-            % (
-                len(self.copied),
-                len(self.coerced),
-                len(self.dropped),
-                len(self.left),
-                names(self.coerced),
-                names(self.dropped),
-                names(self.left),
-            )
+            f"{len(self.copied)} blobs copied, {len(self.coerced)} coerced, "
+            f"{len(self.dropped)} dropped, {len(self.left)} left at their filler\n"
+            f"  coerced to another shape: {names(self.coerced)}\n"
+            f"  dropped (not in this net): {names(self.dropped)}\n"
+            f"  left at their filler: {names(self.left)}"
         )
 
     def _line(self, *words):
@@ -76,13 +69,13 @@ class Report:
 def transplant(new_net, net, suffix=""):
     """Copy the parameters of `net` to the layers of `new_net` of the same name plus `suffix`.
 
-    Blobs of equal shape are copied; of equal element count and another shape, they are coerced, element
-    by element in C order, which is what makes a fully connected layer of O×(C·H·W) weights the
-    convolution O×C×H×W. Layers and surplus blobs that `new_net` lacks are dropped, and what has no
-    source stays as it is.
+    Blobs of equal shape are copied; of equal element count and another shape, they are coerced,
+    element by element in C order, which is what makes a fully connected layer of O×(C·H·W) weights
+    the convolution O×C×H×W. Layers and surplus blobs that `new_net` lacks are dropped, and what
+    has no source stays as it is.
 
     net: a Net, or anything with `params`, a mapping from layer name to blobs with `data`.
-    Raises SurgeryError, before anything is changed, if two blobs differ in their number of elements.
+    Raises SurgeryError, before anything is changed, if two blobs differ in their element count.
     """
     report = _plan(new_net, net, suffix)
     for name in net.params:
@@ -119,9 +112,9 @@ def _plan(new_net, net, suffix):
                 report._line("coercing", name, i, "from", old_shape, "to", new_shape)
             else:
                 raise SurgeryError(
-                    "cannot transplant %s blob %d: %s has %d elements, %s of the new net has %d. "
+                    f"cannot transplant {name} blob {i}: {old_shape} has {_count(old_shape)} "
+                    f"elements, {new_shape} of the new net has {_count(new_shape)}. "
                     "Rename the layer in the new net to learn it from scratch."
-                    % (name, i, old_shape, _count(old_shape), new_shape, _count(new_shape))
                 )
     for name, blobs in new_net.params.items():
         report.left += [(name, i) for i in range(len(blobs)) if (name, i) not in filled]
@@ -139,14 +132,15 @@ def _count(shape):
 def load(net, path, suffix=""):
     """Transplant from a caffemodel; the prototxt it was saved from is not needed.
 
-    Where all blobs agree in shape, this is `net.copy_from(path)`. OSError if the file cannot be read,
-    SurgeryError if it is not a caffemodel or does not fit.
+    Where all blobs agree in shape, this is `net.copy_from(path)`. OSError if the file cannot be
+    read, SurgeryError if it is not a caffemodel or does not fit.
     """
     stored = _StoredNet(path)
     report = _plan(net, stored, suffix)
     if not report.copied and not report.coerced:
         raise SurgeryError(
-            f"{path} has no layer in common with the net: it has {_some(stored.params)}; the net has {_some(net.params)}"
+            f"{path} has no layer in common with the net: it has {_some(stored.params)}; "
+            f"the net has {_some(net.params)}"
         )
     surplus = any(blob is not None for _, blob in report.dropped)
     short = {n for n, _ in report.left} & {n for n, _ in report.copied}
@@ -203,8 +197,8 @@ class _StoredBlob:
         self._values = proto.data or proto.double_data
         if len(self._values) != _count(self.shape):
             raise SurgeryError(
-                "%s: layer %s has a blob of shape %s with %d values"
-                % (path, layer, self.shape, len(self._values))
+                f"{path}: layer {layer} has a blob of shape {self.shape} with "
+                f"{len(self._values)} values"
             )
 
     @property
@@ -216,7 +210,8 @@ class _StoredBlob:
 def upsample_filt(size):
     """The size×size bilinear kernel: w(i, j) = (1 − |i − c|/f) · (1 − |j − c|/f), float64.
 
-    f = ⌊(size + 1)/2⌋ is the factor it upsamples by; the centre c is f − 1 for odd sizes, f − ½ else.
+    f = ⌊(size + 1)/2⌋ is the factor it upsamples by; the centre c is f − 1 for odd sizes, f − ½
+    else.
     """
     factor = (size + 1) // 2
     center = factor - 1 if size % 2 == 1 else factor - 0.5
@@ -232,19 +227,20 @@ def uses_upsampling(net):
 def interp(net, layers):
     """Write bilinear kernels to the weights (m, k, h, w) of the Deconvolution layers named.
 
-    With k = m (all classes to all classes) the kernel goes to the diagonal, with k = 1 (grouped) to each
-    channel. Entries off the diagonal keep their values, as in the published code: they are zero unless
-    a filler or a file put something there. Raises SurgeryError for other shapes, before any is written.
+    With k = m (all classes to all classes) the kernel goes to the diagonal, with k = 1 (grouped)
+    to each channel. Entries off the diagonal keep their values, as in the published code: they are
+    zero unless a filler or a file put something there. Raises SurgeryError for other shapes,
+    before any is written.
     """
     for name in layers:
         m, k, h, w = net.params[name][0].data.shape
         if k not in (m, 1):
             raise SurgeryError(
-                "%s: bilinear weights need as many inputs as outputs or one input per group; "
-                "its weights are %d×%d×%d×%d" % (name, m, k, h, w)
+                f"{name}: bilinear weights need as many inputs as outputs or one input per group; "
+                f"its weights are {m}×{k}×{h}×{w}"
             )
         if h != w:
-            raise SurgeryError("%s: the kernel must be square; it is %d×%d" % (name, h, w))
+            raise SurgeryError(f"{name}: the kernel must be square; it is {h}×{w}")
     for name in layers:
         weights = net.params[name][0].data
         m, k, h, _ = weights.shape
@@ -254,15 +250,15 @@ def interp(net, layers):
 def expand_score(new_net, new_layer, net, layer):
     """Copy a score layer of k classes to the first k of a score layer of k' ≥ k classes.
 
-    net, layer: where the k classes come from; new_net, new_layer: where they go. The remaining k' − k
-    classes keep their values. Biases may have one axis or the four of old files (1×1×1×N).
+    net, layer: where the k classes come from; new_net, new_layer: where they go. The other classes
+    keep their values. Biases may have one axis or the four of old files (1×1×1×N).
     """
     old, new = net.params[layer], new_net.params[new_layer]
     classes, room = old[0].data.shape[0], new[0].data.shape[0]
     if old[0].data.shape[1:] != new[0].data.shape[1:] or classes > room:
         raise SurgeryError(
-            f"cannot expand {layer} {_shape(old[0])} to {new_layer} {_shape(new[0])}: the new layer needs at least as many classes and the same "
-            "input"
+            f"cannot expand {layer} {_shape(old[0])} to {new_layer} {_shape(new[0])}: "
+            "the new layer needs at least as many classes and the same input"
         )
     new[0].data[:classes] = old[0].data
     if len(old) > 1 and len(new) > 1:

@@ -9,8 +9,9 @@ from collections import OrderedDict, namedtuple
 #: One data layer: `param_str` is `params` written as a dict.
 DataLayer = namedtuple("DataLayer", "module layer params")
 
-#: classes: what is scored, and the channels of every score; deploy_size: H×W of the deploy net until
-#: it is reshaped; folders: the keys in `params` that are folders, in the order of `solve.py --data`.
+#: classes: what is scored, and the channels of every score; deploy_size: H×W of the deploy net
+#: until it is reshaped; folders: the keys in `params` that are folders, in the order of `solve.py
+#: --data`.
 Dataset = namedtuple("Dataset", "name classes deploy_size folders train val")
 
 #: The label value of pixels that have no class, in every dataset.
@@ -20,8 +21,8 @@ IGNORE = 255
 #: solver prototxt says, in order.
 Schedule = namedtuple("Schedule", "steps score_every fields")
 
-#: init: the files to start from as (path, where it comes from), best first; empty: from the fillers.
-#: "{out}" is the folder of results.
+#: init: the files to start from as (path, where it comes from), best first; empty: from the
+#: fillers. "{out}" is the folder of results.
 Experiment = namedtuple("Experiment", "name dataset backbone streams init schedule")
 
 
@@ -29,7 +30,7 @@ def _data(module, layer, *params):
     return DataLayer(module, layer, OrderedDict(params))
 
 
-# ---- datasets ---------------------------------------------------------------------------------------
+# ---- datasets ------------------------------------------------------------------------------------
 
 #: Mean of the ILSVRC images in BGR, 0–255, to the decimals of the published prototxts.
 ILSVRC_MEAN = ("mean", (104.00699, 116.66877, 122.67892))
@@ -74,10 +75,11 @@ CAMVID = Dataset(
         ("split", "train"),
         CAMVID_MEAN,
         ("cache", True),
-        ("batch_size", 4),
+        ("batch_size", 8),
         ("mirror", True),
-        ("scale", (0.75, 1.5)),
-        ("crop", (256, 320)),
+        ("scale", (0.6, 1.5)),
+        ("crop", (240, 320)),
+        ("balance", 0.5),
     ),
     val=_data(
         "camvid_layers",
@@ -119,14 +121,14 @@ TOY = Dataset(
     ),
 )
 
-# ---- solvers ----------------------------------------------------------------------------------------
+# ---- solvers -------------------------------------------------------------------------------------
 
 #: The solvers never test by themselves: `solvers/loop.py` scores.
 NEVER = 999999999
 
 
 def _reference(base_lr, momentum=0.99, iter_size=1, max_iter=100000, steps=100000):
-    """The solver of the published VOC nets: the unnormalised loss sums 10⁵ pixels, hence the rates."""
+    """The solver of the published VOC nets; their loss sums 10⁵ pixels, hence the rates."""
     fields = (
         ("test_iter", 736),
         ("test_interval", NEVER),
@@ -164,7 +166,7 @@ def _poly(steps, base_lr, score_every, test_iter, weight_decay=0.0005):
     return Schedule(steps, score_every, fields)
 
 
-# ---- initial weights --------------------------------------------------------------------------------
+# ---- initial weights -----------------------------------------------------------------------------
 
 #: The classifier of the ILSVRC nets may be inner products (as published) or already convolutions.
 VGG16 = (
@@ -185,7 +187,7 @@ def _stage(name, published=None):
     return ours, (f"nets/{name}/{published}", f"the published {name}")
 
 
-# ---- the table --------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 
 _ROWS = (
     ("voc-fcn32s", VOC, "vgg16", "32s", VGG16, _reference(1e-10)),
@@ -221,9 +223,16 @@ _ROWS = (
         ALEXNET,
         _reference(1e-4, momentum=0.9, iter_size=20),
     ),
-    ("camvid-fcn32s", CAMVID, "camvid", "32s", (), _poly(2000, 0.05, 250, 101)),
-    ("camvid-fcn16s", CAMVID, "camvid", "16s", _stage("camvid-fcn32s"), _poly(1000, 0.02, 250, 101)),
-    ("camvid-fcn8s", CAMVID, "camvid", "8s", _stage("camvid-fcn16s"), _poly(1000, 0.02, 250, 101)),
+    ("camvid-fcn32s", CAMVID, "camvid", "32s", (), _poly(2800, 0.05, 700, 101)),
+    (
+        "camvid-fcn16s",
+        CAMVID,
+        "camvid",
+        "16s",
+        _stage("camvid-fcn32s"),
+        _poly(1000, 0.03, 500, 101),
+    ),
+    ("camvid-fcn8s", CAMVID, "camvid", "8s", _stage("camvid-fcn16s"), _poly(2400, 0.04, 600, 101)),
     ("toy-fcn32s", TOY, "toy", "32s", (), _poly(600, 0.05, 200, 40)),
     ("toy-fcn16s", TOY, "toy", "16s", _stage("toy-fcn32s"), _poly(300, 0.02, 150, 40)),
     ("toy-fcn8s", TOY, "toy", "8s", _stage("toy-fcn16s"), _poly(300, 0.02, 150, 40)),

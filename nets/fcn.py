@@ -1,25 +1,24 @@
 """Fully convolutional nets from an experiment's row: data layer, backbone, skip head, loss.
 
-Streams: the coarsest score, at stride 32, is upsampled by 2 and added to a score of pool4 (16s), the
-sum again by 2 and added to a score of pool3 (8s), and what comes out is upsampled to the image at
-once. Upsampling is a frozen Deconvolution with bilinear weights (`surgery.interp`); Crop layers align
-what is added, with offsets from `coord_map`.
+Streams: the coarsest score, at stride 32, is upsampled by 2 and added to a score of pool4 (16s),
+the sum again by 2 and added to a score of pool3 (8s), and what comes out is upsampled to the image
+at once. Upsampling is a frozen Deconvolution with bilinear weights (`surgery.interp`); Crop layers
+align what is added, with offsets from `coord_map`.
 """
 
 from collections import namedtuple
 
-from caffe.coord_map import crop
-
 import caffe
 from caffe import layers as L
 from caffe import params as P
+from caffe.coord_map import crop
 from nets.backbones import LEARNED, alexnet, small, vgg16
 from nets.catalog import IGNORE
 
-#: How a head is written. grouped: one bilinear kernel per class with its filler, instead of the full
-#: classes×classes kernel of the published nets; odd: the last kernel is 2·stride − 1 instead of
-#: 2·stride; normalize: the loss is divided by the number of labelled pixels; filler: of the score
-#: layers (None: the zeros of the published nets, which learn because the trunk is trained).
+#: How a head is written. grouped: one bilinear kernel per class with its filler, instead of the
+#: full classes×classes kernel of the published nets; odd: the last kernel is 2·stride − 1 instead
+#: of 2·stride; normalize: the loss is divided by the number of labelled pixels; filler: of the
+#: score layers (None: the zeros of the published nets, which learn because the trunk is trained).
 Head = namedtuple("Head", "grouped odd normalize filler")
 
 BACKBONES = {
@@ -31,16 +30,16 @@ _OWN_HEAD = Head(grouped=True, odd=False, normalize=True, filler=dict(type="gaus
 #: Skips of each kind of net, coarse to fine.
 SKIPS = {"32s": (), "16s": ("pool4",), "8s": ("pool4", "pool3"), "8s-atonce": ("pool4", "pool3")}
 
-#: Training all streams at once, the finer pools are scaled down: their values are so much larger that
-#: a common learning rate would not do.
+#: Training all streams at once, the finer pools are scaled down: their values are so much larger
+#: that a common learning rate would not do.
 ATONCE_SCALE = {"pool4": 0.01, "pool3": 0.0001}
 
 
 def build(experiment, phase):
     """The NetParameter of one experiment.
 
-    phase: "train" and "val" read their data layer and end in a loss; "deploy" reads an Input, leaves
-    out dropout, and ends in the blob `score`, 1×classes×H×W.
+    phase: "train" and "val" read their data layer and end in a loss; "deploy" reads an Input,
+    leaves out dropout, and ends in the blob `score`, 1×classes×H×W.
     """
     n = caffe.NetSpec()
     dataset = experiment.dataset
@@ -102,6 +101,6 @@ def add_head(n, features, classes, streams, head):
         stride //= 2
         name = "upscore_" + pool
     # "upscore" alone is the 32s net's; the others say their stride.
-    last = "upscore%s" % ("" if stride == 32 else stride)
+    last = "upscore{}".format("" if stride == 32 else stride)
     n[last] = _upsample(coarse, classes, stride, head, last=True)
     n.score = crop(n[last], n.data)

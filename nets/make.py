@@ -23,12 +23,11 @@ SOLVE = '''"""Train {name}: python nets/{name}/solve.py --help"""
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, os.pardir, os.pardir))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 from solvers import loop
 
 if __name__ == "__main__":
-    sys.exit(loop.main(os.path.basename(HERE)))
+    sys.exit(loop.main("{name}"))
 '''
 
 
@@ -88,16 +87,18 @@ def _read(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if a file is stale; write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file is stale"
+    )
     args = parser.parse_args()
     bootstrap.enter()
     made = dict(files())
     stale, left_over = differing(made), list(orphans(made))
     for path in left_over:
-        print("no row in nets/catalog.py makes {}: remove it".format(path))
+        print(f"no row in nets/catalog.py makes {path}: remove it")
     if args.check:
         for path in stale:
-            print("stale: {} (run python nets/make.py)".format(path))
+            print(f"stale: {path} (run python nets/make.py)")
         return 1 if stale or left_over else 0
     for path in stale:
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -13,7 +13,7 @@ def float_text(value):
     if single == int(single) and abs(single) < 1e7:
         return str(int(single))
     for digits in range(1, 10):  # nine significant digits always suffice
-        text = "%.*g" % (digits, value)
+        text = "{:.{}g}".format(value, digits)
         if np.float32(text) == single:
             break
     return text

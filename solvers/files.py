@@ -7,7 +7,7 @@ from contextlib import contextmanager
 @contextmanager
 def replacing(path):
     """Yield a temporary path to write; on success flush it to disk and rename it to `path`."""
-    temporary = "%s.tmp-%d" % (path, os.getpid())
+    temporary = f"{path}.tmp-{os.getpid()}"
     try:
         yield temporary
         flush(temporary)

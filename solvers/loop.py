@@ -5,9 +5,9 @@ A run writes to <out> (default: out/):
     <experiment>.jsonl          one line per scoring of val
     <experiment>/               the prototxts as used, and the last few snapshots
 
-Resuming is exact: killed anywhere and resumed, a run on the CPU ends with the same bytes. For that the
-random generator is seeded before every step with seed + iteration, so that it needs no saving (pycaffe
-offers no way to); and snapshots keep what Caffe's do not (`solvers.snapshots`).
+Resuming is exact: killed anywhere and resumed, a run on the CPU ends with the same bytes. For that
+the random generator is seeded before every step with seed + iteration, so that it needs no saving
+(pycaffe offers no way to); and snapshots keep what Caffe's do not (`solvers.snapshots`).
 """
 
 import math
@@ -16,27 +16,17 @@ import signal
 import time
 
 import numpy as np
-from segdata import DataError
 
 import bootstrap
 import caffe
 import score
-import surgery
 from bootstrap import shown
 from nets import catalog
 from solvers import options, prepare, results, start
+from solvers.errors import USER_ERRORS, Diverged, StartError
 from solvers.files import replacing
 from solvers.progress import Progress
 from solvers.snapshots import Snapshots
-
-#: What a user can cause and mend: told in a line, without a traceback.
-USER_ERRORS = (OSError, LookupError, start.StartError, surgery.SurgeryError, DataError)
-if hasattr(caffe, "Error"):
-    USER_ERRORS += (caffe.Error,)
-
-
-class Diverged(Exception):
-    """The loss or a weight is not a number any more."""
 
 
 def main(name, argv=None):
@@ -46,7 +36,7 @@ def main(name, argv=None):
     bootstrap.enter()
     try:
         return Run(experiment, args).train()
-    except (Diverged,) + USER_ERRORS as e:
+    except USER_ERRORS as e:
         print(f"error: {e}")
         return 1
 
@@ -71,7 +61,7 @@ class Run:
         found = self.snapshots.newest()
         if args.resume:
             if found is None:
-                raise start.StartError(f"nothing to resume: no whole snapshot in {self._where()}")
+                raise StartError(f"nothing to resume: no whole snapshot in {self._where()}")
             path, state = found
         else:
             path = None
@@ -91,9 +81,9 @@ class Run:
 
     def _new_state(self, found):
         if found and found[1]["iter"] < found[1]["steps"] and not self.args.restart:
-            raise start.StartError(
-                "%s holds a run that stopped at step %d of %d: go on with it by --resume, or begin anew "
-                "by --restart" % (self._where(), found[1]["iter"], found[1]["steps"])
+            raise StartError(
+                "{} holds a run that stopped at step {} of {}: go on with it by --resume, or begin "
+                "anew by --restart".format(self._where(), found[1]["iter"], found[1]["steps"])
             )
         run = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         steps = self.experiment.schedule.steps
@@ -120,7 +110,7 @@ class Run:
             return "CPU"
         caffe.set_device(self.args.gpu)
         caffe.set_mode_gpu()
-        return "GPU %d" % self.args.gpu
+        return f"GPU {self.args.gpu}"
 
     def _loop(self, losses):
         solver = self.solver
@@ -136,10 +126,8 @@ class Run:
                     self._snapshot(progress)
                 if self.interrupted and not done:
                     progress.pause()
-                    print(
-                        "stopped at step %d of %d, with a snapshot; --resume goes on"
-                        % (solver.iter, self.steps)
-                    )
+                    where = f"{solver.iter} of {self.steps}"
+                    print(f"stopped at step {where}, with a snapshot; --resume goes on")
                     return 128 + self.interrupted
         with replacing(self.final) as temporary:
             self.net.save(temporary)
@@ -166,17 +154,20 @@ class Run:
 
     def _not_a_number(self, what):
         found = self.snapshots.newest()
-        good = "the last good snapshot is of step %d" % found[1]["iter"] if found else "no snapshot yet"
+        good = "there is no snapshot yet"
+        if found:
+            good = "the last good snapshot is of step {}".format(found[1]["iter"])
         return (
-            "%s at step %d of %d, at base_lr %g; %s. Lower base_lr in nets/catalog.py, or check the "
-            "initial weights." % (what, self.solver.iter, self.steps, self.param.base_lr, good)
+            f"{what} at step {self.solver.iter} of {self.steps}, at base_lr "
+            f"{self.param.base_lr:g}; {good}. Lower base_lr in nets/catalog.py, or check the "
+            "initial weights."
         )
 
     def _check_weights(self):
         for name, blobs in self.net.params.items():
             for i, blob in enumerate(blobs):
                 if not np.isfinite(blob.data).all():
-                    raise Diverged(self._not_a_number("%s blob %d is not finite" % (name, i)))
+                    raise Diverged(self._not_a_number(f"{name} blob {i} is not finite"))
 
     def _score(self):
         began = time.time()
@@ -215,8 +206,10 @@ class Run:
 
 
 class _Signals:
-    """While active, the first Ctrl-C or TERM asks the run to stop after the step it is in; the second
-    kills it at once."""
+    """While active, the first Ctrl-C or TERM asks the run to stop after the step it is in.
+
+    The second does what it always does.
+    """
 
     def __init__(self, run):
         self.run = run

@@ -7,6 +7,7 @@ import bootstrap
 
 
 def parser(experiment):
+    schedule = experiment.schedule
     p = argparse.ArgumentParser(
         prog=f"nets/{experiment.name}/solve.py",
         description=f"Train {experiment.name}. Paths are relative to where you are.",
@@ -16,7 +17,7 @@ def parser(experiment):
         "--steps",
         type=positive,
         metavar="N",
-        help="iterations in all (default: %d; with --resume: as before)" % experiment.schedule.steps,
+        help=f"iterations in all (default: {schedule.steps}; with --resume: as before)",
     )
     again = p.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the newest whole snapshot")
@@ -40,13 +41,13 @@ def parser(experiment):
         "--snapshot-every",
         type=positive,
         metavar="N",
-        help="iterations between snapshots (default: %d)" % dict(experiment.schedule.fields)["snapshot"],
+        help="iterations between snapshots (default: {})".format(dict(schedule.fields)["snapshot"]),
     )
     p.add_argument(
         "--score-every",
         type=positive,
         metavar="N",
-        help="iterations between scorings of val (default: %d)" % experiment.schedule.score_every,
+        help=f"iterations between scorings of val (default: {schedule.score_every})",
     )
     p.add_argument(
         "--out",

@@ -1,4 +1,4 @@
-"""The prototxts a run really uses: those of the experiment with the user's folders, split and steps."""
+"""The prototxts a run really uses: the experiment's, with the user's folders, split and steps."""
 
 import ast
 import os
@@ -32,8 +32,9 @@ def folders_of(experiment, given):
         return {}
     if len(given) != len(keys):
         raise LookupError(
-            "--data needs %d for %s (%s), in this order; got %d"
-            % (len(keys), experiment.name, ", ".join(keys), len(given))
+            "--data needs {} for {} ({}), in this order; got {}".format(
+                len(keys), experiment.name, ", ".join(keys), len(given)
+            )
         )
     return dict(zip(keys, given))
 

@@ -11,7 +11,9 @@ def duration(seconds):
     """3:07 or 2:15:00"""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return "%d:%02d:%02d" % (hours, minutes, seconds) if hours else "%d:%02d" % (minutes, seconds)
+    if hours:
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return f"{minutes}:{seconds:02d}"
 
 
 class Progress:
@@ -39,8 +41,8 @@ class Progress:
                 self._draw(iteration)
                 self._shown = now
         elif iteration % self.every == 0 or iteration == self.total:
-            means = [sum(values) / len(self.losses) for values in zip(*self.losses)]
-            text = "Iteration %d, loss = %.6g, loss per pixel = %.4f" % (iteration, means[0], means[1])
+            loss, per_pixel = (sum(values) / len(self.losses) for values in zip(*self.losses))
+            text = f"Iteration {iteration}, loss = {loss:.6g}, loss per pixel = {per_pixel:.4f}"
             if rate is not None:
                 text += f", lr = {rate:.4g}"
             print(f"{text}, {self._speed():.2f} images/s", file=self.stream, flush=True)
@@ -53,8 +55,7 @@ class Progress:
         done = WIDTH * iteration // self.total
         seconds = sum(s for _, s in self._times) / len(self._times)
         self.stream.write(
-            "\r[%s%s] %d/%d  loss per pixel %.4f  %.2f images/s  %s left \x1b[K"
-            % (
+            "\r[{}{}] {}/{}  loss per pixel {:.4f}  {:.2f} images/s  {} left \x1b[K".format(
                 "#" * done,
                 "-" * (WIDTH - done),
                 iteration,

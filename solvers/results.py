@@ -62,6 +62,7 @@ def table(score, names=None):
     """Per-class IU as text, one class a line."""
     lines = []
     for i, iu in enumerate(score.metrics.iu):
-        name = names[i] if names else "class %d" % i
-        lines.append("    %-16s %s" % (name, "absent" if math.isnan(iu) else "%6.2f %%" % (100 * iu)))
+        name = names[i] if names else f"class {i}"
+        value = "absent" if math.isnan(iu) else f"{100 * iu:6.2f} %"
+        lines.append(f"    {name:<16} {value}")
     return "\n".join(lines)

@@ -4,8 +4,6 @@ import argparse
 import os
 import tempfile
 
-from segdata import DataError
-
 import bootstrap
 import caffe
 import data
@@ -14,25 +12,32 @@ import surgery
 from bootstrap import shown
 from nets import catalog
 from solvers import prepare, results
-from solvers.start import StartError
+from solvers.errors import USER_ERRORS, StartError
 
 
 def parser():
     p = argparse.ArgumentParser(
         prog="score.py",
-        description="Score trained weights on a split of their data set, whole images, no averaging "
-        "over scales. Appends the result to <out>/scores.jsonl.",
+        description="Score trained weights on a split of their data set, one forward pass of each "
+        "whole image. Appends the result to <out>/scores.jsonl.",
     )
     p.add_argument("experiment", help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
     p.add_argument("--split", help="the split's list (default: the one of the val net)")
     p.add_argument("--weights", type=bootstrap.user_path, metavar="FILE")
     p.add_argument("--data", nargs="+", type=bootstrap.user_path, metavar="DIR")
     p.add_argument(
-        "--save", type=bootstrap.user_path, metavar="DIR", help="write every prediction as a palette PNG"
+        "--save",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        help="write every prediction as a palette PNG",
     )
     p.add_argument("--gpu", type=int, metavar="N")
     p.add_argument(
-        "--out", type=bootstrap.user_path, metavar="DIR", default=os.path.join(bootstrap.ROOT, "out")
+        "--out",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        default=os.path.join(bootstrap.ROOT, "out"),
+        help="where weights and results are (default: out in the repository)",
     )
     return p
 
@@ -41,10 +46,9 @@ def main(argv=None):
     """Returns the exit code."""
     args = parser().parse_args(argv)
     bootstrap.enter()
-    errors = (OSError, LookupError, StartError, surgery.SurgeryError, DataError)
     try:
         run(args)
-    except errors + ((caffe.Error,) if hasattr(caffe, "Error") else ()) as e:
+    except USER_ERRORS as e:
         print(f"error: {e}")
         return 1
     return 0
@@ -56,7 +60,8 @@ def run(args):
     weights = args.weights or os.path.join(args.out, experiment.name + ".caffemodel")
     if not os.path.isfile(weights):
         raise StartError(
-            f"no trained weights: {shown(weights)}. Make them by python nets/{experiment.name}/solve.py, or name a file by --weights."
+            f"no trained weights: {shown(weights)}. Make them by python "
+            f"nets/{experiment.name}/solve.py, or name a file by --weights."
         )
     if args.gpu is not None:
         caffe.set_device(args.gpu)

@@ -1,9 +1,9 @@
 """Snapshots of a training run that are either whole or not there.
 
 A snapshot is Caffe's own pair, train_iter_N.caffemodel and train_iter_N.solverstate, and beside it
-train_iter_N.json with what Caffe does not keep: the position of the data layers, the seed, the losses
-being averaged. The JSON is written last, after the pair is on disk, and names the size of both files:
-where it is missing or disagrees, the snapshot does not count.
+train_iter_N.json with what Caffe does not keep: the position of the data layers, the seed, the
+losses being averaged. The JSON is written last, after the pair is on disk, and names the size of
+both files: where it is missing or disagrees, the snapshot does not count.
 """
 
 import json
@@ -29,7 +29,7 @@ class Snapshots:
         return os.path.join(self.folder, "train")
 
     def _path(self, iteration, suffix):
-        return "%s_iter_%d.%s" % (self.prefix, iteration, suffix)
+        return f"{self.prefix}_iter_{iteration}.{suffix}"
 
     def save(self, solver, state):
         """Snapshot the solver together with `state`, which JSON must be able to hold."""
@@ -86,7 +86,8 @@ class Snapshots:
             self._remove(iteration)
 
     def _remove(self, iteration):
-        for suffix in ("json", "solverstate", "caffemodel"):  # the JSON first: it vouches for the rest
+        # The JSON first: it vouches for the others.
+        for suffix in ("json", "solverstate", "caffemodel"):
             path = self._path(iteration, suffix)
             if os.path.exists(path):
                 os.remove(path)

@@ -4,10 +4,7 @@ import os
 
 import surgery
 from bootstrap import shown
-
-
-class StartError(Exception):
-    """The run cannot start; the message says what to do."""
+from solvers.errors import StartError
 
 
 def weights_file(experiment, given, out):
@@ -23,7 +20,9 @@ def weights_file(experiment, given, out):
     if not paths:
         return None
     width = max(len(shown(os.path.abspath(path))) for path, _ in paths)
-    lines = ["  %-*s  %s" % (width, shown(os.path.abspath(p)), origin) for p, origin in paths]
+    lines = [
+        "  {:<{}}  {}".format(shown(os.path.abspath(path)), width, origin) for path, origin in paths
+    ]
     raise StartError(
         "{} starts from trained weights, and none are there. Put one of these in place, or name a "
         "file by --weights:\n{}".format(experiment.name, "\n".join(lines))

@@ -8,10 +8,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 os.environ.setdefault("GLOG_minloglevel", "2")
+from google.protobuf import text_format  # noqa: E402
+
 import bootstrap  # noqa: E402, F401
 import caffe  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
-from google.protobuf import text_format  # noqa: E402
 
 
 def raised(kind, function, *args, **kwargs):
@@ -20,7 +21,7 @@ def raised(kind, function, *args, **kwargs):
         function(*args, **kwargs)
     except kind as e:
         return str(e)
-    raise AssertionError("no {} was raised".format(kind.__name__))
+    raise AssertionError(f"no {kind.__name__} was raised")
 
 
 def read_text(message, *path):

@@ -28,6 +28,7 @@ def main():
     for folder in FOLDERS:
         sys.path.insert(0, os.path.join(HERE, folder))
     import fcn_helpers  # noqa: F401  the path, and quiet logs
+
     from solvers.results import engine
 
     print("on", engine())
@@ -40,16 +41,17 @@ def main():
                 continue
             began = time.time()
             with tempfile.TemporaryDirectory() as folder:
-                arguments = {"tmp_path": folder} if "tmp_path" in inspect.signature(test).parameters else {}
+                takes = inspect.signature(test).parameters
+                arguments = {"tmp_path": folder} if "tmp_path" in takes else {}
                 try:
                     test(**arguments)
                     passed += 1
-                    print("passed {}.{} ({:.1f} s)".format(module, name, time.time() - began), flush=True)
+                    print(f"passed {module}.{name} ({time.time() - began:.1f} s)", flush=True)
                 except Exception:
                     failed += 1
-                    print("FAILED {}.{}".format(module, name), flush=True)
+                    print(f"FAILED {module}.{name}", flush=True)
                     traceback.print_exc()
-    print("{} passed, {} failed, on {}".format(passed, failed, engine()))
+    print(f"{passed} passed, {failed} failed, on {engine()}")
     return 1 if failed or not passed else 0
 
 

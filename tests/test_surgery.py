@@ -2,29 +2,39 @@
 
 import os
 
-import caffe
 import numpy as np
 from fcn_helpers import net_of, raised
 
+import caffe
 import surgery
 from caffe.proto import caffe_pb2
 
-DATA = 'layer { name: "input" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 4 dim: 4 } } }\n'
+DATA = """
+layer { name: "input" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 2 dim: 4 dim: 4 } } }
+"""
+
+INNER_PRODUCT = """
+layer { name: "%(name)s" type: "InnerProduct" bottom: "%(bottom)s" top: "%(name)s"
+  inner_product_param { num_output: %(outputs)d
+    weight_filler { type: "gaussian" std: 1 } bias_filler { type: "gaussian" std: 1 } } }
+"""
+
+CONVOLUTION = """
+layer { name: "%(name)s" type: "%(kind)s" bottom: "%(bottom)s" top: "%(name)s"
+  convolution_param { num_output: %(outputs)d kernel_size: %(kernel)d
+    weight_filler { type: "gaussian" std: 1 } %(more)s } }
+"""
 
 
 def inner_product(name, bottom, outputs):
-    return (
-        'layer {{ name: "{0}" type: "InnerProduct" bottom: "{1}" top: "{0}" inner_product_param {{ '
-        'num_output: {2} weight_filler {{ type: "gaussian" std: 1 }} '
-        'bias_filler {{ type: "gaussian" std: 1 }} }} }}\n'
-    ).format(name, bottom, outputs)
+    return INNER_PRODUCT % dict(name=name, bottom=bottom, outputs=outputs)
 
 
 def convolution(name, bottom, outputs, kernel, kind="Convolution", more=""):
-    return (
-        'layer {{ name: "{0}" type: "{4}" bottom: "{1}" top: "{0}" convolution_param {{ '
-        'num_output: {2} kernel_size: {3} weight_filler {{ type: "gaussian" std: 1 }} {5} }} }}\n'
-    ).format(name, bottom, outputs, kernel, kind, more)
+    return CONVOLUTION % dict(
+        name=name, bottom=bottom, outputs=outputs, kernel=kernel, kind=kind, more=more
+    )
 
 
 def test_transplant_makes_a_classifier_convolutional(tmp_path):
@@ -202,7 +212,7 @@ def test_expand_score(tmp_path):
 
 
 def test_32s_to_16s_to_8s(tmp_path):
-    """Each stage keeps what it shares with the one before, and only the new score is at its filler."""
+    """Each stage keeps what it shares with the one before; only the new score is at its filler."""
     from fcn_helpers import ROOT
 
     nets = {

@@ -2,9 +2,10 @@
 
 from collections import namedtuple
 
-#: What a backbone offers a head. top: the coarsest blob, at stride 32; pools: name → blob of a finer
-#: stride, for the skips; padded: whether 100 pixels of padding around the image make every finer blob
-#: larger than what is upsampled to it (VGG, AlexNet), or the other way round (backbones with pad 1).
+#: What a backbone offers a head. top: the coarsest blob, at stride 32; pools: name → blob of a
+#: finer stride, for the skips; padded: whether 100 pixels of padding around the image make every
+#: finer blob larger than what is upsampled to it (VGG, AlexNet), or the other way round (backbones
+#: with pad 1).
 Features = namedtuple("Features", "top pools padded")
 
 #: Weight and bias of a layer that learns: the bias twice as fast and without decay (facts of VGG-16

@@ -1,4 +1,7 @@
-"""AlexNet (Krizhevsky et al. 2012) in CaffeNet's order, pooling before normalisation, as convolutions."""
+"""AlexNet (Krizhevsky et al. 2012) in CaffeNet's order, pooling before normalisation.
+
+Its classifier is turned into convolutions.
+"""
 
 from caffe import layers as L
 from caffe import params as P

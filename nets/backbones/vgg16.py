@@ -26,9 +26,9 @@ def add(n, data, dropout=True):
     for stage, (width, convs) in enumerate(STAGES, 1):
         for i in range(1, convs + 1):
             pad = 100 if (stage, i) == (1, 1) else 1
-            top = _conv_relu(n, "%d_%d" % (stage, i), top, width, 3, pad)
+            top = _conv_relu(n, f"{stage}_{i}", top, width, 3, pad)
         top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
-        n["pool%d" % stage] = pools["pool%d" % stage] = top
+        n[f"pool{stage}"] = pools[f"pool{stage}"] = top
     for name, kernel in (("6", 7), ("7", 1)):
         top = _conv_relu(n, name, top, 4096, kernel, 0)
         if dropout:

@@ -3,9 +3,8 @@
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, os.pardir, os.pardir))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 from solvers import loop
 
 if __name__ == "__main__":
-    sys.exit(loop.main(os.path.basename(HERE)))
+    sys.exit(loop.main("toy-fcn32s"))

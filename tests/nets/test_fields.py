@@ -1,13 +1,11 @@
-"""The VOC nets and solvers, field by field, against tables written down from the published files."""
+"""The VOC nets and solvers, field by field, against tables taken from the published files."""
 
 from fcn_helpers import read_net, read_text
 
 from caffe.proto import caffe_pb2
 
-# One line a layer: name, type, bottoms, ">", tops, "|", lr_mult/decay_mult of each param entry ("-" for
-# a field that is absent), "|", every other field, submessages in braces.
-C = "1/1 2/0"
-
+# One line a layer: name, type, bottoms, ">", tops, "|", lr_mult/decay_mult of each param entry
+# ("-" for a field that is absent), "|", every other field, submessages in braces.
 VGG_TRUNK = """
 conv1_1 Convolution data > conv1_1 | 1/1 2/0 | num_output 64 pad 100 kernel_size 3 stride 1
 relu1_1 ReLU conv1_1 > conv1_1 | |
@@ -85,7 +83,8 @@ upscore2 Deconvolution score_fr > upscore2 | 0/- | num_output 21 bias_term 0 ker
 score_pool4 Convolution pool4 > score_pool4 | 1/1 2/0 | num_output 21 pad 0 kernel_size 1
 score_pool4c Crop score_pool4 upscore2 > score_pool4c | | axis 2 offset 5
 fuse_pool4 Eltwise upscore2 score_pool4c > fuse_pool4 | | operation SUM
-upscore16 Deconvolution fuse_pool4 > upscore16 | 0/- | num_output 21 bias_term 0 kernel_size 32 stride 16
+upscore16 Deconvolution fuse_pool4 > upscore16 | 0/- | num_output 21 bias_term 0
+    kernel_size 32 stride 16
 score Crop upscore16 data > score | | axis 2 offset 27
 loss SoftmaxWithLoss score label > loss | | ignore_label 255 normalize 0
 """,
@@ -95,11 +94,13 @@ upscore2 Deconvolution score_fr > upscore2 | 0/- | num_output 21 bias_term 0 ker
 score_pool4 Convolution pool4 > score_pool4 | 1/1 2/0 | num_output 21 pad 0 kernel_size 1
 score_pool4c Crop score_pool4 upscore2 > score_pool4c | | axis 2 offset 5
 fuse_pool4 Eltwise upscore2 score_pool4c > fuse_pool4 | | operation SUM
-upscore_pool4 Deconvolution fuse_pool4 > upscore_pool4 | 0/- | num_output 21 bias_term 0 kernel_size 4 stride 2
+upscore_pool4 Deconvolution fuse_pool4 > upscore_pool4 | 0/- | num_output 21 bias_term 0
+    kernel_size 4 stride 2
 score_pool3 Convolution pool3 > score_pool3 | 1/1 2/0 | num_output 21 pad 0 kernel_size 1
 score_pool3c Crop score_pool3 upscore_pool4 > score_pool3c | | axis 2 offset 9
 fuse_pool3 Eltwise upscore_pool4 score_pool3c > fuse_pool3 | | operation SUM
-upscore8 Deconvolution fuse_pool3 > upscore8 | 0/- | num_output 21 bias_term 0 kernel_size 16 stride 8
+upscore8 Deconvolution fuse_pool3 > upscore8 | 0/- | num_output 21 bias_term 0
+    kernel_size 16 stride 8
 score Crop upscore8 data > score | | axis 2 offset 31
 loss SoftmaxWithLoss score label > loss | | ignore_label 255 normalize 0
 """,
@@ -110,12 +111,14 @@ scale_pool4 Scale pool4 > scale_pool4 | 0/- | filler { type constant value 0.01 
 score_pool4 Convolution scale_pool4 > score_pool4 | 1/1 2/0 | num_output 21 pad 0 kernel_size 1
 score_pool4c Crop score_pool4 upscore2 > score_pool4c | | axis 2 offset 5
 fuse_pool4 Eltwise upscore2 score_pool4c > fuse_pool4 | | operation SUM
-upscore_pool4 Deconvolution fuse_pool4 > upscore_pool4 | 0/- | num_output 21 bias_term 0 kernel_size 4 stride 2
+upscore_pool4 Deconvolution fuse_pool4 > upscore_pool4 | 0/- | num_output 21 bias_term 0
+    kernel_size 4 stride 2
 scale_pool3 Scale pool3 > scale_pool3 | 0/- | filler { type constant value 0.0001 }
 score_pool3 Convolution scale_pool3 > score_pool3 | 1/1 2/0 | num_output 21 pad 0 kernel_size 1
 score_pool3c Crop score_pool3 upscore_pool4 > score_pool3c | | axis 2 offset 9
 fuse_pool3 Eltwise upscore_pool4 score_pool3c > fuse_pool3 | | operation SUM
-upscore8 Deconvolution fuse_pool3 > upscore8 | 0/- | num_output 21 bias_term 0 kernel_size 16 stride 8
+upscore8 Deconvolution fuse_pool3 > upscore8 | 0/- | num_output 21 bias_term 0
+    kernel_size 16 stride 8
 score Crop upscore8 data > score | | axis 2 offset 31
 loss SoftmaxWithLoss score label > loss | | ignore_label 255 normalize 0
 """,
@@ -153,13 +156,13 @@ def fields(message):
         repeated = hasattr(value, "__len__") and not isinstance(value, str)
         for item in value if repeated else [value]:
             if hasattr(item, "ListFields"):
-                words.append("{} {{ {} }}".format(field.name, fields(item)))
+                words.append(f"{field.name} {{ {fields(item)} }}")
             elif field.enum_type is not None:
-                words.append("{} {}".format(field.name, field.enum_type.values_by_number[item].name))
+                words.append(f"{field.name} {field.enum_type.values_by_number[item].name}")
             elif isinstance(item, float):
-                words.append("{} {:.7g}".format(field.name, item))
+                words.append(f"{field.name} {item:.7g}")
             else:
-                words.append("{} {}".format(field.name, int(item) if item in (0, 1) else item))
+                words.append(f"{field.name} {int(item) if item in (0, 1) else item}")
     return " ".join(words)
 
 
@@ -167,7 +170,7 @@ def line(layer):
     """One layer as a line of the tables; what they have no place for is put at the end, to fail."""
     rates = [
         "/".join(
-            "{:g}".format(getattr(p, f)) if p.HasField(f) else "-" for f in ("lr_mult", "decay_mult")
+            f"{getattr(p, f):g}" if p.HasField(f) else "-" for f in ("lr_mult", "decay_mult")
         )
         for p in layer.param
     ]
@@ -188,7 +191,7 @@ def line(layer):
         "ReLU": None,
     }[layer.type]
     rest = " ".join(
-        fields(v) if f.name == expected else "UNEXPECTED {}".format(f.name) for f, v in own
+        fields(v) if f.name == expected else f"UNEXPECTED {f.name}" for f, v in own
     )
     return "{} {} {} > {} | {} | {}".format(
         layer.name,
@@ -201,7 +204,8 @@ def line(layer):
 
 
 def lines(text):
-    return [" ".join(one.split()) for one in text.strip().splitlines()]
+    """The table's lines; what is indented goes on with the line before."""
+    return [" ".join(one.split()) for one in text.replace("\n  ", " ").strip().splitlines()]
 
 
 def expected(experiment, phase):
@@ -242,12 +246,12 @@ def test_voc_solvers_field_by_field():
     for name, (base_lr, momentum, iter_size, max_iter) in SOLVERS.items():
         solver = read_text(caffe_pb2.SolverParameter(), "solvers", name + ".prototxt")
         got = {
-            f.name: "{:.7g}".format(v) if isinstance(v, float) else v for f, v in solver.ListFields()
+            f.name: f"{v:.7g}" if isinstance(v, float) else v for f, v in solver.ListFields()
         }
         got["test_net"], got["test_iter"] = list(got["test_net"]), list(got["test_iter"])
         assert got == {
-            "train_net": "nets/{}/train.prototxt".format(name),
-            "test_net": ["nets/{}/val.prototxt".format(name)],
+            "train_net": f"nets/{name}/train.prototxt",
+            "test_net": [f"nets/{name}/val.prototxt"],
             "test_iter": [736],
             "test_interval": 999999999,
             "display": 20,
@@ -259,7 +263,7 @@ def test_voc_solvers_field_by_field():
             "max_iter": max_iter,
             "weight_decay": "0.0005",
             "snapshot": 4000,
-            "snapshot_prefix": "out/{}/train".format(name),
+            "snapshot_prefix": f"out/{name}/train",
             "test_initialization": False,
         }, name
 

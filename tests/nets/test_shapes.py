@@ -2,15 +2,16 @@
 
 import os
 
-import caffe
 from fcn_helpers import ROOT
+
+import caffe
 
 # Heights × widths of the blobs for an image of 500×334, as computed for the published files.
 SIZES = {
     "voc-fcn32s": "conv1_1 698x532 pool1 349x266 pool2 175x133 pool3 88x67 pool4 44x34 pool5 22x17 "
     "fc6 16x11 score_fr 16x11 upscore 544x384 score 500x334",
-    "voc-fcn16s": "score_fr 16x11 upscore2 34x24 score_pool4 44x34 score_pool4c 34x24 fuse_pool4 34x24 "
-    "upscore16 560x400 score 500x334",
+    "voc-fcn16s": "score_fr 16x11 upscore2 34x24 score_pool4 44x34 score_pool4c 34x24 "
+    "fuse_pool4 34x24 upscore16 560x400 score 500x334",
     "voc-fcn8s": "conv1_1 698x532 pool1 349x266 pool2 175x133 pool3 88x67 pool4 44x34 pool5 22x17 "
     "fc6 16x11 score_fr 16x11 upscore2 34x24 score_pool4 44x34 score_pool4c 34x24 fuse_pool4 34x24 "
     "upscore_pool4 70x50 score_pool3 88x67 score_pool3c 70x50 fuse_pool3 70x50 upscore8 568x408 "
@@ -55,7 +56,7 @@ def test_voc_deploy_nets_load_with_the_published_sizes():
 def test_small_nets_take_any_size():
     for dataset, classes in (("toy", 5), ("camvid", 11)):
         for streams in ("32s", "16s", "8s"):
-            experiment = "{}-fcn{}".format(dataset, streams)
+            experiment = f"{dataset}-fcn{streams}"
             for height, width in ((1, 1), (2, 31), (33, 32), (64, 96), (77, 130), (97, 255)):
                 net = deploy(experiment, height, width)
                 got = tuple(net.forward()["score"].shape)

@@ -15,8 +15,8 @@ class FakeSolver:
 
     def snapshot(self):
         for suffix in ("caffemodel", "solverstate"):
-            with open("{}_iter_{}.{}".format(self.prefix, self.iter, suffix), "w") as f:
-                f.write("{} {}".format(suffix, self.iter))
+            with open(f"{self.prefix}_iter_{self.iter}.{suffix}", "w") as f:
+                f.write(f"{suffix} {self.iter}")
 
 
 def taken(folder, iterations, keep=3):
@@ -53,7 +53,7 @@ def test_what_is_not_whole_does_not_count(tmp_path):
 
 def test_another_format_does_not_count(tmp_path):
     snapshots = taken(tmp_path, [5])
-    path = "{}_iter_5.json".format(snapshots.prefix)
+    path = f"{snapshots.prefix}_iter_5.json"
     with open(path) as f:
         state = json.load(f)
     state["format"] += 1

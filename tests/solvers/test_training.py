@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 
-import caffe
 import numpy as np
 from fcn_helpers import ROOT
+
+import caffe
 
 STEPS = 60
 
@@ -53,9 +54,9 @@ def weights(folder, out, experiment="toy-fcn32s"):
 
 
 def stop_at(folder, out, iteration, number):
-    """Start a run, send it a signal when it has a snapshot of `iteration`; returns (code, output)."""
+    """Start a run and signal it once it has a snapshot of `iteration`; returns (code, output)."""
     process = start(folder, "--steps", str(STEPS), "--out", out)
-    sidecar = os.path.join(str(folder), out, "toy-fcn32s", "train_iter_{}.json".format(iteration))
+    sidecar = os.path.join(str(folder), out, "toy-fcn32s", f"train_iter_{iteration}.json")
     deadline = time.time() + 300
     while not os.path.exists(sidecar):
         assert process.poll() is None and time.time() < deadline, process.communicate()[0]
@@ -98,11 +99,12 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
     # Killed, and the newest snapshot cut short besides: the one before it counts.
     code, text = stop_at(tmp_path, "cut", 28, signal.SIGKILL)
     folder = os.path.join(str(tmp_path), "cut", "toy-fcn32s")
-    newest = max(int(n[11:-5]) for n in os.listdir(folder) if n.startswith("train_") and ".json" in n)
-    with open(os.path.join(folder, "train_iter_{}.caffemodel".format(newest)), "r+b") as f:
+    sidecars = [name for name in os.listdir(folder) if name.endswith(".json")]
+    newest = max(int(name[len("train_iter_") : -len(".json")]) for name in sidecars)
+    with open(os.path.join(folder, f"train_iter_{newest}.caffemodel"), "r+b") as f:
         f.truncate(1000)
     code, text = solve(tmp_path, "--out", "cut", "--resume")
-    assert code == 0 and "train_iter_{}.".format(newest - 7) in text, text
+    assert code == 0 and f"train_iter_{newest - 7}." in text, text
     assert weights(tmp_path, "cut") == whole
 
     # Interrupted at whatever step it is in: that step ends, and a snapshot is taken there.
@@ -128,7 +130,7 @@ def test_stages_follow_each_other(tmp_path):
         code, text = solve(tmp_path, "--steps", "3", "--out", "o", experiment=experiment)
         assert code == 0, text
         if fresh:
-            assert "left at their filler: {}\n".format(fresh) in text, text
+            assert f"left at their filler: {fresh}\n" in text, text
     net = caffe.Net(
         os.path.join(ROOT, "nets", "toy-fcn8s", "deploy.prototxt"),
         os.path.join(str(tmp_path), "o", "toy-fcn8s.caffemodel"),
@@ -186,7 +188,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top
 
 
 def test_dropout_is_resumed_exactly(tmp_path):
-    """A run of 9 steps, and one that dies in step 7 and resumes from step 5, end with equal weights."""
+    """A run of 9 steps, and one that dies in step 7 and resumes from step 5, end alike."""
     from nets import catalog
     from solvers import loop, options
 
@@ -214,10 +216,8 @@ def test_dropout_is_resumed_exactly(tmp_path):
             loop.Run._step(self, progress)
 
     def run(out, dies, *arguments):
-        arguments = ["--steps", "9", "--snapshot-every", "5", "--out", os.path.join(folder, out)] + list(
-            arguments
-        )
-        one = DyingRun(row, options.parser(row).parse_args(arguments))
+        first = ["--steps", "9", "--snapshot-every", "5", "--out", os.path.join(folder, out)]
+        one = DyingRun(row, options.parser(row).parse_args(first + list(arguments)))
         one.dies = dies
         return one.train()
 
