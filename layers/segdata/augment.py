@@ -26,33 +26,66 @@ class View(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What may vary: ``scale`` (low, high), ``crop`` (height, width), ``mirror``."""
+    """What may vary: ``scale`` (low, high), ``crop`` (height, width), ``mirror``.
+
+    ``balance`` is the share of crops that are laid around a pixel of a class drawn evenly from
+    those in the image, so that small and rare classes are seen as often as large ones.
+    """
 
     scale: Optional[tuple[float, float]] = None
     crop: Optional[tuple[int, int]] = None
     mirror: bool = False
+    balance: float = 0.0
 
     @property
     def active(self) -> bool:
         return bool(self.scale or self.crop or self.mirror)
 
-    def draw(self, height: int, width: int, rng: random.Random) -> View:
-        """Choose a view of a ``height`` × ``width`` image: uniform scale, uniform place."""
+    def draw(self, label: Image.Image, rng: random.Random) -> View:
+        """Choose a view of an image with this label map: uniform scale, then the place."""
+        height, width = label.height, label.width
         factor = rng.uniform(*self.scale) if self.scale else 1.0
         scaled = (max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5)))
         size = self.crop or scaled
-        top = _place(scaled[0], size[0], rng)
-        left = _place(scaled[1], size[1], rng)
+        row = column = None
+        if self.balance and self.crop and rng.random() < self.balance:
+            row, column = _pixel_of_a_class(label, rng)
+        top = _place(scaled[0], size[0], rng, row)
+        left = _place(scaled[1], size[1], rng, column)
         return View(scaled, top, left, tuple(size), self.mirror and rng.random() < 0.5)
 
 
-def _place(length: int, window: int, rng: random.Random) -> int:
-    """Where a window begins: anywhere inside what is longer, around what is shorter."""
+def _place(
+    length: int, window: int, rng: random.Random, around: Optional[float] = None
+) -> int:
+    """Where a window begins: anywhere inside what is longer, around what is shorter.
+
+    With ``around``, a place from 0 to 1 along the length, it is one of the windows that hold it.
+    """
     room = length - window
     if room == 0:
         return 0
-    start = int(rng.random() * (abs(room) + 1))
-    return start if room > 0 else -start
+    if room < 0:
+        return -int(rng.random() * (1 - room))
+    first, last = 0, room
+    if around is not None:
+        pixel = min(int(around * length), length - 1)
+        first, last = max(0, pixel - window + 1), min(room, pixel)
+    return first + int(rng.random() * (last - first + 1))
+
+
+def _pixel_of_a_class(
+    label: Image.Image, rng: random.Random
+) -> tuple[Optional[float], Optional[float]]:
+    """Where a pixel of an evenly drawn class lies, as fractions of height and width."""
+    counts = label.histogram()
+    present = [c for c in range(256) if counts[c] and c != IGNORE]
+    if not present:
+        return None, None
+    wanted = present[int(rng.random() * len(present))]
+    places = np.flatnonzero(np.asarray(label).ravel() == wanted)
+    row, column = divmod(int(places[int(rng.random() * len(places))]), label.width)
+    return (row + 0.5) / label.height, (column + 0.5) / label.width
 
 
 def cut(

@@ -22,6 +22,7 @@ OPTIONAL = {
     "mirror": False,    # left-right, every second time on average
     "scale": None,      # (low, high): uniform factor of the size
     "crop": None,       # (height, width) of a random window, padded where the image is smaller
+    "balance": 0.0,     # share of the crops laid around an evenly drawn class of the image
     "cache": False,     # keep decoded images in memory: 3 bytes a pixel, and 1 for the label
     "workers": 1,       # background threads
 }

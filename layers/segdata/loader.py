@@ -60,7 +60,7 @@ class BatchLoader:
         """The decoded image and label (Pillow images), and the view of them to serve."""
         image, label = self._decode(index)
         rng = draw_random(self.seed, draw) if self.augmentation.active else None
-        return image, label, self.augmentation.draw(image.height, image.width, rng)
+        return image, label, self.augmentation.draw(label, rng)
 
     def _decode(self, index: int) -> tuple[Image.Image, Image.Image]:
         if self._cache is not None and index in self._cache:

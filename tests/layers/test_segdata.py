@@ -99,7 +99,8 @@ def test_scaled_crop_is_the_crop_of_the_scaled_image(factor):
 
 def test_views_are_uniform_over_scale_and_place():
     augmentation = Augmentation(scale=(0.5, 2.0), crop=(60, 80), mirror=True)
-    views = [augmentation.draw(100, 100, random.Random(i)) for i in range(4000)]
+    label = Image.new("L", (100, 100))
+    views = [augmentation.draw(label, random.Random(i)) for i in range(4000)]
     heights = np.array([v.scaled[0] for v in views])
     assert heights.min() >= 50 and heights.max() <= 200
     assert abs(heights.mean() - 125) < 3  # uniform over 50 to 200
@@ -111,9 +112,32 @@ def test_views_are_uniform_over_scale_and_place():
     assert {v.top for v in views if v.scaled[0] == 62} == {0, 1, 2}
 
 
+def test_balanced_crops_hold_a_pixel_of_the_rare_class():
+    """One pixel of class 2 in 100x100 of class 1: plain 20x20 crops hold it in 4 % at most."""
+    label = np.ones((100, 100), np.uint8)
+    label[70, 30] = 2
+    label[:, :5] = IGNORE
+    label = Image.fromarray(label)
+
+    def share(balance):
+        augmentation = Augmentation(crop=(20, 20), scale=(0.8, 1.2), balance=balance)
+        views = [augmentation.draw(label, random.Random(i)) for i in range(2000)]
+        hits = 0
+        for v in views:
+            row, column = 0.705 * v.scaled[0], 0.305 * v.scaled[1]
+            hits += v.top <= row <= v.top + 20 and v.left <= column <= v.left + 20
+            assert 0 <= v.top <= v.scaled[0] - 20 and 0 <= v.left <= v.scaled[1] - 20
+        return hits / len(views)
+
+    assert share(0.0) < 0.1
+    assert 0.5 < share(1.0) < 0.65  # every second crop is laid around it, and some by chance
+    assert Augmentation(crop=(4, 4), balance=1.0).draw(
+        Image.new("L", (9, 7), IGNORE), random.Random(0)).size == (4, 4)
+
+
 def test_without_augmentation_the_view_is_the_image():
     assert not Augmentation().active
-    assert Augmentation().draw(7, 9, None) == View((7, 9), 0, 0, (7, 9), False)
+    assert Augmentation().draw(Image.new("L", (9, 7)), None) == View((7, 9), 0, 0, (7, 9), False)
 
 
 def test_to_rgb_lays_transparency_over_white():
