@@ -1,31 +1,47 @@
 # Two commands do everything on a fresh Debian 12 with Python 3.11: `make demo` and `make test`.
-# Both first set up a virtual environment in .venv (CPU build of PyTorch unless TORCH says else).
+# Both first set up a virtual environment in .venv, with PyTorch's CPU build where pip finds one
+# under the plain version number; for a CUDA build say e.g. make TORCH="torch --index-url URL".
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint setup clean
+
+help:
+	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/)"
+	@echo "make test         lint and tests"
+	@echo "make oracle       compare live with BVLC Caffe (make oracle-build once, as root)"
+	@echo "make oracle-teeth show that the comparison catches planted defects"
+	@echo "make clean        remove what the others made"
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
+# The main job on generated data: train FCN-32s, from it 16s, from that 8s, score, draw pictures.
+demo: export GLOG_minloglevel = 2
 demo: setup
 	$(BIN)/python data/toy.py --out data/toy
-	$(BIN)/python nets/demo.py
+	for stage in 32s 16s 8s; do \
+	  $(BIN)/python nets/toy-fcn$$stage/solve.py --restart --out demo || exit 1; \
+	done
+	$(BIN)/python infer.py data/toy/JPEGImages/toy_val_000[0-3].jpg \
+	  --net toy-fcn8s --weights demo/toy-fcn8s.caffemodel --out demo/pictures
 
-test: setup
-	$(BIN)/ruff check .
+test: lint
 	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo data/toy
+
+include tests/oracle/oracle.mk
