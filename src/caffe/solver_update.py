@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,6 @@ from caffe.update_rules import Settings, UpdateRule
 __all__ = ["SolverUpdate"]
 
 _F32 = np.float32
-
-# Elements per piece on the CPU.  Weights, gradients and history of a piece stay in the cache
-# between the operations of a rule, so that a large layer crosses the memory bus once.
-_PIECE = 1 << 17
-
-
-def _pieces(tensors: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Tensors of equal shape in parallel pieces; whole where a piece would not be a plain view."""
-    first = tensors[0]
-    plain = all(t.device.type == "cpu" and t.is_contiguous() for t in tensors)
-    if not plain or first.numel() <= _PIECE:
-        yield tuple(tensors)
-        return
-    yield from zip(*(t.view(-1).split(_PIECE) for t in tensors))
 
 
 class SolverUpdate:
@@ -107,13 +92,14 @@ class SolverUpdate:
                 h = torch.zeros(diff.shape, dtype=diff.dtype, device=diff.device)
             self.history[slot] = h.to(diff.device)
         histories = [self.history[slot] for slot in slots]
-        for g, w, *h in _pieces([diff, data, *histories]):
-            for factor in factors:
-                g.mul_(factor)
+        factor = math.prod(factors)
+        if kind != "L2" or not self._rule.fused(data, diff, histories, s, decay, factor):
+            for f in factors:
+                diff.mul_(f)
             if decay:
-                g.add_(w if kind == "L2" else w.sign(), alpha=decay)
-            self._rule.update(g, h, s)
-            w.sub_(g)
+                diff.add_(data if kind == "L2" else data.sign(), alpha=decay)
+            self._rule.update(diff, histories, s)
+            data.sub_(diff)
         blob.touch_diff()
         blob.touch_data()
 

@@ -1,8 +1,7 @@
 """The six update rules: from a gradient and its history to what is subtracted from the weights.
 
 Every rule works in place on tensors of equal shape: ``g`` comes in as the regularised gradient and
-goes out as the update; the history tensors are advanced.  The caller passes cache-sized pieces of
-the parameters, so that several simple operations cost one trip to memory.
+goes out as the update; the history tensors are advanced.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from caffe import fused_sgd
 from caffe.errors import SolverError
 
 __all__ = ["AdaDelta", "AdaGrad", "Adam", "Nesterov", "RMSProp", "Settings", "Sgd", "UpdateRule"]
@@ -40,6 +40,15 @@ class UpdateRule:
     def check(self, param: Any) -> None:
         """Raise SolverError for settings (a SolverParameter) that the rule cannot work with."""
 
+    def fused(
+        self, w: Tensor, g: Tensor, h: list[Tensor], s: Settings, decay: float, factor: float
+    ) -> bool:
+        """Do everything at once, scaling by ``factor``, L2 decay and subtraction included.
+
+        False where that is not possible; nothing is changed then.
+        """
+        return False
+
     def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
         raise TypeError(f"{type(self).__name__} has no update: derive from it and write one")
 
@@ -48,6 +57,18 @@ class Sgd(UpdateRule):
     """h = m h + r g; the update is h.  The rate is inside the history, as in BVLC."""
 
     still_at_zero_rate = True
+
+    def fused(
+        self, w: Tensor, g: Tensor, h: list[Tensor], s: Settings, decay: float, factor: float
+    ) -> bool:
+        plain = all(t.device.type == "cpu" and t.is_contiguous() for t in (w, g, h[0]))
+        # The scale that carries the rate is its inverse, which must be a float32 number.
+        carried = 1e-30 < s.rate * factor < 1e30
+        # Without momentum PyTorch keeps no history.
+        if not (plain and carried and s.momentum and fused_sgd.available()):
+            return False
+        fused_sgd.update(w, g, h[0], s.rate, s.momentum, decay, factor)
+        return True
 
     def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
         h[0].mul_(s.momentum).add_(g, alpha=s.rate)
