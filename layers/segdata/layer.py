@@ -129,7 +129,11 @@ def _augmentation(params: dict, split: str, name: str) -> Augmentation:
         crop = tuple(int(v) for v in numbers(params, "crop", 2, name))
         if min(crop) < 1:
             raise DataError(f"{name}: expected crop as (height, width) in pixels; received {crop}")
-    augmentation = Augmentation(scale, crop, bool(params["mirror"]))
+    balance = params["balance"]
+    if not (isinstance(balance, (int, float)) and 0 <= balance <= 1) or (balance and not crop):
+        raise DataError(f"{name}: expected balance as a share from 0 to 1 of the crops, together "
+                        f"with crop; received balance {balance!r} and crop {crop}")
+    augmentation = Augmentation(scale, crop, bool(params["mirror"]), float(balance))
     if augmentation.active and "train" not in split:
         raise DataError(
             f"{name}: mirror, scale and crop are for training, and the name of split '{split}' "

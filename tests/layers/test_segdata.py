@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from segdata import DataError
 from segdata.augment import Augmentation, View, cut, to_blob
-from segdata.images import to_rgb
+from segdata.images import IGNORE, to_rgb
 from segdata.order import batches, draw_random, draws
 from segdata.prefetch import Prefetcher
 

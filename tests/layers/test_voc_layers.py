@@ -1,6 +1,8 @@
 """The VOC and SBD layers in a net: what they serve, in which order, and what they refuse."""
 
+import os
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import scipy.io
 from PIL import Image
 from segdata import DataError
 
+import bootstrap
+
 MEAN = (104.00699, 116.66877, 122.67892)
+FCN_DATA = os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data"))
 
 
 def params(voc_dir, split="train", **more):
@@ -103,6 +108,23 @@ def test_cache_and_workers_change_nothing(voc_dir, data_net):
             np.testing.assert_array_equal(a, b)
 
 
+def test_balance_reaches_the_crops(voc_dir, data_net):
+    """One pixel of class 5 in images of class 1: with balance, about half the crops hold it."""
+    for i in range(5):
+        label = np.ones((20 + i, 30 + 2 * i), np.uint8)
+        label[3, 25] = 5
+        Image.fromarray(label).save(voc_dir / "SegmentationClass" / f"2007_{i:06d}.png")
+
+    def share(balance):
+        net = data_net("voc_layers", "VOCSegDataLayer",
+                       params(voc_dir, crop=(4, 4), batch_size=100, balance=balance))
+        net.forward()
+        return (net.blobs["label"].data == 5).any(axis=(1, 2, 3)).mean()
+
+    assert share(0.0) < 0.15
+    assert 0.35 < share(1.0) < 0.65
+
+
 def test_batch_of_different_sizes_is_refused(voc_dir, data_net):
     with pytest.raises(DataError, match=r"one size .*30x20.*32x21.*'crop'"):
         data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, "val", batch_size=2))
@@ -182,6 +204,8 @@ def test_label_in_colours(voc_dir, data_net):
     (dict(batch_size=0), "batch_size and workers of at least 1"),
     (dict(scale=(2, 1)), "expected scale as"),
     (dict(crop=(0, 5)), "expected crop as"),
+    (dict(balance=0.5), "balance 0.5 and crop None"),
+    (dict(balance=2, crop=(4, 4)), "expected balance as a share from 0 to 1"),
     (dict(split="val", mirror=True), "for training"),
 ])
 def test_bad_params(change, message, voc_dir, data_net):
@@ -215,3 +239,24 @@ def test_negative_seek(voc_dir, data_net):
     net = data_net("voc_layers", "VOCSegDataLayer", params(voc_dir))
     with pytest.raises(DataError, match="cannot seek to batch -1"):
         net.layers[0].seek(-1)
+
+
+@pytest.mark.data
+def test_a_real_voc_image(tmp_path, data_net):
+    """The pixels of each class in 2007_000129, as counted in the published label map."""
+    sample = os.path.join(FCN_DATA, "voc-sample")
+    if not os.path.isdir(sample):
+        pytest.skip(f"no VOC image in '{sample}'; FCN_DATA says where the data is")
+    for folder, extension in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(os.path.join(sample, "2007_000129" + extension), tmp_path / folder)
+    (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("2007_000129\n")
+    net = data_net("voc_layers", "VOCSegDataLayer", params(tmp_path, "val"))
+    data, label = served(net)
+    assert data.shape == (1, 3, 500, 334) and label.shape == (1, 1, 500, 334)
+    classes, counts = np.unique(label, return_counts=True)
+    assert dict(zip(classes, counts)) == {0: 54389, 2: 34183, 15: 61143, 255: 17285}
+    # The mean of the JPEG in R, G, B; decoders differ by less than a hundredth.
+    mean = data[0].mean(axis=(1, 2))[::-1] + np.array(MEAN[::-1])
+    np.testing.assert_allclose(mean, (160.97, 143.94, 129.63), atol=0.02)
