@@ -22,6 +22,7 @@ from caffe.lr_policy import learning_rate
 from caffe.net import Net
 from caffe.prototxt import read_solver
 from caffe.solver_nets import build_test_nets, build_train_net
+from caffe.solver_testing import log_outputs, run_test
 from caffe.solver_update import SolverUpdate
 
 __all__ = [
@@ -233,8 +234,6 @@ class Solver:
             self._smoothed_loss += (loss - self._losses[oldest]) / _F32(length)
             self._losses[oldest] = loss
 
-    # What is logged -------------------------------------------------------------------------------
-
     def _display(self) -> None:
         now = time.perf_counter()
         seconds = now - self._timer
@@ -248,45 +247,13 @@ class Solver:
         self._displayed = self._iter
         if glog.is_on():
             outputs = self._net.output_blobs
-            self._log_outputs("Train", [(n, b.data.ravel(), w) for n, b, w in outputs])
-
-    def _log_outputs(self, phase: str, outputs: list[tuple[str, np.ndarray, float]]) -> None:
-        """One line per value: ``    Train net output #0: loss = 1.5 (* 1 = 1.5 loss)``."""
-        k = 0
-        for name, values, weight in outputs:
-            for value in values:
-                note = f" (* {weight:g} = {_F32(weight) * value:g} loss)" if weight else ""
-                glog.info("solver", f"    {phase} net output #{k}: {name} = {value:g}{note}")
-                k += 1
+            log_outputs("Train", [(n, b.data.ravel(), w) for n, b, w in outputs])
 
     def _test_all(self) -> None:
-        for k in range(len(self._test_nets)):
-            self._test(k)
-
-    def _test(self, k: int) -> None:
-        """Run one test net over its ``test_iter`` batches and log the means of its outputs."""
-        glog.info("solver", f"Iteration {self._iter}, Testing net (#{k})")
-        net = self._test_nets[k]
-        net.share_trained_layers_with(self._net)
-        batches = self._param.test_iter[k]
-        loss = _F32(0)
-        sums: list[np.ndarray] = []
-        for batch in range(batches):
-            loss += _F32(net.forward_loss())
-            values = [blob.data.ravel() for _, blob, _ in net.output_blobs]
-            if batch == 0:
-                sums = [v.copy() for v in values]
-            else:
-                for total, v in zip(sums, values):
-                    total += v
-        if self._param.test_compute_loss:
-            glog.info("solver", f"Test loss: {loss / _F32(batches):g}")
-        if sums and glog.is_on():
-            means = [
-                (name, total / _F32(batches), weight)
-                for (name, _, weight), total in zip(net.output_blobs, sums)
-            ]
-            self._log_outputs("Test", means)
+        for k, net in enumerate(self._test_nets):
+            glog.info("solver", f"Iteration {self._iter}, Testing net (#{k})")
+            self.share_weights(net)
+            run_test(net, self._param.test_iter[k], self._param.test_compute_loss)
 
     # For snapshots --------------------------------------------------------------------------------
 

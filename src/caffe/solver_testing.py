@@ -1,0 +1,46 @@
+"""The test pass of a solver, and the lines that log a net's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from caffe import glog
+from caffe.net import Net
+
+__all__ = ["log_outputs", "run_test"]
+
+_F32 = np.float32
+
+
+def log_outputs(phase: str, outputs: Iterable[tuple[str, np.ndarray, float]]) -> None:
+    """One line per value: ``    Train net output #0: loss = 1.5 (* 1 = 1.5 loss)``.
+
+    ``outputs`` are (name, flat values, loss weight); the numbering runs over all of them.
+    """
+    k = 0
+    for name, values, weight in outputs:
+        for value in values:
+            note = f" (* {weight:g} = {_F32(weight) * value:g} loss)" if weight else ""
+            glog.info("solver", f"    {phase} net output #{k}: {name} = {value:g}{note}")
+            k += 1
+
+
+def run_test(net: Net, batches: int, compute_loss: bool) -> None:
+    """Run ``batches`` forward passes and log the means of the outputs, and of the loss if asked."""
+    loss = _F32(0)
+    sums: list[np.ndarray] = []
+    for batch in range(batches):
+        loss += _F32(net.forward_loss())
+        values = [blob.data.ravel() for _, blob, _ in net.output_blobs]
+        if batch == 0:
+            sums = [v.copy() for v in values]
+        else:
+            for total, v in zip(sums, values):
+                total += v
+    if compute_loss and batches:
+        glog.info("solver", f"Test loss: {loss / _F32(batches):g}")
+    if glog.is_on():
+        outputs = zip(net.output_blobs, sums)
+        log_outputs("Test", [(name, total / _F32(batches), w) for (name, _, w), total in outputs])
