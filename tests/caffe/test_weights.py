@@ -4,6 +4,7 @@ The files in golden/ named snap_* were written by BVLC Caffe (golden/weights.py)
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -417,3 +418,9 @@ def test_a_device_is_written_not_replaced():
     with weights.atomic_write(os.devnull) as file:
         file.write(b"gone")
     assert not os.path.isfile(os.devnull)
+
+
+def test_hdf5_without_h5py_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(WeightsError, match="pip install h5py.*BINARYPROTO"):
+        weights.read_layers(GOLDEN / "snap_iter_3.caffemodel.h5")
