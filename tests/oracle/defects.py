@@ -6,8 +6,9 @@ or in a hurry would have. An edit whose text is no longer in the file is a failu
 
 from collections import namedtuple
 
-# name: what is wrong; path: below src/caffe; old, new: the edit; types: whose cases must notice.
-Defect = namedtuple("Defect", "name path old new types")
+# name: what is wrong; path: below src/caffe; old, new: the edit; types: whose cases must notice;
+# also: more edits (path, old, new) that it takes.
+Defect = namedtuple("Defect", "name path old new types also", defaults=[()])
 
 RAMP = """    def _maximum(self, x):
         y, _, plain = self._first_maximum(x)
@@ -72,4 +73,31 @@ DEFECTS = [
     Defect("xavier uses fan_out", "filler.py",
            "fan_in = array.size // array.shape[0]", "fan_in = array.size // array.shape[1]",
            ["filler xavier"]),
+    Defect("a learned Scale's gradient is always added", "layer/scale.py",
+           "return self.elementwise or (self.geometry.outer == 1 and self.geometry.size > 1)",
+           "return False", ["Scale"]),
+    Defect("clipping after dividing by iter_size", "solver_update.py",
+           "norm = float(_F32(math.sqrt(total)))",
+           "norm = float(_F32(math.sqrt(total) / param.iter_size))", ["solver clip_gradients"]),
+    Defect("clipping parameter by parameter", "solver_update.py",
+           "total += float(torch.dot(flat, flat))", "total = float(torch.dot(flat, flat))",
+           ["solver clip_gradients"]),
+    Defect("gradients are not divided by iter_size", "solver_update.py",
+           "1.0 / param.iter_size", "1.0", ["solver iter_size"]),
+    Defect("decay_mult is ignored", "solver_update.py",
+           "_F32(param.weight_decay) * _F32(decay_mult)", "_F32(param.weight_decay)",
+           ["solver weight_decay"]),
+    Defect("L1 decay works as L2", "solver_update.py",
+           'data if kind == "L2" else data.sign()', "data", ["solver weight_decay"]),
+    Defect("the momentum history is without the rate", "update_rules.py",
+           "add_(g, alpha=s.rate)\n        g.copy_(h[0])",
+           "add_(g)\n        g.copy_(h[0] * s.rate)", ["solver momentum"],
+           # PyTorch's one-pass update, where there is one, would pass the edit by.
+           [("update_rules.py", "and fused_sgd.available()", "and False")]),
+    Defect("multistep is one iteration late", "lr_policy.py",
+           "iteration >= param.stepvalue[step]", "iteration > param.stepvalue[step]",
+           ["solver lr_policy"]),
+    Defect("step counts from iteration 1", "lr_policy.py",
+           "step = iteration // param.stepsize", "step = (iteration + 1) // param.stepsize",
+           ["solver lr_policy"]),
 ]

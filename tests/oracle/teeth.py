@@ -23,14 +23,15 @@ SOURCE = os.path.join(CHECKOUT, "src")
 
 
 def plant(defect, source):
-    """Apply the edit to a copy of the source; ValueError unless its place is found exactly once."""
-    path = os.path.join(source, "caffe", defect.path)
-    with open(path) as stream:
-        text = stream.read()
-    if text.count(defect.old) != 1:
-        raise ValueError(f"{defect.path} holds {text.count(defect.old)} times: {defect.old!r}")
-    with open(path, "w") as stream:
-        stream.write(text.replace(defect.old, defect.new))
+    """Edit a copy of the source; ValueError unless each place is found exactly once."""
+    for name, old, new in [(defect.path, defect.old, defect.new), *defect.also]:
+        path = os.path.join(source, "caffe", name)
+        with open(path) as stream:
+            text = stream.read()
+        if text.count(old) != 1:
+            raise ValueError(f"{name} holds {text.count(old)} times: {old!r}")
+        with open(path, "w") as stream:
+            stream.write(text.replace(old, new))
 
 
 def differing(source, kinds):

@@ -15,8 +15,7 @@ def run_on_engine(case):
         return Result(case_runner.engine_name(), f"error: {error!r}", {})
 
 
-@pytest.mark.parametrize("kind", cases.types())
-def test_golden(kind):
+def check_type(kind):
     report = []
     for case, golden in expected(kind):
         if golden is None:
@@ -26,6 +25,18 @@ def test_golden(kind):
             report += [f"{case['name']}: {problem}" for problem in problems]
     if report:
         pytest.fail("\n".join(report), pytrace=False)
+
+
+@pytest.mark.parametrize("kind", cases.types())
+def test_golden(kind):
+    check_type(kind)
+
+
+@pytest.mark.parametrize("kind", ["solver clip_gradients", "solver weight_decay"])
+def test_golden_without_fused_sgd(kind, monkeypatch):
+    """A PyTorch without the fused update takes the plain steps, to the same results."""
+    monkeypatch.setattr("caffe.fused_sgd.available", lambda: False)
+    check_type(kind)
 
 
 def test_every_type_has_twenty_cases():

@@ -10,12 +10,13 @@ from teeth import SOURCE, plant
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_defect_can_be_planted(defect, tmp_path):
-    target = tmp_path / "caffe" / defect.path
-    target.parent.mkdir(parents=True)
-    shutil.copy(f"{SOURCE}/caffe/{defect.path}", target)
-    before = target.read_text()
+    for path in {defect.path, *(edit[0] for edit in defect.also)}:
+        target = tmp_path / "caffe" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(f"{SOURCE}/caffe/{path}", target)
+    before = (tmp_path / "caffe" / defect.path).read_text()
     plant(defect, str(tmp_path))
-    assert target.read_text() != before
+    assert (tmp_path / "caffe" / defect.path).read_text() != before
     assert set(defect.types) <= set(cases.types())
 
 

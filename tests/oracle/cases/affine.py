@@ -31,6 +31,10 @@ def broadcast(kind, field, number, choice):
     shape = [choice.int(2, 3)] + [choice.int(1, 4) for _ in range(choice.int(1, 4))]
     param = {}
     axis, count = span(choice, shape) if number % 3 else (1, 1)
+    if number % 12 == 0:  # a batch of one: BVLC Caffe overwrites Scale's gradient here
+        shape = [1, 3] + shape[2:]
+    if number == 16:  # one value for each element: here, too
+        axis, count = 0, len(shape)
     if number % 3:
         to_end = axis + count == len(shape) and choice.yes()
         param = {"axis": choice.pick([axis, axis - len(shape)]),

@@ -105,6 +105,21 @@ def restore(number, choice):
     return made
 
 
-TYPES = {"solver lr_policy": lr_policy, "solver clip_gradients": clip, "solver weight_decay": decay,
-         "solver iter_size": iter_size, "solver momentum": momentum_change,
-         "solver snapshot": restore}
+def update_rule(number, choice):
+    """The six rules; AdaGrad and RMSProp take no momentum."""
+    kind = ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"][number % 6]
+    fields = {"type": kind, "momentum": choice.real(0.5, 0.95), "weight_decay": 0.01}
+    if kind in ("AdaGrad", "RMSProp"):
+        fields["momentum"] = 0
+    if kind == "RMSProp":
+        fields["rms_decay"] = choice.real(0.5, 0.99)
+    if kind == "AdaDelta":
+        fields["base_lr"] = 1
+    # The default, 1e-8, would make a step of a rounding error where a gradient is nearly zero.
+    fields["delta"] = 1e-3
+    return trajectory("solver type", number, choice, POLICIES[number % 5], **fields)
+
+
+TYPES = {"solver type": update_rule, "solver lr_policy": lr_policy, "solver clip_gradients": clip,
+         "solver weight_decay": decay, "solver iter_size": iter_size,
+         "solver momentum": momentum_change, "solver snapshot": restore}
