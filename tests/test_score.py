@@ -179,7 +179,7 @@ layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param
   shape { dim: 1 dim: 1 dim: 3 dim: 3 } shape { dim: 1 dim: 1 dim: 3 dim: 3 }
   data_filler { type: "constant" value: 1 } data_filler { type: "constant" value: 1 } } }
 layer { name: "score" type: "Convolution" bottom: "data" top: "score"
-  convolution_param { num_output: 2 kernel_size: 1 } }
+  convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "constant" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }
 """
     folder = str(tmp_path)
