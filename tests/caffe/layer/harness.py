@@ -131,4 +131,6 @@ def check_gradient(
         error = np.abs(expected - found.reshape(-1)).max()
         scale = max(1.0, np.abs(expected).max())
         assert np.abs(expected).max() > 0, f"the gradient of {what} is zero everywhere"
-        assert error <= tolerance * scale, f"gradient of {what} off by {error:.3g}, scale {scale:.3g}"
+        assert error <= tolerance * scale, (
+            f"gradient of {what} off by {error:.3g}, scale {scale:.3g}"
+        )

@@ -1,0 +1,53 @@
+"""Dropout."""
+
+import numpy as np
+import pytest
+from harness import TEST, Rig, close, random
+
+from caffe import rng
+from caffe.errors import ShapeError
+
+
+def dropout(ratio: float, shape=(4, 50), **options) -> Rig:
+    return Rig(f'type: "Dropout" dropout_param {{ dropout_ratio: {ratio} }}', shape, **options)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_the_mask_is_the_seeds_and_serves_backward(device, in_place):
+    """A value is kept where the 32-bit random number is at most keep (2^32 - 1); NumPy's
+    RandomState gives the same numbers."""
+    rig = dropout(0.3, in_place=in_place)
+    x, g = random(4, 50), random(4, 50, seed=1)
+    rng.set_random_seed(7)
+    y = rig.forward(x)
+    u = np.random.RandomState(7).randint(0, 2**32, 200, np.uint64).reshape(4, 50)
+    kept = u <= (1 - np.float64(np.float32(0.3))) * (2**32 - 1)
+    close(y, np.where(kept, x / 0.7, 0))
+    close(rig.backward(g)[0], np.where(kept, g / 0.7, 0))
+
+
+def test_each_forward_draws_anew():
+    rig = dropout(0.5)
+    rng.set_random_seed(1)
+    x = random(4, 50)
+    assert (rig.forward(x) != rig.forward(x)).any()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_testing_changes_nothing(device, in_place):
+    rig = dropout(0.5, phase=TEST, in_place=in_place)
+    x = random(4, 50)
+    np.testing.assert_array_equal(rig.forward(x), x)
+    np.testing.assert_array_equal(rig.backward(x)[0], x)
+
+
+def test_extreme_ratios():
+    x = random(4, 50)
+    np.testing.assert_array_equal(dropout(0).forward(x), x)
+    assert np.isnan(dropout(1).forward(x)).all()  # 0 times infinity, as in Caffe
+    with pytest.raises(ShapeError, match="between 0 and 1"):
+        dropout(1.5)
+
+
+def test_backward_before_forward_is_zero():
+    assert not dropout(0.5).backward(1.0)[0].any()

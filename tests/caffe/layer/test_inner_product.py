@@ -1,0 +1,45 @@
+"""InnerProduct."""
+
+import pytest
+from harness import Rig, check_gradient, close, random
+
+from caffe.errors import LayerError, ShapeError
+
+FILL = 'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" }'
+
+
+def inner(body: str, shape=(2, 3, 4), **options) -> Rig:
+    return Rig(f'type: "InnerProduct" inner_product_param {{ {FILL} {body} }}', shape, **options)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("axis, batch", [(1, (2,)), (2, (2, 3)), (-1, (2, 3)), (0, ())])
+def test_forward_and_gradient(device, axis, batch, transpose):
+    rig = inner(f"num_output: 5 axis: {axis} transpose: {str(transpose).lower()}")
+    weight, bias = (b.data.copy() for b in rig.layer.blobs)
+    inputs = 24 // (len(batch) and [2, 6][len(batch) - 1] or 1)
+    assert weight.shape == ((inputs, 5) if transpose else (5, inputs))
+    x = random(2, 3, 4)
+    w = weight if transpose else weight.T
+    close(rig.forward(x), x.reshape(*batch, inputs) @ w + bias)
+    check_gradient(rig, x)
+
+
+def test_without_bias():
+    rig = inner("num_output: 2 bias_term: false")
+    assert len(rig.layer.blobs) == 1
+    check_gradient(rig, random(2, 3, 4))
+
+
+def test_only_the_batch_may_change():
+    rig = inner("num_output: 5")
+    assert rig.reshape((7, 4, 3)) == [(7, 5)]
+    with pytest.raises(ShapeError, match=r"\(5, 12\) are for 12 inputs.* has 15"):
+        rig.reshape((2, 3, 5))
+
+
+def test_bad_use_is_refused():
+    with pytest.raises(LayerError, match="num_output"):
+        inner("")
+    with pytest.raises(LayerError, match="in place"):
+        inner("num_output: 12", (2, 12), in_place=True)
