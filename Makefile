@@ -36,7 +36,7 @@ demo: setup
 	  --net toy-fcn8s --weights demo/toy-fcn8s.caffemodel --out demo/pictures
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: setup
 	$(BIN)/ruff check .

@@ -79,7 +79,6 @@ CAMVID = Dataset(
         ("mirror", True),
         ("scale", (0.6, 1.5)),
         ("crop", (240, 320)),
-        ("balance", 0.5),
     ),
     val=_data(
         "camvid_layers",

@@ -9,7 +9,7 @@ import torch
 
 from caffe import device as devices
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(1)  # the tensors are small, and the tests run in several processes
 
 
 @pytest.fixture(autouse=True)
