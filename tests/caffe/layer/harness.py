@@ -13,6 +13,7 @@ from caffe.layer import Layer, Need, create
 from caffe.proto import caffe_pb2
 
 TRAIN, TEST = 0, 1
+torch.set_num_threads(1)  # the blobs are tiny: more threads only wait for each other
 
 
 class Rig:
