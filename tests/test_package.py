@@ -1,0 +1,92 @@
+"""What pip installs: `import caffe`, nothing else, able to run a plain pycaffe script anywhere."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from caffe import _shadow
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """
+import sys
+import numpy as np
+import caffe
+from caffe import layers as L, params as P
+
+assert caffe.__file__.startswith(sys.argv[1]), caffe.__file__
+
+n = caffe.NetSpec()
+n.data, n.label = L.DummyData(
+    shape=[dict(dim=[8, 1, 12, 12]), dict(dim=[8])], ntop=2,
+    data_filler=[dict(type='gaussian'), dict(type='constant', value=3)])
+n.conv1 = L.Convolution(n.data, kernel_size=5, num_output=4, weight_filler=dict(type='xavier'))
+n.pool1 = L.Pooling(n.conv1, kernel_size=2, stride=2, pool=P.Pooling.MAX)
+n.relu1 = L.ReLU(n.pool1, in_place=True)
+n.score = L.InnerProduct(n.relu1, num_output=10, weight_filler=dict(type='xavier'))
+n.loss = L.SoftmaxWithLoss(n.score, n.label)
+open('net.prototxt', 'w').write(str(n.to_proto()))
+open('solver.prototxt', 'w').write(
+    'train_net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 20 random_seed: 1 '
+    'snapshot_prefix: "lenet"')
+solver = caffe.SGDSolver('solver.prototxt')
+solver.net.forward()
+first = float(solver.net.blobs['loss'].data)
+solver.step(20)
+assert solver.iter == 20
+assert solver.net.blobs['loss'].data < first / 2
+solver.snapshot()
+test = caffe.Net('net.prototxt', 'lenet_iter_20.caffemodel', caffe.TEST)
+assert np.array_equal(test.params['conv1'][0].data, solver.net.params['conv1'][0].data)
+print('ran', test.forward()['loss'])
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", str(folder), str(ROOT)],
+        check=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_caffe_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"caffe", "pycaffe_torch"}
+    for needed in ("proto/caffe_descriptor.bin", "proto/caffe.proto", "py.typed"):
+        assert f"caffe/{needed}" in names
+
+
+def test_a_pycaffe_script_runs_from_the_wheel_outside_the_checkout(wheel, tmp_path):
+    site, work = tmp_path / "site", tmp_path / "work"
+    work.mkdir()
+    zipfile.ZipFile(wheel).extractall(site)
+    (work / "script.py").write_text(SCRIPT)
+    environment = dict(os.environ, PYTHONPATH=str(site), GLOG_minloglevel="2")
+    ran = subprocess.run(
+        # The checkout, installed for development, is another `caffe` on the path; ours is first.
+        [sys.executable, "-W", "error", "-W", "ignore:another package named", "script.py",
+         str(site)],
+        cwd=work, env=environment, capture_output=True, text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("ran")
+
+
+def test_another_caffe_on_the_path_is_named(tmp_path, monkeypatch):
+    assert _shadow.other_caffe([str(tmp_path)]) is None
+    other = tmp_path / "caffe" / "__init__.py"
+    other.parent.mkdir()
+    other.write_text("")
+    assert _shadow.other_caffe([str(tmp_path)]) == other
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.warns(_shadow.OtherCaffeWarning, match=str(other)):
+        _shadow.warn_of_other()
