@@ -107,6 +107,7 @@ TOY = Dataset(
         ILSVRC_MEAN,
         ("classes", TOY_CLASSES),
         ("cache", True),
+        ("batch_size", 4),
     ),
     val=_data(
         "voc_layers",
@@ -232,9 +233,9 @@ _ROWS = (
         _poly(800, 0.03, 400, 101),
     ),
     ("camvid-fcn8s", CAMVID, "camvid", "8s", _stage("camvid-fcn16s"), _poly(2400, 0.04, 800, 101)),
-    ("toy-fcn32s", TOY, "toy", "32s", (), _poly(600, 0.05, 200, 40)),
-    ("toy-fcn16s", TOY, "toy", "16s", _stage("toy-fcn32s"), _poly(300, 0.02, 150, 40)),
-    ("toy-fcn8s", TOY, "toy", "8s", _stage("toy-fcn16s"), _poly(300, 0.02, 150, 40)),
+    ("toy-fcn32s", TOY, "toy", "32s", (), _poly(600, 0.05, 300, 40)),
+    ("toy-fcn16s", TOY, "toy", "16s", _stage("toy-fcn32s"), _poly(200, 0.02, 200, 40)),
+    ("toy-fcn8s", TOY, "toy", "8s", _stage("toy-fcn16s"), _poly(300, 0.02, 300, 40)),
 )
 
 EXPERIMENTS = OrderedDict((row[0], Experiment(*row)) for row in _ROWS)
