@@ -268,6 +268,7 @@ class Net:
             warn_of_zero_weights(self._graph, self._source)
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
         with torch.no_grad():
+            self._plan.prepare()
             if before or after or self._debug_info:
                 loss = np.float32(0)
                 for k in range(i, j + 1):
@@ -277,7 +278,6 @@ class Net:
                     for call in after:
                         call(k)
                 return float(loss)
-            self._plan.prepare(i, j)
             loss = np.float32(0)
             k = i
             while k <= j:

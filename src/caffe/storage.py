@@ -174,6 +174,12 @@ class Storage:
         """True while nothing was ever written since creation or :meth:`zero`."""
         return self.state == ZERO
 
+    def holds(self, tensor: torch.Tensor | None) -> bool:
+        """True while ``tensor`` is the newest copy and no array that was handed out is alive: then
+        it may be written in place, followed by :meth:`touch`."""
+        newest = self.state in (TENSOR, BOTH)
+        return tensor is not None and newest and tensor is self._tensor and self.leases == 0
+
     # What is derived from the numbers -----------------------------------------------------------
 
     def version(self) -> int | None:

@@ -20,9 +20,20 @@ import torch.nn.functional as F
 
 from caffe import kernels
 from caffe.kernels import winograd
+from caffe.plan_window import Block
 from caffe.storage import Storage
 
-__all__ = ["Geometry", "backward", "choose", "diagonal", "forward"]
+__all__ = [
+    "BLOCKWISE",
+    "Geometry",
+    "backward",
+    "choose",
+    "diagonal",
+    "forward",
+    "is_channels_last",
+]
+
+BLOCKWISE = ("winograd", "general")  # the ways that can compute a part of the output
 
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 1024
@@ -67,10 +78,39 @@ def forward(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     storage: Storage,
+    relu: bool = False,
+    out: torch.Tensor | None = None,
+    blocks: Sequence[Block] | None = None,
 ) -> torch.Tensor:
-    """The convolution.  ``storage`` holds the weights and what is derived from them."""
+    """The convolution, with a ReLU after it on request.
+
+    ``storage`` holds the weights and what is derived from them.  ``out`` is memory of the shape
+    ``g.top`` that may be written and returned.  With ``blocks`` (ways in :data:`BLOCKWISE`) those
+    blocks of the output are computed, one by one; a block's values do not depend on which others
+    are asked for.  The rest of the result is ``out``'s, or undefined.
+    """
+    if way == "winograd" or blocks is not None:
+        if out is None or not out.is_contiguous(memory_format=torch.channels_last):
+            out = _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
+        if way != "winograd":
+            for block in blocks:
+                _general_block(g, x, weight, bias, relu, out, block)
+            return out
+        u = storage.cached("winograd", lambda: winograd.transform_weights(weight))
+        for image, y in zip(_nhwc(x), _nhwc(out)):
+            for block in blocks or (None,):
+                winograd.forward(image, u, bias, y, relu, block)
+        return out
+    y = _whole(way, g, x, weight, bias)
+    return y.relu_() if relu else y
+
+
+def _whole(
+    way: str, g: Geometry, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """The convolution in new memory, by the ways that know no blocks, or generally."""
     if way == "pointwise":
-        if _is_channels_last(x):
+        if is_channels_last(x):
             return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias))
         y = torch.matmul(weight.flatten(1), x.contiguous().flatten(2))
         if bias is not None:
@@ -82,16 +122,47 @@ def forward(
             y += bias[:, None]
         n, o, h, w = g.top
         return y.view(o, n, h, w).transpose(0, 1).contiguous()
-    if way == "winograd":
-        u = storage.cached("winograd", lambda: winograd.transform_weights(weight))
-        images = _nhwc(x)
-        y = torch.empty(g.top[0], g.top[2], g.top[3], g.top[1])
-        for image, out in zip(images, y):
-            winograd.forward(image, u, bias, out)
-        return _nchw(y)
+    return torch.convolution(_general_layout(g, x), weight, bias, *_settings(g))
+
+
+def _general_layout(g: Geometry, x: torch.Tensor) -> torch.Tensor:
+    """``x`` in the memory layout that PyTorch's operator is fastest with."""
     if kernels.enabled() and g.group == 1 and g.top[1] >= _CHANNELS_LAST_LEAST_OUTPUT:
-        x = x.contiguous(memory_format=torch.channels_last)
-    return torch.convolution(x, weight, bias, *_settings(g))
+        return x.contiguous(memory_format=torch.channels_last)
+    return x
+
+
+def _general_block(
+    g: Geometry,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    relu: bool,
+    y: torch.Tensor,
+    block: Block,
+) -> None:
+    """Write one block of the convolution into ``y``, from the part of ``x`` that it sees."""
+    part = _general_layout(g, x)
+    pads: list[int] = []  # zeros around the part, in the order of F.pad
+    for axis in (1, 0):
+        first, end = block[2 * axis : 2 * axis + 2]
+        lo = first * g.stride[axis] - g.pad[axis]
+        hi = (end - 1) * g.stride[axis] - g.pad[axis] + g.dilation[axis] * (g.kernel[axis] - 1) + 1
+        size = x.shape[2 + axis]
+        begin = min(max(lo, 0), size)
+        stop = max(min(hi, size), begin)
+        part = part.narrow(2 + axis, begin, stop - begin)
+        before = min(max(-lo, 0), hi - lo - (stop - begin))
+        pads += [before, hi - lo - (stop - begin) - before]
+    part = F.pad(part, pads) if any(pads) else part
+    settings = list(g.stride), [0, 0], list(g.dilation), False, [0, 0], g.group
+    result = torch.convolution(_general_layout(g, part), weight, bias, *settings)
+    r0, r1, c0, c1 = block
+    target = y[:, :, r0:r1, c0:c1]
+    if relu:
+        torch.clamp_min(result, 0, out=target)
+    else:
+        target.copy_(result)
 
 
 def backward(
@@ -107,7 +178,7 @@ def backward(
     dx = dw = None
     if way == "pointwise":
         matrix = weight.flatten(1)
-        if _is_channels_last(x):
+        if is_channels_last(x):
             rows = _nhwc(dy).flatten(0, 2)
             if mask[0]:
                 dx = _nchw(torch.mm(rows, matrix).view(_nhwc(x).shape))
@@ -169,7 +240,7 @@ def _settings(g: Geometry) -> tuple:
     return list(g.stride), list(g.pad), list(g.dilation), False, [0, 0], g.group
 
 
-def _is_channels_last(x: torch.Tensor) -> bool:
+def is_channels_last(x: torch.Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 

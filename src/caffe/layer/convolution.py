@@ -14,6 +14,7 @@ from caffe.kernels import convolution
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
+from caffe.plan_window import Window
 
 _HEIGHT_WIDTH = {
     "kernel_size": ("kernel_h", "kernel_w"),
@@ -79,7 +80,7 @@ class _Filter(Layer):
         for i, shape in enumerate(bottom_shapes):
             if tuple(shape) != tuple(first):
                 raise self.fail(f"all inputs must have the same shape: {first}, bottom {i} {shape}")
-        sizes = [self._out_size(i, n) for i, n in enumerate(first[self.channel_axis + 1 :])]
+        sizes = [self.out_size(i, n) for i, n in enumerate(first[self.channel_axis + 1 :])]
         if any(n <= 0 for n in sizes):
             raise self.fail(
                 f"the output would have the size {sizes}: kernel {self.kernel} (dilation "
@@ -191,7 +192,7 @@ class _Filter(Layer):
     def _weight_shape(self) -> Shape:
         raise self.fail("has no weights", LayerError)
 
-    def _out_size(self, axis: int, size: int) -> int:
+    def out_size(self, axis: int, size: int) -> int:
         raise self.fail("has no output size", LayerError)
 
     def _overhang(self, sizes: Sequence[int]) -> list[int]:
@@ -208,15 +209,45 @@ class Convolution(_Filter):
     """
 
     transposed = False
+    window: Window | None = None  # the execution plan's: in which parts the output is computed
+
+    def compute(
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        relu: bool = False,
+        out: torch.Tensor | None = None,
+        window_only: bool = False,
+    ) -> torch.Tensor:
+        """The convolution of x (batch, channels, height, width), and a ReLU after it on request.
+
+        ``out`` is memory of the result's shape that may be written and returned.  With
+        ``window_only`` it already holds the result outside :attr:`window`, and keeps it.
+        """
+        way = self._way(x, weight)
+        if way is None:
+            y = super()._apply(x, weight, bias)
+            return y.relu_() if relu else y
+        blocks = None
+        if self.window is not None and self.window.fits(x.shape):
+            blocks = self.window.blocks[:1] if window_only else self.window.blocks
+        memory = self.blobs[0].data_storage
+        g = self._geometry(x)
+        return convolution.forward(way, g, x, weight, bias, memory, relu, out, blocks)
+
+    def works_in_blocks(self, bottom: Shape) -> bool:
+        """True where an output can be computed block by block for a bottom of this shape."""
+        x = torch.empty(bottom, device="meta")
+        if self.channel_axis != 1 or self.spatial_axes != 2 or any(self._overhang(bottom[2:])):
+            return False
+        weight = torch.empty(self.blobs[0].dims, device="meta")
+        return convolution.choose(self._geometry(x), weight) in convolution.BLOCKWISE
 
     def _apply(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
-        way = self._way(x, weight)
-        if way is None:
-            return super()._apply(x, weight, bias)
-        memory = self.blobs[0].data_storage
-        return convolution.forward(way, self._geometry(x), x, weight, bias, memory)
+        return self.compute(x, weight, bias)
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
@@ -234,7 +265,7 @@ class Convolution(_Filter):
         return convolution.choose(self._geometry(x), weight)
 
     def _geometry(self, x: torch.Tensor) -> convolution.Geometry:
-        sizes = [self._out_size(i, n) for i, n in enumerate(x.shape[2:])]
+        sizes = [self.out_size(i, n) for i, n in enumerate(x.shape[2:])]
         top = (x.shape[0], self.num_output, *sizes)
         settings = self.kernel, self.stride, self.pad, self.dilation, self.group
         return convolution.Geometry(*settings, tuple(x.shape), top)
@@ -242,7 +273,7 @@ class Convolution(_Filter):
     def _weight_shape(self) -> Shape:
         return (self.num_output, self.channels // self.group, *self.kernel)
 
-    def _out_size(self, axis: int, size: int) -> int:
+    def out_size(self, axis: int, size: int) -> int:
         room = size + 2 * self.pad[axis] - self._extent(axis)
         return int(math.copysign(abs(room) // self.stride[axis], room)) + 1
 
@@ -293,5 +324,5 @@ class Deconvolution(_Filter):
     def _weight_shape(self) -> Shape:
         return (self.channels, self.num_output // self.group, *self.kernel)
 
-    def _out_size(self, axis: int, size: int) -> int:
+    def out_size(self, axis: int, size: int) -> int:
         return self.stride[axis] * (size - 1) + self._extent(axis) - 2 * self.pad[axis]

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from caffe.errors import LayerError
+from caffe.kernels.convolution import is_channels_last
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._kernel import height_width, require_positive
+from caffe.plan_window import Block
 
 LOWEST = torch.finfo(torch.float32).min
 aten = torch.ops.aten
@@ -64,7 +66,7 @@ class Pooling(Layer):
             raise self.fail(f"the bottom must have 4 axes (N, C, H, W), got {shape}")
         image = shape[2:]
         self.kernel = self.fixed_kernel or list(image)
-        out = [self._out_size(i, n) for i, n in enumerate(image)]
+        out = [self.out_size(i, n) for i, n in enumerate(image)]
         if any(self.pad):
             for i, (n, size) in enumerate(zip(out, image)):
                 if (n - 1) * self.stride[i] >= size + self.pad[i]:
@@ -105,6 +107,44 @@ class Pooling(Layer):
         g = torch.where(index >= 0, g, 0.0)
         d.scatter_add_(2, index.clamp(min=0).flatten(2), g.flatten(2))
         return [d.view(x.shape)], []
+
+    def needs_no_index(self) -> bool:
+        """True where :meth:`maxima` can do this layer's forward pass: MAX without pad or mask."""
+        return (
+            self.max and self.num_tops == 1 and not any(self.pad) and self.fixed_kernel is not None
+        )
+
+    def maxima(
+        self, x: torch.Tensor, out: torch.Tensor | None = None, block: Block | None = None
+    ) -> torch.Tensor:
+        """The forward pass where no backward pass can come: maxima without their indices.
+
+        ``out`` is memory of the result's shape that may be written and returned.  With ``block``
+        = (first row, end, first column, end) it keeps what it holds outside.
+        """
+        self.index = None
+        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+        if out is None or not out.is_contiguous(memory_format=layout):
+            out = torch.empty(*x.shape[:2], *self.out, memory_format=layout)
+            block = None
+        r0, r1, c0, c1 = block or (0, self.out[0], 0, self.out[1])
+        y = out[:, :, r0:r1, c0:c1]
+        first = [r0 * self.stride[0], c0 * self.stride[1]]
+        sizes = zip(self.out, self.stride, x.shape[2:])
+        if y.numel() and all((n - 1) * s < m for n, s, m in sizes):  # all begin in the image
+            for i in range(self.kernel[0]):
+                for j in range(self.kernel[1]):
+                    part = x[:, :, first[0] + i :: self.stride[0], first[1] + j :: self.stride[1]]
+                    part = part[:, :, : y.shape[2], : y.shape[3]]
+                    if i == j == 0:
+                        y.copy_(part)
+                    elif part.numel():  # a window may reach beyond the image
+                        best = y[:, :, : part.shape[2], : part.shape[3]]
+                        torch.maximum(best, part, out=best)
+            if bool(y.amin() >= LOWEST):
+                return out
+        # NaN and -inf lose in Caffe and win here; windows may also miss the image.
+        return out.copy_(self._maximum(x)[0])
 
     # MAX ------------------------------------------------------------------------------------------
 
@@ -164,7 +204,7 @@ class Pooling(Layer):
             raise self.fail(f"{names[0]} and {names[1]} must be given together", LayerError)
         return height_width(self, p, field, names)
 
-    def _out_size(self, axis: int, size: int) -> int:
+    def out_size(self, axis: int, size: int) -> int:
         p = self.param.pooling_param
         room, stride = size + 2 * self.pad[axis] - self.kernel[axis], self.stride[axis]
         steps = room // stride if p.round_mode == p.FLOOR else -(-room // stride)
