@@ -15,7 +15,8 @@ class View(NamedTuple):
     """A window on a scaled image; the window may reach beyond the image, which is padded.
 
     ``scaled`` and ``size`` are (height, width) in pixels; ``top`` and ``left`` are the window's
-    corner in the scaled image, negative where the window begins outside of it.
+    corner in the scaled image, negative where the window begins outside of it.  A pixel value v of
+    channel c (B, G, R) becomes ``gain[c] * v``, None for no change.
     """
 
     scaled: tuple[int, int]
@@ -23,23 +24,26 @@ class View(NamedTuple):
     left: int
     size: tuple[int, int]
     mirror: bool
+    gain: Optional[tuple[float, float, float]] = None
 
 
 class Augmentation(NamedTuple):
     """What may vary: ``scale`` (low, high), ``crop`` (height, width), ``mirror``.
 
     ``balance`` is the share of crops that are laid around a pixel of a class drawn evenly from
-    those in the image, so that small and rare classes are seen as often as large ones.
+    those in the image, so that small and rare classes are seen as often as large ones.  ``light``
+    varies brightness by up to that share, and each channel by half of it, as other light does.
     """
 
     scale: Optional[tuple[float, float]] = None
     crop: Optional[tuple[int, int]] = None
     mirror: bool = False
     balance: float = 0.0
+    light: float = 0.0
 
     @property
     def active(self) -> bool:
-        return bool(self.scale or self.crop or self.mirror)
+        return bool(self.scale or self.crop or self.mirror or self.light)
 
     def draw(self, label: Image.Image, rng: random.Random) -> View:
         """Choose a view of an image with this label map: uniform scale, then the place."""
@@ -52,7 +56,15 @@ class Augmentation(NamedTuple):
             row, column = _pixel_of_a_class(label, rng)
         top = _place(scaled[0], size[0], rng, row)
         left = _place(scaled[1], size[1], rng, column)
-        return View(scaled, top, left, tuple(size), self.mirror and rng.random() < 0.5)
+        mirror = self.mirror and rng.random() < 0.5
+        return View(scaled, top, left, tuple(size), mirror, self._gain(rng))
+
+    def _gain(self, rng: random.Random) -> Optional[tuple[float, float, float]]:
+        if not self.light:
+            return None
+        all_channels = 1 + rng.uniform(-self.light, self.light)
+        half = self.light / 2
+        return tuple(all_channels * (1 + rng.uniform(-half, half)) for _ in range(3))
 
 
 def _place(
@@ -121,6 +133,7 @@ def cut(
 def to_blob(
     pixels: np.ndarray, classes: np.ndarray, mean: np.ndarray,
     data: np.ndarray, label: np.ndarray, at: tuple[int, int] = (0, 0),
+    gain: Optional[tuple[float, float, float]] = None,
 ) -> None:
     """Write RGB pixels minus the mean into ``data`` (3, H, W) as BGR, classes into ``label``.
 
@@ -132,8 +145,11 @@ def to_blob(
         data[...] = 0
         label[...] = IGNORE
     y, x = at
+    values = pixels[:, :, ::-1].transpose(2, 0, 1)
+    if gain is not None:
+        values = np.minimum(values * np.asarray(gain, np.float32)[:, None, None], 255)
     np.subtract(
-        pixels[:, :, ::-1].transpose(2, 0, 1), mean[:, None, None],
+        values, mean[:, None, None],
         out=data[:, y:y + height, x:x + width], casting="same_kind",
     )
     label[0, y:y + height, x:x + width] = classes

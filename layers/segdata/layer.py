@@ -23,6 +23,7 @@ OPTIONAL = {
     "scale": None,      # (low, high): uniform factor of the size
     "crop": None,       # (height, width) of a random window, padded where the image is smaller
     "balance": 0.0,     # share of the crops laid around an evenly drawn class of the image
+    "light": 0.0,       # brightness varies by up to this share, each channel by half of it
     "cache": False,     # keep decoded images in memory: 3 bytes a pixel, and 1 for the label
     "workers": 1,       # background threads
 }
@@ -133,9 +134,13 @@ def _augmentation(params: dict, split: str, name: str) -> Augmentation:
     if not (isinstance(balance, (int, float)) and 0 <= balance <= 1) or (balance and not crop):
         raise DataError(f"{name}: expected balance as a share from 0 to 1 of the crops, together "
                         f"with crop; received balance {balance!r} and crop {crop}")
-    augmentation = Augmentation(scale, crop, bool(params["mirror"]), float(balance))
+    light = params["light"]
+    if not (isinstance(light, (int, float)) and 0 <= light < 1):
+        raise DataError(f"{name}: expected light as a share from 0 to below 1; received {light!r}")
+    augmentation = Augmentation(
+        scale, crop, bool(params["mirror"]), float(balance), float(light))
     if augmentation.active and "train" not in split:
         raise DataError(
-            f"{name}: mirror, scale and crop are for training, and the name of split '{split}' "
-            "has no 'train' in it")
+            f"{name}: mirror, scale, crop and light are for training, and the name of split "
+            f"'{split}' has no 'train' in it")
     return augmentation

@@ -53,7 +53,7 @@ class BatchLoader:
         label = np.empty((len(batch), 1) + size, np.uint8)
         for i, (image, classes, view) in enumerate(views):
             pixels, numbers, at = cut(image, classes, view)
-            to_blob(pixels, numbers, self.mean, data[i], label[i], at)
+            to_blob(pixels, numbers, self.mean, data[i], label[i], at, view.gain)
         return data, label
 
     def _view(self, draw, index):

@@ -135,6 +135,21 @@ def test_balanced_crops_hold_a_pixel_of_the_rare_class():
         Image.new("L", (9, 7), IGNORE), random.Random(0)).size == (4, 4)
 
 
+def test_light_varies_brightness_and_colour_and_nothing_else():
+    label = Image.new("L", (9, 7))
+    gains = np.array(
+        [Augmentation(light=0.2).draw(label, random.Random(i)).gain for i in range(2000)])
+    assert gains.min() >= 0.8 * 0.9 and gains.max() <= 1.2 * 1.1
+    assert abs(gains.mean() - 1) < 0.01 and gains.std(0).min() > 0.1
+    assert (gains.max(1) - gains.min(1)).max() <= 1.2 * 0.2 + 1e-9
+    pixels = np.full((7, 9, 3), (10, 100, 250), np.uint8)  # RGB
+    data, numbers = np.empty((3, 7, 9), np.float32), np.empty((1, 7, 9), np.uint8)
+    mean = np.array([1.0, 2.0, 3.0])
+    to_blob(pixels, np.ones((7, 9), np.uint8), mean, data, numbers, gain=(1.2, 0.5, 2.0))
+    assert data[:, 3, 3].tolist() == [255 - 1, 50 - 2, 20 - 3]  # BGR; what is white stays white
+    assert (numbers == 1).all()
+
+
 def test_without_augmentation_the_view_is_the_image():
     assert not Augmentation().active
     assert Augmentation().draw(Image.new("L", (9, 7)), None) == View((7, 9), 0, 0, (7, 9), False)
