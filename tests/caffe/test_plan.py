@@ -340,6 +340,18 @@ def test_memory_is_used_again(build):
         assert net.blobs[name].data_tensor().data_ptr() == tensor.data_ptr(), name
 
 
+def test_gradients_lie_in_memory_as_the_data_does(build):
+    """Else pooling's backward pass copies every blob it touches."""
+    net = build("force_backward: true\n" + vgg())
+    run(net, 0)
+    net.blobs["conv4"].diff[...] = 1
+    net.backward(start="relu_conv4")
+    for name in ("conv2", "pool1"):
+        strides = net.blobs[name].diff_tensor().stride()
+        assert strides == net.blobs[name].data_tensor().stride()
+        assert strides[1] == 1 and strides[0] == net.blobs[name].count
+
+
 # Any sequence of what users do ------------------------------------------------------------------
 
 

@@ -142,7 +142,7 @@ def backward(
             if carry is not None:
                 v[0, 0:2] += carry
             carry = v[-1, 4:6].clone()
-            _put_rows(dx, r - 1, v[:, :4].reshape(4 * t, width, c))
+            _put_tiles(dx, r - 1, v[:, :4])
             if end == height:
                 _put_rows(dx, r - 1 + 4 * t, carry.view(2, width, c))
     if du is not None:
@@ -233,6 +233,17 @@ def _input_adjoint(e: torch.Tensor, u: torch.Tensor, t: int, wt: int, width: int
     v = buffer("rows in", t, 6, width * c)
     torch.bmm(_B4.expand(t, 6, 6), rows, out=v)
     return v
+
+
+def _put_tiles(target: torch.Tensor, first: int, tiles: torch.Tensor) -> None:
+    """Rows ``first`` on of ``target`` = ``tiles`` (t, 4, W * C), without those beyond the image."""
+    t, _, row = tiles.shape
+    skip = -(-max(0, -first) // 4)  # tiles that begin above the image
+    count = max(0, min(t, (len(target) - first) // 4) - skip)
+    inside = target[first + 4 * skip :][: 4 * count] if count else target[:0]
+    inside.view(count, 4, row).copy_(tiles[skip : skip + count])
+    for k in (*range(skip), *range(skip + count, t)):
+        _put_rows(target, first + 4 * k, tiles[k].view(4, *target.shape[1:]))
 
 
 def _put_rows(target: torch.Tensor, first: int, rows: torch.Tensor) -> None:

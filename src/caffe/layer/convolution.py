@@ -112,7 +112,9 @@ class _Filter(Layer):
                 continue
             d, *grads = self._gradients(self._flat(x), self._flat(g), params[0], mask)
             if mask[0]:
-                bottom_diffs[i] = d.reshape(x.shape)
+                # Reshaping to its own shape would give the batch axis of one image a stride that
+                # other operators do not take for channels-last: they would copy the whole.
+                bottom_diffs[i] = d if d.shape == x.shape else d.reshape(x.shape)
             for j in range(len(params)):
                 if mask[j + 1]:
                     seen = param_diffs[j]
