@@ -40,9 +40,9 @@ def command_line(root, script, arguments=(), binds=()):
     check_built(root)
     if shutil.which("unshare") is None:
         raise OracleMissing("the command `unshare` (package util-linux) is not installed")
-    unshare = ["unshare", "--mount", "--propagation", "private"]
     if os.geteuid() != 0:
-        unshare.append("--map-root-user")
+        raise OracleMissing("entering the oracle needs root (mounts and chroot): sudo")
+    unshare = ["unshare", "--mount", "--propagation", "private"]
     probe = subprocess.run(unshare + ["true"], capture_output=True, text=True)
     if probe.returncode != 0:
         raise OracleMissing("cannot make a mount namespace here: " + probe.stderr.strip())
