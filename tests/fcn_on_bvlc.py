@@ -14,6 +14,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDERS = ("", "nets", "solvers")
 MODULES = (
+    "test_bootstrap",
     "test_fields",
     "test_make",
     "test_shapes",
