@@ -10,6 +10,7 @@ import torch
 
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._keep import kept_copy
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -56,15 +57,17 @@ class BatchNorm(Layer):
             self.inverse = (var + self.eps).rsqrt_()
             self.normal = None
             return [aten.native_batch_norm(x, None, None, mean, var, False, 0.0, self.eps)[0]]
-        # Running averages with momentum 1 are this batch's mean and its variance times m / (m - 1).
-        mean, var = torch.zeros_like(mean_sum), torch.zeros_like(var_sum)
-        y, _, self.inverse = aten.native_batch_norm(x, None, None, mean, var, True, 1.0, self.eps)
-        if math.prod(x.shape) == self.channels:  # one value a channel: m / (m - 1) is undefined
-            y, var = x - x, var.zero_()
+        axes = [a for a in range(x.ndim) if a != 1]
+        mean = x.mean(axes)
+        y = x - self._spread(mean, x)
+        m = math.prod(x.shape) // self.channels
+        var = torch.linalg.vector_norm(y, dim=axes).square_().div_(m)
+        self.inverse = (var + self.eps).rsqrt_()
+        y.mul_(self._spread(self.inverse, x))
         count.mul_(self.decay).add_(1)
         mean_sum.mul_(self.decay).add_(mean)
-        var_sum.mul_(self.decay).add_(var)
-        self.normal = y.clone()
+        var_sum.mul_(self.decay).add_(var, alpha=m / (m - 1) if m > 1 else 1)
+        self.normal = kept_copy(self.normal, y)
         return [y]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -81,8 +84,7 @@ class BatchNorm(Layer):
         if inverse is None:  # no forward yet: the deviation is 0, as in Caffe
             inverse = torch.full_like(params[0], torch.inf)
         if self.use_global:
-            shape = [self.channels] + [1] * (g.ndim - 2)
-            return [g * inverse.view(shape)], [None] * 3
+            return [g * self._spread(inverse, g)], [None] * 3
         if y is None or y.shape != g.shape:
             y = torch.zeros_like(g)
         # (g - mean(g) - mean(g y) y) / sqrt(var + eps): y has mean 0 and, up to eps, deviation 1.
@@ -92,6 +94,10 @@ class BatchNorm(Layer):
             g, y, inverse, None, None, zero, one, True, self.eps, mask
         )[0]
         return [diff], [None] * 3
+
+    def _spread(self, values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """One value a channel, as a view that broadcasts against ``x``."""
+        return values.view(-1, *([1] * (x.ndim - 2)))
 
     def _freeze_blobs(self) -> None:
         """Give the blobs lr_mult 0, in a copy: the net counts unset ones as learnable when it

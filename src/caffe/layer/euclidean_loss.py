@@ -32,7 +32,7 @@ class EuclideanLoss(Layer):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         a, b = bottoms
         self.difference = a - b.reshape(a.shape)
-        return [self.difference.square().sum().div_(2 * a.shape[0])]
+        return [(self.difference * self.difference).sum().div_(2 * a.shape[0])]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need

@@ -41,10 +41,10 @@ class LRN(Layer):
         x = bottoms[0]
         if self.across:
             self.scale = _channel_sums(x * x, self.size).mul_(self.alpha / self.size).add_(self.k)
-            y = self.scale.pow(-self.beta)
+            y = _inverse_power(self.scale, self.beta)
             return [y.mul_(y if self.in_place else x)]
         self.scale = self._image_means(x * x).mul_(self.alpha).add_(1)
-        self.factor = self.scale.pow(-self.beta)
+        self.factor = _inverse_power(self.scale, self.beta)
         return [x * self.factor]
 
     def backward(
@@ -56,7 +56,7 @@ class LRN(Layer):
             s = torch.zeros_like(x)  # no forward yet: all zero, as in Caffe
             self.factor = s
         if self.across:  # Caffe writes this diff also where propagate_down says not to
-            power = s.pow(-self.beta)
+            power = _inverse_power(s, self.beta)
             if self.in_place:
                 g = d = power * power  # g was overwritten by s^-beta before it is used
             else:
@@ -84,3 +84,11 @@ def _channel_sums(x: torch.Tensor, size: int) -> torch.Tensor:
         total[:, d:] += x[:, :-d]
         total[:, :-d] += x[:, d:]
     return total
+
+
+def _inverse_power(s: torch.Tensor, beta: float) -> torch.Tensor:
+    """``s^-beta``; by square roots, which are much faster, for the beta that everybody uses."""
+    if beta != 0.75:
+        return s.pow(-beta)
+    root = s.rsqrt()
+    return root.sqrt().mul_(root)

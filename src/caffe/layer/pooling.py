@@ -151,9 +151,19 @@ class Pooling(Layer):
     def _maximum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
         """Maxima, their indices, and whether PyTorch's own pooling found them."""
         if self.ceil_mode is not None:
+            # On the CPU PyTorch searches channels-last memory several times as fast, even counting
+            # the way there and back; it vectorises over the channels.
+            around = x.device.type == "cpu" and x.shape[1] >= 16 and not is_channels_last(x)
             y, index = aten.max_pool2d_with_indices(
-                x, self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
+                x.contiguous(memory_format=torch.channels_last) if around else x,
+                self.kernel,
+                self.stride,
+                self.pad,
+                [1, 1],
+                self.ceil_mode,
             )
+            if around:
+                y = y.contiguous()
             # In PyTorch NaN wins and so can -inf, in Caffe neither; the minimum shows both.
             if y.numel() == 0 or bool(y.amin() >= LOWEST):
                 return y, index, True

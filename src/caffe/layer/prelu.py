@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._keep import kept_copy
 
 
 @register("PReLU")
@@ -37,8 +38,8 @@ class PReLU(Layer):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
         if self.in_place:
-            self.saved = x.clone()
-        return [torch.where(x > 0, x, x * self._slopes(x, params[0]))]
+            self.saved = kept_copy(self.saved, x)
+        return [torch.prelu(x, params[0].view(-1))]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
@@ -47,14 +48,14 @@ class PReLU(Layer):
         if self.in_place:
             fits = self.saved is not None and self.saved.shape == x.shape
             x = self.saved if fits else torch.zeros_like(x)  # no forward yet: zero, as in Caffe
-        positive = x > 0
         bottom_diff = slope_diff = None
         if need.params[0]:
-            products = torch.where(positive, 0.0, g * x)
             axes = [a for a in range(x.ndim) if self.shared or a != 1]
-            slope_diff = products.sum(axes).view(params[0].shape)
+            slope_diff = (g * x.clamp(max=0)).sum(axes).view(params[0].shape)
         if need.bottoms[0]:
-            bottom_diff = torch.where(positive, g, g * self._slopes(x, params[0]))
+            # No torch.where, which stumbles over random signs on the CPU.
+            passed = torch.ops.aten.threshold_backward(g, x, 0.0)  # g where x > 0, else 0
+            bottom_diff = passed + (g - passed).mul_(self._slopes(x, params[0]))
         return [bottom_diff], [slope_diff]
 
     def _slopes(self, x: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._broadcast import Broadcast, learned_shape
+from caffe.layer._keep import kept_copy
 
 
 @register("Scale")
@@ -46,7 +47,7 @@ class Scale(Layer):
         x = bottoms[0]
         scale = self.geometry.spread(params[0] if self.learned else bottoms[1])
         if self.in_place:
-            self.saved = x.clone()
+            self.saved = kept_copy(self.saved, x)
         if self.has_bias:
             return [torch.addcmul(self.geometry.spread(params[-1]), x, scale)]
         return [x.mul_(scale) if self.in_place else x * scale]
