@@ -109,7 +109,7 @@ def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
         if layer.type == "Input":
             graph.inputs.extend(tops)
         _set_up(graph, i, log)
-        needs |= _append_params(graph, i, named)
+        needs |= _append_params(graph, i, param, named)
         graph.layer_needs_backward.append(needs)
         graph.bottom_needs_backward.append(propagate)
         if needs:
@@ -201,8 +201,13 @@ def _use_stored_blobs(layer: Layer) -> None:
     del stored[:]
 
 
-def _append_params(graph: Graph, i: int, named: dict[str, int]) -> bool:
-    """Register a layer's parameters, sharing those with a name; True where any is learnable."""
+def _append_params(graph: Graph, i: int, written: Any, named: dict[str, int]) -> bool:
+    """Register a layer's parameters, sharing those with a name; True where any is learnable.
+
+    As in BVLC, what the prototxt has ``written`` decides who needs a backward pass, and the
+    layer's own copy gives the multipliers: BatchNorm adds lr_mult 0 to the latter only, so
+    without entries in the prototxt it counts as learnable.
+    """
     layer = graph.layers[i]
     specs = layer.param.param
     if len(specs) > len(layer.blobs):
@@ -214,7 +219,8 @@ def _append_params(graph: Graph, i: int, named: dict[str, int]) -> bool:
     needs = []
     for j, blob in enumerate(layer.blobs):
         spec = specs[j] if j < len(specs) else default
-        needs.append(spec.lr_mult != 0)
+        prescribed = written.param[j] if j < len(written.param) else default
+        needs.append(prescribed.lr_mult != 0)
         lr = spec.lr_mult if spec.HasField("lr_mult") else None
         decay = spec.decay_mult if spec.HasField("decay_mult") else None
         if not spec.name or spec.name not in named:

@@ -343,3 +343,19 @@ def test_zero_weights_are_warned_of_once(make):
         net.forward()
     net.forward()
     make(SMALL.replace('type: "gaussian" std: 0.5', 'type: "constant"')).forward()
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_batch_norm_without_param_entries_counts_as_learnable(make, written):
+    """BVLC: then it and all above it run backward although nothing there can learn."""
+    entries = "param { lr_mult: 0 } " * 3 if written else ""
+    net = make(f"""
+        layer {{ name: "in" type: "Input" top: "x" top: "t"
+          input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}
+        layer {{ name: "bn" type: "BatchNorm" bottom: "x" top: "bn" {entries} }}
+        layer {{ name: "loss" type: "EuclideanLoss" bottom: "bn" bottom: "t" top: "loss" }}
+    """)
+    net.forward(x=random((2, 3)), t=random((2, 3), 1))
+    net.backward()
+    assert (np.abs(net.blobs["bn"].diff).max() > 0) == (not written)
+    assert net.params_lr == [0, 0, 0]
