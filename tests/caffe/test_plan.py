@@ -232,6 +232,18 @@ def test_an_array_that_is_kept_shows_each_result(build):
     assert_close(blobs(net), blobs(fresh))
 
 
+def test_a_layer_that_works_in_place_on_a_step_s_result(build):
+    """It overwrites the border, too; what is kept from the last pass is then no longer it."""
+    tanh = 'layer { name: "tanh" type: "TanH" bottom: "conv2" top: "conv2" }\n'
+    pool = POOL.format("pool1", "conv2", 2)
+    text = vgg().replace(pool, tanh + pool)
+    net, fresh = build(text), build(text)
+    for seed in (1, 2, 0):
+        run(net, seed)
+    run(fresh, 0)
+    assert_same_bits(blobs(net), blobs(fresh))
+
+
 def test_an_edit_of_the_border_is_overwritten(build):
     net, fresh = build(vgg()), build(vgg())
     run(net, 1)
