@@ -3,7 +3,8 @@
 A snapshot is Caffe's own pair, train_iter_N.caffemodel and train_iter_N.solverstate, and beside it
 train_iter_N.json with what Caffe does not keep: the position of the data layers, the seed, the
 losses being averaged. The JSON is written last, after the pair is on disk, and names the size of
-both files: where it is missing or disagrees, the snapshot does not count.
+both files: where it is missing or disagrees, the snapshot does not count. What a killed run left of
+such a snapshot is removed at the next one.
 """
 
 import json
@@ -13,7 +14,7 @@ import re
 from solvers.files import flush, write_text
 
 FORMAT = 1
-_SIDECAR = re.compile(r"train_iter_(\d+)\.json$")
+_FILE = re.compile(r"train_iter_(\d+)\.(json|caffemodel|solverstate)$")
 
 
 class Snapshots:
@@ -58,11 +59,11 @@ class Snapshots:
         return None
 
     def _iterations(self):
-        """The iterations that have a JSON, newest first."""
+        """The iterations that have any file, newest first."""
         if not os.path.isdir(self.folder):
             return []
-        matches = (_SIDECAR.match(name) for name in os.listdir(self.folder))
-        return sorted((int(m.group(1)) for m in matches if m), reverse=True)
+        matches = (_FILE.match(name) for name in os.listdir(self.folder))
+        return sorted({int(m.group(1)) for m in matches if m}, reverse=True)
 
     def _state(self, iteration):
         try:
@@ -77,7 +78,9 @@ class Snapshots:
         return state if whole and state.get("format") == FORMAT else None
 
     def _prune(self):
-        for iteration in self._iterations()[self.keep :]:
+        iterations = self._iterations()
+        whole = [i for i in iterations if self._state(i) is not None]
+        for iteration in set(iterations) - set(whole[: self.keep]):
             self._remove(iteration)
 
     def clear(self):

@@ -51,6 +51,21 @@ def test_what_is_not_whole_does_not_count(tmp_path):
     assert snapshots.newest() is None
 
 
+def test_what_a_killed_run_left_is_removed_and_takes_no_place(tmp_path):
+    snapshots = taken(tmp_path, [1, 2, 3], keep=2)
+    file = "{}_iter_{}.{}".format
+    os.remove(file(snapshots.prefix, 3, "json"))  # killed before the JSON
+    with open(file(snapshots.prefix, 7, "solverstate"), "w") as f:  # killed while removing
+        f.write("x")
+    solver = FakeSolver(snapshots)
+    solver.iter = 4
+    snapshots.save(solver, {})
+    names = os.listdir(snapshots.folder)
+    assert sorted(names) == sorted(
+        f"train_iter_{i}.{s}" for i in (2, 4) for s in ("caffemodel", "solverstate", "json")
+    ), names
+
+
 def test_another_format_does_not_count(tmp_path):
     snapshots = taken(tmp_path, [5])
     path = f"{snapshots.prefix}_iter_5.json"
