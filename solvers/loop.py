@@ -13,6 +13,7 @@ the random generator is seeded before every step with seed + iteration, so that 
 import math
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -37,8 +38,11 @@ def main(name, argv=None):
     try:
         return Run(experiment, args).train()
     except USER_ERRORS as e:
-        print(f"error: {e}")
+        print(f"error: {e}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped at once, without a snapshot", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 class Run:
@@ -63,40 +67,69 @@ class Run:
             if found is None:
                 raise StartError(f"nothing to resume: no whole snapshot in {self._where()}")
             path, state = found
+            self._check_resumable(state)
         else:
             path = None
             state = self._new_state(found)
             initial = start.weights_file(self.experiment, args.weights, args.out)
         self.steps = args.steps or state["steps"]
         self.seed, self.run = state["seed"], state["run"]
-        self._build(prepare.folders_of(self.experiment, args.data))
+        self.data = prepare.folders_of(self.experiment, args.data) or state.get("data", {})
+        self._build()
         if path:
             start.restore(self.solver, path, state)
             results.forget_after(self.log, self.run, self.solver.iter)
             print(f"resumed from {shown(os.path.abspath(path))}")
         else:
-            self.snapshots.clear()
             start.fresh(self.net, initial)
+            self.snapshots.clear()  # an earlier run's, now that nothing can keep this one back
         return self._loop(state["losses"])
 
     def _new_state(self, found):
-        if found and found[1]["iter"] < found[1]["steps"] and not self.args.restart:
+        if found and not self.args.restart:
+            done, steps = found[1]["iter"], found[1]["steps"]
+            if done < steps or not os.path.exists(self.final):
+                raise StartError(
+                    f"{self._where()} holds a run that stopped at step {done} of {steps}: go on "
+                    "with it by --resume, or begin anew by --restart"
+                )
+        return {
+            "steps": self.experiment.schedule.steps,
+            "seed": options.SEED if self.args.seed is None else self.args.seed,
+            "run": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "losses": [],
+            "data": {},
+        }
+
+    def _check_resumable(self, state):
+        """StartError where the command line contradicts the run in the snapshot."""
+        args = self.args
+        if args.weights or args.seed not in (None, state["seed"]):
             raise StartError(
-                "{} holds a run that stopped at step {} of {}: go on with it by --resume, or begin "
-                "anew by --restart".format(self._where(), found[1]["iter"], found[1]["steps"])
+                "--resume goes on with the run's own weights and seed; leave out --weights and "
+                "--seed, or begin anew by --restart"
             )
-        run = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        steps = self.experiment.schedule.steps
-        return {"steps": steps, "seed": self.args.seed, "run": run, "losses": []}
+        if args.steps and args.steps < state["iter"]:
+            raise StartError(
+                "the run in {} is at step {} already; --steps {} is less".format(
+                    self._where(), state["iter"], args.steps
+                )
+            )
+        if args.steps and args.steps != state["steps"]:
+            print(
+                "{} steps in all instead of {}: a poly rate changes with it".format(
+                    args.steps, state["steps"]
+                )
+            )
 
     def _where(self):
         return shown(os.path.abspath(self.folder))
 
-    def _build(self, folders):
+    def _build(self):
         """The solver, its nets, and what is known about them."""
         print(f"{self.experiment.name} on {results.engine()}, {self._device()}", flush=True)
         path = prepare.solver(
-            self.experiment, self.folder, self.snapshots.prefix, folders, self.steps, self.seed
+            self.experiment, self.folder, self.snapshots.prefix, self.data, self.steps, self.seed
         )
         self.param = prepare.read_solver(path)
         self.solver = caffe.get_solver(path)
@@ -115,20 +148,24 @@ class Run:
     def _loop(self, losses):
         solver = self.solver
         progress = Progress(solver.iter, self.steps, self.window, losses=losses)
-        with self._interruptible():
-            while solver.iter < self.steps:
-                self._step(progress)
-                done = solver.iter == self.steps
-                if done or solver.iter % self.score_every == 0:
-                    progress.pause()
-                    self._score()
-                if done or self.interrupted or solver.iter % self.snapshot_every == 0:
-                    self._snapshot(progress)
-                if self.interrupted and not done:
-                    progress.pause()
-                    where = f"{solver.iter} of {self.steps}"
-                    print(f"stopped at step {where}, with a snapshot; --resume goes on")
-                    return 128 + self.interrupted
+        with _Signals(self):
+            try:
+                while solver.iter < self.steps:
+                    self._step(progress)
+                    done = solver.iter == self.steps
+                    if done or solver.iter % self.score_every == 0:
+                        progress.pause()
+                        self._score()
+                    if done or self.interrupted or solver.iter % self.snapshot_every == 0:
+                        self._snapshot(progress)
+                    if self.interrupted and not done:
+                        break
+            finally:
+                progress.pause()
+        if solver.iter < self.steps:
+            where = f"{solver.iter} of {self.steps}"
+            print(f"stopped at step {where}, with a snapshot; --resume goes on")
+            return 128 + self.interrupted
         with replacing(self.final) as temporary:
             self.net.save(temporary)
         print(f"wrote {shown(self.final)}")
@@ -136,6 +173,7 @@ class Run:
 
     def _step(self, progress):
         solver, net = self.solver, self.net
+        # Reading it under "multistep" would advance the policy, here and in BVLC Caffe.
         rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
         caffe.set_random_seed(self.seed + solver.iter)
         began = time.time()
@@ -143,7 +181,6 @@ class Run:
         loss = float(net.blobs["loss"].data)
         seconds = time.time() - began
         if not math.isfinite(loss):
-            progress.pause()
             raise Diverged(self._not_a_number(f"the loss is {loss}"))
         label = net.blobs["label"].data  # (N, 1, H, W)
         per_pixel = loss
@@ -159,8 +196,8 @@ class Run:
             good = "the last good snapshot is of step {}".format(found[1]["iter"])
         return (
             f"{what} at step {self.solver.iter} of {self.steps}, at base_lr "
-            f"{self.param.base_lr:g}; {good}. Lower base_lr in nets/catalog.py, or check the "
-            "initial weights."
+            f"{self.param.base_lr:g}; {good}. Lower base_lr in nets/catalog.py and run "
+            "nets/make.py, or check the initial weights."
         )
 
     def _check_weights(self):
@@ -196,13 +233,11 @@ class Run:
                 "run": self.run,
                 "steps": self.steps,
                 "seed": self.seed,
+                "data": self.data,
                 "positions": start.positions(self.net),
                 "losses": list(progress.losses),
             },
         )
-
-    def _interruptible(self):
-        return _Signals(self)
 
 
 class _Signals:
@@ -220,7 +255,8 @@ class _Signals:
     def _ask(self, number, frame):
         self.run.interrupted = number
         self._reset()
-        print("\nstopping after this step; again to stop at once", flush=True)
+        # Not print(): the signal may have come in the middle of one, which cannot be entered twice.
+        os.write(2, b"\nstopping after this step; again to stop at once\n")
 
     def _reset(self):
         for number, handler in self.before.items():

@@ -1,9 +1,12 @@
-"""The command line of every solve.py."""
+"""The command line of every solve.py, and what it shares with score.py's."""
 
 import argparse
 import os
 
 import bootstrap
+
+#: Of the fillers and dropout, unless --seed says otherwise.
+SEED = 1337
 
 
 def parser(experiment):
@@ -12,7 +15,6 @@ def parser(experiment):
         prog=f"nets/{experiment.name}/solve.py",
         description=f"Train {experiment.name}. Paths are relative to where you are.",
     )
-    p.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
     p.add_argument(
         "--steps",
         type=positive,
@@ -24,12 +26,14 @@ def parser(experiment):
     again.add_argument(
         "--restart", action="store_true", help="begin anew although an unfinished run is there"
     )
-    p.add_argument(
-        "--data",
-        nargs="+",
-        type=bootstrap.user_path,
-        metavar="DIR",
-        help="where the data is: {}".format(", ".join(experiment.dataset.folders)),
+    sources = dict(experiment.dataset.val.params, **experiment.dataset.train.params)
+    keys = experiment.dataset.folders
+    shared(
+        p,
+        data="{} (default: {}; with --resume: as before)".format(
+            ", then ".join(keys), " ".join(sources[key] for key in keys)
+        ),
+        out="results go",
     )
     p.add_argument(
         "--weights",
@@ -50,18 +54,32 @@ def parser(experiment):
         help=f"iterations between scorings of val (default: {schedule.score_every})",
     )
     p.add_argument(
+        "--seed", type=int, metavar="N", help=f"of fillers and dropout (default: {SEED})"
+    )
+    return p
+
+
+def shared(p, data, out):
+    """Add --gpu, --data and --out to a parser. data: which folders; out: what is in <out>."""
+    p.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
+    p.add_argument(
+        "--data",
+        nargs="+",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        help="the folders of the data, in this order: " + data,
+    )
+    p.add_argument(
         "--out",
         type=bootstrap.user_path,
         metavar="DIR",
         default=os.path.join(bootstrap.ROOT, "out"),
-        help="where results go (default: out in the repository)",
+        help=f"where {out} (default: out in the repository)",
     )
-    p.add_argument("--seed", type=int, default=1337, metavar="N", help="of fillers and dropout")
-    return p
 
 
 def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1; got {text}")
-    return value
+    """The number that an argument says; 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1; received '{text}'")
+    return int(text)

@@ -1,4 +1,4 @@
-"""Scores as JSON lines: one object per scoring in <out>/<experiment>.jsonl, never overwritten."""
+"""Scores as JSON lines: one object per scoring, in <out>/<experiment>.jsonl or scores.jsonl."""
 
 import json
 import math
@@ -38,23 +38,24 @@ def _number(value):
 
 
 def append(path, result):
+    """Add one result, from `record`, as a line."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "a", encoding="utf-8") as f:
         f.write(json.dumps(result) + "\n")
 
 
 def read(path):
+    """The results in a file. A last line that a full disk cut short does not count."""
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as f:
-        return [json.loads(line) for line in f if line.strip()]
+        return [json.loads(line) for line in f if line.endswith("\n")]
 
 
 def forget_after(path, run, iteration):
     """Drop what `run` wrote after `iteration`: resumed there, it will score the same again."""
-    results = read(path)
-    kept = [r for r in results if r.get("run") != run or r.get("iter", 0) <= iteration]
-    if len(kept) != len(results):
+    kept = [r for r in read(path) if r.get("run") != run or r.get("iter", 0) <= iteration]
+    if os.path.exists(path):
         write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
 
 

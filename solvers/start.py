@@ -1,9 +1,12 @@
 """Where a run starts: initial weights and surgery, or a snapshot."""
 
 import os
+import tempfile
+from contextlib import contextmanager
 
 import surgery
 from bootstrap import shown
+from caffe.proto import caffe_pb2
 from solvers.errors import StartError
 
 
@@ -56,9 +59,32 @@ def positions(net):
 
 def restore(solver, path, state):
     """Put the solver where a snapshot left it: weights, history, iteration, data."""
-    solver.restore(path)
+    with _naming_weights_beside(path) as solverstate:
+        solver.restore(solverstate)
     layers = dict(zip(list(solver.net._layer_names), solver.net.layers))
     for name, position in state["positions"].items():
         if name not in layers:
             raise StartError(f"{path} was taken with a data layer {name}, which the net lacks")
         layers[name].seek(position)
+
+
+@contextmanager
+def _naming_weights_beside(path):
+    """A solverstate like the one at `path` that names the caffemodel beside it.
+
+    Caffe writes down where the weights were. In a folder that was moved or copied since, that is
+    another run's file or none, so a corrected copy is made.
+    """
+    weights = path[: -len("solverstate")] + "caffemodel"
+    state = caffe_pb2.SolverState()
+    with open(path, "rb") as f:
+        state.ParseFromString(f.read())
+    if os.path.exists(state.learned_net) and os.path.samefile(state.learned_net, weights):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        state.learned_net = os.path.abspath(weights)
+        corrected = os.path.join(folder, os.path.basename(path))
+        with open(corrected, "wb") as f:
+            f.write(state.SerializeToString())
+        yield corrected

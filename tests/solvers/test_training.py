@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def start(folder, *arguments, **options):
     """Start solve.py in a directory that is not the repository's."""
     experiment = options.get("experiment", "toy-fcn32s")
     command = [sys.executable, os.path.join(ROOT, "nets", experiment, "solve.py")]
-    command += ["--data", "toy", "--score-every", "20", "--snapshot-every", "7"] + list(arguments)
+    command += ["--data", "toy"] if options.get("data", True) else []
+    command += ["--score-every", "20", "--snapshot-every", "7"] + list(arguments)
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     return subprocess.Popen(
         command,
@@ -57,7 +59,7 @@ def call(folder, *arguments, **options):
     first = ["--data", os.path.join(str(folder), "toy"), "--out", os.path.join(str(folder), "o")]
     before, out = os.getcwd(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(out):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             code = loop.main(options.get("experiment", "toy-fcn32s"), first + list(arguments))
     finally:
         os.chdir(before)
@@ -174,6 +176,57 @@ def test_not_a_number_stops_the_run(tmp_path):
     assert code == 1 and "error: " in text and "at step 1 of" in text, text
     assert "base_lr" in text and "Traceback" not in text, text
     assert not os.path.exists(os.path.join(str(tmp_path), "o", "toy-fcn32s.caffemodel"))
+
+
+def test_a_run_resumes_where_it_was_moved(tmp_path):
+    """From another folder than the snapshot was written to, where another run's weights are now."""
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "5", "--snapshot-every", "3")
+    assert code == 0, text
+    whole = weights(tmp_path, "o")
+    here, there = os.path.join(str(tmp_path), "o"), os.path.join(str(tmp_path), "moved")
+    shutil.copytree(here, there)
+    folder = os.path.join(there, "toy-fcn32s")
+    for name in os.listdir(folder) + [os.path.join(os.pardir, "toy-fcn32s.caffemodel")]:
+        if name.startswith("train_iter_5") or name.endswith("fcn32s.caffemodel"):
+            os.remove(os.path.join(folder, name))
+    code, text = call(tmp_path, "--restart", "--steps", "5", "--snapshot-every", "3", "--seed", "8")
+    assert code == 0 and weights(tmp_path, "o") != whole, text
+    # Neither --data nor --steps need be said again.
+    code, text = solve(tmp_path, "--resume", "--out", "moved", data=False)
+    assert code == 0 and "train_iter_3" in text, text
+    assert weights(tmp_path, "moved") == whole
+
+
+def test_a_run_is_not_lost_to_a_mistake(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "6", "--snapshot-every", "2")
+    assert code == 0, text
+    final = os.path.join(str(tmp_path), "o", "toy-fcn32s.caffemodel")
+    folder = os.path.join(str(tmp_path), "o", "toy-fcn32s")
+    with open(final, "rb") as f:
+        good = f.read()
+    # Killed between the last snapshot and the final weights: as unfinished as any other.
+    os.remove(final)
+    before = sorted(os.listdir(folder))
+    for arguments, words in (
+        ((), "step 6 of 6: go on with it by --resume"),
+        (("--restart", "--weights", os.path.join(ROOT, "README.md")), "README.md"),
+        (("--resume", "--steps", "5"), "at step 6 already"),
+        (("--resume", "--seed", "5"), "leave out"),
+        (("--resume", "--weights", "x.caffemodel"), "leave out"),
+    ):
+        code, text = call(tmp_path, *arguments)
+        assert code == 1 and words in text and "Traceback" not in text, (arguments, text)
+        assert sorted(os.listdir(folder)) == before, arguments
+    # A line of the log that a full disk cut short is no reason to stop either.
+    with open(os.path.join(str(tmp_path), "o", "toy-fcn32s.jsonl"), "a") as f:
+        f.write('{"iter": 6, "lo')
+    code, text = call(tmp_path, "--resume")
+    assert code == 0, text
+    with open(final, "rb") as f:
+        assert f.read() == good
+    assert [r["iter"] for r in results(tmp_path, "o")] == [6]
 
 
 def test_mistakes_are_one_line(tmp_path):
