@@ -12,28 +12,29 @@ from typing import Optional
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
-
 import bootstrap
 import caffe
 from data import dataset
 from data.palette import save_atomic, save_label_png
 from inference.memory import text
-from inference.model import Model, find_weights
+from inference.model import Model
 from inference.photo import read_photo
 from inference.pictures import class_shares, overlay, with_legend
-from nets import catalog
+from nets import catalog, weights
 
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line; paths come back absolute."""
     parser = argparse.ArgumentParser(
         description="Label images: writes NAME_label.png and NAME_overlay.jpg for each.")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=bootstrap.user_path)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=bootstrap.user_path,
+                        help="any file that Pillow reads; EXIF rotation is applied")
     parser.add_argument("--net", default="camvid-fcn8s", choices=list(catalog.EXPERIMENTS),
                         metavar="NAME", help="an experiment of nets/catalog.py: "
                         + ", ".join(catalog.EXPERIMENTS) + " (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=bootstrap.user_path,
-                        help="a caffemodel (default: the one next to the net, then out/NAME)")
+                        help="a caffemodel (default: the one trained here, in out; else the "
+                        "one next to the net)")
     parser.add_argument("--out", metavar="DIR", default=bootstrap.START, type=bootstrap.user_path,
                         help="where the pictures go (default: here)")
     parser.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
@@ -105,19 +106,20 @@ def main(arguments: Optional[list[str]] = None) -> int:
         if options.gpu is not None:
             caffe.set_device(options.gpu)
             caffe.set_mode_gpu()
-        weights = find_weights(options.net, options.weights)
-        model = Model.from_catalog(options.net, weights)
-    except RuntimeError as error:  # the engine's errors are RuntimeErrors too
-        print(f"Error: {error}", file=sys.stderr)
+        path = weights.find(weights.trained(options.net), options.weights,
+                            f"{options.net} has no weights here")
+        model = Model.from_catalog(options.net, path)
+    except (RuntimeError, OSError) as error:  # the engine's errors are RuntimeErrors too
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{options.net} with {bootstrap.shown(os.path.abspath(weights))}")
+    print(f"{options.net} with {bootstrap.shown(os.path.abspath(path))}")
     colours = dataset(catalog.experiment(options.net).dataset.name)
     failed = 0
     for path in options.images:
         try:
             infer(model, colours, path, options)
         except (RuntimeError, OSError, MemoryError) as error:
-            print(f"Error: {error or 'out of memory'}", file=sys.stderr)
+            print(f"error: {error or 'out of memory'}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 

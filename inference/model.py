@@ -1,6 +1,5 @@
 """A catalog experiment with its weights, ready to label images of any size."""
 
-import os
 from typing import Callable, Optional
 
 import numpy as np
@@ -15,43 +14,10 @@ from inference.memory import available, text
 from inference.ops import read_ops
 from nets import catalog
 
-__all__ = ["Model", "find_weights", "load_weights"]
-
-#: What the authors of the published nets call their files.
-PUBLISHED = {
-    "voc-fcn32s": "fcn32s-heavy-pascal.caffemodel",
-    "voc-fcn16s": "fcn16s-heavy-pascal.caffemodel",
-    "voc-fcn8s": "fcn8s-heavy-pascal.caffemodel",
-    "voc-fcn8s-atonce": "fcn8s-atonce-pascal.caffemodel",
-    "voc-fcn-alexnet": "fcn-alexnet-pascal.caffemodel",
-}
+__all__ = ["Model", "load_weights"]
 
 #: Of the free memory, what an image may take; the rest is for what cannot be foreseen.
 USABLE = 0.8
-
-
-def find_weights(name: str, given: Optional[str] = None) -> str:
-    """The weights of an experiment: ``given``, those next to its net, or those trained here.
-
-    Paths are relative to the repository root.
-    """
-    if given:
-        if not os.path.isfile(given):
-            raise InferenceError(f"no file '{given}'")
-        return given
-    places = [f"nets/{name}/{name}.caffemodel"]
-    if name in PUBLISHED:
-        places.append(f"nets/{name}/{PUBLISHED[name]}")
-    places.append(f"out/{name}.caffemodel")
-    for path in places:
-        if os.path.isfile(path):
-            return path
-    lines = [f"  {places[0]}  weights of your own"]
-    if name in PUBLISHED:
-        lines.append(f"  {places[1]}  as published by the authors of FCN")
-    lines.append(f"  {places[-1]}  made by: python nets/{name}/solve.py")
-    raise InferenceError(f"{name} has no weights here. Put one of these files in place (from the "
-                         "repository's root), or name one by --weights:\n" + "\n".join(lines))
 
 
 def load_weights(net, path: str) -> None:

@@ -1,9 +1,9 @@
 """The command line of every solve.py, and what it shares with score.py's."""
 
 import argparse
-import os
 
 import bootstrap
+from nets.weights import OUT
 
 #: Of the fillers and dropout, unless --seed says otherwise.
 SEED = 1337
@@ -73,7 +73,7 @@ def shared(p, data, out):
         "--out",
         type=bootstrap.user_path,
         metavar="DIR",
-        default=os.path.join(bootstrap.ROOT, "out"),
+        default=OUT,
         help=f"where {out} (default: out in the repository)",
     )
 

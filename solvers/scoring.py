@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import tempfile
 
 import bootstrap
@@ -10,8 +11,8 @@ import data
 import score
 import surgery
 from bootstrap import shown
-from nets import catalog
-from solvers import prepare, results
+from nets import catalog, weights
+from solvers import options, prepare, results
 from solvers.errors import USER_ERRORS, StartError
 
 
@@ -23,22 +24,19 @@ def parser():
     )
     p.add_argument("experiment", help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
     p.add_argument("--split", help="the split's list (default: the one of the val net)")
-    p.add_argument("--weights", type=bootstrap.user_path, metavar="FILE")
-    p.add_argument("--data", nargs="+", type=bootstrap.user_path, metavar="DIR")
+    p.add_argument(
+        "--weights",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="a caffemodel (default: the one in <out>, trained here; else the one next to the net)",
+    )
     p.add_argument(
         "--save",
         type=bootstrap.user_path,
         metavar="DIR",
         help="write every prediction as a palette PNG",
     )
-    p.add_argument("--gpu", type=int, metavar="N")
-    p.add_argument(
-        "--out",
-        type=bootstrap.user_path,
-        metavar="DIR",
-        default=os.path.join(bootstrap.ROOT, "out"),
-        help="where weights and results are (default: out in the repository)",
-    )
+    options.shared(p, data="as its solve.py --help says", out="weights and results are")
     return p
 
 
@@ -49,7 +47,7 @@ def main(argv=None):
     try:
         run(args)
     except USER_ERRORS as e:
-        print(f"error: {e}")
+        print(f"error: {e}", file=sys.stderr)
         return 1
     return 0
 
@@ -57,12 +55,12 @@ def main(argv=None):
 def run(args):
     """Score, print the measures and the IU of each class, append the result; returns the Score."""
     experiment = catalog.experiment(args.experiment)
-    weights = args.weights or os.path.join(args.out, experiment.name + ".caffemodel")
-    if not os.path.isfile(weights):
-        raise StartError(
-            f"no trained weights: {shown(weights)}. Make them by python "
-            f"nets/{experiment.name}/solve.py, or name a file by --weights."
-        )
+    path = weights.find(
+        weights.trained(experiment.name, args.out),
+        args.weights,
+        f"{experiment.name} has no trained weights here",
+    )
+    name = shown(os.path.abspath(path))
     if args.gpu is not None:
         caffe.set_device(args.gpu)
         caffe.set_mode_gpu()
@@ -71,17 +69,17 @@ def run(args):
         changes["split"] = args.split
     with tempfile.TemporaryDirectory() as folder:
         net = caffe.Net(prepare.net(experiment, "val", folder, changes), caffe.TEST)
-    report = surgery.load(net, weights)
+    report = surgery.load(net, path)
     missing = sorted({name for name, _ in report.left})
     if missing:
-        raise StartError("{} has no weights for {}".format(shown(weights), ", ".join(missing)))
+        raise StartError("{} has no weights for {}".format(name, ", ".join(missing)))
     images = prepare.images(net)
-    print(f"{experiment.name}, {shown(weights)}, on {results.engine()}", flush=True)
+    print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
     result = score.evaluate(net, 0, args.save, images)
     print(results.table(result, data.dataset(experiment.dataset.name).CLASSES))
     split = args.split or experiment.dataset.val.params["split"]
     line = results.record(
-        result, experiment=experiment.name, weights=shown(weights), split=split, images=len(images)
+        result, experiment=experiment.name, weights=name, split=split, images=len(images)
     )
     results.append(os.path.join(args.out, "scores.jsonl"), line)
     return result

@@ -7,29 +7,16 @@ from contextlib import contextmanager
 import surgery
 from bootstrap import shown
 from caffe.proto import caffe_pb2
+from nets import weights
 from solvers.errors import StartError
 
 
 def weights_file(experiment, given, out):
-    """The file to start from, or None for the fillers. StartError if there should be one."""
-    if given:
-        if not os.path.isfile(given):
-            raise StartError(f"no such file: --weights {shown(given)}")
-        return given
-    paths = [(path.format(out=out), origin) for path, origin in experiment.init]
-    for path, _ in paths:
-        if os.path.isfile(path):
-            return path
-    if not paths:
+    """The file to start from, or None for the fillers. MissingWeights if there should be one."""
+    if not given and not experiment.init:
         return None
-    width = max(len(shown(os.path.abspath(path))) for path, _ in paths)
-    lines = [
-        "  {:<{}}  {}".format(shown(os.path.abspath(path)), width, origin) for path, origin in paths
-    ]
-    raise StartError(
-        "{} starts from trained weights, and none are there. Put one of these in place, or name a "
-        "file by --weights:\n{}".format(experiment.name, "\n".join(lines))
-    )
+    places = [(path.format(out=out), origin) for path, origin in experiment.init]
+    return weights.find(places, given, f"{experiment.name} starts from trained weights")
 
 
 def fresh(net, path):
@@ -75,15 +62,15 @@ def _naming_weights_beside(path):
     Caffe writes down where the weights were. In a folder that was moved or copied since, that is
     another run's file or none, so a corrected copy is made.
     """
-    weights = path[: -len("solverstate")] + "caffemodel"
+    beside = path[: -len("solverstate")] + "caffemodel"
     state = caffe_pb2.SolverState()
     with open(path, "rb") as f:
         state.ParseFromString(f.read())
-    if os.path.exists(state.learned_net) and os.path.samefile(state.learned_net, weights):
+    if os.path.exists(state.learned_net) and os.path.samefile(state.learned_net, beside):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        state.learned_net = os.path.abspath(weights)
+        state.learned_net = os.path.abspath(beside)
         corrected = os.path.join(folder, os.path.basename(path))
         with open(corrected, "wb") as f:
             f.write(state.SerializeToString())
