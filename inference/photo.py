@@ -1,8 +1,7 @@
 """Any image file as upright 8-bit RGB."""
 
 import numpy as np
-from PIL import ImageOps
-from segdata.images import open_image, to_rgb
+from segdata.images import read_rgb
 
 __all__ = ["read_photo"]
 
@@ -13,5 +12,4 @@ def read_photo(path: str) -> np.ndarray:
     Grey, palette, transparent (laid over white), CMYK and 16-bit images are converted; of an
     animation it is the first frame.  Raises segdata's DataError, which names the file.
     """
-    with open_image(path) as image:
-        return np.array(to_rgb(ImageOps.exif_transpose(image)))
+    return np.array(read_rgb(path, upright=True))

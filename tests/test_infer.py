@@ -222,6 +222,7 @@ def test_weights_that_leave_layers_unset_are_refused(weights, tmp_path):
 
 @pytest.mark.parametrize("make, message", [
     (lambda path: None, "missing image"),
+    (lambda path: Image.new("F", (9, 9)).save(path, "TIFF"), "floating-point image"),
     (lambda path: path.write_bytes(b"not an image"), "cannot read the image"),
 ])
 def test_bad_images_are_named_and_the_others_done(make, message, weights, photo, tmp_path, capsys):

@@ -4,7 +4,7 @@ import contextlib
 import os
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segdata.errors import DataError
 
@@ -48,15 +48,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_rgb(path: str) -> Image.Image:
+def read_rgb(path: str, upright: bool = False) -> Image.Image:
     """The image in ``path`` as a decoded RGB Pillow image.
 
-    EXIF rotation is not applied: label maps are drawn over the stored pixels.
+    ``upright`` applies EXIF rotation; without it, because label maps are drawn over the stored
+    pixels, it is ignored.
     """
     with open_image(path) as image:
         try:
             # A copy, because the file's image is closed on the way out.
-            return to_rgb(image).copy()
+            return to_rgb(ImageOps.exif_transpose(image) if upright else image).copy()
         except DataError as error:
             raise DataError(f"cannot use the image '{path}': {error}") from error
 
@@ -67,7 +68,6 @@ def label_array(image: Image.Image, path: str) -> np.ndarray:
         raise DataError(
             f"label '{path}' is a {image.mode} image; expected class numbers as a palette or "
             "8-bit grey image"
-            
         )
     return np.array(image, dtype=np.uint8)
 
