@@ -1,6 +1,6 @@
 """A toy dataset in PASCAL VOC's layout, drawn at random: it needs no download.
 
-    python data/toy.py --out data/toy [--train 200] [--val 40] [--size 160x120] [--seed 0]
+    python data/toy.py [--out DIR] [--train 200] [--val 40] [--size 160x120] [--seed 0]
 
 Discs, squares, triangles and stars, each with a texture and a family of colours of its own, on a
 soft background.  Borders between regions are labelled 255, as VOC's are.  The same arguments give
@@ -20,6 +20,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data.palette import save_atomic, save_label_png, with_colours
+from data.prepare import ROOT
 
 __all__ = ["CLASSES", "PALETTE", "draw", "generate"]
 
@@ -183,17 +184,21 @@ def _count(text: str) -> int:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Draw a toy dataset in PASCAL VOC's layout.")
-    parser.add_argument("--out", default="data/toy", help="directory (default: %(default)s)")
-    parser.add_argument("--train", type=_count, default=200, help="pictures (default: 200)")
-    parser.add_argument("--val", type=_count, default=40, help="pictures (default: 40)")
+    parser.add_argument("--out", default=os.path.join(ROOT, "data", "toy"), metavar="DIR",
+                        help="(default: data/toy in the repository, where the nets look)")
+    parser.add_argument("--train", type=_count, default=200, metavar="N",
+                        help="pictures to train on (default: 200)")
+    parser.add_argument("--val", type=_count, default=40, metavar="N",
+                        help="pictures to score (default: 40)")
     parser.add_argument("--size", type=_size, default=(160, 120), metavar="WxH",
                         help="width and height in pixels (default: 160x120)")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of all that is random (default: 0)")
     options = parser.parse_args()
     try:
         generate(options.out, options.train, options.val, options.size, options.seed)
     except OSError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"error: {error}")
     print("{}: {} pictures for training, {} for validation, {}x{}, classes {}".format(
         options.out, options.train, options.val, options.size[0], options.size[1],
         ", ".join(CLASSES)))
