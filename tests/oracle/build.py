@@ -1,10 +1,10 @@
-"""Build the oracle: a Debian 11 root holding BVLC Caffe 1.0 (CPU), NumPy, SciPy and Pillow.
+"""Build the oracle: a Debian 11 root holding BVLC Caffe 1.0 (CPU), NumPy, SciPy, Pillow, pytest.
 
     python tests/oracle/build.py [--root DIR] [--mirror URL]
 
 Takes about a minute and 1 GB, needs root and debootstrap. Debian 11 is the last Debian with a Caffe
 package. The root is built in a temporary folder and renamed when complete, so an interrupted build
-leaves nothing that looks finished. A root that exists already is left as it is.
+leaves nothing that looks finished. A root that exists already only gets the packages it lacks.
 """
 
 import argparse
@@ -16,12 +16,23 @@ import subprocess
 import sys
 import tempfile
 
-from root import PACKAGES, OracleMissing, default_root, is_built
+import enter
+from root import PACKAGES, OracleMissing, default_root, is_built, missing_packages
 
 SUITE = "bullseye"
 # Releases leave the main mirrors for the archive some years after their end of life.
 GENERIC_MIRRORS = ("http://deb.debian.org/debian", "http://archive.debian.org/debian")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# $1 = the line of sources.list, then the packages.
+INSTALL = r"""
+set -e
+echo "$1" > /etc/apt/sources.list; shift
+export DEBIAN_FRONTEND=noninteractive
+dpkg --configure -a
+apt-get -q update
+apt-get -q -y --no-install-recommends install "$@"
+apt-get clean
+"""
 
 
 def apt_mirrors(etc="/etc/apt"):
@@ -48,33 +59,57 @@ def check_possible():
         raise OracleMissing("debootstrap is not installed: apt-get install debootstrap")
 
 
+def succeeds(command, mirror, **options):
+    """Run `command` with its output hidden; True when it ends well, else show the output's end."""
+    print(f"  from {mirror} …", flush=True)
+    with tempfile.TemporaryFile() as log:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+        log.seek(0)
+        tail = log.read().decode(errors="replace").splitlines()[-8:]
+    if done.returncode != 0:
+        print("  failed:\n    " + "\n    ".join(tail), file=sys.stderr)
+    return done.returncode == 0
+
+
 def bootstrap(target, mirror):
     """Return True when `target` became a complete root from `mirror`."""
     command = ["debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES)]
     if os.path.exists(KEYRING):
         command.append("--keyring=" + KEYRING)
-    print(f"building from {mirror} …", flush=True)
-    with tempfile.TemporaryFile() as log:
-        done = subprocess.run(command + [SUITE, target, mirror], stdout=log, stderr=log)
-        log.seek(0)
-        tail = log.read().decode(errors="replace").splitlines()[-8:]
-    if done.returncode == 0 and is_built(target):
-        return True
-    print("  failed:\n    " + "\n    ".join(tail), file=sys.stderr)
-    return False
+    return succeeds(command + [SUITE, target, mirror], mirror) and is_built(target)
+
+
+def install(root, packages, mirror):
+    """Return True when `packages` were added to `root` from `mirror`.
+
+    The root stays usable meanwhile, and an interrupted installation is taken up by the next.
+    """
+    if os.path.isfile("/etc/resolv.conf"):
+        shutil.copyfile("/etc/resolv.conf", os.path.join(root, "etc/resolv.conf"))
+    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    source = f"deb {mirror} {SUITE} main"
+    command = enter.inside(root, ["sh", "-c", INSTALL, "install", source, *packages])
+    return succeeds(command, mirror, env=dict(enter.environment(), **proxies))
 
 
 def build(root, mirror=None):
-    """Build `root` unless it exists; raise OracleMissing with the reason if that fails."""
+    """Build `root`, or add what it lacks; raise OracleMissing with the reason if that fails."""
+    mirrors = dict.fromkeys([mirror] if mirror else apt_mirrors() + list(GENERIC_MIRRORS))
     if is_built(root):
-        return
+        missing = missing_packages(root)
+        if not missing:
+            return
+        print(f"adding {', '.join(missing)} to {root}")
+        if any(install(root, missing, url) for url in mirrors) and not missing_packages(root):
+            return
+        raise no_mirror(missing, mirrors)
     check_possible()
     if os.path.isdir(root) and os.listdir(root):
         raise OracleMissing(f"{root} exists, is not empty and is not an oracle: move it away")
     parent = os.path.dirname(os.path.abspath(root))
     os.makedirs(parent, exist_ok=True)
-    mirrors = [mirror] if mirror else apt_mirrors() + list(GENERIC_MIRRORS)
-    for url in dict.fromkeys(mirrors):
+    print(f"building {root}")
+    for url in mirrors:
         work = tempfile.mkdtemp(prefix="building-", dir=parent)
         try:
             if bootstrap(work, url):
@@ -84,9 +119,13 @@ def build(root, mirror=None):
                 return
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    raise OracleMissing(
-        "no mirror gave a Debian 11 root with {} (tried {}): check the network, or name a mirror "
-        "with --mirror".format(PACKAGES[0], ", ".join(mirrors))
+    raise no_mirror(PACKAGES, mirrors)
+
+
+def no_mirror(packages, mirrors):
+    return OracleMissing(
+        "no mirror gave Debian 11's {} (tried {}): check the network, or name a mirror "
+        "with --mirror".format(", ".join(packages), ", ".join(mirrors))
     )
 
 

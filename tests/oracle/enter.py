@@ -37,6 +37,17 @@ def command_line(root, script, arguments=(), binds=()):
 
     Raises OracleMissing when the root is absent or namespaces cannot be made here.
     """
+    folders = [CHECKOUT, os.getcwd(), os.path.dirname(os.path.abspath(script))]
+    folders = outermost([os.path.realpath(name) for name in folders + list(binds)])
+    command = ["python3", os.path.realpath(script)] + [str(a) for a in arguments]
+    return inside(root, command, folders, os.path.realpath(os.getcwd()))
+
+
+def inside(root, command, folders=(), work="/"):
+    """The command line that runs `command` in the folder `work` of `root`, `folders` visible.
+
+    Raises OracleMissing when the root is absent or namespaces cannot be made here.
+    """
     check_built(root)
     if shutil.which("unshare") is None:
         raise OracleMissing("the command `unshare` (package util-linux) is not installed")
@@ -46,11 +57,8 @@ def command_line(root, script, arguments=(), binds=()):
     probe = subprocess.run(unshare + ["true"], capture_output=True, text=True)
     if probe.returncode != 0:
         raise OracleMissing("cannot make a mount namespace here: " + probe.stderr.strip())
-    folders = [CHECKOUT, os.getcwd(), os.path.dirname(os.path.abspath(script))]
-    folders = outermost([os.path.realpath(name) for name in folders + list(binds)])
-    inside = ["python3", os.path.realpath(script)] + [str(a) for a in arguments]
     shell = ["sh", "-c", ENTER, "enter", os.path.realpath(root), str(len(folders))]
-    return unshare + shell + folders + [os.path.realpath(os.getcwd())] + inside
+    return unshare + shell + list(folders) + [work] + list(command)
 
 
 def outermost(folders):

@@ -3,13 +3,17 @@
 
 .PHONY: oracle oracle-build oracle-golden oracle-teeth
 
-# Everything live: each layer type, whole nets, snapshots across the two programs.
+# Everything live: each layer type, whole nets, snapshots across the two programs; then what stands
+# on the engine: the toy's solve.py and infer.py on both programs, all its tests on BVLC Caffe.
 oracle: setup
 	$(BIN)/python tests/oracle/compare.py
 	$(BIN)/python tests/oracle/whole_nets.py
 	$(BIN)/python tests/oracle/snapshots.py
+	$(BIN)/python tests/oracle/fcn_both.py
+	$(BIN)/python tests/oracle/fcn_tests.py
 
-# A Debian 11 root with BVLC Caffe: once, as root, with debootstrap; about 1 GB.
+# A Debian 11 root with BVLC Caffe: once, as root, with debootstrap; about 1 GB. A root that is older
+# than the list of packages gets what it lacks.
 oracle-build: setup
 	$(BIN)/python tests/oracle/build.py
 

@@ -2,7 +2,7 @@
 
 import os
 
-PACKAGES = ("python3-caffe", "python3-numpy", "python3-scipy", "python3-pil")
+PACKAGES = ("python3-caffe", "python3-numpy", "python3-scipy", "python3-pil", "python3-pytest")
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -26,4 +26,27 @@ def check_built(root):
         raise OracleMissing(
             f"no oracle in {root}: run `python tests/oracle/build.py` as root, or name an "
             "existing root with --root or ORACLE_ROOT"
+        )
+
+
+def missing_packages(root):
+    """Those of PACKAGES that `root` lacks: a root may be older than the list."""
+    installed = set()
+    with open(os.path.join(root, "var/lib/dpkg/status"), encoding="utf-8") as stream:
+        for paragraph in stream.read().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in paragraph.splitlines()
+                          if line.startswith(("Package: ", "Status: ")))
+            if fields.get("Status") == "install ok installed":
+                installed.add(fields["Package"])
+    return [name for name in PACKAGES if name not in installed]
+
+
+def check_complete(root):
+    """Like check_built, and raise OracleMissing when a package is missing."""
+    check_built(root)
+    missing = missing_packages(root)
+    if missing:
+        raise OracleMissing(
+            f"the oracle in {root} lacks {', '.join(missing)}: run `python tests/oracle/build.py` "
+            "as root, which adds it"
         )

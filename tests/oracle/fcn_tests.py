@@ -1,0 +1,84 @@
+"""The tests of everything outside src/caffe, run on real BVLC Caffe inside the oracle's root.
+
+    python tests/oracle/fcn_tests.py [--root DIR]
+
+Prints which engine ran each part. The exit status is 1 when a test fails, when a part ran on
+another engine, or when a test file of the tree is in no part. Tests of CamVid and of the VOC sample
+run where FCN_DATA (default: shared/data beside the checkout) holds them.
+"""
+
+import argparse
+import glob
+import os
+import subprocess
+import sys
+
+import enter
+from root import CHECKOUT, OracleMissing, check_complete, default_root
+
+sys.path.append(os.path.join(CHECKOUT, "tests"))
+import fcn_on_bvlc  # what it lists decides what it covers
+
+PYTEST = "tests/oracle/pytest_runner.py"
+# Each part: the script, its arguments, the test files it runs. tests/conftest.py is left out, for
+# it sets up the engine; tests/layers has a conftest.py of its own.
+PARTS = (
+    ("tests/fcn_on_bvlc.py", (), tuple(
+        os.path.join("tests", folder, module + ".py") for folder in fcn_on_bvlc.FOLDERS
+        for module in fcn_on_bvlc.MODULES
+        if os.path.isfile(os.path.join(CHECKOUT, "tests", folder, module + ".py")))),
+    (PYTEST, ("-rs", "--confcutdir=tests/layers"), ("tests/layers",)),
+    (PYTEST, ("-rs", "--noconftest"), ("tests/data", "tests/inference", "tests/test_infer.py")),
+)
+# The engine's own tests, the oracle's, and those of the installable package.
+ELSEWHERE = ("tests/caffe", "tests/oracle", "tests/test_package.py")
+
+
+def forgotten():
+    """Test files that neither run here nor belong to the engine."""
+    known = ELSEWHERE + tuple(name for _, _, names in PARTS for name in names)
+    found = glob.glob(os.path.join(CHECKOUT, "tests", "**", "test_*.py"), recursive=True)
+    found = [os.path.relpath(path, CHECKOUT).replace(os.sep, "/") for path in found]
+    return sorted(path for path in found
+                  if not any(path == name or path.startswith(name + "/") for name in known))
+
+
+def run(root, script, arguments):
+    """Exit status and output of a script of the checkout inside `root`."""
+    data = os.environ.get("FCN_DATA") or os.path.join(CHECKOUT, os.pardir, "shared", "data")
+    binds = [data] if os.path.isdir(data) else []
+    command = enter.command_line(root, os.path.join(CHECKOUT, script), arguments, binds)
+    env = dict(enter.environment(), FCN_DATA=os.path.realpath(data))
+    done = subprocess.run(command, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.decode(errors="replace").strip().splitlines() or [""]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", default=default_root(), help="default: %(default)s")
+    root = parser.parse_args().root
+    os.chdir(CHECKOUT)  # what enter.py shows inside, and works in
+    bad = [f"{path} is run by no part: add it to PARTS" for path in forgotten()]
+    for script, options, tests in PARTS:
+        arguments = [] if script != PYTEST else [*options, *tests]
+        try:
+            check_complete(root)
+            status, lines = run(root, script, arguments)
+        except OracleMissing as error:
+            sys.exit(f"oracle: nothing was tested: {error}")
+        title = f"{', '.join(name[len('tests/'):] for name in tests)} {lines[0]}"
+        if status != 0:
+            print("\n".join(lines))
+            bad.append(f"{title}: failed with status {status}")
+        elif not lines[0].startswith("on BVLC Caffe"):
+            bad.append(f"{title}: expected BVLC Caffe")
+        else:
+            notes = [line for line in lines if line.startswith("SKIPPED")]
+            print("\n".join([f"{title}: {lines[-1]}", *notes]), flush=True)
+    print("\n".join(bad))
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
