@@ -1,10 +1,11 @@
 """What training shows: a bar on a terminal, a line now and then elsewhere."""
 
+import shutil
 import sys
 import time
 from collections import deque
 
-WIDTH = 24
+WIDTH = 24  # of the bar, in characters
 
 
 def duration(seconds):
@@ -52,19 +53,19 @@ class Progress:
         return images / max(seconds, 1e-9)
 
     def _draw(self, iteration):
-        done = WIDTH * iteration // self.total
-        seconds = sum(s for _, s in self._times) / len(self._times)
-        self.stream.write(
-            "\r[{}{}] {}/{}  loss per pixel {:.4f}  {:.2f} images/s  {} left \x1b[K".format(
-                "#" * done,
-                "-" * (WIDTH - done),
-                iteration,
-                self.total,
-                sum(p for _, p in self.losses) / len(self.losses),
-                self._speed(),
-                duration(seconds * (self.total - iteration)),
-            )
+        per_pixel = sum(p for _, p in self.losses) / len(self.losses)
+        left = sum(s for _, s in self._times) / len(self._times) * (self.total - iteration)
+        text = (
+            f"{iteration}/{self.total}  loss per pixel {per_pixel:.4f}  "
+            f"{self._speed():.2f} images/s  {duration(left)} left"
         )
+        # A line that wraps cannot be drawn over: the bar yields, then the text.
+        columns = shutil.get_terminal_size().columns - 1
+        width = min(WIDTH, columns - len(text) - len("[] "))
+        if width > 0:
+            done = width * iteration // self.total
+            text = "[{}{}] {}".format("#" * done, "-" * (width - done), text)
+        self.stream.write(f"\r{text[:columns]}\x1b[K")
         self.stream.flush()
         self._open = True
 

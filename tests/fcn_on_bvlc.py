@@ -21,6 +21,7 @@ MODULES = (
     "test_shapes",
     "test_surgery",
     "test_score",
+    "test_progress",
     "test_snapshots",
     "test_training",
 )
