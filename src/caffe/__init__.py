@@ -4,7 +4,7 @@
 the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, is running.
 """
 
-from caffe import _malloc, _shadow, io, net_spec
+from caffe import _caffe, _malloc, _shadow, io, net_spec, proto, pycaffe
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.glog import init_log, log
@@ -12,6 +12,14 @@ from caffe.layer import type_list as layer_type_list
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
 from caffe.net_spec import NetSpec, layers, params, to_proto
+from caffe.parallel import (
+    has_nccl,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 from caffe.proto.caffe_pb2 import TEST, TRAIN
 from caffe.rng import get_random_state, set_random_seed, set_random_state
 from caffe.solver import (
@@ -23,12 +31,13 @@ from caffe.solver import (
     SGDSolver,
     get_solver,
 )
+from caffe.timer import Timer
 from caffe.zero_weights import ZeroWeightsWarning
 
 _shadow.warn_of_other()  # a clear word where another package `caffe` is in the way
 _malloc.keep_memory()
 
-__version__ = "1.0.0"  # the pycaffe version whose interface this is
+__version__ = _caffe.__version__  # the pycaffe version whose interface this is
 __engine__ = f"pycaffe-torch {_shadow.own_version()}"
 
 __all__ = [
@@ -44,9 +53,11 @@ __all__ = [
     "NetSpec",
     "RMSPropSolver",
     "SGDSolver",
+    "Timer",
     "ZeroWeightsWarning",
     "get_random_state",
     "get_solver",
+    "has_nccl",
     "init_log",
     "io",
     "layer_type_list",
@@ -54,10 +65,17 @@ __all__ = [
     "log",
     "net_spec",
     "params",
+    "proto",
+    "pycaffe",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
+    "set_multiprocess",
     "set_random_seed",
     "set_random_state",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
     "to_proto",
 ]

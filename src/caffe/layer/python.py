@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from abc import ABCMeta
 from typing import TYPE_CHECKING, Any
 
 from caffe.errors import LayerError
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from caffe.blob import Blob, BlobVec
 
 
-class PythonLayer:
-    """Base class of user layers, public as ``caffe.Layer``.
+class PythonLayer(metaclass=ABCMeta):
+    """Base class of user layers, public as ``caffe.Layer``; built-in layers count as instances.
 
     A subclass defines ``setup(bottom, top)``, ``reshape(bottom, top)``, ``forward(bottom, top)``
     and ``backward(top, propagate_down, bottom)``; bottom and top are lists of blobs.  A subclass
@@ -39,7 +40,7 @@ class PythonLayer:
         self.blobs = BlobVec()
         return self
 
-    def __init__(self, p: Any) -> None:
+    def __init__(self, p: Any) -> None:  # noqa: B027 - nothing is abstract here
         """``p`` is opaque: pass it on."""
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -57,6 +58,9 @@ class PythonLayer:
     def _missing(self, method: str) -> LayerError:
         cls = type(self)
         return LayerError(f"the Python layer {cls.__module__}.{cls.__name__} must define {method}")
+
+
+PythonLayer.register(Layer)  # for isinstance(net.layers[i], caffe.Layer), as in pycaffe
 
 
 @register("Python")
@@ -129,7 +133,8 @@ class Python(Layer):
 
 
 def _is_layer_class(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, PythonLayer) and value is not PythonLayer
+    """True for a proper subclass; issubclass would count built-in layers too."""
+    return isinstance(value, type) and PythonLayer in value.__mro__[1:]
 
 
 def _vector(blobs: list[Blob]) -> BlobVec:

@@ -1,0 +1,66 @@
+"""pycaffe's extension module by name, for scripts that import from it: the classes are ours."""
+
+from caffe.blob import Blob, BlobVec, IntVec
+from caffe.device import set_device, set_mode_cpu, set_mode_gpu
+from caffe.glog import init_log, log
+from caffe.layer import type_list as layer_type_list
+from caffe.layer.python import PythonLayer as Layer
+from caffe.net import Net
+from caffe.parallel import (
+    has_nccl,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from caffe.proto.caffe_pb2 import LayerParameter, SolverParameter
+from caffe.rng import set_random_seed
+from caffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    Solver,
+    get_solver,
+)
+from caffe.timer import Timer
+
+RawBlobVec = BlobVec  # what a Python layer's methods are given
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Blob",
+    "BlobVec",
+    "IntVec",
+    "Layer",
+    "LayerParameter",
+    "NesterovSolver",
+    "Net",
+    "RMSPropSolver",
+    "RawBlobVec",
+    "SGDSolver",
+    "Solver",
+    "SolverParameter",
+    "Timer",
+    "get_solver",
+    "has_nccl",
+    "init_log",
+    "layer_type_list",
+    "log",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+]
