@@ -59,16 +59,17 @@ def class_indices(
     index = labels.to(torch.int64)
     if index.numel() == 0:
         return index, None
-    low, high = index.aminmax()
-    if 0 <= int(low) and int(high) < classes and (ignore is None or not 0 <= ignore < classes):
-        return index, None  # the common case costs one pass
-    counts = torch.ones_like(index, dtype=torch.bool) if ignore is None else index != ignore
-    bad = counts & ((index < 0) | (index >= classes))
-    if bool(bad.any()):
+    counts = None if ignore is None else index != ignore
+    if counts is not None:
+        if bool(counts.all()):
+            counts = None
+        else:
+            index = index.masked_fill(counts.logical_not(), 0)
+    low, high = index.aminmax()  # one pass instead of a mask of its own for what is out of range
+    if int(low) < 0 or int(high) >= classes:
+        bad = (index < 0) | (index >= classes)
         raise _out_of_range(layer, labels, bad, classes, ignore)
-    if ignore is None or bool(counts.all()):
-        return index, None
-    return index.masked_fill(~counts, 0), counts
+    return index, counts
 
 
 def check_first_axis(layer: Layer, bottom_shapes: Sequence[Shape]) -> None:
