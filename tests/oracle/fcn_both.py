@@ -39,8 +39,8 @@ SHORT, LONG = 3, 20
 # Measured over 21 stages (datasets, seeds, sizes): below 0.01 of that, and up to 0.4 where a ReLU
 # fell over. Rounding down in pooling gives 300, BatchNorm's variance without m/(m−1) gives 40.
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
-# Of each measure and the loss. Measured: below 1e-6 in six stages of SHORT steps; after LONG, in the
-# 21 stages, from 1e-8 to 4e-3.
+# Of each measure and the loss. Measured: below 1e-6 in six stages of SHORT steps; after LONG, in
+# the 21 stages, from 1e-8 to 4e-3.
 SCORES = {SHORT: 1e-3, LONG: 2e-2}
 MEASURES = ("overall_accuracy", "mean_accuracy", "mean_iu", "fwavacc", "loss")
 ENGINE = re.compile(r"^engine: (.+)$", re.MULTILINE)
