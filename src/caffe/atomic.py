@@ -53,13 +53,14 @@ def atomic_path(path: str | os.PathLike) -> Iterator[str]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(os.path.dirname(path))
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.remove(temporary)
         if isinstance(error, OSError):
             raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+    with contextlib.suppress(OSError):  # not every file system can; the new file is whole
+        _sync(os.path.dirname(path))
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def read_solver_state(path: str | os.PathLike) -> SolverState:
             elif f.missing:
                 raise wire.WireError(f"field {f.number} reaches beyond the file", f.offset)
             elif f.number == _NET and f.kind == wire.BYTES:
-                state.learned_net = bytes(buffer[f.start : f.end]).decode()
+                state.learned_net = os.fsdecode(bytes(buffer[f.start : f.end]))
             elif f.number == _ITER and f.kind == wire.VARINT:
                 state.iter = f.value
             elif f.number == _STEP and f.kind == wire.VARINT:
@@ -86,7 +86,7 @@ def write_solver_state(
     current_step: int,
 ) -> None:
     """Write a binary solverstate; ``history`` are arrays of the parameters' shapes."""
-    name = learned_net.encode()
+    name = os.fsencode(learned_net)
     with atomic_write(path) as file:
         file.write(wire.varint(_ITER << 3) + wire.varint(iteration))
         file.write(wire.varint(_NET << 3 | wire.BYTES) + wire.varint(len(name)) + name)

@@ -101,7 +101,7 @@ def read_solver_state(path: str) -> SolverState:
     history = [Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))]
     return SolverState(
         iter=int(np.ravel(file["iter"][()])[0]),
-        learned_net=name.decode() if isinstance(name, bytes) else str(name),
+        learned_net=os.fsdecode(name),
         history=list(history),
         current_step=int(np.ravel(file["current_step"][()])[0]) if "current_step" in file else 0,
     )
@@ -148,7 +148,7 @@ def write_solver_state(
     h5py = _h5py()
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file["iter"] = np.array([iteration], np.int32)
-        file["learned_net"] = np.bytes_(learned_net.encode())
+        file["learned_net"] = np.bytes_(os.fsencode(learned_net))
         file["current_step"] = np.array([current_step], np.int32)
         group = file.create_group("history")
         for index, array in enumerate(history):

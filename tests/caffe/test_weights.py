@@ -4,6 +4,7 @@ The files in golden/ named snap_* were written by BVLC Caffe (golden/weights.py)
 """
 
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -371,6 +372,15 @@ def test_a_cut_solverstate_is_an_error(tmp_path):
         solver_state.read_solver_state(write(tmp_path, whole[:100]))
 
 
+@pytest.mark.parametrize("name", ["snap \u00e9.caffemodel", "latin-1 \udce9.caffemodel"])
+@pytest.mark.parametrize("form", [solver_state, weights_hdf5], ids=["binary", "HDF5"])
+def test_a_solverstate_names_any_path(form, name, tmp_path):
+    """The second is what Python makes of a file name that is not valid UTF-8."""
+    path = os.fspath(tmp_path / "state")
+    form.write_solver_state(path, 3, name, [np.zeros(2, np.float32)], 1)
+    assert solver_state.read_solver_state(path).learned_net == name
+
+
 def test_an_array_of_the_wrong_size_is_refused(tmp_path):
     (layer,) = weights.read_layers(write(tmp_path, net_with(b"\x3a\x03\x0a\x01\x01\x2a\x04abcd")))
     with pytest.raises(WeightsError, match="array of 2"):
@@ -397,6 +407,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["w"]
+
+
+def test_a_directory_that_cannot_be_synchronised_is_no_failure(tmp_path, monkeypatch):
+    """The new file is in its place by then; some file systems refuse this step."""
+
+    def refuse(descriptor, fsync=os.fsync):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    weights.write_net(tmp_path / "new", caffe_pb2.NetParameter(name="n"), [])
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
 
 
 def test_a_write_replaces_the_file_through_a_link(tmp_path):
