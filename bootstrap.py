@@ -64,6 +64,23 @@ def _prepare():
         spec = next((s for s in (_ask(f) for f in finders) if s is not None), None)
     if spec is None or spec.origin is None or not _is_pycaffe(os.path.dirname(spec.origin)):
         sys.path.insert(1, os.path.join(ROOT, "src"))
+        sys.meta_path.append(_Advice())
+
+
+class _Advice:
+    """Asked last of all finders: where one of the engine's needs is not installed, says how."""
+
+    NEEDS = ("PIL", "google", "numpy", "scipy", "torch")
+
+    def find_spec(self, name, path=None, target=None):
+        if name in self.NEEDS:
+            raise ModuleNotFoundError(
+                f"{sys.executable} lacks {name}. `make setup` installs everything into .venv, as "
+                "make demo and make test do; then run .venv/bin/python, or activate it by "
+                ". .venv/bin/activate",
+                name=name,
+            )
+        return None
 
 
 def _ask(finder):

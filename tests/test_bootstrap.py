@@ -54,3 +54,16 @@ def test_paths_are_the_users(tmp_path):
     assert paths == "{} b".format(os.path.join(folder, "b"))
     assert after == "{} {}".format(ROOT, os.path.join(folder, "b"))
     assert layers == os.path.join(ROOT, "layers", "voc_layers.py")
+
+
+def test_a_missing_package_says_what_to_do(tmp_path):
+    """As in a Python where nothing is installed: -S leaves out site-packages."""
+    done = subprocess.run(
+        [sys.executable, "-S", os.path.join(ROOT, "infer.py"), "photo.jpg"],
+        cwd=str(tmp_path),
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    last = done.stderr.decode().splitlines()[-1]
+    assert done.returncode == 1 and "lacks" in last and "make setup" in last, last
