@@ -61,13 +61,15 @@ class BatchNorm(Layer):
         mean = x.mean(axes)
         y = x - self._spread(mean, x)
         m = math.prod(x.shape) // self.channels
-        var = torch.linalg.vector_norm(y, dim=axes).square_().div_(m)
+        # The squares go where the copy of y goes below: several times as fast as a norm.
+        self.normal = kept_copy(self.normal, y)
+        var = self.normal.mul_(y).mean(axes)
         self.inverse = (var + self.eps).rsqrt_()
         y.mul_(self._spread(self.inverse, x))
         count.mul_(self.decay).add_(1)
         mean_sum.mul_(self.decay).add_(mean)
         var_sum.mul_(self.decay).add_(var, alpha=m / (m - 1) if m > 1 else 1)
-        self.normal = kept_copy(self.normal, y)
+        self.normal.copy_(y)
         return [y]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
