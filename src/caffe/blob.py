@@ -74,18 +74,22 @@ class Blob:
 
     @property
     def num(self) -> int:
+        """Legacy name of axis 0 (items); 1 where the blob has no such axis.  Up to 4 axes."""
         return self._legacy(0)
 
     @property
     def channels(self) -> int:
+        """Legacy name of axis 1; see :attr:`num`."""
         return self._legacy(1)
 
     @property
     def height(self) -> int:
+        """Legacy name of axis 2; see :attr:`num`."""
         return self._legacy(2)
 
     @property
     def width(self) -> int:
+        """Legacy name of axis 3; see :attr:`num`."""
         return self._legacy(3)
 
     def __repr__(self) -> str:
@@ -116,9 +120,11 @@ class Blob:
         self._unallocated = True
 
     def data_tensor(self) -> torch.Tensor:
+        """The values as a tensor of :attr:`dims` on the thread's device; see ``Storage.tensor``."""
         return self._data.tensor(self.dims)
 
     def diff_tensor(self) -> torch.Tensor:
+        """The gradient, like :meth:`data_tensor`."""
         return self._diff.tensor(self.dims)
 
     def set_data(self, value: torch.Tensor) -> None:
@@ -127,14 +133,17 @@ class Blob:
         self._data.write(value)
 
     def set_diff(self, value: torch.Tensor) -> None:
+        """Take the tensor as the new gradient; its shape must be the blob's."""
         self._check_shape(value)
         self._diff.write(value)
 
     def add_diff(self, value: torch.Tensor) -> None:
+        """Add to the gradient, as parameters' gradients accumulate."""
         self._check_shape(value)
         self._diff.add(value, self.dims)
 
     def zero_diff(self) -> None:
+        """Make the gradient zero."""
         self._diff.zero()
 
     def touch_data(self) -> None:
@@ -142,6 +151,7 @@ class Blob:
         self._data.touch()
 
     def touch_diff(self) -> None:
+        """Say that :meth:`diff_tensor` was written in place."""
         self._diff.touch()
 
     def share_data(self, other: Blob) -> None:
@@ -150,15 +160,18 @@ class Blob:
         self._data = other._data
 
     def share_diff(self, other: Blob) -> None:
+        """Use the other blob's diff memory; the element counts must be equal."""
         self._check_count(other)
         self._diff = other._diff
 
     @property
     def data_storage(self) -> Storage:
+        """The memory of the values; the same object for blobs that share it."""
         return self._data
 
     @property
     def diff_storage(self) -> Storage:
+        """The memory of the gradient."""
         return self._diff
 
     def _legacy(self, axis: int) -> int:
@@ -190,6 +203,15 @@ class Blob:
 
 class BlobVec(list):
     """A list of blobs: a layer's parameters, or the bottoms and tops of a Python layer."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Put another blob in place of one, which rebinds the layer's parameter to it."""
+        if not isinstance(index, slice) and not isinstance(value, Blob):
+            raise TypeError(
+                f"only a Blob can take a blob's place, got {type(value).__name__}: to set the "
+                "numbers write blobs[i].data[...] = array"
+            )
+        super().__setitem__(index, value)
 
     def add_blob(self, *dims: int) -> None:
         """Append a new zero blob of these axis lengths (none: a scalar)."""

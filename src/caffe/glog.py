@@ -50,14 +50,17 @@ def log(text: str) -> None:
 
 
 def info(source: str, text: str) -> None:
+    """One INFO line; ``source`` is BVLC's file name without extension, which parsers expect."""
     _write(INFO, source, text)
 
 
 def warning(source: str, text: str) -> None:
+    """One WARNING line; see :func:`info`."""
     _write(WARNING, source, text)
 
 
 def error(source: str, text: str) -> None:
+    """One ERROR line; see :func:`info`."""
     _write(ERROR, source, text)
 
 

@@ -86,3 +86,13 @@ def test_blobvec_makes_blobs():
 def test_no_copy_and_no_pickle():
     with pytest.raises(RuntimeError, match="cannot be pickled"):
         copy.deepcopy(Blob((1,)))
+
+
+def test_only_a_blob_can_take_a_blobs_place():
+    """An array put there by mistake would be found out far away, in the next forward pass."""
+    blobs = BlobVec([Blob((2,))])
+    with pytest.raises(TypeError, match=r"ndarray.*data\[\.\.\.\] = array"):
+        blobs[0] = np.zeros(2, np.float32)
+    other = Blob((3,))
+    blobs[0] = other
+    assert blobs[0] is other

@@ -156,6 +156,7 @@ class Layer:
 
     @property
     def name(self) -> str:
+        """The layer's name in the prototxt."""
         return self.param.name
 
     def fail(self, message: str, error: type[LayerError] = ShapeError) -> LayerError:
