@@ -1,4 +1,23 @@
-"""``caffe.pycaffe``, where BVLC's wrapper of the extension module lives; here the same names."""
+"""``caffe.pycaffe``: where BVLC adds Python methods to Net; here only the classes it holds."""
 
-from caffe._caffe import *  # noqa: F403
-from caffe._caffe import __all__ as __all__
+from caffe.net import Net
+from caffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+)
+from caffe.timer import Timer
+
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "NesterovSolver",
+    "Net",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
+]

@@ -1,4 +1,7 @@
-"""Scripts as people published them for pycaffe, unchanged in what they call, on small nets."""
+"""Scripts as people published them for pycaffe, unchanged in what they call, on small nets.
+
+The file uses the public interface alone: with pytest it runs on BVLC Caffe as well.
+"""
 
 import json
 import os
@@ -279,7 +282,7 @@ def test_callbacks_and_timing(solver):
     solver.add_callback(lambda: total.start() or calls.append("start"), lambda: total.stop())
     solver.step(2)
     assert calls == ["start", "start"]
-    assert all(t.ms > 0 for t in (*fprop, *bprop, total))
+    assert total.ms > 0 and all(t.ms >= 0 for t in (*fprop, *bprop))  # BVLC's are whole numbers
     assert sum(t.ms for t in (*fprop, *bprop)) <= total.ms
     assert caffe.solver_rank() == 0 and caffe.solver_count() == 1 and not caffe.has_nccl()
 
@@ -303,11 +306,11 @@ def test_preprocessing_as_the_classification_notebook_does(solver):
 def test_names_that_scripts_import():
     from caffe._caffe import Blob, LayerParameter, Solver
     from caffe.io import caffe_pb2
-    from caffe.pycaffe import Net, SGDSolver, get_solver
+    from caffe.pycaffe import Net, SGDSolver
 
-    assert Net is caffe.Net and SGDSolver is caffe.SGDSolver and get_solver is caffe.get_solver
+    assert Net is caffe.Net and SGDSolver is caffe.SGDSolver
     assert issubclass(caffe.AdamSolver, caffe.SGDSolver) and issubclass(SGDSolver, Solver)
-    assert caffe_pb2 is caffe.proto.caffe_pb2 and LayerParameter is caffe_pb2.LayerParameter
+    assert caffe_pb2 is caffe.proto.caffe_pb2 and LayerParameter.__name__ == "LayerParameter"
     assert (caffe.TRAIN, caffe.TEST) == (caffe_pb2.TRAIN, caffe_pb2.TEST) == (0, 1)
     assert Blob.__name__ == "Blob" and "Convolution" in list(caffe.layer_type_list())
     with pytest.raises(AttributeError):
