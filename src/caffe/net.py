@@ -48,7 +48,11 @@ class Net:
     ) -> None:
         if args and isinstance(args[0], (str, bytes, os.PathLike)):
             if len(args) != 2 or weights is not None or phase is not None:
-                raise TypeError("the old form is Net(network_file, weights_file, phase)")
+                raise TypeError(
+                    "Net(network_file, phase, ...) needs the phase as a number, caffe.TRAIN or "
+                    f"caffe.TEST; got {args[0]!r}. (The old form is "
+                    "Net(network_file, weights_file, phase).)"
+                )
             glog.warning(
                 "net", "DEPRECATION WARNING - deprecated use of Python interface: pass the weights"
                 " as Net(network_file, phase, weights=weights_file)"
@@ -64,6 +68,8 @@ class Net:
                 "Net needs a phase, caffe.TRAIN or caffe.TEST, as its second argument; got "
                 f"{values['phase']!r}"
             )
+        if isinstance(values["stages"], (str, bytes)):
+            raise TypeError(f"stages is a list of names, got {values['stages']!r}")
         path = os.fsdecode(network_file)
         param = read_net(path)
         param.state.phase = int(values["phase"])
@@ -96,18 +102,19 @@ class Net:
         }
         self._debug_info = param.debug_info
         self._checked_for_zeros = False
-        self._blobs = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
+        self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
 
     # What the net is made of ------------------------------------------------------------------
 
     @property
     def name(self) -> str:
+        """The net's name in its prototxt."""
         return self._param.name
 
     @property
     def blobs(self) -> OrderedDict[str, Blob]:
         """All blobs by name, in the order of creation, Split copies included."""
-        return self._blobs
+        return self._blobs_by_name
 
     @property
     def params(self) -> OrderedDict[str, BlobVec]:
@@ -130,6 +137,7 @@ class Net:
 
     @property
     def layer_dict(self) -> OrderedDict[str, Any]:
+        """Layers by name; of equal names the last."""
         return OrderedDict(zip(self._graph.layer_names, self.layers))
 
     @property
@@ -144,10 +152,12 @@ class Net:
 
     @property
     def top_names(self) -> OrderedDict[str, list[str]]:
+        """The tops of each layer, by layer name."""
         return self._names_by_layer(self._graph.tops)
 
     @property
     def bottom_names(self) -> OrderedDict[str, list[str]]:
+        """The bottoms of each layer, by layer name, Split copies as they are named."""
         return self._names_by_layer(self._graph.bottoms)
 
     def _names_by_layer(self, indices: list[list[int]]) -> OrderedDict[str, list[str]]:
@@ -156,6 +166,10 @@ class Net:
             (layer, [names[b] for b in blobs])
             for layer, blobs in zip(self._graph.layer_names, indices)
         )
+
+    @property
+    def _blobs(self) -> BlobVec:
+        return BlobVec(self._graph.blobs)
 
     @property
     def _blob_names(self) -> list[str]:
@@ -251,12 +265,14 @@ class Net:
             raise ValueError(f"the net has no layer named '{name}'") from None
 
     def _blob(self, name: str) -> Blob:
-        if name not in self._blobs:
+        if name not in self._blobs_by_name:
             raise KeyError(f"the net has no blob named '{name}'")
-        return self._blobs[name]
+        return self._blobs_by_name[name]
 
     def _check_range(self, i: int, j: int) -> None:
         count = len(self._graph.layers)
+        if not count:
+            raise PrototxtError(f"{self._source}: the net has no layers in this phase")
         if not (0 <= i < count and 0 <= j < count):
             raise PrototxtError(f"layers {i} to {j} asked for, the net has 0 to {count - 1}")
 
@@ -380,12 +396,15 @@ class Net:
         self._callbacks["before_forward"].append(callback)
 
     def after_forward(self, callback: LayerCallback) -> None:
+        """Call ``callback(layer_index)`` after every layer's forward pass."""
         self._callbacks["after_forward"].append(callback)
 
     def before_backward(self, callback: LayerCallback) -> None:
+        """Call ``callback(layer_index)`` before every backward pass, needed or not."""
         self._callbacks["before_backward"].append(callback)
 
     def after_backward(self, callback: LayerCallback) -> None:
+        """Call ``callback(layer_index)`` after every backward pass, needed or not."""
         self._callbacks["after_backward"].append(callback)
 
     # Parameters -----------------------------------------------------------------------------------
@@ -414,7 +433,7 @@ class Net:
 
     def save_hdf5(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters as HDF5 (needs h5py); shared ones once; atomic."""
-        weights_hdf5.write_net(os.fsdecode(path), self)
+        weights_hdf5.write_net(os.fsdecode(path), self.layer_params())
 
     def load_hdf5(self, path: str | os.PathLike[str]) -> None:
         """Copy parameters by layer name from HDF5."""

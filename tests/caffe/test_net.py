@@ -52,6 +52,7 @@ def test_properties(make):
     assert net.layer_dict["ip"].blobs[0].data.shape == (2, 4 * 3 * 3)
     assert net.blob_loss_weights["ip"] == 0
     assert net.blobs is net.blobs and net.name == "small"
+    assert net._blobs[net._inputs[0]] is net.blobs["data"]
 
 
 def test_forward_returns_views_and_feeds_by_name(make, device):
@@ -187,6 +188,17 @@ def test_save_and_copy_from(make, device, tmp_path):
     caffe.Net(str(tmp_path / "net.prototxt"), str(tmp_path / "w.caffemodel"), caffe.TEST)
 
 
+def test_hdf5_weights_round_trip(make, device, tmp_path):
+    pytest.importorskip("h5py", reason="HDF5 files need h5py")
+    net = make()
+    net.save_hdf5(str(tmp_path / "w.caffemodel.h5"))
+    other = make()
+    other.load_hdf5(str(tmp_path / "w.caffemodel.h5"))
+    for name, blobs in net.params.items():
+        for a, b in zip(blobs, other.params[name]):
+            assert np.array_equal(a.data, b.data)
+
+
 def test_copy_from_changes_nothing_when_anything_is_wrong(make, tmp_path):
     make().save(str(tmp_path / "w.caffemodel"))
     net = make(SMALL.replace("num_output: 2", "num_output: 3"))
@@ -262,8 +274,11 @@ def test_constructor_arguments(make, tmp_path):
     caffe.Net(network_file=path, phase=caffe.TEST, level=0, stages=["x"])
     with pytest.raises(TypeError, match="phase"):
         caffe.Net(path)
-    with pytest.raises(TypeError, match="phase"):
-        caffe.Net(path, 1.0)
+    for wrong in (1.0, "TEST"):
+        with pytest.raises(TypeError, match="phase"):
+            caffe.Net(path, wrong)
+    with pytest.raises(TypeError, match="stages is a list"):
+        caffe.Net(path, caffe.TEST, stages="deploy")
     with pytest.raises(RuntimeError, match=r"nowhere\.prototxt"):
         caffe.Net("nowhere.prototxt", caffe.TEST)
 
