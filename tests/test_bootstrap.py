@@ -62,8 +62,7 @@ def test_a_missing_package_says_what_to_do(tmp_path):
         [sys.executable, "-S", os.path.join(ROOT, "infer.py"), "photo.jpg"],
         cwd=str(tmp_path),
         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
     )
     last = done.stderr.decode().splitlines()[-1]
     assert done.returncode == 1 and "lacks" in last and "make setup" in last, last
