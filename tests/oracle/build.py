@@ -20,8 +20,6 @@ import enter
 from root import PACKAGES, OracleMissing, default_root, is_built, missing_packages
 
 SUITE = "bullseye"
-# Releases leave the main mirrors for the archive some years after their end of life.
-GENERIC_MIRRORS = ("http://deb.debian.org/debian", "http://archive.debian.org/debian")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # $1 = the line of sources.list, then the packages.
 INSTALL = r"""
@@ -94,7 +92,7 @@ def install(root, packages, mirror):
 
 def build(root, mirror=None):
     """Build `root`, or add what it lacks; raise OracleMissing with the reason if that fails."""
-    mirrors = dict.fromkeys([mirror] if mirror else apt_mirrors() + list(GENERIC_MIRRORS))
+    mirrors = [mirror] if mirror else apt_mirrors()
     if is_built(root):
         missing = missing_packages(root)
         if not missing:
@@ -124,15 +122,17 @@ def build(root, mirror=None):
 
 def no_mirror(packages, mirrors):
     return OracleMissing(
-        "no mirror gave Debian 11's {} (tried {}): check the network, or name a mirror "
-        "with --mirror".format(", ".join(packages), ", ".join(mirrors))
+        "no mirror gave Debian 11's {} (tried {}): check the network, or name a mirror with "
+        "--mirror; some years after a release's end of life only Debian's archive has it".format(
+            ", ".join(packages), ", ".join(mirrors) or "none: apt's configuration names no mirror"
+        )
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
-    parser.add_argument("--mirror", help="Debian mirror; default: apt's, then the generic ones")
+    parser.add_argument("--mirror", help="Debian mirror; default: those of this machine's apt")
     arguments = parser.parse_args()
     try:
         build(arguments.root, arguments.mirror)
