@@ -17,7 +17,7 @@ MODULES = (
     "test_bootstrap",
     "test_fields",
     "test_make",
-    "test_weights",
+    "test_find_weights",
     "test_shapes",
     "test_surgery",
     "test_score",

@@ -28,7 +28,11 @@ PARTS = (
         for module in fcn_on_bvlc.MODULES
         if os.path.isfile(os.path.join(CHECKOUT, "tests", folder, module + ".py")))),
     (PYTEST, ("-rs", "--confcutdir=tests/layers"), ("tests/layers",)),
-    (PYTEST, ("-rs", "--noconftest"), ("tests/data", "tests/inference", "tests/test_infer.py")),
+    (
+        PYTEST,
+        ("-rs", "--noconftest"),
+        ("tests/data", "tests/inference", "tests/test_infer.py", "tests/test_shipped_weights.py"),
+    ),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
 ELSEWHERE = ("tests/caffe", "tests/oracle", "tests/test_package.py")
