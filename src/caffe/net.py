@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import debug_info, glog, weights_hdf5
+from caffe import batches, debug_info, glog, weights_hdf5
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
 from caffe.errors import DataError, Error, PrototxtError
@@ -346,50 +346,13 @@ class Net:
 
     def forward_all(self, blobs: Iterable[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """Forward for any number of items, in batches; name -> array of all items (copies)."""
-        collected: dict[str, list[np.ndarray]] = {}
-        for batch in self._batches(kwargs):
-            for name, array in self.forward(blobs=blobs, **batch).items():
-                collected.setdefault(name, []).extend(array.copy())
-        items = len(next(iter(kwargs.values())))
-        return {name: np.asarray(rows)[:items] for name, rows in collected.items()}
+        return batches.forward_all(self, blobs, kwargs)
 
     def forward_backward_all(
         self, blobs: Iterable[str] | None = None, diffs: Iterable[str] | None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """:meth:`forward_all` with a backward pass after each batch."""
-        outs: dict[str, list[np.ndarray]] = {}
-        grads: dict[str, list[np.ndarray]] = {}
-        forward = {name: kwargs[name] for name in self.inputs if name in kwargs}
-        backward = {name: kwargs[name] for name in self.outputs if name in kwargs}
-        batches_b = list(self._batches(backward)) if backward else []
-        for k, batch in enumerate(self._batches(forward)):
-            for name, array in self.forward(blobs=blobs, **batch).items():
-                outs.setdefault(name, []).extend(array.copy())
-            given = batches_b[k] if batches_b else {}
-            for name, array in self.backward(diffs=diffs, **given).items():
-                grads.setdefault(name, []).extend(array.copy())
-        items = len(next(iter(forward.values())))
-        return (
-            {name: np.asarray(rows)[:items] for name, rows in outs.items()},
-            {name: np.asarray(rows)[:items] for name, rows in grads.items()},
-        )
-
-    def _batches(self, arrays: dict[str, Any]) -> Iterable[dict[str, np.ndarray]]:
-        """Cut arrays into batches of the first blob's size; the last is padded with zeros."""
-        if not arrays:
-            raise DataError("arrays for the net's inputs are needed; none was given")
-        items = len(next(iter(arrays.values())))
-        size = next(iter(self.blobs.values())).dims[0]
-        for first in range(0, items, size):
-            batch = {}
-            for name, array in arrays.items():
-                part = np.asarray(array[first : first + size])
-                missing = size - len(part)
-                if missing:
-                    padding = np.zeros((missing, *part.shape[1:]), part.dtype)
-                    part = np.concatenate([part, padding])
-                batch[name] = part
-            yield batch
+        return batches.forward_backward_all(self, blobs, diffs, kwargs)
 
     def before_forward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` before every layer's forward pass."""

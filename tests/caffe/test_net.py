@@ -351,6 +351,21 @@ def test_forward_all_pads_the_last_batch(make):
     assert np.allclose(out, want, atol=1e-6)
 
 
+def test_forward_backward_all_with_and_without_given_diffs(make):
+    net = make()
+    x, g = random((3, 3, 6, 5)), random((3, 2), 1)
+    outs, grads = net.forward_backward_all(data=x, ip=g)
+    assert outs["ip"].shape == (3, 2) and grads["data"].shape == x.shape
+    for i, (row, diff) in enumerate(zip(x, g)):
+        net.forward(data=np.stack([row, row]))
+        want = net.backward(ip=np.stack([diff, diff]))["data"][0]
+        assert np.allclose(grads["data"][i], want, atol=1e-5)
+    net.blobs["ip"].diff[...] = 0
+    assert (net.forward_backward_all(data=x)[1]["data"] == 0).all()
+    with pytest.raises(DataError, match="none was given"):
+        net.forward_all()
+
+
 def test_zero_weights_are_warned_of_once(make):
     text = SMALL.replace('weight_filler { type: "gaussian" std: 0.5 }', "")
     net = make(text)
