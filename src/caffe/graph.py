@@ -6,6 +6,7 @@ Both steps turn one ``NetParameter`` into another, as in BVLC (facts of ``net.cp
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from caffe.errors import PrototxtError
@@ -106,8 +107,6 @@ def insert_splits(net: Any) -> Any:
 
 
 def _unknown_bottom(layer: Any, index: int, known: dict[str, Any]) -> str:
-    import difflib
-
     blob = layer.bottom[index]
     near = difflib.get_close_matches(blob, known, 3, 0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -7,12 +7,11 @@ double, of two floats a float).
 from __future__ import annotations
 
 import math
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from caffe.errors import SolverError
+from caffe.errors import SolverError, did_you_mean
 
 __all__ = ["POLICIES", "learning_rate"]
 
@@ -116,11 +115,9 @@ def learning_rate(param: Any, iteration: int, step: int) -> tuple[float, int]:
     """
     policy = POLICIES.get(param.lr_policy)
     if policy is None:
-        near = get_close_matches(param.lr_policy, POLICIES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SolverError(
             f"Unknown learning rate policy: {param.lr_policy!r} (known: {', '.join(POLICIES)}). "
-            f"Set lr_policy in the solver.{hint}"
+            f"Set lr_policy in the solver.{did_you_mean(param.lr_policy, POLICIES)}"
         )
     rate, step = policy(param, iteration, step)
     return float(_F32(rate)), step

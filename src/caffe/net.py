@@ -434,9 +434,6 @@ class Net:
     def backward_all(self) -> None:
         self._backward(len(self._graph.layers) - 1, 0)
 
-    def share_trained_layers_with(self, other: Net) -> None:
-        self.share_with(other)
-
     def set_debug_info(self, on: bool) -> None:
         self._debug_info = on
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 
 from caffe import glog, rng, snapshot, update_rules
-from caffe.errors import SolverError
+from caffe.errors import SolverError, did_you_mean
 from caffe.lr_policy import learning_rate
 from caffe.net import Net
 from caffe.prototxt import read_solver
@@ -143,7 +142,7 @@ class Solver:
 
     def share_weights(self, net: Net) -> None:
         """Let ``net`` use the weights of the train net."""
-        net.share_trained_layers_with(self._net)
+        net.share_with(self._net)
 
     def snapshot(self) -> None:
         """Write weights and state to ``<snapshot_prefix>_iter_<N>``."""
@@ -337,10 +336,8 @@ def get_solver(solver_file: str | os.PathLike) -> Solver:
     param = read_solver(source)
     cls = _SOLVERS.get(param.type)
     if cls is None:
-        near = get_close_matches(param.type, _SOLVERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SolverError(
             f"{source}: Unknown solver type: {param.type!r} (known types: {', '.join(_SOLVERS)})."
-            f"{hint}"
+            f"{did_you_mean(param.type, _SOLVERS)}"
         )
     return cls.from_param(param, source)
