@@ -2,7 +2,8 @@
 
 import os
 
-PACKAGES = ("python3-caffe", "python3-numpy", "python3-scipy", "python3-pil", "python3-pytest")
+PACKAGES = ("python3-caffe", "caffe", "python3-numpy", "python3-scipy", "python3-pil",
+            "python3-pytest", "python3-lmdb", "python3-plyvel", "python3-pydot", "graphviz")
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

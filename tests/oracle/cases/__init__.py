@@ -1,32 +1,22 @@
 """All cases: one module per family of layer types, each with a table TYPES of type → generator.
 
 A generator takes (number, choice) and returns one case; `choice` is seeded by type and number, so
-the cases are the same on every machine. To add a layer type, add its generator to a family's TYPES.
+the cases are the same on every machine. To add a layer type, add its generator to a family's TYPES;
+every module here that has a TYPES is a family, in alphabetical order. A family's COUNT, where it
+has one, is its number of cases per type.
 """
 
+import importlib
+import pkgutil
 from collections import OrderedDict
 
-from cases import (
-    activation,
-    affine,
-    convolution,
-    data,
-    fillers,
-    losses,
-    normalisation,
-    pooling,
-    solvers,
-    structure,
-    training,
-)
 from cases.make import Choice
 
-FAMILIES = OrderedDict(
-    (module.__name__.split(".")[-1], module)
-    for module in (data, convolution, pooling, activation, affine, normalisation, structure, losses,
-                   fillers, solvers, training)
-)
-CASES_PER_TYPE = 22
+_modules = [importlib.import_module("cases." + found.name)
+            for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)]
+FAMILIES = OrderedDict((module.__name__.split(".")[-1], module)
+                       for module in _modules if hasattr(module, "TYPES"))
+CASES_PER_TYPE = 40
 
 
 def types():

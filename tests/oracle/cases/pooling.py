@@ -52,6 +52,7 @@ SPECIAL = {
     15: ([1, 2, 6, 6], {"pool": "MAX", "kernel_size": 3, "stride": 1}),  # overlap, with ties
     16: ([2, 3, 7, 5], {"pool": "MAX", "kernel_size": 3, "stride": 2, "round_mode": "FLOOR"}),
     18: ([1, 2, 4, 6], {"pool": "MAX", "kernel_size": 2, "stride": 2}),  # FCN's, with ties
+    25: ([2, 2, 5, 7], {"pool": "AVE", "kernel_size": 1, "stride": 3}),  # a window of -1 cells
 }
 
 def reaches_outside(param, shape):

@@ -1,14 +1,6 @@
-"""Defects that the comparison must catch: each a small edit of the engine's source.
+"""Defects of the layer types, fillers and solvers that FCN uses."""
 
-They are the mistakes that an engine written from the documentation, from another framework's habits
-or in a hurry would have. An edit whose text is no longer in the file is a failure, not a skip.
-"""
-
-from collections import namedtuple
-
-# name: what is wrong; path: below src/caffe; old, new: the edit; types: whose cases must notice;
-# also: more edits (path, old, new) that it takes.
-Defect = namedtuple("Defect", "name path old new types also", defaults=[()])
+from defects.make import Defect
 
 RAMP = """    def _maximum(self, x):
         y, _, plain = self._first_maximum(x)
