@@ -11,6 +11,7 @@ from collections import OrderedDict
 
 import cases
 import numpy as np
+import rows
 from root import OracleMissing, default_root
 from sides import Bvlc, Engine, run_cases
 
@@ -98,6 +99,19 @@ def largest_ratio(expected, found):
     return max(ratios)
 
 
+def section_of(kind):
+    """Where docs/parity.md lists a type of cases: a name of two words tells what it is about."""
+    first = kind.split()[0]
+    return {"filler": "Fillers", "solver": "Solvers"}.get(first, "Layer types")
+
+
+def what_of(group):
+    """What the cases of one type compared, in words."""
+    steps = {step["op"] for case, _, _ in group for step in case["steps"]}
+    return ", ".join(word for op, word in (("forward", "forward"), ("backward", "backward"),
+                                           ("step", "weights after each step")) if op in steps)
+
+
 def report(selected, expected, found, verbose=False):
     """Print one line per type and the first problems; return the number of failed cases."""
     names = [sorted({r.engine for r in side}) for side in (expected, found)]
@@ -114,6 +128,7 @@ def report(selected, expected, found, verbose=False):
         print(f"{kind:<26} {len(group):>5} {len(bad):>7} {worst:>17.3g}")
         for name, problems in bad if verbose else bad[:3]:
             print("    {}: {}".format(name, "; ".join(problems if verbose else problems[:2])))
+        rows.add(section_of(kind), kind, len(group), len(bad), worst, what_of(group))
         failed += len(bad)
     print(f"{failed} of {len(selected)} cases failed")
     return failed

@@ -23,6 +23,7 @@ import sys
 import tempfile
 
 import numpy as np
+import rows
 from PIL import Image
 from root import CHECKOUT, OracleMissing, default_root
 from sides import HERE, Bvlc, Engine
@@ -207,6 +208,7 @@ def main():
             for part in (train(sides, folder), label(sides, folder, weights)):
                 for text, problems in part:
                     print(f"{text}: {'; '.join(problems) or 'agrees'}", flush=True)
+                    rows.add("FCN", text.split(" by ")[0], 1, bool(problems))
                     bad += bool(problems)
         except OracleMissing as error:
             sys.exit(f"oracle: nothing was compared: {error}")

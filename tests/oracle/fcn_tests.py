@@ -10,10 +10,12 @@ run where FCN_DATA (default: shared/data beside the checkout) holds them.
 import argparse
 import glob
 import os
+import re
 import subprocess
 import sys
 
 import enter
+import rows
 from root import CHECKOUT, OracleMissing, check_complete, default_root
 
 sys.path.append(os.path.join(CHECKOUT, "tests"))
@@ -80,6 +82,9 @@ def main():
         else:
             notes = [line for line in lines if line.startswith("SKIPPED")]
             print("\n".join([f"{title}: {lines[-1]}", *notes]), flush=True)
+            passed = re.search(r"(\d+) passed", lines[-1]) or re.search(r"(\d+) tests", lines[-1])
+            rows.add("FCN", "tests of " + ", ".join(tests), passed.group(1) if passed else 0, 0,
+                     note=lines[0])
     print("\n".join(bad))
     sys.exit(1 if bad else 0)
 

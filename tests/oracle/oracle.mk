@@ -1,16 +1,16 @@
 # Comparison with real BVLC Caffe; included by the top Makefile, which sets BIN and the target setup.
 # ORACLE_ROOT names the oracle's root; default: a folder in the user's cache.
 
-.PHONY: oracle oracle-build oracle-golden oracle-teeth
+.PHONY: oracle parity oracle-build oracle-golden oracle-teeth
 
-# Everything live: each layer type, whole nets, snapshots across the two programs; then what stands
-# on the engine: the toy's solve.py and infer.py on both programs, all its tests on BVLC Caffe.
+# Everything live: each layer type, whole nets, snapshots across the two programs, the tools; then
+# what stands on the engine: solve.py and infer.py on both programs, all its tests on BVLC Caffe.
 oracle: setup
-	$(BIN)/python tests/oracle/compare.py
-	$(BIN)/python tests/oracle/whole_nets.py
-	$(BIN)/python tests/oracle/snapshots.py
-	$(BIN)/python tests/oracle/fcn_both.py
-	$(BIN)/python tests/oracle/fcn_tests.py
+	$(BIN)/python tests/oracle/parity.py
+
+# The same, and write what was counted into docs/parity.md.
+parity: setup
+	$(BIN)/python tests/oracle/parity.py --write
 
 # A Debian 11 root with BVLC Caffe: once, as root, with debootstrap; about 1 GB. A root that is older
 # than the list of packages gets what it lacks.

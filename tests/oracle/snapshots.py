@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import numpy as np
+import rows
 from cases.training import small_fcn
 from root import OracleMissing, default_root
 from sides import HERE, Bvlc, Engine
@@ -67,6 +68,8 @@ def main():
                 problems.append("both sides were produced by " + names[0])
             print(f"{kind}: written by {names[0]}, resumed by {names[1]}: "
                   + ("; ".join(problems) or "agrees"))
+            rows.add("File formats", f"caffemodel and solverstate, {kind}", 1, bool(problems), None,
+                     f"written by {names[0]}, resumed by {names[1]}")
             bad += bool(problems)
     sys.exit(1 if bad else 0)
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 import numpy as np
+import rows
 from root import CHECKOUT, OracleMissing, default_root
 from sides import HERE, Bvlc, Engine
 
@@ -76,6 +77,8 @@ def compare(prototxt, size, root, work, list_all):
     count = len(expected["arrays"])
     print(f"{bad} of {count} arrays differ; largest share of the maximum: {worst[0]:.2g} "
           f"({worst[1]}), allowed {TOLERANCE:g}; signs decided by rounding: {signs}")
+    rows.add("Nets", os.path.relpath(os.path.dirname(prototxt), CHECKOUT), count, bad,
+             worst[0] / TOLERANCE, "every blob, the input's diff, every parameter's diff")
     return bad
 
 

@@ -1,0 +1,112 @@
+"""Run every comparison with BVLC Caffe, and write docs/parity.md from what they counted.
+
+    python tests/oracle/parity.py [--root DIR] [--only compare.py,snapshots.py] [--write]
+
+Each script prints its own report and decides by its exit status. With --write the page is made
+anew; that needs all of them, and fails if one of BVLC Caffe's layer types has no row.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import rows
+from parity_notes import NOTES
+from root import CHECKOUT, OracleMissing, check_complete, default_root
+from sides import HERE, Bvlc
+
+import caffe
+
+PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
+# In the order in which they run: what fails soonest and tells most comes first.
+SCRIPTS = ("compare.py", "snapshots.py", "whole_nets.py", "fcn_both.py", "fcn_tests.py")
+HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
+
+
+def run(script, root, path):
+    """Exit status of one script; it reports to our own output and records rows in `path`."""
+    print(f"— {script}", flush=True)
+    env = {**os.environ, rows.VARIABLE: path}
+    command = [sys.executable, os.path.join(HERE, script), "--root", root]
+    return subprocess.run(command, env=env).returncode
+
+
+def layer_types(root):
+    """What BVLC Caffe's layer_type_list() answers."""
+    script = os.path.join(HERE, "list_types.py")
+    done = Bvlc(root).run(script, [], capture_output=True, check=True)
+    return done.stdout.decode().split()
+
+
+def table(found):
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---:|---:|---:|---|"]
+    for row in found:
+        worst = "" if row["worst"] is None else f"{row['worst']:.2g}"
+        note = "; ".join(text for text in (row["note"], NOTES.get(row["name"])) if text)
+        lines.append(f"| {row['name']} | {row['cases']} | {row['failed']} | {worst} | {note} |")
+    return lines
+
+
+def page(found, types):
+    """The text of docs/parity.md."""
+    layers = {row["name"] for row in found if row["section"] == "Layer types"} & set(types)
+    agree = {row["name"] for row in found if row["name"] in layers and not row["failed"]}
+    lines = [
+        "# Parity with BVLC Caffe", "",
+        "Made by `make parity`: every row was compared in that run with real BVLC Caffe 1.0 "
+        "(Debian 11's package), never with itself.", "",
+        f"- date: {datetime.date.today().isoformat()}",
+        f"- engine: {caffe.__engine__}, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}, on the CPU",
+        f"- layer types of BVLC Caffe: {len(types)}; without a difference beyond tolerance: "
+        f"{len(agree)}",
+        f"- cases in all: {sum(row['cases'] for row in found)}; "
+        f"differing: {sum(row['failed'] for row in found)}", "",
+        "Tolerance of one layer: |a − b| ≤ 1e-5 + 1e-4·max|a| over each array; of whole nets 1e-3 "
+        "of each array's maximum. What is smaller than 1 in the fourth column is within it; where "
+        "it is empty, things are equal or they are not.", "",
+    ]
+    for section in rows.SECTIONS:
+        own = [row for row in found if row["section"] == section]
+        if own:
+            lines += [f"## {section}", "", *table(own), ""]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", default=default_root(), help="default: %(default)s")
+    parser.add_argument("--only", help="comma-separated scripts; default: all")
+    parser.add_argument("--write", action="store_true", help="make docs/parity.md anew")
+    arguments = parser.parse_args()
+    scripts = arguments.only.split(",") if arguments.only else SCRIPTS
+    if arguments.write and arguments.only:
+        parser.error("--write needs all comparisons: leave --only out")
+    try:
+        check_complete(arguments.root)
+    except OracleMissing as error:
+        sys.exit(f"oracle: nothing was compared: {error}")
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        path = os.path.join(folder, "rows")
+        failed = [script for script in scripts if run(script, arguments.root, path) != 0]
+        found = rows.read(path)
+    types = layer_types(arguments.root)
+    missing = [] if arguments.only else sorted(set(types) - {row["name"] for row in found})
+    if missing:
+        failed.append("no row for " + ", ".join(missing))
+    if arguments.write:
+        with open(PAGE + ".part", "w", encoding="utf-8") as stream:
+            stream.write(page(found, types))
+        os.replace(PAGE + ".part", PAGE)
+    print(f"{sum(row['cases'] for row in found)} cases in {len(found)} rows; "
+          + ("failed: " + "; ".join(failed) if failed else "all agree"))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
