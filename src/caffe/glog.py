@@ -14,9 +14,9 @@ from datetime import datetime
 
 from caffe.errors import Error
 
-__all__ = ["error", "info", "init_log", "is_on", "log", "warning"]
+__all__ = ["error", "fatal", "info", "init_log", "is_on", "log", "warning"]
 
-INFO, WARNING, ERROR = 0, 1, 2
+INFO, WARNING, ERROR, FATAL = 0, 1, 2, 3
 
 
 class _State:
@@ -64,16 +64,21 @@ def error(source: str, text: str) -> None:
     _write(ERROR, source, text)
 
 
+def fatal(source: str, text: str) -> None:
+    """The last line of a program that failed, whatever the severity asked for; see :func:`info`."""
+    _write(FATAL, source, text)
+
+
 def is_on(severity: int = INFO) -> bool:
     """True where lines of this severity are written, to save the work of making them."""
     return severity >= _state.level
 
 
 def _write(severity: int, source: str, text: str) -> None:
-    if severity < _state.level:
+    if severity < min(_state.level, FATAL):
         return
     line = sys._getframe(2).f_lineno
     now = datetime.now()
-    stamp = f"{'IWE'[severity]}{now:%m%d %H:%M:%S.%f} {threading.get_native_id():5d}"
+    stamp = f"{'IWEF'[severity]}{now:%m%d %H:%M:%S.%f} {threading.get_native_id():5d}"
     with _state.lock:
         sys.stderr.write(f"{stamp} {source}.cpp:{line}] {text}\n")
