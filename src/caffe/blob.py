@@ -164,6 +164,16 @@ class Blob:
         self._check_count(other)
         self._diff = other._diff
 
+    def use_memory(self, values: np.ndarray) -> None:
+        """Take the shape and, in place, the memory of a C-contiguous float32 array as the data.
+
+        A read-only array is copied: whoever computes in place would write into it.
+        """
+        if not values.flags.writeable:
+            values = values.copy()
+        self.set_dims(values.shape)
+        self._data = Storage.around(values.reshape(-1))
+
     @property
     def data_storage(self) -> Storage:
         """The memory of the values; the same object for blobs that share it."""

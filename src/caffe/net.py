@@ -14,9 +14,10 @@ import torch
 from caffe import batches, debug_info, glog, weights_hdf5
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
-from caffe.errors import DataError, Error, PrototxtError
+from caffe.errors import DataError, Error, LayerError, PrototxtError
 from caffe.graph import filter_net, insert_splits
 from caffe.layer import Need
+from caffe.layer.memory_data import MemoryData
 from caffe.plan import Plan
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_net
@@ -353,6 +354,21 @@ class Net:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """:meth:`forward_all` with a backward pass after each batch."""
         return batches.forward_backward_all(self, blobs, diffs, kwargs)
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Feed the net from arrays; its first layer must be a MemoryData.
+
+        ``data`` is (N, C, H, W), ``labels`` (N) or (N, 1, 1, 1), both float32 and C-contiguous, N a
+        multiple of the batch size.  They are used in place and kept alive.  Raises LayerError or
+        DataError, both RuntimeError.
+        """
+        first = self._graph.layers[0] if self._graph.layers else None
+        if not isinstance(first, MemoryData):
+            raise LayerError(
+                "set_input_arrays may only be called if the first layer is a MemoryDataLayer; it "
+                f"is {first.type if first else 'missing'}"
+            )
+        first.set_arrays(data, labels)
 
     def before_forward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` before every layer's forward pass."""

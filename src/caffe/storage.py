@@ -74,6 +74,14 @@ class Storage:
         self._handed_out = False  # an array was handed out since the version was last read
         self._cache: dict[str, tuple[int, Any]] = {}
 
+    @classmethod
+    def around(cls, memory: np.ndarray) -> Storage:
+        """A storage whose host copy is ``memory`` itself: flat, writable, float32."""
+        storage = cls(memory.size)
+        storage._host = memory
+        storage.state = HOST
+        return storage
+
     # For users: NumPy ---------------------------------------------------------------------------
 
     def array(self, shape: Sequence[int], owner: Any = None) -> np.ndarray:
