@@ -5,10 +5,10 @@ the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, 
 """
 
 from caffe import _caffe, _malloc, _shadow, io, net_spec, proto, pycaffe
+from caffe._caffe import layer_type_list
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.glog import init_log, log
-from caffe.layer import type_list as layer_type_list
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
 from caffe.net_spec import NetSpec, layers, params, to_proto

@@ -1,9 +1,9 @@
 """pycaffe's extension module by name, for scripts that import from it: the classes are ours."""
 
-from caffe.blob import Blob, BlobVec, IntVec
+from caffe.blob import Blob, BlobVec, RawBlobVec
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.glog import init_log, log
-from caffe.layer import type_list as layer_type_list
+from caffe.layer import type_list
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
 from caffe.parallel import (
@@ -27,8 +27,7 @@ from caffe.solver import (
     get_solver,
 )
 from caffe.timer import Timer
-
-RawBlobVec = BlobVec  # what a Python layer's methods are given
+from caffe.vectors import BoolVec, DtypeVec, IntVec, LayerVec, NetVec, StringVec
 
 __version__ = "1.0.0"
 
@@ -38,16 +37,21 @@ __all__ = [
     "AdamSolver",
     "Blob",
     "BlobVec",
+    "BoolVec",
+    "DtypeVec",
     "IntVec",
     "Layer",
     "LayerParameter",
+    "LayerVec",
     "NesterovSolver",
     "Net",
+    "NetVec",
     "RMSPropSolver",
     "RawBlobVec",
     "SGDSolver",
     "Solver",
     "SolverParameter",
+    "StringVec",
     "Timer",
     "get_solver",
     "has_nccl",
@@ -64,3 +68,8 @@ __all__ = [
     "solver_count",
     "solver_rank",
 ]
+
+
+def layer_type_list() -> StringVec:
+    """The names of all layer types, in alphabetical order."""
+    return StringVec(type_list())

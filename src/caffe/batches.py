@@ -12,7 +12,7 @@ from caffe.errors import DataError
 if TYPE_CHECKING:
     from caffe.net import Net
 
-__all__ = ["forward_all", "forward_backward_all"]
+__all__ = ["cut", "forward_all", "forward_backward_all"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 def forward_all(net: Net, blobs: Iterable[str] | None, arrays: dict[str, Any]) -> Arrays:
     """See ``Net.forward_all``; ``arrays`` are the inputs by name, items along the first axis."""
     collected = _Rows(arrays)
-    for batch in _batches(net, arrays):
+    for batch in cut(net, arrays):
         collected.add(net.forward(blobs=blobs, **batch))
     return collected.all()
 
@@ -38,8 +38,8 @@ def forward_backward_all(
     inputs = {name: arrays[name] for name in net.inputs if name in arrays}
     outputs = {name: arrays[name] for name in net.outputs if name in arrays}
     outs, grads = _Rows(inputs), _Rows(inputs)
-    given = _batches(net, outputs) if outputs else None
-    for batch in _batches(net, inputs):
+    given = cut(net, outputs) if outputs else None
+    for batch in cut(net, inputs):
         outs.add(net.forward(blobs=blobs, **batch))
         grads.add(net.backward(diffs=diffs, **(next(given) if given else {})))
     return outs.all(), grads.all()
@@ -60,7 +60,7 @@ class _Rows:
         return {name: np.asarray(rows)[: self._items] for name, rows in self._rows.items()}
 
 
-def _batches(net: Net, arrays: dict[str, Any]) -> Iterator[Arrays]:
+def cut(net: Net, arrays: dict[str, Any]) -> Iterator[Arrays]:
     """Cut arrays into batches of the first blob's size; the last is padded with zeros."""
     if not arrays:
         raise DataError("arrays for the net's inputs are needed; none was given")

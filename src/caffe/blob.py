@@ -16,12 +16,9 @@ import torch
 
 from caffe.errors import ShapeError
 from caffe.storage import Storage
+from caffe.vectors import IntVec, Vector
 
-__all__ = ["Blob", "BlobVec", "IntVec"]
-
-
-class IntVec(list):
-    """A list of int, as ``blob.shape`` returns it."""
+__all__ = ["Blob", "BlobVec", "RawBlobVec"]
 
 
 class Blob:
@@ -211,17 +208,22 @@ class Blob:
             )
 
 
-class BlobVec(list):
-    """A list of blobs: a layer's parameters, or the bottoms and tops of a Python layer."""
+class RawBlobVec(Vector):
+    """Blobs that somebody else owns: the bottoms and tops that a Python layer is given."""
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Put another blob in place of one, which rebinds the layer's parameter to it."""
-        if not isinstance(index, slice) and not isinstance(value, Blob):
-            raise TypeError(
-                f"only a Blob can take a blob's place, got {type(value).__name__}: to set the "
-                "numbers write blobs[i].data[...] = array"
-            )
-        super().__setitem__(index, value)
+    @classmethod
+    def element(cls, value: Any) -> Blob:
+        if not isinstance(value, Blob):
+            hint = ": to set a blob's numbers write blobs[i].data[...] = array"
+            raise cls.refusal(value, "blobs", hint)
+        return value
+
+
+class BlobVec(RawBlobVec):
+    """Blobs of one's own: a layer's parameters.
+
+    Another blob put in the place of one becomes the layer's parameter.
+    """
 
     def add_blob(self, *dims: int) -> None:
         """Append a new zero blob of these axis lengths (none: a scalar)."""

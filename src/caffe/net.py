@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,7 @@ from caffe.plan import Plan
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_net
 from caffe.sharing import share_with
+from caffe.vectors import DtypeVec, IntVec, LayerVec, StringVec
 from caffe.wiring import Param, wire
 from caffe.zero_weights import warn_of_zero_weights
 
@@ -104,6 +105,7 @@ class Net:
         self._debug_info = param.debug_info
         self._checked_for_zeros = False
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
+        self._params_by_name: OrderedDict[str, BlobVec] | None = None
 
     # What the net is made of ------------------------------------------------------------------
 
@@ -119,12 +121,14 @@ class Net:
 
     @property
     def params(self) -> OrderedDict[str, BlobVec]:
-        """Parameter blobs by layer name, for the layers that have any."""
-        return OrderedDict(
-            (name, layer.blobs)
-            for name, layer in zip(self._graph.layer_names, self._graph.layers)
-            if layer.blobs
-        )
+        """Parameter blobs by layer name, for the layers that have any; the same dict each time."""
+        if self._params_by_name is None:
+            self._params_by_name = OrderedDict(
+                (name, layer.blobs)
+                for name, layer in zip(self._graph.layer_names, self._graph.layers)
+                if layer.blobs
+            )
+        return self._params_by_name
 
     @property
     def blob_loss_weights(self) -> OrderedDict[str, float]:
@@ -132,9 +136,9 @@ class Net:
         return OrderedDict(zip(self._graph.blob_names, self._graph.blob_loss_weights))
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> LayerVec:
         """The layers in execution order; Python layers as the user's own instances."""
-        return [getattr(layer, "user", layer) for layer in self._graph.layers]
+        return LayerVec(getattr(layer, "user", layer) for layer in self._graph.layers)
 
     @property
     def layer_dict(self) -> OrderedDict[str, Any]:
@@ -173,30 +177,33 @@ class Net:
         return BlobVec(self._graph.blobs)
 
     @property
-    def _blob_names(self) -> list[str]:
-        return list(self._graph.blob_names)
+    def _blob_names(self) -> StringVec:
+        return StringVec(self._graph.blob_names)
 
     @property
-    def _layer_names(self) -> list[str]:
-        return list(self._graph.layer_names)
+    def _layer_names(self) -> StringVec:
+        return StringVec(self._graph.layer_names)
 
     @property
-    def _blob_loss_weights(self) -> list[float]:
-        return list(self._graph.blob_loss_weights)
+    def _blob_loss_weights(self) -> DtypeVec:
+        return DtypeVec(self._graph.blob_loss_weights)
 
     @property
-    def _inputs(self) -> list[int]:
-        return list(self._graph.inputs)
+    def _inputs(self) -> IntVec:
+        return IntVec(self._graph.inputs)
 
     @property
-    def _outputs(self) -> list[int]:
-        return list(self._graph.outputs)
+    def _outputs(self) -> IntVec:
+        return IntVec(self._graph.outputs)
 
-    def _top_ids(self, i: int) -> list[int]:
-        return list(self._graph.tops[i])
+    def _top_ids(self, i: int) -> IntVec:
+        return IntVec(self._graph.tops[i])
 
-    def _bottom_ids(self, i: int) -> list[int]:
-        return list(self._graph.bottoms[i])
+    def _bottom_ids(self, i: int) -> IntVec:
+        return IntVec(self._graph.bottoms[i])
+
+    def _batch(self, blobs: dict[str, Any]) -> Iterator[dict[str, np.ndarray]]:
+        return batches.cut(self, blobs)
 
     def __reduce__(self) -> Any:
         raise RuntimeError("a Net cannot be pickled or copied: save() it and load it again")

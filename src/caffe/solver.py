@@ -23,6 +23,7 @@ from caffe.prototxt import read_solver
 from caffe.solver_nets import build_test_nets, build_train_net
 from caffe.solver_testing import log_outputs, run_test
 from caffe.solver_update import SolverUpdate
+from caffe.vectors import NetVec
 
 __all__ = [
     "AdaDeltaSolver",
@@ -104,9 +105,9 @@ class Solver:
         return self._net
 
     @property
-    def test_nets(self) -> list[Net]:
+    def test_nets(self) -> NetVec:
         """The nets that are tested; they share the train net's weights from the first test on."""
-        return self._test_nets
+        return NetVec(self._test_nets)
 
     @property
     def iter(self) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from abc import ABCMeta
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from caffe.errors import LayerError
 from caffe.layer import Layer, Need, register
 
 if TYPE_CHECKING:
-    from caffe.blob import Blob, BlobVec
+    from caffe.blob import Blob, BlobVec, RawBlobVec
+    from caffe.vectors import BoolVec
 
 
 class PythonLayer(metaclass=ABCMeta):
@@ -92,7 +94,7 @@ class Python(Layer):
         self.user.forward(_vector(bottom), _vector(top))
 
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
-        self.user.backward(_vector(top), list(need.bottoms), _vector(bottom))
+        self.user.backward(_vector(top), _flags(need.bottoms), _vector(bottom))
 
     def _find_class(self) -> type[PythonLayer]:
         p = self.param.python_param
@@ -137,7 +139,13 @@ def _is_layer_class(value: Any) -> bool:
     return isinstance(value, type) and PythonLayer in value.__mro__[1:]
 
 
-def _vector(blobs: list[Blob]) -> BlobVec:
-    from caffe.blob import BlobVec
+def _vector(blobs: list[Blob]) -> RawBlobVec:
+    from caffe.blob import RawBlobVec
 
-    return blobs if isinstance(blobs, BlobVec) else BlobVec(blobs)
+    return RawBlobVec(blobs)
+
+
+def _flags(values: Sequence[bool]) -> BoolVec:
+    from caffe.vectors import BoolVec
+
+    return BoolVec(values)
