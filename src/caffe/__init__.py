@@ -4,8 +4,10 @@
 the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, is running.
 """
 
-from caffe import _caffe, _malloc, _shadow, io, net_spec, proto, pycaffe
+from caffe import _caffe, _malloc, _shadow, classifier, detector, io, net_spec, proto, pycaffe
 from caffe._caffe import layer_type_list
+from caffe.classifier import Classifier
+from caffe.detector import Detector
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.glog import init_log, log
@@ -46,6 +48,8 @@ __all__ = [
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
+    "Classifier",
+    "Detector",
     "Error",
     "Layer",
     "NesterovSolver",
@@ -55,6 +59,8 @@ __all__ = [
     "SGDSolver",
     "Timer",
     "ZeroWeightsWarning",
+    "classifier",
+    "detector",
     "get_random_state",
     "get_solver",
     "has_nccl",

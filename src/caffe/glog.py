@@ -7,14 +7,18 @@ on (0 INFO, 1 WARNING, 2 ERROR).  The source is that of this engine, under BVLC'
 
 from __future__ import annotations
 
+import operator
+import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import datetime
+from typing import TextIO
 
 from caffe.errors import Error
 
-__all__ = ["error", "fatal", "info", "init_log", "is_on", "log", "warning"]
+__all__ = ["copied_to", "error", "fatal", "info", "init_log", "is_on", "log", "set_level", "warning"]
 
 INFO, WARNING, ERROR, FATAL = 0, 1, 2, 3
 
@@ -26,6 +30,7 @@ class _State:
         except ValueError:
             self.level = INFO
         self.initialised = False
+        self.copies: list[TextIO] = []
         self.lock = threading.Lock()
 
 
@@ -37,15 +42,18 @@ def init_log(level: int | None = None, stderr: bool = True) -> None:
 
     BVLC sends INFO to files in /tmp after a call without ``stderr=True``; here it stays on stderr.
     """
+    least = None if level is None else operator.index(level)
     if _state.initialised:
         raise Error("caffe.init_log was called twice: glog can be initialised only once")
     _state.initialised = True
-    if level is not None:
-        _state.level = level
+    if least is not None:
+        _state.level = least
 
 
 def log(text: str) -> None:
     """One INFO line from user code (``caffe.log``)."""
+    if not isinstance(text, str):
+        raise TypeError(f"caffe.log takes a string, got {type(text).__name__}")
     _write(INFO, "pycaffe", text)
 
 
@@ -74,6 +82,21 @@ def is_on(severity: int = INFO) -> bool:
     return severity >= _state.level
 
 
+def set_level(level: int) -> None:
+    """Log from this severity on."""
+    _state.level = level
+
+
+@contextlib.contextmanager
+def copied_to(stream: TextIO) -> Iterator[None]:
+    """Write every line to ``stream`` too while the body runs."""
+    _state.copies.append(stream)
+    try:
+        yield
+    finally:
+        _state.copies.remove(stream)
+
+
 def _write(severity: int, source: str, text: str) -> None:
     if severity < min(_state.level, FATAL):
         return
@@ -81,4 +104,6 @@ def _write(severity: int, source: str, text: str) -> None:
     now = datetime.now()
     stamp = f"{'IWEF'[severity]}{now:%m%d %H:%M:%S.%f} {threading.get_native_id():5d}"
     with _state.lock:
-        sys.stderr.write(f"{stamp} {source}.cpp:{line}] {text}\n")
+        for stream in (sys.stderr, *_state.copies):
+            stream.write(f"{stamp} {source}.cpp:{line}] {text}\n")
+            stream.flush()

@@ -70,13 +70,18 @@ class Net:
                 "Net needs a phase, caffe.TRAIN or caffe.TEST, as its second argument; got "
                 f"{values['phase']!r}"
             )
-        if isinstance(values["stages"], (str, bytes)):
+        if values["phase"] not in (caffe_pb2.TRAIN, caffe_pb2.TEST):
+            raise ValueError(
+                f"a phase is caffe.TRAIN (0) or caffe.TEST (1), got {values['phase']!r}"
+            )
+        stages = values["stages"] or ()
+        if isinstance(stages, (str, bytes)) or not all(isinstance(s, str) for s in stages):
             raise TypeError(f"stages is a list of names, got {values['stages']!r}")
         path = os.fsdecode(network_file)
         param = read_net(path)
         param.state.phase = int(values["phase"])
         param.state.level = values["level"]
-        param.state.stage.extend(values["stages"] or ())
+        param.state.stage.extend(stages)
         self._init(param, path)
         if values["weights"] is not None:
             self.copy_from(values["weights"])

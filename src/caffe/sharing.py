@@ -17,6 +17,8 @@ def share_with(net: Net, other: Net) -> None:
 
     Raises WeightsError, before anything is shared, where blob counts or shapes differ.
     """
+    if not hasattr(other, "layer_params"):
+        raise TypeError(f"parameters are shared with another Net, got {type(other).__name__}")
     mine: dict[str, Any] = {}
     for name, blobs in net.layer_params():
         mine.setdefault(name, blobs)
