@@ -15,6 +15,7 @@ from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
 from caffe.net_spec import NetSpec, layers, params, to_proto
 from caffe.parallel import (
+    NCCL,
     has_nccl,
     set_multiprocess,
     set_solver_count,
@@ -43,6 +44,7 @@ __version__ = _caffe.__version__  # the pycaffe version whose interface this is
 __engine__ = f"pycaffe-torch {_shadow.own_version()}"
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",

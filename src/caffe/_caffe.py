@@ -7,6 +7,7 @@ from caffe.layer import type_list
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
 from caffe.parallel import (
+    NCCL,
     has_nccl,
     set_multiprocess,
     set_solver_count,
@@ -32,6 +33,7 @@ from caffe.vectors import BoolVec, DtypeVec, IntVec, LayerVec, NetVec, StringVec
 __version__ = "1.0.0"
 
 __all__ = [
+    "NCCL",
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",

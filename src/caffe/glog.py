@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TextIO
 
 from caffe.errors import Error
+from caffe.parallel.state import is_root
 
 __all__ = ["copied_to", "error", "fatal", "info", "init_log", "is_on", "log", "set_level", "warning"]
 
@@ -58,8 +59,12 @@ def log(text: str) -> None:
 
 
 def info(source: str, text: str) -> None:
-    """One INFO line; ``source`` is BVLC's file name without extension, which parsers expect."""
-    _write(INFO, source, text)
+    """One INFO line; ``source`` is BVLC's file name without extension, which parsers expect.
+
+    Of several solvers that train together only rank 0 writes these.
+    """
+    if is_root():
+        _write(INFO, source, text)
 
 
 def warning(source: str, text: str) -> None:
@@ -79,7 +84,7 @@ def fatal(source: str, text: str) -> None:
 
 def is_on(severity: int = INFO) -> bool:
     """True where lines of this severity are written, to save the work of making them."""
-    return severity >= _state.level
+    return severity >= _state.level and (severity > INFO or is_root())
 
 
 def set_level(level: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import glog, rng, snapshot, update_rules
+from caffe import glog, parallel, rng, snapshot, update_rules
 from caffe.errors import SolverError, did_you_mean
 from caffe.lr_policy import learning_rate
 from caffe.net import Net
@@ -69,7 +69,7 @@ class Solver:
         self._param = param
         self._check(source)
         if param.random_seed >= 0:
-            rng.set_random_seed(param.random_seed)
+            rng.set_random_seed(param.random_seed + parallel.solver_rank())
         self._net = build_train_net(param, source)
         self._test_nets = build_test_nets(param, source)
         self._update = SolverUpdate(self.rule, self._net)
@@ -94,7 +94,7 @@ class Solver:
                 f"{param.regularization_type!r}"
             )
         self.rule.check(param)
-        if param.snapshot:
+        if param.snapshot and parallel.is_root():
             snapshot.check_writable(param.snapshot_prefix)
 
     # What pycaffe shows -------------------------------------------------------------------------
@@ -131,9 +131,16 @@ class Solver:
         return rate
 
     def add_callback(
-        self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]
+        self,
+        on_start: Callable[[], Any] | parallel.NCCL,
+        on_gradients_ready: Callable[[], Any] | None = None,
     ) -> None:
-        """Have functions called in every iteration: before the passes, and before the update."""
+        """Have functions called in every iteration: before the passes, and before the update.
+
+        ``add_callback(nccl)`` averages the gradients over the solvers that train together.
+        """
+        if isinstance(on_start, parallel.NCCL) and on_gradients_ready is None:
+            on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
         if not callable(on_start) or not callable(on_gradients_ready):
             raise TypeError(
                 "add_callback takes two functions without arguments, on_start and "
@@ -146,7 +153,15 @@ class Solver:
         net.share_with(self._net)
 
     def snapshot(self) -> None:
-        """Write weights and state to ``<snapshot_prefix>_iter_<N>``."""
+        """Write weights and state to ``<snapshot_prefix>_iter_<N>``.
+
+        Raises SolverError in a solver that is not rank 0 of those that train together.
+        """
+        if not parallel.is_root():
+            raise SolverError(
+                f"solver {parallel.solver_rank()} of {parallel.solver_count()} was asked for a "
+                "snapshot: only rank 0 writes them"
+            )
         snapshot.save(self)
 
     def restore(self, path: str | os.PathLike) -> None:
@@ -168,7 +183,7 @@ class Solver:
         self._displayed = start
         while self._iter < start + iterations:
             self._net.clear_param_diffs()
-            if self._due(param.test_interval) and (self._iter > 0 or param.test_initialization):
+            if self._test_is_due():
                 self._test_all()
             for on_start, _ in self._callbacks:
                 on_start()
@@ -182,7 +197,7 @@ class Solver:
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
             self.apply_update()
-            if self._due(param.snapshot):
+            if parallel.is_root() and self._due(param.snapshot):
                 self.snapshot()
 
     def solve(self, resume_file: str | os.PathLike | None = None) -> None:
@@ -195,12 +210,13 @@ class Solver:
             self.restore(resume_file)
         start = self._iter
         self.step(param.max_iter - self._iter)
-        if param.snapshot_after_train and not self._due(param.snapshot):
+        wanted = param.snapshot_after_train and parallel.is_root()
+        if wanted and not self._due(param.snapshot):
             self.snapshot()
         if self._due(param.display):
             self._smooth(_F32(self._net.forward_loss()), start)
             glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
-        if self._due(param.test_interval):
+        if self._due(param.test_interval) and parallel.is_root():
             self._test_all()
         glog.info("solver", "Optimization Done.")
 
@@ -214,6 +230,10 @@ class Solver:
 
     def _due(self, interval: int) -> bool:
         return interval > 0 and self._iter % interval == 0
+
+    def _test_is_due(self) -> bool:
+        begun = self._iter > 0 or self._param.test_initialization
+        return parallel.is_root() and begun and self._due(self._param.test_interval)
 
     def _rate(self) -> tuple[float, int]:
         before = self._current_step

@@ -1,0 +1,103 @@
+"""One of the processes that train together: ``python -m caffe.parallel.worker JOB``.
+
+:func:`train` is the whole of it, and what a process of torchrun does too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from caffe import glog
+from caffe.device import set_device, set_mode_cpu, set_mode_gpu
+from caffe.errors import Error
+from caffe.parallel import state
+from caffe.parallel.launch import Job
+from caffe.parallel.nccl import NCCL, PeerError
+from caffe.proto import caffe_pb2
+from caffe.solver import create_solver
+from caffe.solver_actions import Action
+
+__all__ = ["Requests", "main", "train"]
+
+
+def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
+    """Train to ``max_iter``; rank 0 tests and writes snapshots, the others only step.
+
+    ``requests`` gives the user's next request, for rank 0.
+    """
+    if job.device == "cpu":
+        set_mode_cpu()
+    else:
+        set_device(int(job.device))
+        set_mode_gpu()
+    state.set_solver_count(job.count)
+    state.set_solver_rank(job.rank)
+    state.set_multiprocess(True)
+    param = caffe_pb2.SolverParameter.FromString(Path(job.param).read_bytes())
+    if not state.is_root():
+        param.ClearField("weights")  # rank 0's come by bcast
+    solver = create_solver(param, job.source)
+    if requests is not None and state.is_root():
+        solver.set_action_function(requests)
+    if job.snapshot:
+        glog.info("caffe", f"Resuming from {job.snapshot}")
+        solver.restore(job.snapshot)
+    nccl = NCCL(solver, job.uid, timeout=job.timeout)
+    try:
+        nccl.bcast()
+        solver.add_callback(nccl)
+        if param.layer_wise_reduce:
+            solver.net.after_backward(nccl)
+        glog.info("caffe", "Starting Optimization")
+        if state.is_root():
+            solver.solve()
+        else:
+            solver.step(param.max_iter - solver.iter)
+        glog.info("caffe", "Optimization Done.")
+    finally:
+        nccl.close()
+
+
+class Requests:
+    """The user's requests, one word a line on standard input; called, it gives the next.
+
+    The input's other end closes when the process that started this one is gone: then this one ends.
+    """
+
+    def __init__(self) -> None:
+        self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __call__(self) -> Action:
+        return Action.NONE if self._words.empty() else Action(self._words.get())
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._words.put(line.strip())
+        os._exit(1)
+
+
+def main(text: str) -> int:
+    """Do the job; leave an error in its report for the process that started this one."""
+    job = Job(**json.loads(text))
+    try:
+        train(job, Requests())
+    except BaseException as error:
+        if not isinstance(error, Error):
+            traceback.print_exc()
+        message = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
+        report = {"message": message, "peer": isinstance(error, PeerError)}
+        Path(job.report).write_text(json.dumps(report), "utf-8")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
