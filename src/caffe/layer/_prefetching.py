@@ -1,0 +1,143 @@
+"""What the layers that read pictures in the background have in common (Data, ImageData)."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from caffe import glog, rng
+from caffe.data_transformer import DataTransformer
+from caffe.device import current
+from caffe.errors import DataError, Error, LayerError
+from caffe.layer import Layer, Need
+from caffe.prefetch import Prefetcher
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
+
+
+class PictureSource(abc.ABC):
+    """Pictures and labels, one after the other, made into batches (data, labels).
+
+    A batch takes its shape from its first picture, so with a batch size of 1 every picture can
+    have its own size.
+    """
+
+    def __init__(self, transformer: DataTransformer, batch_size: int) -> None:
+        self.transformer, self.batch_size = transformer, batch_size
+        self.pinned = False  # whether batches lie where a GPU can fetch them
+
+    @abc.abstractmethod
+    def picture(self) -> tuple[np.ndarray, int]:
+        """The picture here, uint8 or float32 (C, H, W), and its label."""
+
+    @abc.abstractmethod
+    def advance(self) -> None:
+        """Go to the next picture."""
+
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What is here, for errors."""
+
+    @abc.abstractmethod
+    def position(self) -> Any:
+        """The place without the transformer's stream."""
+
+    @abc.abstractmethod
+    def set_position(self, position: Any) -> None:
+        """Continue at a :meth:`position`."""
+
+    def find(self) -> None:  # noqa: B027
+        """Pass over pictures that are not this solver's; all are, unless overridden."""
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the batch that begins here."""
+        try:
+            return (self.batch_size, *self.transformer.shape(self.picture()[0]))
+        except Error as error:
+            raise DataError(f"{self.name()}: {error}") from error
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        data, labels = None, self._empty(self.batch_size)
+        for item in range(self.batch_size):
+            self.find()
+            try:
+                pixels, labels[item] = self.picture()
+                if data is None:
+                    data = self._empty(self.batch_size, *self.transformer.shape(pixels))
+                self.transformer.apply(pixels, data[item].numpy())
+            except Error as error:
+                raise DataError(f"{self.name()}: {error}") from error
+            self.advance()
+        return data, labels
+
+    def _empty(self, *shape: int) -> torch.Tensor:
+        return torch.empty(shape, pin_memory=self.pinned)
+
+    def place(self) -> Any:
+        return self.position(), self.transformer.state()
+
+    def go_to(self, place: Any) -> None:
+        position, state = place
+        self.set_position(position)
+        self.transformer.set_state(state)
+
+
+class PrefetchingLayer(Layer):
+    """Base of Data and ImageData: their ``source`` opens what the layer reads.
+
+    Batches are made by a thread, ``data_param.prefetch`` (4) of them ahead, from the first forward
+    pass on; what they hold is decided by the seed alone.
+    """
+
+    bottoms = 0
+    log_name = ""  # the file that BVLC's log lines come from
+
+    @abc.abstractmethod
+    def source(self, transformer: DataTransformer) -> PictureSource:
+        """Open the data, at the first picture."""
+
+    @property
+    @abc.abstractmethod
+    def batch_size(self) -> int:
+        """``batch_size`` of the layer's settings."""
+
+    def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        prefetch = self.param.data_param.prefetch
+        for field, value in (("batch_size", self.batch_size), ("prefetch", prefetch)):
+            if value < 1:
+                raise self.fail(f"{field} must be positive, got {value}", LayerError)
+        try:
+            transformer = DataTransformer(self.param.transform_param, self.phase)
+            transformer.init_rand()
+            source = self.source(transformer)
+            shape = source.shape()
+        except Error as error:
+            raise self.fail(str(error), type(error)) from error
+        glog.info(self.log_name, f"output data size: {','.join(map(str, shape))}")
+        # BVLC seeds the transformer again, and its thread, whose stream nothing uses.
+        transformer.init_rand()
+        rng.get().u32(1)
+        source.pinned = self._pinned = current().torch_device.type == "cuda"
+        self._prefetcher = Prefetcher(source, prefetch, f"layer '{self.name}'")
+        for blob, dims in zip(top, (shape, shape[:1])):
+            blob.set_dims(dims)
+
+    def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Nothing: each batch brings its shape."""
+
+    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        try:
+            batch = self._prefetcher.next()
+        except Error as error:
+            raise self.fail(str(error), DataError) from error
+        device = current().torch_device
+        for blob, values in zip(top, batch):
+            blob.set_dims(tuple(values.shape))
+            blob.set_data(values.to(device, non_blocking=self._pinned))
+
+    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
+        """Nothing below this layer."""

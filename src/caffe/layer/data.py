@@ -1,0 +1,99 @@
+"""Data: pictures from an LMDB or a LevelDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from caffe import db, glog
+from caffe.data_transformer import DataTransformer
+from caffe.errors import DataError, LayerError
+from caffe.layer import register
+from caffe.layer._prefetching import PictureSource, PrefetchingLayer
+from caffe.parallel import solver_count, solver_rank
+from caffe.proto import caffe_pb2
+
+TRAIN = 0
+
+
+@register("Data")
+class Data(PrefetchingLayer):
+    """The records of a database (``Datum`` messages), in the order of their keys, over and over.
+
+    ``data_param``: source (a folder), backend (LEVELDB by default, or LMDB), batch_size, prefetch;
+    rand_skip and force_encoded_color are ignored, as in BVLC.  ``transform_param``: see
+    :mod:`caffe.data_transformer`.  Where several solvers train together, a TRAIN net takes every
+    n-th record, beginning with its rank's.
+
+    Tops: data (batch_size, C, H, W), B G R for encoded pictures; label (batch_size) if asked for.
+    """
+
+    tops = (1, 2)
+    log_name = "data_layer"
+
+    @property
+    def batch_size(self) -> int:
+        return self.param.data_param.batch_size
+
+    def source(self, transformer: DataTransformer) -> PictureSource:
+        p = self.param.data_param
+        if not p.source:
+            raise LayerError("data_param { source } is missing: name the database's folder")
+        backend = p.DB.Name(p.backend).lower()
+        cursor = db.open(p.source, backend).cursor()
+        glog.info(f"db_{backend}", f"Opened {backend} {p.source}")
+        shared = self.phase == TRAIN
+        return Records(
+            cursor,
+            transformer,
+            self.batch_size,
+            solver_rank() if shared else 0,
+            solver_count() if shared else 1,
+        )
+
+
+class Records(PictureSource):
+    """A database's records from the first on, those with number = rank modulo count."""
+
+    def __init__(
+        self,
+        cursor: db.Cursor,
+        transformer: DataTransformer,
+        batch_size: int,
+        rank: int,
+        count: int,
+    ) -> None:
+        super().__init__(transformer, batch_size)
+        self._cursor, self._rank, self._count = cursor, rank, count
+        self._number = 0  # of the record here; goes on counting after the last one
+
+    def picture(self) -> tuple[np.ndarray, int]:
+        try:
+            datum = caffe_pb2.Datum.FromString(self._cursor.item()[1])
+        except DecodeError as error:
+            raise DataError(
+                f"no Datum ({error}): expected what convert_imageset or array_to_datum writes"
+            ) from error
+        return self.transformer.pixels(datum), datum.label
+
+    def advance(self) -> None:
+        self._number += 1
+        if self._cursor.advance():
+            glog.info("data_layer", "Restarting data prefetching from start.")
+
+    def find(self) -> None:
+        while self._number % self._count != self._rank:
+            self.advance()
+
+    def name(self) -> str:
+        key = self._cursor.item()[0].decode(errors="backslashreplace")
+        return f"record '{key}' of {self._cursor.database.source}"
+
+    def position(self) -> Any:
+        return self._number, self._cursor.item()[0]
+
+    def set_position(self, position: Any) -> None:
+        self._number, key = position
+        self._cursor.seek(key)
