@@ -7,8 +7,8 @@ on (0 INFO, 1 WARNING, 2 ERROR).  The source is that of this engine, under BVLC'
 
 from __future__ import annotations
 
-import operator
 import contextlib
+import operator
 import os
 import sys
 import threading
@@ -19,7 +19,9 @@ from typing import TextIO
 from caffe.errors import Error
 from caffe.parallel.state import is_root
 
-__all__ = ["copied_to", "error", "fatal", "info", "init_log", "is_on", "log", "set_level", "warning"]
+__all__ = [
+    "copied_to", "error", "fatal", "info", "init_log", "is_on", "log", "set_level", "warning",
+]
 
 INFO, WARNING, ERROR, FATAL = 0, 1, 2, 3
 

@@ -96,7 +96,10 @@ class Net:
     def _init(self, param: Any, source: str) -> None:
         self._source = source
         try:
-            param = insert_splits(filter_net(param))
+            param = filter_net(param)
+            if glog.is_on():  # the text of a large net takes a while
+                glog.info("net", f"Initializing net from parameters: \n{param}")
+            param = insert_splits(param)
             with torch.no_grad():
                 self._graph = wire(param, lambda text: glog.info("net", text))
         except Error as error:

@@ -20,6 +20,7 @@ from caffe.errors import SolverError, did_you_mean
 from caffe.lr_policy import learning_rate
 from caffe.net import Net
 from caffe.prototxt import read_solver
+from caffe.solver_actions import Action
 from caffe.solver_nets import build_test_nets, build_train_net
 from caffe.solver_testing import log_outputs, run_test
 from caffe.solver_update import SolverUpdate
@@ -33,6 +34,7 @@ __all__ = [
     "RMSPropSolver",
     "SGDSolver",
     "Solver",
+    "from_param",
     "get_solver",
 ]
 
@@ -78,6 +80,8 @@ class Solver:
         self._losses: list[np.float32] = []
         self._smoothed_loss = _F32(0)
         self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
+        self._ask_for_action: Callable[[], Action] = lambda: Action.NONE
+        self._stopped_early = False
         glog.info("solver", "Solver scaffolding done.")
 
     def _check(self, source: str) -> None:
@@ -148,6 +152,10 @@ class Solver:
             )
         self._callbacks.append((on_start, on_gradients_ready))
 
+    def set_action_function(self, ask: Callable[[], Action]) -> None:
+        """Have ``ask()`` say, after each iteration and before each test batch, what is wanted."""
+        self._ask_for_action = ask
+
     def share_weights(self, net: Net) -> None:
         """Let ``net`` use the weights of the train net."""
         net.share_with(self._net)
@@ -185,6 +193,8 @@ class Solver:
             self._net.clear_param_diffs()
             if self._test_is_due():
                 self._test_all()
+                if self._stopped_early:
+                    break
             for on_start, _ in self._callbacks:
                 on_start()
             loss = _F32(0)
@@ -197,14 +207,19 @@ class Solver:
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
             self.apply_update()
-            if parallel.is_root() and self._due(param.snapshot):
+            request = self._ask_for_action()
+            if parallel.is_root() and self._due(param.snapshot) or request is Action.SNAPSHOT:
                 self.snapshot()
+            if request is Action.STOP:
+                self._stopped_early = True
+                break
 
     def solve(self, resume_file: str | os.PathLike | None = None) -> None:
         """Train to ``max_iter``, from ``resume_file`` on if given; then snapshot and test."""
         param = self._param
         glog.info("solver", f"Solving {self._net.name}")
         glog.info("solver", f"Learning Rate Policy: {param.lr_policy}")
+        self._stopped_early = False
         if resume_file is not None:
             glog.info("solver", f"Restoring previous solver status from {os.fsdecode(resume_file)}")
             self.restore(resume_file)
@@ -213,6 +228,9 @@ class Solver:
         wanted = param.snapshot_after_train and parallel.is_root()
         if wanted and not self._due(param.snapshot):
             self.snapshot()
+        if self._stopped_early:
+            glog.info("solver", "Optimization stopped early.")
+            return
         if self._due(param.display):
             self._smooth(_F32(self._net.forward_loss()), start)
             glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
@@ -271,9 +289,21 @@ class Solver:
 
     def _test_all(self) -> None:
         for k, net in enumerate(self._test_nets):
+            if self._stopped_early:
+                break
             glog.info("solver", f"Iteration {self._iter}, Testing net (#{k})")
             self.share_weights(net)
-            run_test(net, self._param.test_iter[k], self._param.test_compute_loss)
+            batches = self._param.test_iter[k]
+            run_test(net, batches, self._param.test_compute_loss, self._interrupted)
+
+    def _interrupted(self) -> bool:
+        """Do what was asked for since the last call; True where that includes to stop."""
+        while (request := self._ask_for_action()) is not Action.NONE:
+            if request is Action.SNAPSHOT:
+                self.snapshot()
+            else:
+                self._stopped_early = True
+        return self._stopped_early
 
     # For snapshots --------------------------------------------------------------------------------
 
@@ -354,7 +384,11 @@ def get_solver(solver_file: str | os.PathLike) -> Solver:
         SolverError: an unknown type, or see :class:`Solver`.
     """
     source = os.fsdecode(solver_file)
-    param = read_solver(source)
+    return from_param(read_solver(source), source)
+
+
+def from_param(param: Any, source: str = "<solver>") -> Solver:
+    """:func:`get_solver` for a SolverParameter that was read from ``source``."""
     cls = _SOLVERS.get(param.type)
     if cls is None:
         raise SolverError(

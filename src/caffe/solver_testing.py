@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -27,11 +27,19 @@ def log_outputs(phase: str, outputs: Iterable[tuple[str, np.ndarray, float]]) ->
             k += 1
 
 
-def run_test(net: Net, batches: int, compute_loss: bool) -> None:
-    """Run ``batches`` forward passes and log the means of the outputs, and of the loss if asked."""
+def run_test(
+    net: Net, batches: int, compute_loss: bool, interrupted: Callable[[], bool] = lambda: False
+) -> None:
+    """Run ``batches`` forward passes and log the means of the outputs, and of the loss if asked.
+
+    ``interrupted`` is asked before every pass; True ends the test without any means.
+    """
     loss = _F32(0)
     sums: list[np.ndarray] = []
     for batch in range(batches):
+        if interrupted():
+            glog.info("solver", "Test interrupted.")
+            return
         loss += _F32(net.forward_loss())
         values = [blob.data.ravel() for _, blob, _ in net.output_blobs]
         if batch == 0:

@@ -18,7 +18,7 @@ from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
 from caffe.upgrade_v0 import upgrade_v0
 
-__all__ = ["upgrade_net", "upgrade_solver"]
+__all__ = ["net_needs_upgrade", "upgrade_net", "upgrade_solver", "upgrade_solver_type"]
 
 # V1's enum → V2's type string, where it is not the enum's words capitalised (INNER_PRODUCT →
 # InnerProduct).
@@ -88,14 +88,19 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> None:
     _freeze_batch_norm(net)
 
 
-def upgrade_solver(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:
-    """Brings a solver description read from the file ``source`` to the present format, in place.
+def net_needs_upgrade(net: caffe_pb2.NetParameter) -> bool:
+    """Whether :func:`upgrade_net` has something to change that an older program wrote."""
+    upgraded = caffe_pb2.NetParameter()
+    upgraded.CopyFrom(net)
+    _freeze_batch_norm(upgraded)
+    return bool(net.layers or net.input) or upgraded != net
 
-    ``solver_type`` becomes ``type``.  A ``snapshot_prefix`` that is unset becomes the solver's path
-    without its extension; one that names an existing directory gets the solver's base name.
+
+def upgrade_solver_type(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:
+    """Turns the enum ``solver_type`` of a solver into ``type``, in place.
 
     Raises:
-        PrototxtError: both ``solver_type`` and ``type`` are given.
+        PrototxtError: both are given.
     """
     if solver.HasField("solver_type"):
         if solver.HasField("type"):
@@ -105,6 +110,18 @@ def upgrade_solver(solver: caffe_pb2.SolverParameter, source: str = "<solver>") 
         solver.type = SOLVER_TYPES[solver.SolverType.Name(solver.solver_type)]
         solver.ClearField("solver_type")
         glog.info("upgrade_proto", f'{source}: solver_type is now `type: "{solver.type}"`')
+
+
+def upgrade_solver(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:
+    """Brings a solver description read from the file ``source`` to the present format, in place.
+
+    ``solver_type`` becomes ``type``.  A ``snapshot_prefix`` that is unset becomes the solver's path
+    without its extension; one that names an existing directory gets the solver's base name.
+
+    Raises:
+        PrototxtError: both ``solver_type`` and ``type`` are given.
+    """
+    upgrade_solver_type(solver, source)
     stem = os.path.splitext(source)[0]
     if not solver.HasField("snapshot_prefix"):
         solver.snapshot_prefix = stem

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from caffe import glog
 from caffe import layer as layers_module
 from caffe.blob import Blob
 from caffe.errors import PrototxtError, ShapeError
@@ -51,6 +52,7 @@ class Graph:
     outputs: list[int] = field(default_factory=list)
     params: list[Param] = field(default_factory=list)  # learnable, owners only, in layer order
     owned: set[tuple[int, int]] = field(default_factory=set)  # (layer, index) that own memory
+    memory: int = 0  # bytes of all tops at their first shapes, in-place ones counted again
 
     def bottom(self, i: int) -> list[Blob]:
         return [self.blobs[b] for b in self.bottoms[i]]
@@ -78,6 +80,7 @@ def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
                 f"layer '{param.name}': propagate_down param must be specified either 0 or "
                 f"bottom_size times, got {len(param.propagate_down)} for {len(param.bottom)}"
             )
+        glog.info("layer_factory.hpp", f"Creating layer {param.name}")
         log(f"Creating Layer {param.name}")
         layer = layers_module.create(param, param.phase)
         graph.layers.append(layer)
@@ -177,9 +180,11 @@ def _set_up(graph: Graph, i: int, log: Callable[[str], None]) -> None:
         graph.blob_loss_weights[b] = weight
         if weight:
             blob.diff[...] = weight
-        log(f"Top shape: {' '.join(map(str, blob.dims))} ({blob.count})")
+        log(f"Top shape: {''.join(f'{n} ' for n in blob.dims)}({blob.count})")
+        graph.memory += 4 * blob.count
         if weight:
             log(f"    with loss weight {weight:g}")
+    log(f"Memory required for data: {graph.memory}")
 
 
 def _use_stored_blobs(layer: Layer) -> None:

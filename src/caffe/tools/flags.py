@@ -172,7 +172,9 @@ def guarded(main: Callable[[list[str]], int], argv: Sequence[str]) -> int:
     except UsageError as error:
         print(f"ERROR: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader, say `head`, has gone: no more output, and no complaint
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(null, stream.fileno())
     except (Error, OSError) as error:
         from caffe import glog
 

@@ -1,0 +1,86 @@
+"""What train, test, time and device_query share: their flags, as one table, and the device."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+import caffe
+from caffe import glog
+from caffe.tools.flags import Flag, UsageError
+
+__all__ = ["FLAGS", "check_iterations", "gpus", "log", "stages", "use_device"]
+
+FLAGS = {
+    "gpu": Flag(
+        "",
+        "train, test, time, device_query: run on these GPUs, ids separated by ',', or on 'all'; "
+        "several GPUs only for train, each with a batch of its own",
+    ),
+    "solver": Flag("", "train: the solver's prototxt"),
+    "model": Flag("", "test, time: the net's prototxt"),
+    "phase": Flag("", "time: the phase of the net, TRAIN (the default) or TEST"),
+    "level": Flag(0, "the level of the net's state"),
+    "stage": Flag("", "the stages of the net's state, separated by ','"),
+    "snapshot": Flag("", "train: go on from this solverstate"),
+    "weights": Flag(
+        "",
+        "train: begin with these caffemodels, separated by ','; not together with -snapshot. "
+        "test: the caffemodel to score",
+    ),
+    "iterations": Flag(50, "test, time: how many iterations to run"),
+    "sigint_effect": Flag("stop", "train: what SIGINT (Ctrl-C) does: snapshot, stop or none"),
+    "sighup_effect": Flag("snapshot", "train: what SIGHUP does: snapshot, stop or none"),
+}
+
+
+def log(text: str) -> None:
+    """One INFO line of the tool."""
+    glog.info("caffe", text)
+
+
+def check_iterations(flags: SimpleNamespace) -> None:
+    """Raise UsageError where ``-iterations`` leaves nothing to average."""
+    if flags.iterations < 1:
+        raise UsageError(f"-iterations must be at least 1, received {flags.iterations}")
+
+
+def stages(flags: SimpleNamespace) -> list[str]:
+    """The stages of ``-stage``; without the flag one stage that is the empty string, as BVLC."""
+    return flags.stage.split(",")
+
+
+def gpus(flags: SimpleNamespace) -> list[int]:
+    """The ids of ``-gpu``; empty means the CPU.
+
+    Raises:
+        UsageError: an id that is no number, or given twice.
+    """
+    if flags.gpu == "all":
+        return list(range(torch.cuda.device_count()))
+    if not flags.gpu:
+        return []
+    ids = [word.strip() for word in flags.gpu.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in ids) or len(set(ids)) < len(ids):
+        raise UsageError(
+            f"-gpu takes different ids separated by ',', or 'all'; received {flags.gpu!r}"
+        )
+    return [int(word) for word in ids]
+
+
+def use_device(flags: SimpleNamespace) -> None:
+    """Put this thread on the first GPU asked for, or on the CPU, and log which.
+
+    Raises:
+        DeviceError: there is no such GPU.
+    """
+    ids = gpus(flags)
+    if not ids:
+        log("Use CPU.")
+        caffe.set_mode_cpu()
+        return
+    log(f"Use GPU with device ID {ids[0]}")
+    caffe.set_device(ids[0])
+    caffe.set_mode_gpu()
+    log(f"GPU device name: {torch.cuda.get_device_name(ids[0])}")

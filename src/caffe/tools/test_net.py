@@ -1,0 +1,42 @@
+"""``caffe test``: the mean outputs of a net in its TEST phase."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from caffe.net import Net
+from caffe.proto.caffe_pb2 import TEST
+from caffe.tools import brew
+from caffe.tools.flags import UsageError
+
+__all__ = ["run"]
+
+
+def run(flags: SimpleNamespace) -> int:
+    """Score ``-weights`` in ``-model`` over ``-iterations`` batches; returns 0."""
+    if not flags.model:
+        raise UsageError("Need a model definition to score: give -model FILE")
+    if not flags.weights:
+        raise UsageError("Need model weights to score: give -weights FILE")
+    brew.check_iterations(flags)
+    brew.use_device(flags)
+    net = Net(flags.model, TEST, level=flags.level, stages=brew.stages(flags))
+    net.copy_from(flags.weights)
+    brew.log(f"Running for {flags.iterations} iterations.")
+    total = np.float32(0)
+    scores: dict[str, np.ndarray] = {}
+    for batch in range(flags.iterations):
+        total += np.float32(net.forward_loss())
+        for name, blob, _ in net.output_blobs:
+            values = blob.data.ravel()
+            scores[name] = values.copy() if batch == 0 else scores[name] + values
+            for value in values:
+                brew.log(f"Batch {batch}, {name} = {value:g}")
+    brew.log(f"Loss: {total / np.float32(flags.iterations):g}")
+    for name, _, weight in net.output_blobs:
+        for mean in scores[name] / np.float32(flags.iterations):
+            note = f" (* {weight:g} = {np.float32(weight) * mean:g} loss)" if weight else ""
+            brew.log(f"{name} = {mean:g}{note}")
+    return 0
