@@ -1,4 +1,4 @@
-"""Pictures of nets, by Graphviz: layers are boxes, blobs octagons.
+"""Pictures of nets, by Graphviz: layers are boxes, blobs octagons, the net's outputs ellipses.
 
 ``draw_net_to_file(net_parameter, "net.png")``; the command ``caffe draw_net`` does the same.  Needs
 the package pydot, and for pictures Graphviz's program ``dot``.
@@ -135,8 +135,10 @@ def get_pydot_graph(
         else:
             style = {**LAYER_STYLE_DEFAULT, "fillcolor": choose_color_by_layertype(layer.type)}
         nodes[box] = pydot.Node(label, **style)
-        for blob in (*layer.bottom, *layer.top):
+        for blob in layer.bottom:
             nodes[f"{blob}_blob"] = pydot.Node(_quoted(blob), **BLOB_STYLE)
+        for blob in layer.top:  # plain until a layer reads it, so that the net's outputs stand out
+            nodes[f"{blob}_blob"] = pydot.Node(_quoted(blob))
         edges += [(f"{blob}_blob", box, '""') for blob in layer.bottom]
         numbers = get_edge_label(layer) if label_edges else '""'
         edges += [(box, f"{blob}_blob", numbers) for blob in layer.top]
