@@ -61,7 +61,7 @@ def log(text: str) -> None:
 
 
 def info(source: str, text: str) -> None:
-    """One INFO line; ``source`` is BVLC's file name without extension, which parsers expect.
+    """One INFO line; ``source`` is BVLC's file name, ``.cpp`` left out, which parsers expect.
 
     Of several solvers that train together only rank 0 writes these.
     """
@@ -110,7 +110,9 @@ def _write(severity: int, source: str, text: str) -> None:
     line = sys._getframe(2).f_lineno
     now = datetime.now()
     stamp = f"{'IWEF'[severity]}{now:%m%d %H:%M:%S.%f} {threading.get_native_id():5d}"
+    file = source if "." in source else f"{source}.cpp"
+    end = "" if text.endswith("\n") else "\n"
     with _state.lock:
         for stream in (sys.stderr, *_state.copies):
-            stream.write(f"{stamp} {source}.cpp:{line}] {text}\n")
+            stream.write(f"{stamp} {file}:{line}] {text}{end}")
             stream.flush()
