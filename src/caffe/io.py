@@ -71,9 +71,9 @@ def arraylist_to_blobprotovector_str(arraylist: Sequence[np.ndarray]) -> bytes:
     return vector.SerializeToString()
 
 
-def blobprotovector_str_to_arraylist(string: bytes) -> list[np.ndarray]:
+def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:  # pycaffe's own word
     """Returns the arrays of a serialised BlobProtoVector."""
-    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(string).blobs]
+    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(str).blobs]
 
 
 def array_to_datum(arr: np.ndarray, label: int | None = None) -> caffe_pb2.Datum:

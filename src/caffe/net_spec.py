@@ -63,7 +63,7 @@ def to_proto(*tops: Top) -> caffe_pb2.NetParameter:
     return caffe_pb2.NetParameter(layer=built.values())
 
 
-def assign_proto(proto: Message, name: str, value: Any) -> None:
+def assign_proto(proto: Message, name: str, val: Any) -> None:
     """Sets the field ``name`` of ``proto`` from plain Python data.
 
     A dict fills a sub-message, a list a repeated field, a list of dicts repeated sub-messages; a
@@ -78,22 +78,22 @@ def assign_proto(proto: Message, name: str, value: Any) -> None:
     if field is None:
         raise _no_field(name, proto.DESCRIPTOR)
     current = getattr(proto, name)
-    if hasattr(current, "extend") and not isinstance(value, list):
-        value = [value]
-    if isinstance(value, dict):
+    if hasattr(current, "extend") and not isinstance(val, list):
+        val = [val]
+    if isinstance(val, dict):
         if field.message_type is None:
-            raise _wrong_kind(proto, name, value)
-        for key, item in value.items():
+            raise _wrong_kind(proto, name, val)
+        for key, item in val.items():
             assign_proto(current, key, item)
-    elif isinstance(value, list):
-        _assign_list(proto, name, value)
-    elif field.enum_type is not None and isinstance(value, str):
-        raise _wrong_kind(proto, name, value)
+    elif isinstance(val, list):
+        _assign_list(proto, name, val)
+    elif field.enum_type is not None and isinstance(val, str):
+        raise _wrong_kind(proto, name, val)
     else:
         try:
-            setattr(proto, name, value)
+            setattr(proto, name, val)
         except (TypeError, AttributeError) as error:
-            raise _wrong_kind(proto, name, value) from error
+            raise _wrong_kind(proto, name, val) from error
 
 
 def _assign_list(proto: Message, name: str, values: list) -> None:

@@ -1,6 +1,7 @@
 """``caffe.pycaffe``: where BVLC adds Python methods to Net; here only the classes it holds."""
 
 from caffe.net import Net
+from caffe.parallel import NCCL
 from caffe.solver import (
     AdaDeltaSolver,
     AdaGradSolver,
@@ -12,6 +13,7 @@ from caffe.solver import (
 from caffe.timer import Timer
 
 __all__ = [
+    "NCCL",
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",

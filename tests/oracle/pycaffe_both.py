@@ -30,7 +30,8 @@ SIZES = [(24, 19), (31, 26)]  # width and height of the pictures
 
 NET = """
 name: "small"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 12 dim: 12 } } }
+layer { name: "data" type: "Input" top: "data" input_param {
+  shape { dim: 4 dim: 3 dim: 12 dim: 12 } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
   num_output: 6 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }

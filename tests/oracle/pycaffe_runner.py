@@ -12,11 +12,12 @@ import json
 import os
 import sys
 
-import caffe
-import caffe.draw
 import numpy as np
 from google.protobuf import text_format
 from PIL import Image
+
+import caffe
+import caffe.draw
 
 MEAN_IMAGE = np.linspace(20, 140, 3 * 12 * 12).reshape(3, 12, 12)
 CLASSIFIERS = {
@@ -36,6 +37,7 @@ DETECTORS = {
 }
 WINDOWS = [(2, 3, 14, 17), (0, 0, 9, 9), (0, 5, 6, 23), (10, 1, 18, 8), (4, 12, 19, 24)]
 
+GRAPHS = [("LR", True, False), ("TB", True, True), ("BT", False, False)]
 DRAWN = """
 name: "drawn"
 layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 5 }
@@ -130,7 +132,7 @@ def draw():
     for style in ("BLOB_STYLE", "LAYER_STYLE_DEFAULT", "NEURON_LAYER_STYLE"):
         found[style] = getattr(caffe.draw, style)
     for phase in (None, caffe.TRAIN, caffe.TEST):
-        for rankdir, labels, rates in (("LR", True, False), ("TB", True, True), ("BT", False, False)):
+        for rankdir, labels, rates in GRAPHS:
             graph = caffe.draw.get_pydot_graph(net, rankdir, labels, phase, rates)
             found[f"graph, phase {phase}, {rankdir}, {labels}, {rates}"] = {
                 "name": plain(graph.get_name()), "rankdir": graph.get_rankdir(),

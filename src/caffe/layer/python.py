@@ -33,14 +33,17 @@ class PythonLayer(metaclass=ABCMeta):
     type = "Python"
     param_str: str
     phase: int
-    blobs: BlobVec
 
     def __new__(cls, *args: Any, **kwargs: Any) -> PythonLayer:
         from caffe.blob import BlobVec
 
         self = super().__new__(cls)
-        self.blobs = BlobVec()
+        self._blobs = BlobVec()
         return self
+
+    @property
+    def blobs(self) -> BlobVec:
+        return self._blobs
 
     def __init__(self, p: Any) -> None:  # noqa: B027 - nothing is abstract here
         """``p`` is opaque: pass it on."""
