@@ -7,6 +7,7 @@ is written as OUT_DIR/<number>.npz as soon as it is done, because BVLC Caffe end
 failed check: whoever started this process sees which case is missing and goes on from the next.
 """
 
+import gc
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import arrays
+import case_files
 
 import caffe
 
@@ -52,6 +54,7 @@ class Run:
     def __init__(self, case, folder):
         self.results = {}
         self.solver = None
+        case_files.write(case.get("files", ()), folder)
         if case.get("seed") is not None:
             caffe.set_random_seed(case["seed"])
         path = os.path.join(folder, "net.prototxt")
@@ -127,6 +130,37 @@ class Run:
                 self.keep("diff/" + name, self.net.blobs[name].diff)
         self.keep_params("param_diff")
 
+    def do_rows(self, step):
+        """All rows of some blobs over some passes, sorted: for orders that cannot be compared.
+
+        A row is what the blobs hold of one item, so that items which fell apart show."""
+        passes = []
+        for _ in range(step["passes"]):
+            self.net._forward(0, len(self.net.layers) - 1)
+            columns = [self.net.blobs[name].data for name in step["blobs"]]
+            passes.append(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1))
+        rows = np.concatenate(passes)
+        self.keep("rows", rows[np.lexsort(rows.T[::-1])])
+
+    def do_set_input_arrays(self, step):
+        self.arrays = [arrays.make(step["data"]), arrays.make(step["labels"])]
+        self.net.set_input_arrays(*self.arrays)
+
+    def do_edit_arrays(self, step):
+        """Write into the arrays given to set_input_arrays; labels change sign."""
+        self.arrays[0][...] = arrays.make(step["data"])
+        self.arrays[1] *= -1
+
+    def do_hdf5(self, step):
+        """The datasets of a file that the net wrote. BVLC Caffe closes it with the net."""
+        import h5py
+
+        self.net = None
+        gc.collect()
+        with h5py.File(step["file"], "r") as file:
+            for name in sorted(file):
+                self.keep("hdf5/" + name, file[name][()])
+
     def do_clear(self, step):
         self.net.clear_param_diffs()
 
@@ -167,7 +201,7 @@ def run_case(case):
     """Results of one case: key → float32 array (0-axis for scalars)."""
     with tempfile.TemporaryDirectory() as folder:
         before = os.getcwd()
-        os.chdir(folder)  # solver cases write their snapshots here
+        os.chdir(folder)  # `files` are here, and solver cases write their snapshots here
         try:
             return Run(case, folder).execute(case["steps"])
         finally:

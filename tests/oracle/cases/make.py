@@ -7,6 +7,7 @@ A case is a dictionary of plain JSON values:
     oracle_net   equivalent net for BVLC Caffe, only where that aborts on `net` itself
     phase        TRAIN or TEST
     seed         Caffe's random seed, set before the net is built; absent: not seeded
+    files        files that it reads, written into its working folder; see case_files.py
     solver       prototxt of a solver without its `net` (then `net` is its training net)
     steps        what to do, in order; each has an `op`, see case_runner.py
     zero_ok      key → reason, for arrays that are rightly all zero
@@ -18,7 +19,8 @@ import numpy as np
 
 # Values that prototxt wants in quotes; other strings are enumeration names.
 QUOTED = {"name", "type", "bottom", "top", "module", "layer", "param_str", "source", "lr_policy",
-          "snapshot_prefix", "regularization_type"}
+          "snapshot_prefix", "regularization_type", "file_name", "root_folder", "crop_mode",
+          "mean_file"}
 
 
 class Choice:
