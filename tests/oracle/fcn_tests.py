@@ -33,7 +33,8 @@ PARTS = (
     (
         PYTEST,
         ("-rs", "--noconftest"),
-        ("tests/data", "tests/inference", "tests/test_infer.py", "tests/test_shipped_weights.py"),
+        ("tests/data", "tests/docker", "tests/inference", "tests/test_infer.py",
+         "tests/test_shipped_weights.py"),
     ),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
