@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,8 @@ from typing import Any
 
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
+from caffe.solver_actions import Action
+from caffe.tools.signals import SignalHandler
 
 __all__ = ["Job", "train_on"]
 
@@ -54,10 +57,12 @@ def train_on(
     devices: Sequence[int | str],
     solver: Any,
     snapshot: str | os.PathLike = "",
-    handler: Any = None,
-    *,
     weights: Sequence[str | os.PathLike] = (),
+    *,
+    sigint_effect: str = "stop",
+    sighup_effect: str = "snapshot",
     timeout: float = 1800.0,
+    source: str = "<solver>",
 ) -> int:
     """Train as ``caffe train`` does, with one process for each device.
 
@@ -69,10 +74,11 @@ def train_on(
         devices: GPU numbers, or "cpu" for each worker on the CPU.
         solver: the solver prototxt's name, or a SolverParameter.
         snapshot: a solverstate to continue from; the solver's ``weights`` then count for nothing.
-        handler: a context manager that gives the next request of the user when it is called (an
-            ``Action``: stop, snapshot or none), as ``caffe.tools.signals.SignalHandler``.
         weights: caffemodels to begin with, instead of the solver's ``weights``.
+        sigint_effect: what SIGINT to this process does: "stop", "snapshot" or "none".
+        sighup_effect: likewise for SIGHUP.
         timeout: see :class:`caffe.NCCL`.
+        source: what messages call a SolverParameter.
 
     Returns:
         0, the exit status, after the whole training and after a stop that was asked for.
@@ -81,7 +87,7 @@ def train_on(
         DeviceError: no device, or a worker failed: its error, and which worker it was.
         Error: under torchrun, this worker's own error.
     """
-    param, source = _param(solver)
+    param, source = _param(solver, source)
     if snapshot or weights:
         param.ClearField("weights")
     if not snapshot:
@@ -100,12 +106,16 @@ def train_on(
             replace(job, device=device, rank=rank, uid=uid, report=os.path.join(folder, str(rank)))
             for rank, device in enumerate(devices)
         ]
-        with handler or contextlib.nullcontext():
+        handler = SignalHandler(Action(sigint_effect), Action(sighup_effect))
+        if threading.current_thread() is threading.main_thread():  # where signals arrive
+            with handler:
+                _supervise(jobs, handler)
+        else:
             _supervise(jobs, handler)
     return 0
 
 
-def _param(solver: Any) -> tuple[Any, str]:
+def _param(solver: Any, source: str) -> tuple[Any, str]:
     """The SolverParameter, which may be changed, and a name for it."""
     from caffe.proto import caffe_pb2
     from caffe.prototxt import read_solver
@@ -113,9 +123,9 @@ def _param(solver: Any) -> tuple[Any, str]:
     if isinstance(solver, caffe_pb2.SolverParameter):
         own = caffe_pb2.SolverParameter()
         own.CopyFrom(solver)
-        return own, "<solver>"
-    source = os.fsdecode(solver)
-    return read_solver(source), source
+        return own, source
+    path = os.fsdecode(solver)
+    return read_solver(path), path
 
 
 def _train_in_torchrun(job: Job, devices: Sequence[int | str]) -> None:
@@ -153,14 +163,13 @@ def _start(job: Job) -> subprocess.Popen:
     )
 
 
-def _supervise(jobs: list[Job], handler: Callable[[], Any] | None) -> None:
+def _supervise(jobs: list[Job], requests: Callable[[], Action]) -> None:
     """Run the workers to the end.  When rank 0 has finished well, so has the training."""
     workers: list[subprocess.Popen] = []
     try:
         workers += [_start(job) for job in jobs]
         while workers[0].poll() is None and not _failed(workers):
-            if handler is not None:
-                _request(workers[0], handler().value)
+            _request(workers[0], requests())
             time.sleep(_POLL)
         _wait(workers, _GRACE)  # let the others finish, or notice and say why they cannot
         done = workers[0].poll() == 0
@@ -170,10 +179,10 @@ def _supervise(jobs: list[Job], handler: Callable[[], Any] | None) -> None:
         raise DeviceError(_what_failed(jobs, workers))
 
 
-def _request(worker: subprocess.Popen, action: str) -> None:
-    if action != "none":
+def _request(worker: subprocess.Popen, action: Action) -> None:
+    if action is not Action.NONE:
         with contextlib.suppress(OSError):  # it has just ended
-            worker.stdin.write(action.encode() + b"\n")
+            worker.stdin.write(action.value.encode() + b"\n")
             worker.stdin.flush()
 
 
@@ -211,7 +220,9 @@ def _what_failed(jobs: list[Job], workers: list[subprocess.Popen]) -> str:
             (peer if report["peer"] else own).append(f"{where}: {report['message']}")
         elif worker.returncode:
             code = worker.returncode
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+            how = f"exited with {code}"
+            if code < 0:
+                how = f"was ended by {signal.Signals(-code).name}"
             silent.append(f"{where} {how} without an error of its own; the others were ended too")
     # One that had to be ended after the failure says nothing either: a worker's own error first.
     return next(iter(own + silent + peer))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -73,6 +74,14 @@ def meet(uid: bytes | str, backend: str, rank: int, count: int, timeout: timedel
         RuntimeError: the others did not come in time (from torch.distributed).
     """
     uid = uid.encode() if isinstance(uid, str) else bytes(uid)
+    hook = sys.excepthook
+    try:
+        return _meet(uid, backend, rank, count, timeout)
+    finally:
+        sys.excepthook = hook  # PyTorch puts its own before it, once for each group
+
+
+def _meet(uid: bytes, backend: str, rank: int, count: int, timeout: timedelta) -> dist.Store:
     if uid == ENVIRONMENT:
         dist.init_process_group(backend, rank=rank, world_size=count, timeout=timeout)
         return dist.distributed_c10d._get_default_store()

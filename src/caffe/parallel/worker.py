@@ -21,7 +21,7 @@ from caffe.parallel import state
 from caffe.parallel.launch import Job
 from caffe.parallel.nccl import NCCL, PeerError
 from caffe.proto import caffe_pb2
-from caffe.solver import create_solver
+from caffe.solver import from_param
 from caffe.solver_actions import Action
 
 __all__ = ["Requests", "main", "train"]
@@ -43,7 +43,7 @@ def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
     param = caffe_pb2.SolverParameter.FromString(Path(job.param).read_bytes())
     if not state.is_root():
         param.ClearField("weights")  # rank 0's come by bcast
-    solver = create_solver(param, job.source)
+    solver = from_param(param, job.source)
     if requests is not None and state.is_root():
         solver.set_action_function(requests)
     if job.snapshot:

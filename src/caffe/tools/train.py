@@ -28,6 +28,8 @@ def run(flags: SimpleNamespace) -> int:
             f"-snapshot {flags.snapshot} and -weights {flags.weights}"
         )
     param = read_solver(flags.solver)
+    param.train_state.level = flags.level
+    param.train_state.stage.extend(brew.stages(flags))
     ids = _device_ids(flags, param)
     handler = SignalHandler(
         action_of("sigint_effect", flags.sigint_effect),
@@ -36,9 +38,7 @@ def run(flags: SimpleNamespace) -> int:
     from caffe import parallel
 
     if len(ids) > 1 or parallel.in_torchrun():
-        return _train_on_several(flags, ids)
-    param.train_state.level = flags.level
-    param.train_state.stage.extend(brew.stages(flags))
+        return _train_on_several(flags, param, ids)
     _use(ids, flags)
     if flags.snapshot or flags.weights:
         param.ClearField("weights")
@@ -56,22 +56,18 @@ def run(flags: SimpleNamespace) -> int:
     return 0
 
 
-def _train_on_several(flags: SimpleNamespace, ids: list[int]) -> int:
+def _train_on_several(flags: SimpleNamespace, param: Any, ids: list[int]) -> int:
     from caffe import parallel
 
-    if flags.level or flags.stage:
-        raise UsageError(
-            "-level and -stage do not reach the processes of several devices; write them into the "
-            "solver: train_state { level: … stage: … }"
-        )
     brew.log(f"Using GPUs {', '.join(map(str, ids))}" if ids else "Use CPU.")
     return parallel.train_on(
         ids,
-        flags.solver,
+        param,
         flags.snapshot,
         [name.strip() for name in flags.weights.split(",")] if flags.weights else [],
         sigint_effect=flags.sigint_effect,
         sighup_effect=flags.sighup_effect,
+        source=flags.solver,
     )
 
 
