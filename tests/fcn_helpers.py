@@ -1,5 +1,5 @@
 """Helpers of the tests of FCN. They and those tests use no pytest and only pycaffe's API, so that
-`tests/fcn_on_bvlc.py` can run them on BVLC Caffe too."""
+`tests/oracle/fcn_tests.py` can run them on BVLC Caffe too."""
 
 import os
 import sys

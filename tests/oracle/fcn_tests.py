@@ -18,24 +18,16 @@ import enter
 import rows
 from root import CHECKOUT, OracleMissing, check_complete, default_root
 
-sys.path.append(os.path.join(CHECKOUT, "tests"))
-import fcn_on_bvlc  # what it lists decides what it covers
-
-PYTEST = "tests/oracle/pytest_runner.py"
-# Each part: the script, its arguments, the test files it runs. tests/conftest.py is left out, for
-# it sets up the engine; tests/layers has a conftest.py of its own.
+RUNNER = "tests/oracle/pytest_runner.py"
+# Each part: arguments of pytest, the tests it runs. tests/conftest.py is left out, for it sets up
+# the engine; tests/layers has a conftest.py of its own.
 PARTS = (
-    ("tests/fcn_on_bvlc.py", (), tuple(
-        os.path.join("tests", folder, module + ".py") for folder in fcn_on_bvlc.FOLDERS
-        for module in fcn_on_bvlc.MODULES
-        if os.path.isfile(os.path.join(CHECKOUT, "tests", folder, module + ".py")))),
-    (PYTEST, ("-rs", "--confcutdir=tests/layers"), ("tests/layers",)),
-    (
-        PYTEST,
-        ("-rs", "--noconftest"),
-        ("tests/data", "tests/docker", "tests/inference", "tests/test_infer.py",
-         "tests/test_shipped_weights.py"),
-    ),
+    (("--noconftest",), ("tests/nets", "tests/solvers", "tests/test_bootstrap.py",
+                         "tests/test_score.py", "tests/test_score_cityscapes.py",
+                         "tests/test_surgery.py")),
+    (("--confcutdir=tests/layers",), ("tests/layers",)),
+    (("--noconftest",), ("tests/data", "tests/docker", "tests/examples", "tests/inference",
+                         "tests/test_infer.py", "tests/test_shipped_weights.py")),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
 ELSEWHERE = ("tests/caffe", "tests/oracle", "tests/test_package.py")
@@ -43,7 +35,7 @@ ELSEWHERE = ("tests/caffe", "tests/oracle", "tests/test_package.py")
 
 def forgotten():
     """Test files that neither run here nor belong to the engine."""
-    known = ELSEWHERE + tuple(name for _, _, names in PARTS for name in names)
+    known = ELSEWHERE + tuple(name for _, names in PARTS for name in names)
     found = glob.glob(os.path.join(CHECKOUT, "tests", "**", "test_*.py"), recursive=True)
     found = [os.path.relpath(path, CHECKOUT).replace(os.sep, "/") for path in found]
     return sorted(path for path in found
@@ -67,11 +59,10 @@ def main():
     root = parser.parse_args().root
     os.chdir(CHECKOUT)  # what enter.py shows inside, and works in
     bad = [f"{path} is run by no part: add it to PARTS" for path in forgotten()]
-    for script, options, tests in PARTS:
-        arguments = [] if script != PYTEST else [*options, *tests]
+    for options, tests in PARTS:
         try:
             check_complete(root)
-            status, lines = run(root, script, arguments)
+            status, lines = run(root, RUNNER, ["-rs", *options, *tests])
         except OracleMissing as error:
             sys.exit(f"oracle: nothing was tested: {error}")
         title = f"{', '.join(name[len('tests/'):] for name in tests)} {lines[0]}"
@@ -83,7 +74,7 @@ def main():
         else:
             notes = [line for line in lines if line.startswith("SKIPPED")]
             print("\n".join([f"{title}: {lines[-1]}", *notes]), flush=True)
-            passed = re.search(r"(\d+) passed", lines[-1]) or re.search(r"(\d+) tests", lines[-1])
+            passed = re.search(r"(\d+) passed", lines[-1])
             rows.add("FCN", "tests of " + ", ".join(tests), passed.group(1) if passed else 0, 0,
                      note=lines[0])
     print("\n".join(bad))

@@ -8,7 +8,7 @@ import os
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, ROOT)
+sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]  # tests/ holds fcn_helpers
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import pytest  # noqa: E402
