@@ -15,6 +15,7 @@ from caffe import parallel, rng
 from caffe.device import current
 from caffe.errors import DataError, LayerError
 from caffe.layer import Layer, Need, Shape, register
+from caffe.shuffle import shuffled
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -107,8 +108,7 @@ class HDF5Data(Layer):
         if not self.param.hdf5_data_param.shuffle:
             return np.arange(count)
         shared = self.phase != TEST and parallel.solver_count() > 1
-        draws = (self._shared if shared else rng.get()).u32(count)
-        return np.argsort(draws, kind="stable")
+        return shuffled(np.arange(count), self._shared if shared else rng.get())
 
     # Reading --------------------------------------------------------------------------------------
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caffe import glog, rng
-from caffe.errors import DataError, LayerError
+from caffe import glog
+from caffe.data_transformer import DataTransformer
+from caffe.errors import DataError, Error, LayerError
 from caffe.layer import Layer, Need, register
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
-
-TEST = 1
 
 
 @register("MemoryData")
@@ -44,9 +43,11 @@ class MemoryData(Layer):
             )
         self._arrays: tuple[np.ndarray, np.ndarray] | None = None
         self._position = 0
-        transform = self.param.transform_param
-        if transform.mirror or (self.phase != TEST and transform.crop_size):
-            rng.get().u32(1)  # BVLC seeds a transformer here that it never uses
+        # BVLC makes a transformer that it never uses; its settings count, and the word it draws.
+        try:
+            DataTransformer(self.param.transform_param, self.phase).init_rand()
+        except Error as error:
+            raise self.fail(str(error), type(error)) from error
         top[0].set_dims((self.batch_size, *self.item))
         top[1].set_dims((self.batch_size,))
 

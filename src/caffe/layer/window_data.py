@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from caffe import image_files, mean_file, rng
-from caffe.device import current
 from caffe.errors import DataError, LayerError
-from caffe.layer import Layer, Need, register
+from caffe.layer import register
+from caffe.layer._prefetching import PrefetchingLayer
 from caffe.layer._window import place, read_windows
 
 if TYPE_CHECKING:
-    from caffe.blob import Blob
+    from caffe.data_transformer import DataTransformer
 
-TRAIN = 0
 CHANNELS = 3
 
 
 @register("WindowData")
-class WindowData(Layer):
+class WindowData(PrefetchingLayer):
     """Random windows of a window file, warped to crop_size x crop_size: first the background ones,
     then ``fg_fraction`` of the batch from the foreground.
 
@@ -37,23 +36,30 @@ class WindowData(Layer):
     Tops: data (batch_size, 3, crop_size, crop_size), class (batch_size).
     """
 
-    bottoms = 0
     tops = 2
+    log_name = "window_data_layer"
 
-    def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        p, transform = self.param.window_data_param, self.param.transform_param
-        self.crop = transform.crop_size
-        self._check_settings()
-        seeds_transformer = transform.mirror or self.phase == TRAIN
-        # BVLC also seeds a transformer, twice, and a thread; none of the three is used here.
-        words = rng.get().u32(2 + 2 * seeds_transformer)
-        self._draws = rng.Generator(int(words[1 if seeds_transformer else 0]))
-        try:
-            self.windows = read_windows(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
-            self._files = [_bytes_of(f) for f in self.windows.images] if p.cache_images else None
-            self._mean = self._read_mean()
-        except DataError as error:
-            raise self.fail(str(error), DataError) from error
+    @property
+    def batch_size(self) -> int:
+        return self.param.window_data_param.batch_size
+
+    def source(self, transformer: DataTransformer) -> WindowSource:
+        draws = rng.Generator(int(rng.get().u32(1)[0]))
+        return WindowSource(self.param.window_data_param, self.param.transform_param, draws)
+
+
+class WindowSource:
+    """Batches of windows (see ``caffe.prefetch.Source``); ``p`` and ``transform`` are the layer's
+    messages, ``draws`` its stream."""
+
+    def __init__(self, p: Any, transform: Any, draws: rng.Generator) -> None:
+        self.p, self.crop, self.mirror = p, transform.crop_size, transform.mirror
+        self.pinned = False
+        self._draws = draws
+        _check(p, transform)
+        self.windows = read_windows(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
+        self._files = [_bytes_of(f) for f in self.windows.images] if p.cache_images else None
+        self._mean = _read_mean(transform)
         foreground = int(np.float32(p.batch_size) * np.float32(p.fg_fraction))
         self._parts = (
             ("background", self.windows.background, p.batch_size - foreground),
@@ -61,44 +67,40 @@ class WindowData(Layer):
         )
         for name, windows, count in self._parts:
             if count and not len(windows):
-                raise self.fail(
+                raise DataError(
                     f"the window file {p.source} has no {name} window, a batch needs {count}: "
                     f"foreground has an overlap of at least {p.fg_threshold:g}, background of "
-                    f"less than {p.bg_threshold:g}",
-                    DataError,
+                    f"less than {p.bg_threshold:g}"
                 )
-        top[0].set_dims((p.batch_size, CHANNELS, self.crop, self.crop))
-        top[1].set_dims((p.batch_size,))
 
-    def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        """Nothing: the shapes are fixed."""
+    def shape(self) -> tuple[int, ...]:
+        return (self.p.batch_size, CHANNELS, self.crop, self.crop)
 
-    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        data, labels = (np.zeros(blob.dims, np.float32) for blob in top)
-        mirror, item = self.param.transform_param.mirror, 0
+    def place(self) -> str:
+        return self._draws.state()
+
+    def go_to(self, place: str) -> None:
+        self._draws.set_state(place)
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        data = torch.zeros(self.shape(), pin_memory=self.pinned)
+        labels = torch.empty(self.p.batch_size, pin_memory=self.pinned)
+        item = 0
         for _, windows, count in self._parts:
             for _ in range(count):
                 window = windows[self._draw() % len(windows)].tolist()
-                flip = mirror and self._draw() % 2 == 1
+                flip = self.mirror and self._draw() % 2 == 1
                 labels[item] = window[1]
-                try:
-                    self._fill(data[item], window[0], window[2:], flip)
-                except DataError as error:
-                    raise self.fail(str(error), DataError) from error
+                self._fill(data[item].numpy(), window[0], window[2:], flip)
                 item += 1
-        device = current().torch_device
-        for blob, array in zip(top, (data, labels)):
-            blob.set_data(torch.from_numpy(array).to(device))
-
-    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
-        """Nothing below this layer."""
+        return data, labels
 
     def _draw(self) -> int:
         return int(self._draws.u32(1)[0])
 
     def _fill(self, out: np.ndarray, index: int, box: list[int], flip: bool) -> None:
         """Write one window of image ``index`` into ``out``, zeros of (C, crop, crop)."""
-        p = self.param.window_data_param
+        p = self.p
         path = self.windows.images[index]
         if self._files is None:
             image = image_files.read(path)
@@ -128,49 +130,46 @@ class WindowData(Layer):
             values -= np.broadcast_to(self._mean, out.shape)[there]
         out[there] = values * np.float32(p.scale)
 
-    def _read_mean(self) -> np.ndarray | None:
-        """What is subtracted: (C, crop, crop), or (C or 1, 1, 1) of mean values, or None."""
-        transform = self.param.transform_param
-        if not transform.mean_file:
-            if not transform.mean_value:
-                return None
-            return np.array(transform.mean_value, np.float32).reshape(-1, 1, 1)
-        mean = mean_file.read(transform.mean_file)
-        channels, height, width = mean.shape
-        offset = (width - self.crop) // 2  # from the width for both axes, as in BVLC
-        if channels != CHANNELS or offset < 0 or offset + self.crop > height:
-            raise DataError(
-                f"the mean file {transform.mean_file} is {channels} x {height} x {width}: expected "
-                f"{CHANNELS} channels and at least the crop of {self.crop} x {self.crop}, of which "
-                "it must be the middle"
-            )
-        return mean[:, offset : offset + self.crop, offset : offset + self.crop]
 
-    def _check_settings(self) -> None:
-        p, transform = self.param.window_data_param, self.param.transform_param
-        problem = None
-        if self.crop < 1:
-            problem = "transform_param { crop_size } must be positive: windows are warped to it"
-        elif p.batch_size < 1:
-            problem = f"batch_size must be positive, got {p.batch_size}"
-        elif p.crop_mode not in ("warp", "square"):
-            problem = f"crop_mode must be 'warp' or 'square', got '{p.crop_mode}'"
-        elif not 0 <= p.fg_fraction <= 1:
-            problem = f"fg_fraction must lie between 0 and 1, got {p.fg_fraction:g}"
-        elif 2 * p.context_pad >= self.crop:
-            problem = (
-                f"context_pad {p.context_pad} leaves nothing of a crop_size of {self.crop}: it "
-                "must be less than half"
-            )
-        elif transform.mean_file and transform.mean_value:
-            problem = "Cannot specify mean_file and mean_value at the same time"
-        elif len(transform.mean_value) not in (0, 1, CHANNELS):
-            problem = (
-                f"Specify either 1 mean_value or as many as channels ({CHANNELS}), got "
-                f"{len(transform.mean_value)}"
-            )
-        if problem:
-            raise self.fail(problem, LayerError)
+def _read_mean(transform: Any) -> np.ndarray | None:
+    """What is subtracted: (C, crop, crop), or (C or 1, 1, 1) of mean values, or None."""
+    if not transform.mean_file:
+        if not transform.mean_value:
+            return None
+        return np.array(transform.mean_value, np.float32).reshape(-1, 1, 1)
+    crop, mean = transform.crop_size, mean_file.read(transform.mean_file)
+    channels, height, width = mean.shape
+    offset = (width - crop) // 2  # from the width for both axes, as in BVLC
+    if channels != CHANNELS or offset < 0 or offset + crop > height:
+        raise DataError(
+            f"the mean file {transform.mean_file} is {channels} x {height} x {width}: expected "
+            f"{CHANNELS} channels and at least the crop of {crop} x {crop}, of which it must be "
+            "the middle"
+        )
+    return mean[:, offset : offset + crop, offset : offset + crop]
+
+
+def _check(p: Any, transform: Any) -> None:
+    """Raise LayerError for settings that make no sense."""
+    problem = None
+    if transform.crop_size < 1:
+        problem = "transform_param { crop_size } must be positive: windows are warped to it"
+    elif p.crop_mode not in ("warp", "square"):
+        problem = f"crop_mode must be 'warp' or 'square', got '{p.crop_mode}'"
+    elif not 0 <= p.fg_fraction <= 1:
+        problem = f"fg_fraction must lie between 0 and 1, got {p.fg_fraction:g}"
+    elif 2 * p.context_pad >= transform.crop_size:
+        problem = (
+            f"context_pad {p.context_pad} leaves nothing of a crop_size of "
+            f"{transform.crop_size}: it must be less than half"
+        )
+    elif len(transform.mean_value) not in (0, 1, CHANNELS):
+        problem = (
+            f"Specify either 1 mean_value or as many as channels ({CHANNELS}), got "
+            f"{len(transform.mean_value)}"
+        )
+    if problem:
+        raise LayerError(problem)
 
 
 def _bytes_of(path: str) -> bytes:
