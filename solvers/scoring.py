@@ -1,4 +1,4 @@
-"""The command line of score.py: score trained weights on a split."""
+"""The command line of score.py: score trained weights on a split, or saved predictions."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ import score
 import surgery
 from bootstrap import shown
 from nets import catalog, weights
-from solvers import options, prepare, results
+from solvers import options, prepare, results, saved
 from solvers.errors import USER_ERRORS, StartError
 
 
@@ -20,9 +20,11 @@ def parser():
     p = argparse.ArgumentParser(
         prog="score.py",
         description="Score trained weights on a split of their data set, one forward pass of each "
-        "whole image. Appends the result to <out>/scores.jsonl.",
+        "whole image. Appends the result to <out>/scores.jsonl. With --pred and --gt: score saved "
+        "predictions, without a net.",
     )
-    p.add_argument("experiment", help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
+    p.add_argument("experiment", nargs="?",
+                   help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
     p.add_argument("--split", help="the split's list (default: the one of the val net)")
     p.add_argument(
         "--weights",
@@ -36,16 +38,33 @@ def parser():
         metavar="DIR",
         help="write every prediction as a palette PNG",
     )
+    files = p.add_argument_group("saved predictions")
+    for name, what in (("--pred", "predicted label maps"), ("--gt", "true label maps")):
+        files.add_argument(name, type=bootstrap.user_path, metavar="DIR",
+                           help=f"{what}: palette or grey PNGs or .npy, paired by name")
+    files.add_argument("--dataset", choices=data.DATASETS, help="whose classes they are")
+    files.add_argument("--classes", type=options.positive, metavar="N",
+                       help="how many classes there are, in place of --dataset")
+    files.add_argument("--ignore", type=int, metavar="LABEL",
+                       help="a label of the truth that does not count, beside those out of range")
+    files.add_argument("--list", type=bootstrap.user_path, metavar="FILE",
+                       help="the names to score, one a line (default: all in --gt)")
     options.shared(p, data="as its solve.py --help says", out="weights and results are")
     return p
 
 
 def main(argv=None):
     """Returns the exit code."""
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    from_files = bool(args.pred or args.gt)
+    if from_files and not (args.pred and args.gt and (args.dataset or args.classes)):
+        p.error("saved predictions need --pred, --gt and one of --dataset and --classes")
+    if from_files == bool(args.experiment):
+        p.error("give either an experiment or --pred and --gt")
     bootstrap.enter()
     try:
-        run(args)
+        run_saved(args) if from_files else run(args)
     except USER_ERRORS as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
@@ -83,3 +102,18 @@ def run(args):
     )
     results.append(os.path.join(args.out, "scores.jsonl"), line)
     return result
+
+
+def run_saved(args):
+    """Score saved predictions, print the measures; returns what `saved.evaluate` gives."""
+    names = data.dataset(args.dataset).CLASSES if args.dataset else None
+    classes = args.classes or len(names)
+    images = None
+    if args.list:
+        with open(args.list, encoding="utf-8") as f:
+            images = f.read().split()
+    found = saved.pairs(args.pred, args.gt, images)
+    result, averages = saved.evaluate(found, classes, args.ignore)
+    print(saved.report(result, averages))
+    print(results.table(result, names if names and len(names) == classes else None))
+    return result, averages

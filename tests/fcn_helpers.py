@@ -1,4 +1,4 @@
-"""Helpers of the tests of FCN. They and those tests use no pytest and only pycaffe's API, so that
+"""Helpers of the tests of FCN, which use only pycaffe's API, so that
 `tests/oracle/fcn_tests.py` can run them on BVLC Caffe too."""
 
 import os
