@@ -21,8 +21,11 @@ ABSOLUTE, RELATIVE = 1e-5, 1e-4
 HUGE = 1e30
 
 
-def difference(expected, found):
-    """(largest |a − b|, allowed), where allowed = 1e-5 + 1e-4·max|a| over the ordinary values."""
+def difference(expected, found, tolerance=None):
+    """(largest |a − b|, allowed), where allowed = 1e-5 + 1e-4·max|a| over the ordinary values.
+
+    `tolerance`, where a case declares one, is what is allowed instead.
+    """
     ordinary = np.abs(expected) < HUGE
     if not np.array_equal(expected[~ordinary], found[~ordinary]):
         return float("inf"), 0.0
@@ -32,7 +35,18 @@ def difference(expected, found):
     largest = float(np.max(np.abs(a - b)))
     if np.isnan(largest):
         largest = float("inf")
+    if tolerance is not None:
+        return largest, tolerance
     return largest, ABSOLUTE + RELATIVE * float(np.max(np.abs(a)))
+
+
+def tolerance_of(case, key):
+    """What the case allows for the array under `key` instead of the usual; None: the usual.
+
+    Its `tolerance` maps what is recorded, without the step, to {"absolute": …, "reason": …}.
+    """
+    declared = case.get("tolerance", {}).get(key.split("/", 1)[1])
+    return None if declared is None else float(declared["absolute"])
 
 
 def zero_reason(case, key):
@@ -79,7 +93,7 @@ def check_array(case, key, a, b):
         if zero_reason(case, key) is None:
             return "all zero, so the comparison says nothing"
         return f"must be zero ({zero_reason(case, key)})" if b.any() else None
-    largest, allowed = difference(a, b)
+    largest, allowed = difference(a, b, tolerance_of(case, key))
     if largest > allowed:
         place = np.unravel_index(np.argmax(np.abs(a.astype(np.float64) - b)), a.shape)
         where = [int(i) for i in place]
@@ -88,14 +102,14 @@ def check_array(case, key, a, b):
     return None
 
 
-def largest_ratio(expected, found):
+def largest_ratio(case, expected, found):
     """Largest difference over all arrays as a share of what is allowed, for the summary."""
     ratios = [0.0]
     for key, a in expected.arrays.items():
         b = found.arrays.get(key)
         if b is not None and b.shape == a.shape and a.size:
-            largest, allowed = difference(a, b)
-            ratios.append(largest / allowed if allowed else float("inf"))
+            largest, allowed = difference(a, b, tolerance_of(case, key))
+            ratios.append(largest / allowed if allowed else float(largest and "inf"))
     return max(ratios)
 
 
@@ -122,7 +136,7 @@ def report(selected, expected, found, verbose=False):
         groups.setdefault(case["type"], []).append((case, a, b))
     failed = 0
     for kind, group in groups.items():
-        worst = max(largest_ratio(a, b) for _, a, b in group)
+        worst = max(largest_ratio(case, a, b) for case, a, b in group)
         bad = [(case["name"], check_case(case, a, b)) for case, a, b in group]
         bad = [(name, problems) for name, problems in bad if problems]
         print(f"{kind:<26} {len(group):>5} {len(bad):>7} {worst:>17.3g}")

@@ -63,3 +63,11 @@ def test_a_changed_case_makes_its_golden_result_stale():
 def test_golden_results_come_from_bvlc_caffe():
     for family in cases.FAMILIES:
         assert {r.engine for r in golden.load(family).values()} == {"BVLC Caffe 1.0.0"}
+
+
+@pytest.mark.parametrize("allowed, agrees", [(0.5, True), (0.4, False)])
+def test_a_declared_tolerance_is_instead_of_the_usual(allowed, agrees):
+    case = {"name": "case", "tolerance": {"data/y": {"absolute": allowed, "reason": "rounding"}}}
+    sides = [Result(engine, "ok", {"0.forward/data/y": array})
+             for engine, array in (("BVLC Caffe 1.0.0", ONES), ("engine", ONES + 0.5))]
+    assert (check_case(case, *sides) == []) is agrees

@@ -11,6 +11,7 @@ A case is a dictionary of plain JSON values:
     solver       prototxt of a solver without its `net` (then `net` is its training net)
     steps        what to do, in order; each has an `op`, see case_runner.py
     zero_ok      key → reason, for arrays that are rightly all zero
+    tolerance    key → {absolute, reason}, where arrays may differ by other than the usual
 """
 
 import zlib
