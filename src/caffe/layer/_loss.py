@@ -19,6 +19,14 @@ class LabelError(LayerError, DataError):
     """A label that names no class.  BVLC reads and writes outside its memory instead."""
 
 
+# The types that read labels and know an ignore_label -> where it is set.
+IGNORING = {
+    "Accuracy": "accuracy_param",
+    "InfogainLoss": "loss_param",
+    "SoftmaxWithLoss": "loss_param",
+}
+
+
 def normalization(loss_param: Any, default: int) -> int:
     """The mode asked for: ``normalization``, else the legacy ``normalize``, else ``default``."""
     if loss_param.HasField("normalization"):
@@ -72,6 +80,17 @@ def class_indices(
     return index, counts
 
 
+def first_labels(layer: Layer, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """One class index for each item of the scores, int64 (N, 1), for losses of N rows.
+
+    Such a loss takes everything behind the first axis for classes, and of the labels the first N
+    values, as BVLC does.  Raises :class:`LabelError` where one is no class.
+    """
+    n = scores.shape[0]
+    classes = math.prod(scores.shape[1:])
+    return class_indices(layer, labels.reshape(-1)[:n], classes, None)[0].view(n, 1)
+
+
 def check_first_axis(layer: Layer, bottom_shapes: Sequence[Shape]) -> None:
     """The two bottoms of a loss have as many items."""
     a, b = bottom_shapes[:2]
@@ -102,11 +121,14 @@ def _out_of_range(
     names = {0: "", 1: ", w", 2: ", h, w"}.get(len(rest), ", ...")
     position = f"(n{names}) = ({', '.join(map(str, [n, *rest]))})"
     also = "" if ignore is None else f" or the ignore_label {ignore}"
-    section = "accuracy_param" if layer.type == "Accuracy" else "loss_param"
-    remedy = (
-        f"set {section} {{ ignore_label: {int(value) if math.isfinite(value) else 255} }} if this "
-        "value marks what must not count, else correct the labels or num_output"
-    )
+    remedy = "correct the labels or num_output"
+    section = IGNORING.get(layer.type)
+    if section:
+        number = int(value) if math.isfinite(value) else 255
+        remedy = (
+            f"set {section} {{ ignore_label: {number} }} if this value marks what must not count, "
+            f"else {remedy}"
+        )
     return layer.fail(
         f"label {value:g} at {position} of bottom '{layer.param.bottom[1]}' is out of range: "
         f"with {classes} classes a label is 0 to {classes - 1}{also} "
