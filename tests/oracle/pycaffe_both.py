@@ -20,9 +20,11 @@ from PIL import Image
 from root import CHECKOUT, OracleMissing, default_root
 from sides import HERE, Bvlc, Engine
 
+sys.path.insert(0, os.path.join(CHECKOUT, "tests"))
 sys.path.insert(0, CHECKOUT)
-os.environ.setdefault("GLOG_minloglevel", "2")
-import bootstrap  # noqa: F401  finds a caffe: the nets are made here
+import fcn_helpers  # noqa: F401  finds a caffe, and quiet logs: the nets are made here
+from cityscapes_sample import make_sample
+
 import caffe
 
 TOLERANCE = 1e-5
@@ -105,8 +107,6 @@ def interface(sides):
 
 def scoring(sides):
     """The same for examples/score_cityscapes.py."""
-    from tests.cityscapes_sample import make_sample
-
     script = os.path.join(CHECKOUT, "examples", "score_cityscapes.py")
     with tempfile.TemporaryDirectory(prefix="cityscapes-") as folder:
         arguments = make_sample(folder)
@@ -134,7 +134,7 @@ def main():
     sides = [Bvlc(parser.parse_args().root), Engine()]
     bad = 0
     try:
-        for part in (interface,):
+        for part in (interface, scoring):
             for name, cases, problems, worst in part(sides):
                 section = "FCN" if part is scoring else "Python interface"
                 text = "; ".join(problems) or "agrees"
