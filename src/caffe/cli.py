@@ -95,7 +95,7 @@ def _usage() -> str:
 
 def _unknown(command: str) -> int:
     from caffe import glog
-    from caffe.errors import did_you_mean
+    from caffe.hints import did_you_mean
 
     glog.error("caffe", "Available caffe actions:")
     for name in sorted([*BREW, *TOOLS]):

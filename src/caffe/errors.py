@@ -8,8 +8,7 @@ failures that it reports at all (a missing model file, for one).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from caffe.hints import did_you_mean
 
 __all__ = [
     "DataError",
@@ -22,12 +21,6 @@ __all__ = [
     "WeightsError",
     "did_you_mean",
 ]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest of the known names, empty where none is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 class Error(RuntimeError):

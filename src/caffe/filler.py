@@ -11,13 +11,13 @@ count if there is one axis only).  For Deconvolution, whose weights are (in, out
 from __future__ import annotations
 
 import math
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from caffe import rng
 from caffe.errors import LayerError
+from caffe.hints import did_you_mean
 
 __all__ = ["FILLERS", "fill"]
 
@@ -124,10 +124,9 @@ def fill(array: np.ndarray, filler: Any) -> None:
     """
     function = FILLERS.get(filler.type)
     if function is None:
-        near = get_close_matches(filler.type, FILLERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise LayerError(
-            f"Unknown filler name: {filler.type!r} (known fillers: {', '.join(FILLERS)}).{hint}"
+            f"Unknown filler name: {filler.type!r} (known fillers: {', '.join(FILLERS)})."
+            f"{did_you_mean(filler.type, FILLERS)}"
         )
     if filler.sparse != -1 and filler.type != "gaussian":
         raise LayerError(

@@ -6,10 +6,11 @@ Both steps turn one ``NetParameter`` into another, as in BVLC (facts of ``net.cp
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from caffe import glog
 from caffe.errors import PrototxtError
+from caffe.hints import did_you_mean
 from caffe.proto import caffe_pb2
 
 __all__ = ["filter_net", "insert_splits", "split_blob_name", "state_meets_rule"]
@@ -25,25 +26,40 @@ def filter_net(net: Any) -> Any:
             raise PrototxtError(
                 f"layer '{layer.name}': specify either include rules or exclude rules, not both"
             )
-        if layer.include:
-            included = any(state_meets_rule(net.state, rule) for rule in layer.include)
-        else:
-            included = not any(state_meets_rule(net.state, rule) for rule in layer.exclude)
-        if included:
+        rules = layer.include or layer.exclude
+        met = any(state_meets_rule(net.state, rule, layer.name) for rule in rules)
+        if met == bool(layer.include):
             kept.layer.add().CopyFrom(layer)
     return kept
 
 
-def state_meets_rule(state: Any, rule: Any) -> bool:
-    """True where phase, level and every stage condition of the rule hold."""
+def state_meets_rule(state: Any, rule: Any, layer: str = "") -> bool:
+    """True where phase, level and every stage condition of the rule hold.
+
+    With the name of the ``layer`` that has the rule, the condition that does not hold is logged.
+    """
+    why = _unmet(state, rule)
+    if why and layer:
+        glog.info("net", f"{why} specified by a rule in layer {layer}")
+    return not why
+
+
+def _unmet(state: Any, rule: Any) -> str:
+    """The first condition of the rule that does not hold, in BVLC's words; empty if all hold."""
     if rule.HasField("phase") and rule.phase != state.phase:
-        return False
+        return f"The NetState phase ({state.phase}) differed from the phase ({rule.phase})"
+    # BVLC says "above" for both.
     if rule.HasField("min_level") and state.level < rule.min_level:
-        return False
+        return f"The NetState level ({state.level}) is above the min_level ({rule.min_level})"
     if rule.HasField("max_level") and state.level > rule.max_level:
-        return False
-    stages = set(state.stage)
-    return stages.issuperset(rule.stage) and stages.isdisjoint(rule.not_stage)
+        return f"The NetState level ({state.level}) is above the max_level ({rule.max_level})"
+    for stage in rule.stage:
+        if stage not in state.stage:
+            return f"The NetState did not contain stage '{stage}'"
+    for stage in rule.not_stage:
+        if stage in state.stage:
+            return f"The NetState contained a not_stage '{stage}'"
+    return ""
 
 
 def split_blob_name(blob: str, layer: str, top: int, copy: int | None = None) -> str:
@@ -108,9 +124,7 @@ def insert_splits(net: Any) -> Any:
 
 def _unknown_bottom(layer: Any, index: int, known: dict[str, Any]) -> str:
     blob = layer.bottom[index]
-    near = difflib.get_close_matches(blob, known, 3, 0.6)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return (
         f"Unknown bottom blob '{blob}' (layer '{layer.name}', bottom index {index}): no layer "
-        f"before it has such a top in this phase{hint}"
+        f"before it has such a top in this phase.{did_you_mean(blob, known, 3)}"
     )

@@ -15,13 +15,13 @@ the net is turned into a message.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
 
+from caffe.hints import did_you_mean
 from caffe.proto import caffe_pb2
 
 __all__ = [
@@ -118,10 +118,8 @@ def _assign_list(proto: Message, name: str, values: list) -> None:
 
 def _no_field(name: str, *descriptors) -> AttributeError:
     known = [field for descriptor in descriptors for field in descriptor.fields_by_name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
     where = " nor ".join(descriptor.name for descriptor in descriptors)
-    return AttributeError(f'no field "{name}" in {where}{hint}', name=name)
+    return AttributeError(f'no field "{name}" in {where}.{did_you_mean(name, known)}', name=name)
 
 
 def _wrong_kind(proto: Message, name: str, value: Any) -> TypeError:
@@ -322,9 +320,8 @@ class Parameters:
     def __getattr__(self, name: str) -> _EnumValues:
         message = getattr(caffe_pb2, f"{name}Parameter", None)
         if message is None:
-            near = difflib.get_close_matches(name, _PARAM_NAMES, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise AttributeError(f'no message "{name}Parameter" in caffe.proto{hint}', name=name)
+            hint = did_you_mean(name, _PARAM_NAMES)
+            raise AttributeError(f'no message "{name}Parameter" in caffe.proto.{hint}', name=name)
         return _EnumValues(message)
 
 

@@ -1,21 +1,23 @@
 """Reading nets and solvers in protobuf's text format (prototxt).
 
 The format is read as strictly as BVLC Caffe reads it: an unknown field, an unknown enum value, a
-scalar given twice or a missing required field is an error.  Where BVLC aborts with a line number,
+scalar given twice or a missing required field is an error, except for the fields of old forks that
+:mod:`caffe.foreign` translates.  Where BVLC aborts with a line number,
 a :class:`~caffe.errors.PrototxtError` names file, line and column, the layer, the field, and the
 nearest names that exist.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf import text_format
 
+from caffe import foreign
 from caffe.errors import PrototxtError
+from caffe.hints import did_you_mean
 from caffe.proto import caffe_pb2
 from caffe.prototxt_scan import Scope, opening_of, scopes_at, tokens
 from caffe.upgrade import upgrade_net, upgrade_solver
@@ -95,6 +97,7 @@ named "nmae" (in layer[0]). Did you mean "name"?
     """
     if not text.isascii():
         _check_characters(text, source)
+    text = foreign.translate(text, source)
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
@@ -206,7 +209,7 @@ def _suggest_other_kind(name: str, descriptor: Descriptor) -> str:
 def _suggest_field(name: str, descriptor: Descriptor) -> str:
     """Names the nearest field; else the sub-messages or the parent kind that have this field."""
     known = list(descriptor.fields_by_name)
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    near = did_you_mean(name, known, quote='"')
     holders = [
         field.name
         for field in descriptor.fields
@@ -214,9 +217,9 @@ def _suggest_field(name: str, descriptor: Descriptor) -> str:
     ]
     if holders and descriptor.name == "LayerParameter" and (not near or len(holders) <= 3):
         choice = " or ".join(f"{holder} {{ {name}: … }}" for holder in holders[:3])
-        return f" It belongs inside {choice}" + (f', or did you mean "{near[0]}"?' if near else ".")
+        return f" It belongs inside {choice}" + "." + near
     if near:
-        return f' Did you mean "{near[0]}"?'
+        return near
     shown = ", ".join(known if len(known) <= 24 else [*known[:24], "…"])
     return f" Known fields: {shown}."
 
@@ -225,6 +228,5 @@ def _suggest_value(text: str, line: int, column: int, field: FieldDescriptor) ->
     """Names the nearest and all values of an enum field."""
     given = next((t.text for t in tokens(text) if (t.line, t.column) >= (line, column)), "")
     known = [value.name for value in field.enum_type.values]
-    near = difflib.get_close_matches(given.strip("\"'").upper(), known, n=1, cutoff=0.6)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(given.strip("\"'"), known, quote="")
     return f"{hint} Known values: {', '.join(known)}."

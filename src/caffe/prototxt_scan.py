@@ -1,7 +1,8 @@
-"""Where things stand in a prototxt: a light scanner that serves the error messages.
+"""Where things stand in a prototxt: a light scanner for error messages and foreign fields.
 
 protobuf's parser says at which line it stopped, but not inside which layer; and of required fields
-that are missing it knows only the path.  Re-reading the text up to a point gives both.
+that are missing it knows only the path.  Re-reading the text up to a point gives both.  The tree of
+:func:`entries` serves those who edit the text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Scope", "Token", "opening_of", "scopes_at", "tokens"]
+__all__ = ["Entry", "Scope", "Token", "entries", "opening_of", "scopes_at", "tokens"]
 
 _TOKEN = re.compile(
     r"""(?P<skip>(?:[ \t\r\n\f\v]|\#[^\n]*)+)
@@ -25,12 +26,17 @@ _TOKEN = re.compile(
 
 @dataclass
 class Token:
-    """One token: its kind (string, word, mark or bad), text, and 1-based line and column."""
+    """One token: its kind (string, word, mark or bad), text, 1-based line and column, offset."""
 
     kind: str
     text: str
     line: int
     column: int
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
 
 
 @dataclass
@@ -56,7 +62,8 @@ def tokens(text: str) -> Iterator[Token]:
     line, start = 1, 0  # `start` is the offset of the line's first character
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "skip":
-            yield Token(match.lastgroup, match.group(), line, match.start() - start + 1)
+            column = match.start() - start + 1
+            yield Token(match.lastgroup, match.group(), line, column, match.start())
         breaks = match.group().count("\n")
         if breaks:
             line += breaks
@@ -118,3 +125,61 @@ def opening_of(text: str, path: str) -> Scope | None:
         if [scope.step for scope in stack[1:]] == wanted:
             return stack[-1]
     return None
+
+
+@dataclass
+class Entry:
+    """A field as it stands in the text: ``text[start:end]`` is its name and value."""
+
+    name: str
+    line: int
+    column: int
+    start: int
+    end: int
+    parent: Entry | None = None
+    values: list[str] = field(default_factory=list)  # of a scalar or a list, as written
+    children: list[Entry] = field(default_factory=list)  # of a message
+
+
+def entries(text: str) -> Entry:
+    """The file as a tree of its fields, under a root without a name.
+
+    The root has no children where the text is no valid prototxt: whoever parses it says why.
+    """
+    root = Entry("", 1, 1, 0, len(text))
+    nothing = Entry("", 1, 1, 0, len(text))
+    stack, todo = [root], list(tokens(text))[::-1]
+    while todo:
+        token = todo.pop()
+        if token.text in ("}", ">"):
+            if len(stack) == 1:
+                return nothing
+            stack.pop().end = token.end
+            continue
+        if token.text in (",", ";"):
+            continue
+        if token.kind != "word":
+            return nothing
+        entry = Entry(token.text, token.line, token.column, token.start, token.end, stack[-1])
+        stack[-1].children.append(entry)
+        if todo and todo[-1].text == ":":
+            todo.pop()
+        if not todo:
+            return nothing
+        value = todo.pop()
+        if value.text in ("{", "<"):
+            stack.append(entry)
+        elif value.text == "[":
+            while value.text != "]":
+                if not todo:
+                    return nothing
+                value = todo.pop()
+                if value.kind in ("word", "string"):
+                    entry.values.append(value.text)
+        else:
+            entry.values.append(value.text)
+            while value.kind == "string" and todo and todo[-1].kind == "string":
+                value = todo.pop()
+                entry.values.append(value.text)
+        entry.end = value.end
+    return root if len(stack) == 1 else nothing

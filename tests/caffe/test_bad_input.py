@@ -50,7 +50,7 @@ def equal(a, b):
          ["net.prototxt:7:", "num_ouput", '"score"', 'Did you mean "num_output"?']),
         ('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLos"', LayerError,
          ["net.prototxt", "'loss'", "Unknown layer type: 'SoftmaxWithLos'",
-          "did you mean SoftmaxWithLoss"]),
+          "Did you mean 'SoftmaxWithLoss'"]),
         ('bottom: "first"', 'bottom: "frist"', PrototxtError,
          ["net.prototxt", "Unknown bottom blob 'frist'", "'score'"]),
         ("dim: 2 dim: 1 dim: 4 dim: 4", "dim: 2 dim: 1 dim: 4 dim: 5", LayerError,

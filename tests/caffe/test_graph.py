@@ -81,7 +81,7 @@ def test_an_explicit_loss_weight_takes_the_first_copy():
 
 
 def test_an_unknown_bottom_names_layer_and_near_blob():
-    with pytest.raises(PrototxtError, match="Unknown bottom blob 'dat'.*'a'.*mean data"):
+    with pytest.raises(PrototxtError, match="Unknown bottom blob 'dat'.*'a'.*mean 'data'"):
         insert_splits(net("""
             layer { name: 'in' type: 'Input' top: 'data' }
             layer { name: 'a' type: 'ReLU' bottom: 'dat' top: 'a' }

@@ -64,12 +64,12 @@ def data():
         (
             lambda: L.Convolution(data(), kernel_sise=3, name="c1").to_proto(),
             AttributeError,
-            ['layer "c1" (Convolution)', '"kernel_sise"', 'did you mean "kernel_size"?'],
+            ['layer "c1" (Convolution)', '"kernel_sise"', "Did you mean 'kernel_size'?"],
         ),
         (
             lambda: L.Convolution(data(), weight_filler=dict(typ="msra")).to_proto(),
             AttributeError,
-            ['layer "Convolution1"', 'no field "typ" in FillerParameter; did you mean "type"?'],
+            ['layer "Convolution1"', "FillerParameter. Did you mean 'type'?"],
         ),
         (
             lambda: L.Pooling(data(), pool="AVE").to_proto(),
@@ -101,7 +101,7 @@ def data():
             AttributeError,
             ['no enum value "AVG" in PoolingParameter', "MAX, AVE, STOCHASTIC"],
         ),
-        (lambda: P.Poling.MAX, AttributeError, ['did you mean "Pooling"?']),
+        (lambda: P.Poling.MAX, AttributeError, ["Did you mean 'Pooling'?"]),
     ],
 )
 def test_errors_say_what_and_where(make, kind, parts):

@@ -11,7 +11,8 @@ holds a class decorated with :func:`register`::
         def forward(self, bottoms, params):
             return [bottoms[0].abs()]
 
-Nothing else has to be edited: the package imports every module beside this one.  Arity, in-place
+Nothing else has to be edited: the package imports every module beside this one (types that BVLC
+Caffe does not have are in the sub-package ``extensions``).  Arity, in-place
 use and which bottoms can receive a gradient are class attributes, checked once by the net.
 
 A layer computes from the blobs' *current* contents, as BVLC's do: ``forward`` gets the bottoms,
@@ -26,7 +27,6 @@ between them or run user code (Split, Reshape, Python, ...), override ``reshape_
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -35,11 +35,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 
 from caffe.errors import LayerError, ShapeError
+from caffe.hints import did_you_mean
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
 
-__all__ = ["Layer", "Need", "create", "register", "type_list"]
+__all__ = ["Layer", "Need", "class_of", "create", "register", "type_list"]
 
 Shape = tuple[int, ...]
 Tensors = list[torch.Tensor]
@@ -275,18 +276,26 @@ def create(param: Any, phase: int) -> Layer:
     """The layer that a ``LayerParameter`` describes; raises :class:`LayerError`."""
     _load_all()
     if param.type not in _registry:
-        near = difflib.get_close_matches(param.type, _registry, 3, 0.6)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        from caffe.foreign import origin_of_type
+
         raise LayerError(
-            f"layer '{param.name}': Unknown layer type: '{param.type}'{hint} "
+            f"layer '{param.name}': Unknown layer type: '{param.type}'."
+            f"{origin_of_type(param.type) or did_you_mean(param.type, _registry, 3)} "
             f"(known types: {', '.join(sorted(_registry))})"
         )
     layer = _registry[param.type](param, phase)
     return layer
 
 
+def class_of(type_name: str) -> type[Layer]:
+    """The class of a registered type; raises KeyError for any other name."""
+    _load_all()
+    return _registry[type_name]
+
+
 def type_list() -> list[str]:
-    """The registered type names, sorted (``caffe.layer_type_list()``)."""
+    """The registered type names, sorted (``caffe.layer_type_list()``): BVLC's, and those that
+    :func:`caffe.layer.extensions.type_list` names."""
     _load_all()
     return sorted(_registry)
 

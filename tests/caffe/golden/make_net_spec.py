@@ -180,7 +180,9 @@ def kinds_of_results(L, P, NetSpec, to_proto):
 def parameter_names(L, P, NetSpec, to_proto):
     from caffe.net_spec import param_name_dict
 
-    return dict(param_name_dict())
+    # The engine has the messages of its extensions besides.
+    extensions = ("BN", "Interp", "Permute", "Upsample")
+    return {k: v for k, v in param_name_dict().items() if k not in extensions}
 
 
 # Errors

@@ -1,0 +1,40 @@
+"""Layer types beyond BVLC Caffe, from the forks in which published FCN-like models were trained.
+
+Everything else in :mod:`caffe.layer` is one of BVLC's 61 types; what is not is here, one file a
+family, made as :mod:`caffe.layer` explains.  Their messages in ``caffe.proto`` have field numbers
+from 20001 on, which no fork known uses.  :func:`type_list` says which types they are; a net with
+one of them does not run on BVLC Caffe.
+
+==================== ============================ ==============================================
+Type                 Published in                 What it does
+==================== ============================ ==============================================
+BN                   SegNet; PSPNet               batch normalisation with scale and shift in one
+ConvolutionDepthwise MobileNet (BVLC PR 5665)     convolution with one group a channel
+DepthwiseConvolution MobileNet                    the same under its other name
+Interp               DeepLab; PSPNet, ICNet       bilinear resizing, corners aligned
+Permute              SSD                          axes in another order
+Upsample             SegNet, ENet; YOLO converted unpooling by a pooling mask; nearest neighbour
+==================== ============================ ==============================================
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from caffe import layer
+
+__all__ = ["type_list"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def type_list() -> list[str]:
+    """The registered types that BVLC Caffe does not have, sorted."""
+    return [name for name in layer.type_list() if is_extension(name)]
+
+
+def is_extension(type_name: str) -> bool:
+    """True for a registered type that is defined in this package."""
+    return layer.class_of(type_name).__module__.startswith(__name__ + ".")
