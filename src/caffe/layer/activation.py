@@ -1,7 +1,8 @@
-"""ReLU, Sigmoid and TanH: element-wise functions whose gradient follows from their output.
+"""ReLU, ELU, Sigmoid, TanH, Swish, BNLL: smooth or rectifying activations, element by element.
 
-All may work in place; with a negative ``negative_slope`` ReLU's gradient is then wrong, as in
-Caffe, because the sign of the output does not tell the sign of the input.
+All may work in place.  Where the gradient follows from the output it is right there too, which
+leaves out BNLL, and ReLU and ELU with a negative slope or alpha: then the sign of the output does
+not tell the sign of the input.  There the gradient in place is wrong, as in Caffe.
 """
 
 from __future__ import annotations
@@ -11,30 +12,15 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer import Shape, Tensors, register
+from caffe.layer._elementwise import Elementwise
+from caffe.layer._keep import kept_copy
 
 aten = torch.ops.aten
 
 
-class _Elementwise(Layer):
-    """One bottom, one top of its shape."""
-
-    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
-        return [bottom_shapes[0]]
-
-    def backward(
-        self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
-    ) -> tuple[MaybeTensors, MaybeTensors]:
-        if not need.bottoms[0]:
-            return [None], []
-        return [self._gradient(tops[0], top_diffs[0], bottoms[0])], []
-
-    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        raise self.fail("has no gradient")
-
-
 @register("ReLU")
-class ReLU(_Elementwise):
+class ReLU(Elementwise):
     """``max(x, 0) + negative_slope min(x, 0)``; the gradient at 0 is ``negative_slope``.
 
     -inf gives 0 for slope 0, where BVLC gives NaN (0 times -inf).
@@ -58,7 +44,7 @@ class ReLU(_Elementwise):
 
 
 @register("Sigmoid")
-class Sigmoid(_Elementwise):
+class Sigmoid(Elementwise):
     """``1 / (1 + exp(-x))``; gradient ``y (1 - y)``."""
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
@@ -69,7 +55,7 @@ class Sigmoid(_Elementwise):
 
 
 @register("TanH")
-class TanH(_Elementwise):
+class TanH(Elementwise):
     """``tanh(x)``; gradient ``1 - y^2``."""
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
@@ -77,3 +63,52 @@ class TanH(_Elementwise):
 
     def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return aten.tanh_backward(g, y)
+
+
+@register("ELU")
+class ELU(Elementwise):
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)``; gradient ``alpha + y`` there."""
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        self.alpha = self.param.elu_param.alpha
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        return [F.elu(bottoms[0], self.alpha, inplace=self.in_place)]
+
+    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, g, g * (y + self.alpha))
+
+
+@register("Swish")
+class Swish(Elementwise):
+    """``x s`` with ``s = 1 / (1 + exp(-beta x))``; gradient ``beta y + s (1 - beta y)``.
+
+    The layer keeps s from the last forward pass, so that it may work in place.
+    """
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        self.beta = self.param.swish_param.beta
+        self.gate: torch.Tensor | None = None
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        x = bottoms[0]
+        self.gate = kept_copy(self.gate, x).mul_(self.beta).sigmoid_()
+        return [x.mul_(self.gate) if self.in_place else x * self.gate]
+
+    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        gate = self.gate
+        if gate is None or gate.shape != g.shape:
+            gate = torch.zeros_like(g)  # no forward yet: zero, as in Caffe
+        by = y * self.beta
+        return torch.addcmul(by, gate, 1 - by).mul_(g)
+
+
+@register("BNLL")
+class BNLL(Elementwise):
+    """``log(1 + exp(x))``, the binomial normal log likelihood; gradient ``1 / (1 + exp(-x))``."""
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        return [F.softplus(bottoms[0])]
+
+    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return x.sigmoid().mul_(g)

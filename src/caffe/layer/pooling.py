@@ -1,4 +1,4 @@
-"""Pooling: MAX and AVE over windows of an image."""
+"""Pooling: MAX, AVE and STOCHASTIC over windows of an image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from caffe.errors import LayerError
 from caffe.kernels.convolution import is_channels_last
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer import _stochastic as stochastic
 from caffe.layer._kernel import height_width, require_positive
 from caffe.plan_window import Block
 
@@ -28,6 +29,11 @@ class Pooling(Layer):
     MAX takes the first maximum in raster order; NaN never wins.  A second top receives its index
     ``h W + w``, -1 for none.  AVE divides by the window's area before it is clipped to the image,
     but after it is clipped to the image with its pad.
+
+    STOCHASTIC draws one value of each window in TRAIN, with probability proportional to the value,
+    and takes the mean of such draws, ``sum x^2 / sum x``, in TEST, as BVLC does on a GPU (on the
+    CPU it aborts).  The gradient goes to the value drawn; in TEST it is that of the formula, where
+    BVLC's goes to what was drawn last.
     """
 
     tops = (1, 2)
@@ -36,14 +42,15 @@ class Pooling(Layer):
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         p = self.param.pooling_param
         self.max = p.pool == p.MAX
-        if p.pool == p.STOCHASTIC:
-            raise self.fail("stochastic pooling is not supported: use MAX or AVE", LayerError)
+        self.stochastic = p.pool == p.STOCHASTIC
         if self.num_tops == 2 and not self.max:
             raise self.fail("only MAX pooling has a second top (the mask)", LayerError)
         kernel = self._pair("kernel_size", "kernel")
         self.stride = self._pair("stride", "stride") or [p.stride] * 2
         self.pad = self._pair("pad", "pad") or [p.pad] * 2
         require_positive(self, "stride", self.stride)
+        if self.stochastic and any(self.pad):
+            raise self.fail(f"STOCHASTIC pooling takes no pad, got {self.pad}", LayerError)
         self.fixed_kernel: list[int] | None = None
         if p.global_pooling:
             if kernel or p.HasField("kernel_size"):
@@ -82,6 +89,8 @@ class Pooling(Layer):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
+        if self.stochastic:
+            return [self._stochastic(x)]
         if not self.max:
             return [self._average(x)]
         y, self.index, self.plain = self._maximum(x)
@@ -93,7 +102,9 @@ class Pooling(Layer):
         if not need.bottoms[0]:
             return [None], []
         x, g = bottoms[0], top_diffs[0]
-        if not self.max:
+        if self.stochastic and self.phase != 0:
+            return super().backward(tops, top_diffs, bottoms, params, need)
+        if not self.max and not self.stochastic:
             return [self._average_backward(x, g)], []
         index = getattr(self, "index", None)
         if self.num_tops == 2:
@@ -174,6 +185,20 @@ class Pooling(Layer):
         column = index % x.shape[3] - self.pad[1]
         index = torch.where(y > LOWEST, row * width + column, -1)
         return y, index, False
+
+    # STOCHASTIC -----------------------------------------------------------------------------------
+
+    def _stochastic(self, x: torch.Tensor) -> torch.Tensor:
+        windows = stochastic.windows(self._framed(x, 0.0), self.kernel, self.stride)
+        if self.phase != 0:
+            return stochastic.expected(windows)
+        y, place = stochastic.draw(windows)
+        row, column = (torch.arange(n, device=x.device) * s for n, s in zip(self.out, self.stride))
+        row = row[:, None] + place.div(self.kernel[1], rounding_mode="floor")
+        column = column + place % self.kernel[1]
+        inside = (place >= 0) & (row < x.shape[2]) & (column < x.shape[3])
+        self.index, self.plain = torch.where(inside, row * x.shape[3] + column, -1), False
+        return y
 
     # AVE ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""ReLU, Sigmoid and TanH."""
+"""ReLU, ELU, Sigmoid, TanH, Swish and BNLL."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,13 @@ FUNCTIONS = {
     'type: "ReLU" relu_param { negative_slope: 0.1 }': lambda x: np.where(x > 0, x, 0.1 * x),
     'type: "Sigmoid"': lambda x: 1 / (1 + np.exp(-x)),
     'type: "TanH"': np.tanh,
+    'type: "ELU" elu_param { alpha: 0.7 }': lambda x: np.where(x > 0, x, 0.7 * np.expm1(x)),
+    'type: "Swish"': lambda x: x / (1 + np.exp(-x)),
+    'type: "Swish" swish_param { beta: -2 }': lambda x: x / (1 + np.exp(2 * x)),
+    'type: "BNLL"': lambda x: np.log1p(np.exp(x)),
 }
 BOTH = pytest.mark.parametrize("text", FUNCTIONS)
+RIGHT_IN_PLACE = pytest.mark.parametrize("text", [t for t in FUNCTIONS if "BNLL" not in t])
 
 
 @BOTH
@@ -28,7 +33,7 @@ def test_gradient(text):
     check_gradient(Rig(text, (2, 3, 4)), random(2, 3, 4), step=1e-3)
 
 
-@BOTH
+@RIGHT_IN_PLACE
 def test_in_place_gives_the_same_gradient(device, text):
     x, g = random(2, 3, 4), random(2, 3, 4, seed=1)
     found = []
@@ -60,3 +65,41 @@ def test_negative_slope_below_zero_in_place_is_wrong_as_in_caffe():
     rig = Rig('type: "ReLU" relu_param { negative_slope: -2 }', (1,), in_place=True)
     assert rig.forward(np.array([-1.0])) == 2
     assert rig.backward(1.0)[0] == 1
+
+
+def test_elu_with_a_negative_alpha_in_place_is_wrong_as_in_caffe():
+    text = 'type: "ELU" elu_param { alpha: -1 }'
+    check_gradient(Rig(text, (2, 3)), random(2, 3), step=1e-3)
+    rig = Rig(text, (1,), in_place=True)
+    assert rig.forward(np.array([-1.0])) > 0
+    assert rig.backward(1.0)[0] == 1
+
+
+def test_elu_at_zero_has_the_slope_of_the_left():
+    rig = Rig('type: "ELU" elu_param { alpha: 0.25 }', (1,))
+    assert rig.forward(np.zeros(1)) == 0
+    assert rig.backward(1.0)[0] == 0.25
+
+
+def test_swish_keeps_its_gate():
+    """The gradient is of the last forward pass, whatever stands in the bottom since."""
+    rig = Rig('type: "Swish"', (3,))
+    assert not rig.backward(1.0)[0].any()  # no forward yet
+    x = random(3)
+    rig.forward(x)
+    expected = rig.backward(1.0)[0]
+    rig.bottom[0].data[...] = 9
+    np.testing.assert_array_equal(rig.backward(1.0)[0], expected)
+
+
+def test_bnll_of_large_numbers():
+    rig = Rig('type: "BNLL"', (4,))
+    x = np.array([1e4, 60, -60, -1e4])
+    np.testing.assert_allclose(rig.forward(x), np.logaddexp(0, x), rtol=1e-6)
+    np.testing.assert_allclose(rig.backward(2.0)[0], [2, 2, 2 * np.exp(-60), 0], rtol=1e-5)
+
+
+def test_bnll_in_place_takes_the_output_for_the_input_as_in_caffe():
+    rig = Rig('type: "BNLL"', (3,), in_place=True)
+    y = rig.forward(random(3))
+    close(rig.backward(1.0)[0], 1 / (1 + np.exp(-y)))

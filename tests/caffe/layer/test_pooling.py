@@ -139,7 +139,7 @@ def test_global_pooling_follows_the_image(method):
         ("kernel_size: 2 stride: 0", "stride must be positive"),
         ("kernel_size: 2 global_pooling: true", "cannot be given"),
         ("global_pooling: true pad: 1", "needs pad 0 and stride 1"),
-        ("kernel_size: 2 pool: STOCHASTIC", "not supported"),
+        ("kernel_size: 2 pool: STOCHASTIC pad: 1", "STOCHASTIC pooling takes no pad"),
     ],
 )
 def test_bad_settings_are_refused(body, message):
@@ -152,5 +152,6 @@ def test_bad_bottoms_are_refused():
         pool("kernel_size: 2", (2, 3, 4))
     with pytest.raises(ShapeError, match="does not fit"):
         pool("kernel_size: 5", (1, 1, 3, 3))
-    with pytest.raises(LayerError, match="mask"):
-        pool("kernel_size: 2 pool: AVE", tops=2)
+    for method in ("AVE", "STOCHASTIC"):
+        with pytest.raises(LayerError, match="mask"):
+            pool(f"kernel_size: 2 pool: {method}", tops=2)

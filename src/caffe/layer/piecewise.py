@@ -1,0 +1,58 @@
+"""AbsVal, Clip and Threshold: functions made of straight pieces, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from caffe.errors import LayerError
+from caffe.layer import Shape, Tensors, register
+from caffe.layer._elementwise import Elementwise
+
+
+@register("AbsVal")
+class AbsVal(Elementwise):
+    """``|x|``; the gradient is the sign of x, 0 at 0."""
+
+    refuses_in_place = True
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        return [bottoms[0].abs()]
+
+    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return x.sign() * g
+
+
+@register("Clip")
+class Clip(Elementwise):
+    """``max(min, min(x, max))``; the gradient passes from ``min`` to ``max``, both included.
+
+    NaN becomes ``min``, and so does everything where ``min`` is above ``max``.  In place the
+    gradient passes everywhere, as in Caffe: no clipped value is outside.
+    """
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        if not self.param.HasField("clip_param"):
+            raise self.fail("needs clip_param { min: ... max: ... }", LayerError)
+        self.low, self.high = self.param.clip_param.min, self.param.clip_param.max
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        y = bottoms[0].clamp(max=self.high)
+        return [torch.where(y > self.low, y, self.low)]  # clamp would pass NaN on
+
+    def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return g * ((x >= self.low) & (x <= self.high))
+
+
+@register("Threshold")
+class Threshold(Elementwise):
+    """1 where x is greater than ``threshold`` (0), else 0.  It has no gradient."""
+
+    differentiable = False
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        self.threshold = self.param.threshold_param.threshold
+
+    def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
+        return [(bottoms[0] > self.threshold).to(bottoms[0].dtype)]
