@@ -115,6 +115,12 @@ def picture(height, width, seed):
                    255).astype(np.uint8)
 
 
+def read_jpegs():
+    """The stored JPEG files, as descriptions for image_bytes."""
+    with open(JPEGS) as stream:
+        return json.load(stream)
+
+
 def write_jpegs():
     """Make cases/jpegs.json: 24 files of several sizes, qualities, samplings, some turned by EXIF,
     some grey."""

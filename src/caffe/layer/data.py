@@ -70,12 +70,7 @@ class Records(PictureSource):
         self._number = 0  # of the record here; goes on counting after the last one
 
     def picture(self) -> tuple[np.ndarray, int]:
-        try:
-            datum = caffe_pb2.Datum.FromString(self._cursor.item()[1])
-        except DecodeError as error:
-            raise DataError(
-                f"no Datum ({error}): expected what convert_imageset or array_to_datum writes"
-            ) from error
+        datum = parse_datum(self._cursor.item()[1])
         return self.transformer.pixels(datum), datum.label
 
     def advance(self) -> None:
@@ -97,3 +92,13 @@ class Records(PictureSource):
     def set_position(self, position: Any) -> None:
         self._number, key = position
         self._cursor.seek(key)
+
+
+def parse_datum(value: bytes) -> Any:
+    """The ``Datum`` that a record holds; raises DataError where it holds none."""
+    try:
+        return caffe_pb2.Datum.FromString(value)
+    except DecodeError as error:
+        raise DataError(
+            f"no Datum ({error}): expected what convert_imageset or array_to_datum writes"
+        ) from error

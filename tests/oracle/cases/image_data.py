@@ -1,12 +1,10 @@
 """Data (LMDB and LevelDB) and ImageData: files made here, what the layers make of them."""
 
-import json
-import os
+import case_images
 
 from cases.make import case, dims, layer, net
 
-with open(os.path.join(os.path.dirname(__file__), "jpegs.json")) as _stream:
-    JPEGS = json.load(_stream)
+JPEGS = case_images.read_jpegs()
 
 EQUAL = "whole numbers in, one rounding a step: equal bit for bit"
 DECODED = "JPEG: two grey levels between two versions of libjpeg"
