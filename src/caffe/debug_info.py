@@ -7,7 +7,7 @@ import torch
 from caffe import glog
 from caffe.wiring import Graph
 
-__all__ = ["log_backward", "log_forward"]
+__all__ = ["log_backward", "log_forward", "log_params"]
 
 
 def log_forward(graph: Graph, i: int) -> None:
@@ -32,6 +32,24 @@ def log_backward(graph: Graph, i: int) -> None:
     for j, (blob, needed) in enumerate(zip(layer.blobs, graph.param_needs_backward[i])):
         if needed:
             _log("Backward", layer.name, "param blob", str(j), "diff", blob.diff_tensor())
+
+
+def log_params(graph: Graph) -> None:
+    """One line with the norms of all parameters together, after a whole backward pass.
+
+    BVLC writes it with the severity ERROR.
+    """
+    norms = []
+    for order in (1, 2):
+        for read in ("data_tensor", "diff_tensor"):
+            parts = [torch.linalg.vector_norm(getattr(p.blob, read)(), order) for p in graph.params]
+            norms.append(float(torch.linalg.vector_norm(torch.stack(parts), order)) if parts else 0)
+    l1_data, l1_diff, l2_data, l2_diff = norms
+    glog.error(
+        "net",
+        f"    [Backward] All net params (data, diff): L1 norm = ({l1_data:.6g}, {l1_diff:.6g}); "
+        f"L2 norm = ({l2_data:.6g}, {l2_diff:.6g})",
+    )
 
 
 def _log(way: str, layer: str, kind: str, blob: str, part: str, values: torch.Tensor) -> None:

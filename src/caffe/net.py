@@ -15,6 +15,7 @@ from caffe import batches, debug_info, glog, weights_hdf5
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
 from caffe.errors import DataError, Error, LayerError, PrototxtError
+from caffe.former_api import missing
 from caffe.graph import filter_net, insert_splits
 from caffe.layer import Need
 from caffe.layer.memory_data import MemoryData
@@ -212,6 +213,9 @@ class Net:
 
     def _batch(self, blobs: dict[str, Any]) -> Iterator[dict[str, np.ndarray]]:
         return batches.cut(self, blobs)
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("Net", name)
 
     def __reduce__(self) -> Any:
         raise RuntimeError("a Net cannot be pickled or copied: save() it and load it again")
@@ -464,6 +468,8 @@ class Net:
 
     def backward_all(self) -> None:
         self._backward(len(self._graph.layers) - 1, 0)
+        if self._debug_info:
+            debug_info.log_params(self._graph)
 
     def set_debug_info(self, on: bool) -> None:
         self._debug_info = on

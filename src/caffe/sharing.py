@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from caffe import glog
 from caffe.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -38,5 +39,9 @@ def share_with(net: Net, other: Net) -> None:
                     f"Source param shape is {source.dims}; target param shape is {target.dims}"
                 )
             pairs.append((target, source))
+    known = set(net._layer_names)
+    for name in other._layer_names:
+        if name not in known:
+            glog.info("net", f"Ignoring source layer {name}")
     for target, source in pairs:
         target.share_data(source)

@@ -197,6 +197,7 @@ class Solver:
                     break
             for on_start, _ in self._callbacks:
                 on_start()
+            self._net.set_debug_info(param.debug_info and self._due(param.display))
             loss = _F32(0)
             for _ in range(param.iter_size):
                 loss += _F32(self._net.forward_loss())

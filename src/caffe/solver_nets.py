@@ -16,14 +16,12 @@ __all__ = ["build_test_nets", "build_train_net"]
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def _build(description: Any, phase: int, state: Any, param: Any, log: str) -> Net:
+def _build(description: Any, phase: int, state: Any, param: Any) -> Net:
     """A net from a file name or a NetParameter; ``state`` outranks what the net itself says."""
     if isinstance(description, str):
-        glog.info("solver", f"{log} net file: {description}")
         source = description
         net_param = read_net(description)
     else:
-        glog.info("solver", f"{log} net_param in the solver")
         source = "<net_param>"
         net_param = caffe_pb2.NetParameter()
         net_param.CopyFrom(description)
@@ -33,7 +31,6 @@ def _build(description: Any, phase: int, state: Any, param: Any, log: str) -> Ne
         merged.MergeFrom(state)
     net_param.state.CopyFrom(merged)
     net = Net.from_param(net_param, source=source)
-    net.set_debug_info(param.debug_info)
     for entry in param.weights:
         for path in entry.split(","):
             if path.strip():
@@ -54,10 +51,13 @@ def build_train_net(param: Any, source: str) -> Net:
             f"{source}: SolverParameter must specify a train net using exactly one of these "
             f"fields: {', '.join(_TRAIN_FIELDS)}; received {', '.join(fields) or 'none'}"
         )
+    field = fields[0]
+    how = f"specified in {field}." if field.endswith("_param") else f"from {field} file: "
+    description = getattr(param, field)
+    path = description if isinstance(description, str) else ""
+    glog.info("solver", f"Creating training net {how}{path}")
     state = param.train_state if param.HasField("train_state") else None
-    return _build(
-        getattr(param, fields[0]), caffe_pb2.TRAIN, state, param, "Creating training net from"
-    )
+    return _build(description, caffe_pb2.TRAIN, state, param)
 
 
 def build_test_nets(param: Any, source: str) -> list[Net]:
@@ -66,8 +66,11 @@ def build_test_nets(param: Any, source: str) -> list[Net]:
     Raises:
         SolverError: the counts of nets, test_iter and test_state contradict each other.
     """
-    descriptions: list[Any] = [*param.test_net_param, *param.test_net]
-    generic = [getattr(param, name) for name in ("net_param", "net") if param.HasField(name)]
+    # (field, description) of each net
+    descriptions: list[tuple[str, Any]] = [
+        (name, item) for name in ("test_net_param", "test_net") for item in getattr(param, name)
+    ]
+    generic = [(n, getattr(param, n)) for n in ("net_param", "net") if param.HasField(n)]
     named = len(descriptions)
     asked = len(param.test_iter)
     if asked < named or (asked > named and not generic):
@@ -86,13 +89,12 @@ def build_test_nets(param: Any, source: str) -> list[Net]:
             f"{source}: a solver with test nets needs test_interval > 0, received "
             f"{param.test_interval}"
         )
-    return [
-        _build(
-            description,
-            caffe_pb2.TEST,
-            param.test_state[k] if param.test_state else None,
-            param,
-            f"Creating test net (#{k}) specified by",
-        )
-        for k, description in enumerate(descriptions)
-    ]
+    nets = []
+    for k, (name, description) in enumerate(descriptions):
+        what = f"{name} file: {description}" if isinstance(description, str) else name
+        glog.info("solver", f"Creating test net (#{k}) specified by {what}")
+        state = param.test_state[k] if param.test_state else None
+        net = _build(description, caffe_pb2.TEST, state, param)
+        net.set_debug_info(param.debug_info)  # the train net's follows the display, in step()
+        nets.append(net)
+    return nets

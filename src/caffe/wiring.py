@@ -262,6 +262,11 @@ def _share(graph: Graph, owner: Param, layer: Layer, j: int, spec: Any) -> None:
             f"'{graph.layer_names[owner.layer]}' with layer '{layer.name}'; {what}: "
             f"owner {owner.blob.dims}, sharer {blob.dims}{advice}"
         )
+    glog.info(
+        "net",
+        f"Sharing parameters '{spec.name}' owned by layer '{graph.layer_names[owner.layer]}', "
+        f"param index {owner.index}",
+    )
     blob.share_data(owner.blob)
     blob.share_diff(owner.blob)
 
