@@ -77,7 +77,8 @@ def table():
         "# Facts of the nets", "",
         "Made by `python nets/explain.py --table --write` from the deploy prototxts: nothing here "
         "is measured. Parameters are without upsampling and BatchNorm's statistics, as the papers "
-        "count them; receptive field and stride are those of the coarsest scores. Multiply-adds are of one forward pass of "
+        "count them; receptive field and stride are those of the coarsest scores. "
+        "Multiply-adds are of one forward pass of "
         f"{TABLE_SIZE[0]}×{TABLE_SIZE[1]}, upsampling as written included. Memory is that of "
         "weights and blobs at that size, inference once, training with gradients and momentum, "
         "without scratch memory.", "",
