@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 
@@ -30,7 +28,9 @@ class Tile(Layer):
         return [tuple(top)]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
-        return [torch.cat([bottoms[0]] * self.tiles, self.tile_axis)]
+        times = [1] * bottoms[0].ndim
+        times[self.tile_axis] = self.tiles
+        return [bottoms[0].repeat(times)]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
