@@ -354,9 +354,25 @@ class Net:
     def _backward_layer(self, i: int) -> None:
         graph = self._graph
         need = Need(tuple(graph.bottom_needs_backward[i]), tuple(graph.param_needs_backward[i]))
+        if graph.layers[i].is_loss:
+            self._refuse_label_gradient(i, need)
         graph.layers[i].backward_blobs(graph.top(i), need, graph.bottom(i))
         if self._debug_info:
             debug_info.log_backward(graph, i)
+
+    def _refuse_label_gradient(self, i: int, need: Need) -> None:
+        """Raise where ``propagate_down: true`` asks a loss for the gradient of its labels.
+
+        BVLC aborts, except in ContrastiveLoss, which looks at its first two bottoms alone.
+        """
+        layer = self._graph.layers[i]
+        asked = [j for j in layer.no_gradient if j < len(need.bottoms) and need.bottoms[j]]
+        if asked and layer.type != "ContrastiveLoss":
+            raise layer.fail(
+                f"Layer cannot backpropagate to label inputs: bottom {asked[0]} "
+                f"('{layer.param.bottom[asked[0]]}') has propagate_down: true",
+                LayerError,
+            )
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' shapes, without computing."""
