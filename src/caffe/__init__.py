@@ -10,6 +10,7 @@ from caffe.classifier import Classifier
 from caffe.detector import Detector
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
+from caffe.former_api import missing as _missing
 from caffe.glog import init_log, log
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
@@ -87,3 +88,7 @@ __all__ = [
     "solver_rank",
     "to_proto",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise _missing("caffe", name)

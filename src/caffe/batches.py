@@ -54,7 +54,8 @@ class _Rows:
 
     def add(self, results: Arrays) -> None:
         for name, array in results.items():
-            self._rows.setdefault(name, []).extend(array.copy())
+            # A loss has no axis of items: one value a batch.
+            self._rows.setdefault(name, []).extend(np.atleast_1d(array.copy()))
 
     def all(self) -> Arrays:
         return {name: np.asarray(rows)[: self._items] for name, rows in self._rows.items()}

@@ -2,8 +2,9 @@
 
 Weights: a group ``data`` with one group per layer (every layer, parameters or not) and in it the
 datasets "0", "1", ...; with diffs a group ``diff`` of the same form.  A parameter shared with an
-earlier layer is left out of ``data``.  Solver state: ``iter``, ``current_step``, ``learned_net``
-and the group ``history``.
+earlier layer is left out of ``data``.  A layer name with ``/`` makes a group in a group, where BVLC
+aborts; BVLC reads such a file but takes those layers for absent.  Solver state: ``iter``,
+``current_step``, ``learned_net`` and the group ``history``.
 
 The package h5py is needed for these files only.
 """
@@ -11,7 +12,7 @@ The package h5py is needed for these files only.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,10 +67,29 @@ def _open(path: str) -> Any:
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 
-def _blobs(path: str, layer: str, group: Any) -> list[StoredBlob | None]:
+_DEPTH = 32  # of groups in groups, that is of slashes in a layer name; links may make circles
+
+
+def _layers(path: str, group: Any, prefix: str = "") -> Iterator[LayerWeights]:
+    """The layers in a group, and in the groups within it."""
+    for key, item in group.items():
+        name = prefix + key
+        if not hasattr(item, "items"):
+            raise WeightsError(f"{path}: '{name}' is no group, so it holds no layer")
+        if name.count("/") > _DEPTH:
+            raise WeightsError(f"{path}: more than {_DEPTH} groups within each other: '{name}'")
+        inner = {k: v for k, v in item.items() if hasattr(v, "items")}
+        own = {k: v for k, v in item.items() if k not in inner}
+        if own or not inner:
+            yield LayerWeights(name, "", _blobs(path, name, own))
+        if inner:
+            yield from _layers(path, inner, name + "/")
+
+
+def _blobs(path: str, layer: str, datasets: dict[str, Any]) -> list[StoredBlob | None]:
     """The datasets of one layer by index; None for an index that is not there."""
     found: dict[int, StoredBlob] = {}
-    for key, dataset in group.items():
+    for key, dataset in datasets.items():
         where = f"{path}, layer '{layer}', blob {key}"
         if not key.isdigit():
             raise WeightsError(f"{where}: unexpected name, expected the datasets 0, 1, ...")
@@ -83,9 +103,7 @@ def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
     file = _open(path)
     if "data" not in file:
         raise WeightsError(f"{path}: no group 'data': this HDF5 file holds no Caffe weights")
-    return [
-        LayerWeights(name, "", _blobs(path, name, group)) for name, group in file["data"].items()
-    ]
+    return list(_layers(path, file["data"]))
 
 
 def read_solver_state(path: str) -> SolverState:
@@ -117,10 +135,12 @@ def write_net(
     h5py = _h5py()
     params = list(params)
     for name, _ in params:
-        if "/" in name:
+        first, *rest = name.split("/")
+        if first in ("", ".") or any(part in ("", ".") or part.isdigit() for part in rest):
             raise WeightsError(
-                f"layer '{name}': HDF5 cannot hold a layer name with '/'. Save in the binary "
-                "format instead (Net.save, snapshot_format: BINARYPROTO)."
+                f"layer '{name}': HDF5 cannot hold this layer name: the parts between slashes must "
+                "not be empty, '.' or a number. Save in the binary format instead (Net.save, "
+                "snapshot_format: BINARYPROTO)."
             )
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_group("data")

@@ -157,12 +157,40 @@ def test_hdf5_weights_are_written_in_the_form_of_bvlc(tmp_path, values):
     assert listing(tmp_path / "w.h5") == expected
 
 
-def test_hdf5_refuses_a_slash_in_a_layer_name(tmp_path):
-    pytest.importorskip("h5py")
-    net = [("conv/1", [as_blob([1.0])])]
-    with pytest.raises(WeightsError, match="layer 'conv/1': HDF5 cannot hold.*binary"):
+def test_hdf5_holds_layer_names_with_slashes(tmp_path):
+    """As GoogLeNet's: a group in a group, also beside blobs of the outer name's own layer."""
+    net = [
+        ("a", [as_blob([1.0]), as_blob([2.0, 3.0])]),
+        ("a/1x1", [as_blob([4.0])]),
+        ("b/c/d", [as_blob([5.0])]),
+        ("b/relu", []),
+    ]
+    path = str(tmp_path / "w.h5")
+    weights_hdf5.write_net(path, net)
+    found = {layer.name: len(layer.blobs) for layer in weights_hdf5.read_layers(path)}
+    assert found == {"a": 2, "a/1x1": 1, "b/c/d": 1, "b/relu": 0}
+    empty = [(name, [Blob(blob.shape) for blob in blobs]) for name, blobs in net]
+    assert list(weights.load(path, empty)) == []
+    for (_, blobs), (_, expected) in zip(empty, net):
+        assert [b.data.tolist() for b in blobs] == [b.data.tolist() for b in expected]
+
+
+@pytest.mark.parametrize("name", ["conv/1", "/conv", "conv/", "a//b", "a/./b", ""])
+def test_hdf5_refuses_names_that_groups_cannot_have(tmp_path, name):
+    net = [(name, [as_blob([1.0])])]
+    with pytest.raises(WeightsError, match=f"layer '{name}': HDF5 cannot hold.*binary"):
         weights_hdf5.write_net(str(tmp_path / "w.h5"), net)
     assert os.listdir(tmp_path) == []
+
+
+def test_hdf5_groups_in_a_circle_are_an_error(tmp_path):
+    path = str(tmp_path / "w.h5")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        group = file.create_group("data/a")
+        group["again"] = file["data"]
+    with pytest.raises(WeightsError, match="groups within each other"):
+        weights_hdf5.read_layers(path)
 
 
 def test_load_copies_by_name_and_returns_the_names_the_net_lacks(values):
