@@ -52,6 +52,7 @@ _DAMAGED = (
     MemoryError,
     struct.error,
     Image.DecompressionBombError,
+    Warning,  # where the caller made errors of Pillow's warnings
 )
 
 

@@ -37,7 +37,9 @@ def read(path: str | os.PathLike, shape: Sequence[int] | None = None) -> np.ndar
         ) from error
     try:
         values = parse_blob(data, 0, len(data), f"mean file {name}").array()
-    except (wire.WireError, WeightsError) as error:
+    except WeightsError as error:  # names the file
+        raise DataError(str(error)) from error
+    except wire.WireError as error:
         raise DataError(
             f"the mean file {name} is not a whole BlobProto: {error}. Expected a .binaryproto as "
             "compute_image_mean writes it."

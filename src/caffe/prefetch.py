@@ -7,6 +7,7 @@ to the beginning of that batch, so that asking again tries again.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import weakref
@@ -90,6 +91,9 @@ class _Run:
 
     def stop(self) -> None:
         self._stopping.set()
+        with contextlib.suppress(queue.Empty):
+            while True:  # room for a thread that waits with a batch, so that it ends at once
+                self._ready.get_nowait()
         if self._thread is not threading.current_thread():
             self._thread.join()
 

@@ -44,14 +44,13 @@ class Data(PrefetchingLayer):
         backend = p.DB.Name(p.backend).lower()
         cursor = db.open(p.source, backend).cursor()
         glog.info(f"db_{backend}", f"Opened {backend} {p.source}")
-        shared = self.phase == TRAIN
-        return Records(
-            cursor,
-            transformer,
-            self.batch_size,
-            solver_rank() if shared else 0,
-            solver_count() if shared else 1,
-        )
+        rank, count = (solver_rank(), solver_count()) if self.phase == TRAIN else (0, 1)
+        if rank >= count:
+            raise LayerError(
+                f"the solver rank is {rank}, the solver count {count}: expected a rank below the "
+                "count. Call caffe.set_solver_count and caffe.set_solver_rank before the solver."
+            )
+        return Records(cursor, transformer, self.batch_size, rank, count)
 
 
 class Records(PictureSource):

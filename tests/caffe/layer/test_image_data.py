@@ -1,0 +1,146 @@
+"""ImageData: lists, sizes, errors; BVLC's values, orders and draws are compared elsewhere."""
+
+import numpy as np
+import pytest
+from harness import TRAIN, Rig
+from PIL import Image
+
+import caffe
+from caffe.errors import DataError, LayerError
+from caffe.layer.image_data import read_list
+from caffe.rng import Generator
+from caffe.shuffle import shuffled
+
+
+def make(folder, count=5, size=(4, 6)):
+    """Images 0.png, 1.png, ... of one grey each, and list.txt."""
+    for n in range(count):
+        Image.fromarray(np.full((*size, 3), n, np.uint8)).save(folder / f"{n}.png")
+    (folder / "list.txt").write_text("".join(f"{n}.png {10 + n}\n" for n in range(count)))
+    return folder
+
+
+def rig(folder, fields="", phase=TRAIN, more=""):
+    source = "" if "source" in fields else f'source: "{folder}/list.txt" '
+    source += "" if "root_folder" in fields else f'root_folder: "{folder}/"'
+    return Rig(
+        f'type: "ImageData" image_data_param {{ {source} {fields} }} {more}', tops=2, phase=phase
+    )
+
+
+def labels(layer, count):
+    found = []
+    for _ in range(count):
+        layer.forward()
+        found += layer.top[1].data.astype(int).tolist()
+    return found
+
+
+def test_shapes_order_and_wrapping(tmp_path):
+    layer = rig(make(tmp_path), "batch_size: 3")
+    assert [b.dims for b in layer.top] == [(3, 3, 4, 6), (3,)]
+    assert labels(layer, 3) == [10, 11, 12, 13, 14, 10, 11, 12, 13]
+    assert layer.top[0].data[:, 0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_grey_and_resized(tmp_path):
+    layer = rig(make(tmp_path), "is_color: false new_height: 7 new_width: 3")
+    assert layer.forward().shape == (1, 1, 7, 3)
+
+
+def test_shuffling_visits_every_image_in_each_pass(tmp_path):
+    caffe.set_random_seed(1)
+    seen = labels(rig(make(tmp_path), "shuffle: true"), 15)
+    passes = [seen[:5], seen[5:10], seen[10:]]
+    assert [sorted(p) for p in passes] == [[10, 11, 12, 13, 14]] * 3
+    assert passes[0] != passes[1] != passes[2]
+    caffe.set_random_seed(1)
+    assert labels(rig(tmp_path, "shuffle: true"), 15) == seen
+
+
+def test_shuffled_draws_again_for_words_beyond_the_buckets():
+    class Words:
+        def __init__(self, words):
+            self.words = words
+
+        def u32(self, n):
+            taken, self.words = self.words[:n], self.words[n:]
+            return np.array(taken, np.uint32)
+
+    # Four elements: the last of four buckets of 2^30 holds 2^32 - 1, so element 3 stays.
+    assert shuffled(np.arange(4), Words([2**32 - 1, 0, 0])).tolist() == [1, 2, 0, 3]
+    # Five: five buckets of 858993459 end before 2^32 - 1: it is refused.
+    few = shuffled(np.arange(5), Words([2**32 - 1, 0, 0, 0, 0])).tolist()
+    assert few == shuffled(np.arange(5), Words([0, 0, 0, 0])).tolist()
+    assert shuffled(np.arange(0), Generator(1)).tolist() == []
+
+
+def test_lists(tmp_path):
+    (tmp_path / "l").write_bytes(b"a b.png 3\r\nc.png -4x\nnolabel\n\nd.png 5 ")
+    expected = [("a b.png", 3), ("c.png", -4), ("nolabel", 0), ("", 0), ("d.png 5", 0)]
+    assert read_list(str(tmp_path / "l")) == expected
+
+
+def test_the_same_error_until_the_image_is_there(tmp_path):
+    layer = rig(make(tmp_path), "batch_size: 2")
+    (tmp_path / "3.png").rename(tmp_path / "gone.png")
+    assert labels(layer, 1) == [10, 11]
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"list.txt:4 \(3.png\): Could not open .*3.png"):
+            layer.forward()
+    (tmp_path / "gone.png").rename(tmp_path / "3.png")
+    assert labels(layer, 2) == [12, 13, 14, 10]
+
+
+def test_trying_again_keeps_order_and_draws(tmp_path):
+    fields, more = "batch_size: 2 shuffle: true", "transform_param { mirror: true crop_size: 2 }"
+    caffe.set_random_seed(4)
+    layer = rig(make(tmp_path), fields, more=more)
+    expected = [(layer.forward(), layer.top[1].data.tolist()) for _ in range(6)]
+    caffe.set_random_seed(4)
+    layer = rig(tmp_path, fields, more=more)
+    (tmp_path / "2.png").rename(tmp_path / "gone.png")
+    found = []
+    while len(found) < 6:
+        try:
+            found.append((layer.forward(), layer.top[1].data.tolist()))
+        except DataError:
+            (tmp_path / "gone.png").rename(tmp_path / "2.png")
+    for (pixels, labelled), (expected_pixels, expected_labels) in zip(found, expected):
+        np.testing.assert_array_equal(pixels, expected_pixels)
+        assert labelled == expected_labels
+
+
+def test_sizes_within_a_batch(tmp_path):
+    make(tmp_path)
+    Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(tmp_path / "1.png")
+    assert rig(tmp_path, more="transform_param { crop_size: 4 }").forward().shape == (1, 3, 4, 4)
+    layer = rig(tmp_path, "batch_size: 2")
+    with pytest.raises(DataError, match=r"list.txt:2 \(1.png\): the picture is 3 x 5 x 6.*3 x 4 x"):
+        layer.forward()
+
+
+def test_rand_skip(tmp_path):
+    caffe.set_random_seed(2)
+    skip = int(Generator(2).u32(1)[0]) % 5
+    assert labels(rig(make(tmp_path), "rand_skip: 5"), 1) == [10 + skip]
+    caffe.set_random_seed(2)
+    with pytest.raises(DataError, match="Not enough points to skip: .* of 5 lines"):
+        rig(tmp_path, "rand_skip: 4000000")
+
+
+@pytest.mark.parametrize("fields, error, says", [
+    ("new_height: 3", LayerError, "must be set at the same time: got new_height 3, new_width 0"),
+    ("batch_size: 0", LayerError, "batch_size must be positive"),
+    ('source: "gone"', DataError, "cannot read the list gone: No such file"),
+    ('root_folder: "x"', DataError, r"list.txt:1 \(0.png\): Could not open or find file x0.png"),
+])  # fmt: skip
+def test_settings(tmp_path, fields, error, says):
+    with pytest.raises(error, match=rf"layer 'layer' \(type ImageData\): .*{says}"):
+        rig(make(tmp_path), fields)
+
+
+def test_an_empty_list(tmp_path):
+    (tmp_path / "list.txt").write_text("")
+    with pytest.raises(DataError, match="File is empty: .*list.txt"):
+        rig(tmp_path)
