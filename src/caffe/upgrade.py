@@ -2,8 +2,9 @@
 
 Three generations of net files exist: V0 (2013, see :mod:`caffe.upgrade_v0`), V1 (2014, entries
 ``layers`` with an enum for the type) and the present one (``layer``).  Besides, `input` fields
-became Input layers, and the multipliers of BatchNorm's statistics are forced to zero.  Solver
-files lost ``solver_type`` to ``type``.
+became Input layers, the multipliers of BatchNorm's statistics are forced to zero, and types as old
+forks wrote them get their present names (:mod:`caffe.foreign_types`).  Solver files lost
+``solver_type`` to ``type``.
 
 The same steps serve prototxts and binary weights.  Nets written inside a solver
 (``train_net_param`` …) are used as they are, in BVLC Caffe as here.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from caffe import glog
+from caffe import foreign_types, glog
 from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
 from caffe.upgrade_v0 import upgrade_v0
@@ -26,6 +27,7 @@ V1_TYPES = {
     "NONE": "",
     "ABSVAL": "AbsVal",
     "ARGMAX": "ArgMax",
+    "BN": "BN",
     "BNLL": "BNLL",
     "HDF5_DATA": "HDF5Data",
     "HDF5_OUTPUT": "HDF5Output",
@@ -73,6 +75,7 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> None:
     Raises:
         PrototxtError: two generations mixed in one file, or a V0 layer type that never existed.
     """
+    crops: set[int] = set()  # by number: those that find their offset by themselves
     if any(entry.HasField("layer") for entry in net.layers):
         glog.info("upgrade_proto", f"{source}: upgrading from V0LayerParameter")
         _refuse_mixture(net, source)
@@ -81,10 +84,19 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> None:
         glog.info("upgrade_proto", f"{source}: upgrading from V1LayerParameter")
         _refuse_mixture(net, source)
         _move_transformations(net)
+        crops = {
+            number for number, layer in enumerate(net.layers)
+            if layer.type == layer.CROP and not layer.HasField("crop_param")
+        }
         _upgrade_v1(net)
+    count = len(net.layer)
     if net.input:
         glog.info("upgrade_proto", f"{source}: turning input fields into an Input layer")
         _upgrade_input(net, source)
+    foreign_types.rename_enum_names(net, source, v1_type_name)
+    if crops:  # counted without the Input layer, which may now stand first
+        added = len(net.layer) - count
+        foreign_types.set_crop_offsets(net, {number + added for number in crops}, source)
     _freeze_batch_norm(net)
 
 
@@ -93,7 +105,8 @@ def net_needs_upgrade(net: caffe_pb2.NetParameter) -> bool:
     upgraded = caffe_pb2.NetParameter()
     upgraded.CopyFrom(net)
     _freeze_batch_norm(upgraded)
-    return bool(net.layers or net.input) or upgraded != net
+    foreign = foreign_types.has_enum_names(net, v1_type_name)
+    return bool(net.layers or net.input) or foreign or upgraded != net
 
 
 def upgrade_solver_type(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:

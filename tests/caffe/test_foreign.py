@@ -156,6 +156,82 @@ def test_a_net_with_foreign_fields_runs(tmp_path):
     assert not y[:, :, 4].any()  # FLOOR leaves out the last row
 
 
+def test_types_in_the_words_of_the_old_enum(tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text("""
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "a" type: "SOFTMAX" bottom: "x" top: "a" }
+        layer { name: "b" type: "SOFTMAX" bottom: "x" top: "b" }
+        layer { name: "c" type: "INNER_PRODUCT" bottom: "a" top: "c"
+          inner_product_param { num_output: 2 } }
+        layer { name: "d" type: "BNLL" bottom: "b" top: "d" }
+    """)
+    with pytest.warns(ForeignFieldWarning) as caught:
+        net = caffe.Net(str(path), caffe.TEST)
+    assert [layer.type for layer in net.layers][-4:] == ["Softmax", "Softmax", "InnerProduct",
+                                                         "BNLL"]
+    assert [str(w.message).split(": ", 1)[1][:24] for w in caught] == [
+        "layer 'a' (and 1 more): ", "layer 'c': type \"INNER_P"]
+
+
+FIRST_FCN = """
+input: "data" input_dim: 1 input_dim: 3 input_dim: 40 input_dim: 50
+layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv" convolution_param {
+  num_output: 2 kernel_size: 3 pad: 100 weight_filler { type: "xavier" } } }
+layers { name: "relu" type: RELU bottom: "conv" top: "conv" }
+layers { name: "pool" type: POOLING bottom: "conv" top: "pool" pooling_param {
+  kernel_size: 2 stride: 2 } }
+layers { name: "up" type: DECONVOLUTION bottom: "pool" top: "up" convolution_param {
+  num_output: 2 kernel_size: 4 stride: 2 weight_filler { type: "bilinear" } } }
+layers { name: "score" type: CROP bottom: "up" bottom: "data" top: "score" }
+"""
+
+
+def test_the_crop_of_the_first_fcn_files_finds_its_offset(tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text(FIRST_FCN)
+    with pytest.warns(ForeignFieldWarning, match="'score' offset 100") as caught:
+        net = caffe.Net(str(path), caffe.TEST)
+    assert len(caught) == 1
+    # conv moves a pixel by 99, pooling to x / 2 - 1/4, and Deconvolution back to 2 x + 1.5
+    assert net.layer_dict["score"].param.crop_param.offset[:] == [100]
+    y = net.forward(data=np.ones((1, 3, 40, 50), np.float32))["score"]
+    assert y.shape == (1, 2, 40, 50)
+    assert np.array_equal(y, net.blobs["up"].data[:, :, 100:140, 100:150])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("kernel_size: 3 pad: 100", "kernel_size: 5", "does not lie over the second"),
+        ("num_output: 2 kernel_size: 4 stride: 2", "num_output: 2 kernel_size: 4",
+         "does not lie over"),
+        ("type: POOLING", "type: SPLIT", "does not lie over|cannot be found"),
+        ("kernel_size: 2 stride: 2", "kernel_h: 2 kernel_w: 2 stride: 2", "cannot be found"),
+    ],
+)
+def test_a_crop_without_an_offset_is_one_clear_error(tmp_path, old, new, match):
+    path = tmp_path / "n.prototxt"
+    assert old in FIRST_FCN
+    path.write_text(FIRST_FCN.replace(old, new))
+    with pytest.raises(PrototxtError, match=rf"n\.prototxt: layer 'score': .*{match}"):
+        caffe.Net(str(path), caffe.TEST)
+
+
+def test_v1_layers_of_forks(tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text("""
+        input: "x" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4
+        layers { name: "i" type: INTERP bottom: "x" top: "i" interp_param { zoom_factor: 2 } }
+        layers { name: "b" type: BN bottom: "i" top: "b" bn_param { statistics: NONE } }
+        layers { name: "c" type: CROP bottom: "b" bottom: "x" top: "c" crop_param { offset: 1 } }
+        layers { name: "u" type: UPSAMPLE bottom: "c" top: "u" upsample_param { scale: 3 } }
+    """)
+    net = caffe.Net(str(path), caffe.TEST)
+    assert [layer.type for layer in net.layers][-4:] == ["Interp", "BN", "Crop", "Upsample"]
+    assert net.blobs["u"].data.shape == (1, 2, 9, 12)
+
+
 @pytest.mark.parametrize("kind", ["PriorBox", "DenseImageData", "MultiStageMeanfield"])
 def test_a_type_of_a_known_fork_is_named(tmp_path, kind):
     assert kind not in caffe.layer_type_list()

@@ -1,4 +1,4 @@
-"""How nets are built and run: each rule on a small net, against BVLC Caffe (make_net_semantics.py)."""
+"""How nets are built and run: each rule on a small net, against BVLC (make_net_semantics.py)."""
 
 import importlib.util
 import json

@@ -309,8 +309,9 @@ NETS = {
 
 def describe(text, options, folder, stage):
     """The plain description of one net; `stage` is called with what has been done so far."""
-    import caffe
     from google.protobuf import text_format
+
+    import caffe
 
     path = os.path.join(folder, "net.prototxt")
     with open(path, "w") as stream:
