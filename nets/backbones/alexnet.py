@@ -1,6 +1,7 @@
 """AlexNet (Krizhevsky et al. 2012) in CaffeNet's order, pooling before normalisation.
 
-Its classifier is turned into convolutions.
+For FCN its classifier is turned into convolutions; nets/classifiers/alexnet.py has the nets as
+they were published.
 """
 
 from caffe import layers as L
@@ -8,15 +9,41 @@ from caffe import params as P
 from nets.backbones import Features
 
 #: name, width, kernel, stride, pad, group, and what follows the ReLU.
-LAYERS = (
-    ("1", 96, 11, 4, 100, 1, ("pool", "norm")),
+CONVOLUTIONS = (
+    ("1", 96, 11, 4, 0, 1, ("pool", "norm")),
     ("2", 256, 5, 1, 2, 2, ("pool", "norm")),
     ("3", 384, 3, 1, 1, 1, ()),
     ("4", 384, 3, 1, 1, 2, ()),
     ("5", 256, 3, 1, 1, 2, ("pool",)),
-    ("6", 4096, 6, 1, 0, 1, ("drop",)),
-    ("7", 4096, 1, 1, 0, 1, ("drop",)),
 )
+
+
+def add_convolutions(n, data, pad=0, norm_first=False, fields=None):
+    """Add the layers conv1 … pool5 to the NetSpec `n`, reading `data`; returns the pools by name.
+
+    pad: of conv1. norm_first: AlexNet's own order instead of CaffeNet's. fields: name of a
+    convolution → its further fields, such as fillers.
+    """
+    top, pools = data, {}
+    for name, width, kernel, stride, own_pad, group, after in CONVOLUTIONS:
+        n["conv" + name] = top = L.Convolution(
+            top,
+            num_output=width,
+            kernel_size=kernel,
+            stride=stride,
+            pad=pad if name == "1" else own_pad,
+            group=group,
+            **(fields("conv" + name) if fields else {})
+        )
+        n["relu" + name] = top = L.ReLU(top, in_place=True)
+        for kind in reversed(after) if norm_first else after:
+            if kind == "pool":
+                top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
+                pools["pool" + name] = top
+            else:
+                top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
+            n[kind + name] = top
+    return pools
 
 
 def add(n, data, dropout=True):
@@ -24,22 +51,13 @@ def add(n, data, dropout=True):
 
     No multipliers: weights and biases of the trunk learn alike, unlike VGG-16's.
     """
-    top, pools = data, {}
-    for name, width, kernel, stride, pad, group, after in LAYERS:
-        conv = L.Convolution(
-            top, num_output=width, kernel_size=kernel, stride=stride, pad=pad, group=group
+    pools = add_convolutions(n, data, pad=100)
+    top = pools["pool5"]
+    for name, kernel in (("6", 6), ("7", 1)):
+        n["fc" + name] = top = L.Convolution(
+            top, num_output=4096, kernel_size=kernel, stride=1, pad=0, group=1
         )
-        n["conv" + name if name < "6" else "fc" + name] = conv
-        n["relu" + name] = top = L.ReLU(conv, in_place=True)
-        for kind in after:
-            if kind == "pool":
-                top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
-                pools["pool" + name] = top
-            elif kind == "norm":
-                top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
-            elif not dropout:
-                continue
-            else:
-                top = L.Dropout(top, dropout_ratio=0.5, in_place=True)
-            n[kind + name] = top
+        n["relu" + name] = top = L.ReLU(top, in_place=True)
+        if dropout:
+            n["drop" + name] = top = L.Dropout(top, dropout_ratio=0.5, in_place=True)
     return Features(top, pools, padded=True)

@@ -1,4 +1,7 @@
-"""VGG-16 (Simonyan & Zisserman 2015, configuration D), its classifier turned into convolutions."""
+"""VGG-16 (Simonyan & Zisserman 2015, configuration D), its classifier turned into convolutions.
+
+nets/classifiers/vgg.py has the nets as they were published.
+"""
 
 from caffe import layers as L
 from caffe import params as P
@@ -8,12 +11,27 @@ from nets.backbones import LEARNED, Features
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
-def _conv_relu(n, name, bottom, width, kernel, pad):
+def _conv_relu(n, name, bottom, width, kernel, pad, **fields):
     n["conv" + name if "_" in name else "fc" + name] = conv = L.Convolution(
-        bottom, num_output=width, kernel_size=kernel, stride=1, pad=pad, param=LEARNED
+        bottom, num_output=width, kernel_size=kernel, stride=1, pad=pad, param=LEARNED, **fields
     )
     n["relu" + name] = relu = L.ReLU(conv, in_place=True)
     return relu
+
+
+def add_convolutions(n, data, stages=STAGES, pad=1, **fields):
+    """Add the layers conv1_1 … pool5 to the NetSpec `n`, reading `data`; returns the pools by name.
+
+    pad: of conv1_1. fields: further fields of every convolution, such as fillers.
+    """
+    top, pools = data, {}
+    for stage, (width, convs) in enumerate(stages, 1):
+        for i in range(1, convs + 1):
+            own_pad = pad if (stage, i) == (1, 1) else 1
+            top = _conv_relu(n, f"{stage}_{i}", top, width, 3, own_pad, **fields)
+        top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+        n[f"pool{stage}"] = pools[f"pool{stage}"] = top
+    return pools
 
 
 def add(n, data, dropout=True):
@@ -22,13 +40,8 @@ def add(n, data, dropout=True):
     conv1_1 pads by 100 pixels, so that any image, however small, leaves fc6 something to see.
     `dropout=False` leaves out drop6 and drop7, as deploy nets do.
     """
-    top, pools = data, {}
-    for stage, (width, convs) in enumerate(STAGES, 1):
-        for i in range(1, convs + 1):
-            pad = 100 if (stage, i) == (1, 1) else 1
-            top = _conv_relu(n, f"{stage}_{i}", top, width, 3, pad)
-        top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
-        n[f"pool{stage}"] = pools[f"pool{stage}"] = top
+    pools = add_convolutions(n, data, pad=100)
+    top = pools["pool5"]
     for name, kernel in (("6", 7), ("7", 1)):
         top = _conv_relu(n, name, top, 4096, kernel, 0)
         if dropout:
