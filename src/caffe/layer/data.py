@@ -66,6 +66,7 @@ class Records(PictureSource):
     ) -> None:
         super().__init__(transformer, batch_size)
         self._cursor, self._rank, self._count = cursor, rank, count
+        self._logs = glog.is_on()  # asked here: the thread that reads has no rank
         self._number = 0  # of the record here; goes on counting after the last one
 
     def picture(self) -> tuple[np.ndarray, int]:
@@ -74,7 +75,7 @@ class Records(PictureSource):
 
     def advance(self) -> None:
         self._number += 1
-        if self._cursor.advance():
+        if self._cursor.advance() and self._logs:
             glog.info("data_layer", "Restarting data prefetching from start.")
 
     def find(self) -> None:
