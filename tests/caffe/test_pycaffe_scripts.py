@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from PIL import Image
 
 import caffe
 from caffe import layers as L
@@ -329,3 +330,154 @@ def test_snapshot_and_restore_by_hand(solver):
     again.restore("lenet_iter_3.solverstate")
     assert again.iter == 3
     assert np.array_equal(again.net.params["fc1"][0].data, solver.net.params["fc1"][0].data)
+
+
+CLASSIFY = """
+name: "classify"
+input: "data"
+input_dim: 10
+input_dim: 3
+input_dim: 12
+input_dim: 12
+layers { name: "conv1" type: CONVOLUTION bottom: "data" top: "conv1" convolution_param {
+  num_output: 8 kernel_size: 3 weight_filler { type: "xavier" } } }
+layers { name: "relu1" type: RELU bottom: "conv1" top: "conv1" }
+layers { name: "pool1" type: POOLING bottom: "conv1" top: "pool1" pooling_param {
+  pool: AVE kernel_size: 5 stride: 5 } }
+layers { name: "fc8" type: INNER_PRODUCT bottom: "pool1" top: "fc8" inner_product_param {
+  num_output: 6 weight_filler { type: "gaussian" std: 0.1 } } }
+layers { name: "prob" type: SOFTMAX bottom: "fc8" top: "prob" }
+"""
+
+
+@pytest.fixture
+def model():
+    """A prototxt of 2014 (input_dim, layers, types in capitals) and weights for it."""
+    with open("deploy.prototxt", "w") as f:
+        f.write("force_backward: true\n" + CLASSIFY)
+    caffe.set_random_seed(8)
+    caffe.Net("deploy.prototxt", caffe.TEST).save("weights.caffemodel")
+    return "deploy.prototxt", "weights.caffemodel"
+
+
+@pytest.fixture
+def photo():
+    noise = np.random.RandomState(2).randint(0, 256, (7, 9, 3)).astype(np.uint8)
+    Image.fromarray(noise).resize((33, 25), Image.BICUBIC).save("cat.png")
+    return "cat.png"
+
+
+def load_image(path):
+    """caffe.io.load_image, which in BVLC asks for a scikit-image older than 0.16."""
+    if hasattr(caffe, "__engine__"):
+        return caffe.io.load_image(path)
+    with Image.open(path) as image:
+        return np.asarray(image, np.float32) / 255
+
+
+def test_a_mean_file_for_python():
+    """convert_mean.py: from .binaryproto to .npy."""
+    mean = np.random.RandomState(0).rand(1, 3, 6, 6).astype(np.float32) * 255
+    blob = caffe.io.array_to_blobproto(mean)
+    with open("mean.binaryproto", "wb") as f:
+        f.write(blob.SerializeToString())
+    blob = caffe.proto.caffe_pb2.BlobProto()
+    with open("mean.binaryproto", "rb") as f:
+        data = f.read()
+    blob.ParseFromString(data)
+    arr = np.array(caffe.io.blobproto_to_array(blob))
+    np.save("mean.npy", arr[0])
+    assert np.array_equal(np.load("mean.npy"), mean[0])
+
+
+def test_classifying_as_in_2014(model, photo):
+    """The notebook "Classification": Classifier with the mean of each channel, ten crops."""
+    mean = np.linspace(90, 130, 3 * 6 * 6).reshape(3, 6, 6)
+    np.save("ilsvrc_2012_mean.npy", mean)
+    net = caffe.Classifier(
+        *model,
+        mean=np.load("ilsvrc_2012_mean.npy").mean(1).mean(1),
+        channel_swap=(2, 1, 0),
+        raw_scale=255,
+        image_dims=(16, 16),
+    )
+    input_image = load_image(photo)
+    prediction = net.predict([input_image])
+    assert prediction.shape == (1, 6) and np.isclose(prediction.sum(), 1, atol=1e-5)
+    centre = net.predict([input_image], oversample=False)
+
+    # The same by hand, as later scripts do it.
+    net = caffe.Net(model[0], model[1], caffe.TEST)
+    transformer = caffe.io.Transformer({"data": net.blobs["data"].data.shape})
+    transformer.set_transpose("data", (2, 0, 1))
+    transformer.set_mean("data", mean.mean(1).mean(1))
+    transformer.set_raw_scale("data", 255)
+    transformer.set_channel_swap("data", (2, 1, 0))
+    resized = caffe.io.resize_image(input_image, (16, 16))
+    crops = caffe.io.oversample([resized], (12, 12))
+    caffe_in = np.asarray([transformer.preprocess("data", crop) for crop in crops])
+    out = net.forward_all(**{net.inputs[0]: caffe_in})
+    assert np.allclose(out[net.outputs[0]].mean(0), prediction[0], atol=1e-6)
+    net.blobs["data"].reshape(1, 3, 12, 12)
+    net.blobs["data"].data[...] = transformer.preprocess("data", resized[2:14, 2:14].copy())
+    out = net.forward()
+    assert np.allclose(out["prob"][0], centre[0], atol=1e-6)
+    top_k = net.blobs["prob"].data[0].flatten().argsort()[-1:-4:-1]
+    assert top_k[0] == centre[0].argmax()
+
+
+def test_dreaming_and_saliency(model):
+    """Gradients of an inner layer's values, and of one class, with respect to the image."""
+    net = caffe.Net(model[0], model[1], caffe.TEST)
+    src, dst = net.blobs["data"], net.blobs["conv1"]
+    image = np.random.RandomState(1).rand(3, 20, 24).astype(np.float32)
+    for _ in range(2):  # two octaves of an image, each its own size
+        src.reshape(1, *image.shape)
+        src.data[0] = image
+        net.forward(end="conv1")
+        before = (dst.data**2).sum()
+        dst.diff[:] = dst.data
+        net.backward(start="conv1")
+        g = src.diff[0]
+        src.data[:] += 0.05 / np.abs(g).mean() * g
+        net.forward(end="conv1")
+        assert (dst.data**2).sum() > before
+        image = image[:, :14, :15]
+
+    src.reshape(1, 3, 12, 12)
+    net.forward(data=image[:, :12, :12][np.newaxis])
+    label = int(net.blobs["prob"].data[0].argmax())
+    net.blobs["prob"].diff[...] = 0
+    net.blobs["prob"].diff[0][label] = 1
+    saliency = np.abs(net.backward(start="prob")["data"][0]).max(axis=0)
+    assert saliency.shape == (12, 12) and saliency.max() > 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # BVLC calls NumPy by old names
+def test_datums_for_a_database():
+    """create_lmdb.py: an image in BGR and channels first, its label, there and back."""
+    image = np.random.RandomState(3).randint(0, 256, (3, 5, 4)).astype(np.uint8)
+    datum = caffe.io.array_to_datum(image, 7)
+    stored = datum.SerializeToString()
+    found = caffe.proto.caffe_pb2.Datum()
+    found.ParseFromString(stored)
+    assert (found.channels, found.height, found.width, found.label) == (3, 5, 4, 7)
+    assert np.array_equal(caffe.io.datum_to_array(found), image)
+    floats = caffe.io.array_to_datum(image.astype(float) / 2)
+    assert caffe.io.datum_to_array(floats).dtype == np.float64
+    assert np.array_equal(caffe.io.datum_to_array(floats) * 2, image)
+
+
+def test_filters_and_features_as_pictures(model):
+    net = caffe.Net(model[0], model[1], caffe.TEST)
+    filters = net.params["conv1"][0].data
+    assert filters.transpose(0, 2, 3, 1).shape == (8, 3, 3, 3)
+    net.blobs["data"].reshape(2, 3, 12, 12)
+    net.blobs["data"].data[...] = np.random.RandomState(0).rand(2, 3, 12, 12)
+    net.forward()
+    features = net.blobs["conv1"].data[0, :4]
+    assert features.shape == (4, 10, 10) and features.min() >= 0
+    shapes = {k: (v[0].data.shape, v[1].data.shape) for k, v in net.params.items()}
+    assert shapes == {"conv1": ((8, 3, 3, 3), (8,)), "fc8": ((6, 32), (6,))}
+    heights = [net.blobs[name].height for name in ("data", "conv1", "pool1", "fc8")]
+    assert heights == [12, 10, 2, 1]

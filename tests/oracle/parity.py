@@ -24,7 +24,8 @@ import caffe
 
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order in which they run: what fails soonest and tells most comes first.
-SCRIPTS = ("compare.py", "snapshots.py", "whole_nets.py", "fcn_both.py", "fcn_tests.py")
+SCRIPTS = ("compare.py", "snapshots.py", "whole_nets.py", "surface.py", "pycaffe_both.py",
+           "fcn_both.py", "fcn_tests.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
 
 

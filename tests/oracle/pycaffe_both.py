@@ -1,15 +1,17 @@
-"""Classifier, Detector, draw and a scoring script under BVLC Caffe and under the engine, compared.
+"""pycaffe's Python half under BVLC Caffe and under the engine, compared.
 
     python tests/oracle/pycaffe_both.py [--root DIR]
 
 A net with random weights classifies small pictures, whole and in windows; the graphs and labels of
 draw must be equal, the predictions within TOLERANCE of their maximum. Then score_cityscapes.py, of
-examples/, scores generated pictures with a random FCN-8s: its text must be equal.
+examples/, scores generated pictures with a random FCN-8s: its text must be equal. Last, TESTS pass
+under both: what calls take, return and refuse, and scripts as people published them.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,8 @@ from cityscapes_sample import make_sample
 import caffe
 
 TOLERANCE = 1e-5
+TESTS = {"test_pycaffe_interface.py": "rules of calls", "test_pycaffe_scripts.py": "scripts"}
+PASSED = re.compile(r"(\d+) passed")
 SIZES = [(24, 19), (31, 26)]  # width and height of the pictures
 
 NET = """
@@ -128,13 +132,33 @@ def scoring(sides):
     yield "score_cityscapes.py (FCN-8s)", 1, problems, None
 
 
+def tests(sides):
+    """The same for tests that run on both programs; what only one of them can is skipped there."""
+    runner = os.path.join(HERE, "pytest_runner.py")
+    for name, row in TESTS.items():
+        path = os.path.join(CHECKOUT, "tests", "caffe", name)
+        engines, counts, problems = [], [], []
+        for side in sides:
+            done = side.run(runner, ["--noconftest", "-v", path], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+            lines = done.stdout.decode(errors="replace").strip().splitlines() or [""]
+            engines.append(lines[0])
+            passed = PASSED.search(lines[-1])
+            counts.append(int(passed.group(1)) if passed else 0)
+            if done.returncode != 0 or not counts[-1]:
+                problems.append(f"{side.title}: " + " | ".join(lines[-8:]))
+        if engines[0] == engines[1]:
+            problems.append(f"both sides ran {engines[0]}")
+        yield f"{row} ({name})", min(counts), problems, None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
     sides = [Bvlc(parser.parse_args().root), Engine()]
     bad = 0
     try:
-        for part in (interface, scoring):
+        for part in (interface, scoring, tests):
             for name, cases, problems, worst in part(sides):
                 section = "FCN" if part is scoring else "Python interface"
                 text = "; ".join(problems) or "agrees"
