@@ -1,9 +1,9 @@
 """Train or resume a small FCN under whichever `caffe` is imported.
 
-    python snapshot_runner.py train  DIR FORMAT     10 iterations, with a snapshot after 5
-    python snapshot_runner.py resume DIR FORMAT     from that snapshot, 5 more
+    python snapshot_runner.py train  DIR FORMAT TYPE     10 iterations, with a snapshot after 5
+    python snapshot_runner.py resume DIR FORMAT TYPE     from that snapshot, 5 more
 
-DIR holds net.prototxt; FORMAT is BINARYPROTO or HDF5. Data depend on the iteration alone. Writes
+DIR holds net.prototxt; FORMAT is BINARYPROTO or HDF5, TYPE a solver's. Data depend on the iteration alone. Writes
 DIR/<action>.npz: the parameters at iteration 5 ("half/…") and 10 ("end/…"), and the program's name.
 """
 
@@ -21,17 +21,22 @@ import caffe
 HALF = 5
 SUFFIX = {"BINARYPROTO": ".solverstate", "HDF5": ".solverstate.h5"}
 SOLVER = """
-base_lr: 0.0005 lr_policy: "step" gamma: 0.5 stepsize: 4 momentum: 0.9 weight_decay: 0.01
+base_lr: 0.0005 lr_policy: "step" gamma: 0.5 stepsize: 4 weight_decay: 0.01
 max_iter: 100 display: 0 random_seed: 5 solver_mode: CPU snapshot_after_train: false
 """
+# The default delta, 1e-8, would make a step of a rounding error where a gradient is nearly zero.
+RULES = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "delta: 1e-3",
+         "RMSProp": "delta: 1e-3 rms_decay: 0.9", "AdaDelta": "delta: 1e-3 momentum: 0.9",
+         "Adam": "delta: 1e-3 momentum: 0.9"}
 
 
-def solver_for(folder, kind, action):
+def solver_for(folder, kind, action, rule):
     path = os.path.join(folder, action + ".prototxt")
     with open(path, "w") as stream:
         stream.write('net: "{}"\nsnapshot_prefix: "{}"\nsnapshot_format: {}\n'.format(
-            os.path.join(folder, "net.prototxt"), os.path.join(folder, "snap"), kind) + SOLVER)
-    return caffe.SGDSolver(path)
+            os.path.join(folder, "net.prototxt"), os.path.join(folder, "snap"), kind) + SOLVER
+            + f'type: "{rule}" {RULES[rule]}\n')
+    return caffe.get_solver(path)
 
 
 def train_half(solver):
@@ -51,8 +56,8 @@ def parameters(solver, prefix):
 
 
 def main():
-    action, folder, kind = sys.argv[1:4]
-    solver = solver_for(folder, kind, action)
+    action, folder, kind, rule = sys.argv[1:5]
+    solver = solver_for(folder, kind, action, rule)
     if action == "train":
         for number, (name, blobs) in enumerate(solver.net.params.items()):
             if name.startswith("upscore"):

@@ -2,8 +2,9 @@
 
     python tests/oracle/snapshots.py [--root DIR]
 
-One program trains ten iterations and writes a snapshot after five; the other resumes from it. The
-weights it starts from must be bit-equal, those it ends with equal to 1e-4 relative.
+With each of the six solver types one program trains ten iterations and writes a snapshot after
+five; the other resumes from it. The weights it starts from must be bit-equal, those it ends with
+equal to 1e-4 relative.
 """
 
 import argparse
@@ -19,13 +20,14 @@ from sides import HERE, Bvlc, Engine
 
 RUNNER = os.path.join(HERE, "snapshot_runner.py")
 TOLERANCE = 1e-4
+RULES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 
 
-def run(side, action, folder, kind):
-    done = side.run(RUNNER, [action, folder, kind], binds=[folder], capture_output=True)
+def run(side, action, folder, kind, rule):
+    done = side.run(RUNNER, [action, folder, kind, rule], binds=[folder], capture_output=True)
     if done.returncode != 0:
         log = (done.stdout + done.stderr).decode(errors="replace")
-        raise RuntimeError(f"{side.title} could not {action} ({kind}):\n{log[-3000:]}")
+        raise RuntimeError(f"{side.title} could not {action} ({kind}, {rule}):\n{log[-3000:]}")
     with np.load(os.path.join(folder, action + ".npz")) as stored:
         found = {key: stored[key] for key in stored.files}
     return str(found.pop("__engine__")), found
@@ -48,6 +50,19 @@ def problems_of(expected, found):
     return problems
 
 
+def exchange(writer, reader, kind, rule):
+    """(the two programs' names, what differs) of one snapshot that `reader` takes from `writer`."""
+    with tempfile.TemporaryDirectory(prefix="snapshots-") as folder:
+        with open(os.path.join(folder, "net.prototxt"), "w") as stream:
+            stream.write(small_fcn())
+        names, results = zip(run(writer, "train", folder, kind, rule),
+                             run(reader, "resume", folder, kind, rule))
+    problems = problems_of(*results)
+    if names[0] == names[1]:
+        problems.append("both sides were produced by " + names[0])
+    return names, problems
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
@@ -55,22 +70,18 @@ def main():
     bad = 0
     for kind in ("BINARYPROTO", "HDF5"):
         for writer, reader in (sides, sides[::-1]):
-            with tempfile.TemporaryDirectory(prefix="snapshots-") as folder:
-                with open(os.path.join(folder, "net.prototxt"), "w") as stream:
-                    stream.write(small_fcn())
+            failed = 0
+            for rule in RULES:
                 try:
-                    names, results = zip(run(writer, "train", folder, kind),
-                                         run(reader, "resume", folder, kind))
+                    names, problems = exchange(writer, reader, kind, rule)
                 except OracleMissing as error:
                     sys.exit(f"oracle: nothing was compared: {error}")
-            problems = problems_of(*results)
-            if names[0] == names[1]:
-                problems.append("both sides were produced by " + names[0])
-            print(f"{kind}: written by {names[0]}, resumed by {names[1]}: "
-                  + ("; ".join(problems) or "agrees"))
-            rows.add("File formats", f"caffemodel and solverstate, {kind}", 1, bool(problems), None,
-                     f"written by {names[0]}, resumed by {names[1]}")
-            bad += bool(problems)
+                failed += bool(problems)
+                print(f"{kind}, {rule}: written by {names[0]}, resumed by {names[1]}: "
+                      + ("; ".join(problems) or "agrees"))
+            rows.add("File formats", f"caffemodel and solverstate, {kind}", len(RULES), failed,
+                     None, f"all solver types; written by {names[0]}, resumed by {names[1]}")
+            bad += failed
     sys.exit(1 if bad else 0)
 
 

@@ -1,0 +1,141 @@
+"""parse_log LOG FOLDER: a training log into FOLDER/LOG.train and FOLDER/LOG.test, tables in CSV.
+
+Columns: NumIters, Seconds since the line ``Solving …``, LearningRate, then the net's outputs.  A
+row is one display or one test.  The rate is that of the row's own iteration; where none was logged
+there, the last before it, else the first after it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from caffe.errors import DataError
+from caffe.tools.flags import Flag, parse, usage
+
+__all__ = ["Table", "main", "parse_log"]
+
+FLAGS = {
+    "delimiter": Flag(",", "what separates the columns"),
+    "verbose": Flag(False, "say what is written, and print the last row of each table"),
+}
+USAGE = "usage: parse_log LOG FOLDER [--delimiter C] [--verbose]"
+
+_NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|nan))"
+_STAMP = re.compile(r"^[IWEF](\d{4}|\d{8}) (\d\d:\d\d:\d\d)(\.\d+)?")
+# Both "Iteration 20, loss = 1.5" of old and "Iteration 20 (3 iter/s, 6s/20 iters), loss = 1.5".
+_ITERATION = re.compile(r"Iteration (\d+)[, ]")
+_RATE = re.compile(rf"Iteration (\d+), lr = {_NUMBER}")
+_OUTPUT = re.compile(rf"(Train|Test) net output #\d+: (\S+) = {_NUMBER}")
+
+
+@dataclass
+class Table:
+    """Rows of one phase; ``columns`` in the order in which the outputs first appear."""
+
+    columns: list[str] = field(default_factory=lambda: ["NumIters", "Seconds", "LearningRate"])
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, iteration: int, seconds: float, name: str, value: float, new: bool) -> None:
+        """Set one output, in a new row or in the last."""
+        if new:
+            self.rows.append({"NumIters": iteration, "Seconds": seconds})
+        row = self.rows[-1]
+        # An output of several values has several lines of one name: name, name_1, name_2 …
+        column, k = name, 0
+        while column in row:
+            k += 1
+            column = f"{name}_{k}"
+        if column not in self.columns:
+            self.columns.append(column)
+        row[column] = value
+
+    def set_rates(self, rates: dict[int, float]) -> None:
+        """Fill in LearningRate, from iteration → rate."""
+        known = sorted(rates)
+        for row in self.rows:
+            before = [i for i in known if i <= row["NumIters"]]
+            nearest = before[-1] if before else known[0] if known else None
+            row["LearningRate"] = float("nan") if nearest is None else rates[nearest]
+
+
+def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table]:
+    """The tables of training and of testing.
+
+    Raises:
+        DataError: no line with ``Solving``, so this is no log of training.
+    """
+    train, test = Table(), Table()
+    rates: dict[int, float] = {}
+    start, now, iteration = None, None, None
+    fresh = {"Train": True, "Test": True}  # the next output begins a row
+    for line in lines:
+        stamp = _STAMP.match(line)
+        if stamp:
+            now = _after(now, *stamp.groups(default=""))
+        if start is None:
+            if "Solving" in line and now is not None:
+                start = now
+            continue
+        found = _ITERATION.search(line)
+        if found:
+            iteration = int(found.group(1))
+        if found and not (rate := _RATE.search(line)):
+            fresh = {"Train": True, "Test": True}
+        elif found:
+            rates[iteration] = float(rate.group(2))
+        output = _OUTPUT.search(line)
+        if output and iteration is not None:
+            phase, name, value = output.groups()
+            seconds = (now - start).total_seconds()
+            table = train if phase == "Train" else test
+            table.add(iteration, seconds, name, float(value), fresh[phase])
+            fresh[phase] = False
+    if start is None:
+        raise DataError(
+            f"{source}: no glog line with 'Solving': expected what `caffe train` writes to stderr"
+        )
+    for table in (train, test):
+        table.set_rates(rates)
+    return train, test
+
+
+def _after(before: datetime | None, date: str, clock: str, fraction: str) -> datetime:
+    """The time of a stamp, which has no year: from December to January a year has passed."""
+    year = int(date[:4]) if len(date) == 8 else (before.year if before else 2000)
+    text = f"{year}{date[-4:]} {clock}"
+    now = datetime.strptime(text, "%Y%m%d %H:%M:%S") + timedelta(seconds=float(fraction or 0))
+    if before and len(date) == 4 and now.month < before.month:
+        now = now.replace(year=now.year + 1)
+    return now
+
+
+def _write(table: Table, path: str, delimiter: str, verbose: bool) -> None:
+    with open(path, "w", newline="") as stream:
+        writer = csv.DictWriter(
+            stream, table.columns, delimiter=delimiter, lineterminator="\n", restval="nan"
+        )
+        writer.writeheader()
+        writer.writerows(table.rows)
+    if verbose:
+        print(f"Wrote {path}")
+        if table.rows:
+            print(", ".join(f"{name}: {table.rows[-1].get(name)}" for name in table.columns))
+
+
+def main(argv: list[str]) -> int:
+    """Run the tool; returns the exit status."""
+    flags, rest = parse(argv, FLAGS, USAGE)
+    if len(rest) != 2 or len(flags.delimiter) != 1:
+        return usage(USAGE, FLAGS)
+    log, folder = rest
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        tables = parse_log(stream, log)
+    for table, phase in zip(tables, ("train", "test")):
+        path = os.path.join(folder, f"{os.path.basename(log)}.{phase}")
+        _write(table, path, flags.delimiter, flags.verbose)
+    return 0
