@@ -116,7 +116,7 @@ def largest_ratio(case, expected, found):
 def section_of(kind):
     """Where docs/parity.md lists a type of cases: a name of two words tells what it is about."""
     first = kind.split()[0]
-    return {"filler": "Fillers", "solver": "Solvers"}.get(first, "Layer types")
+    return {"filler": "Fillers", "net": "Nets", "solver": "Solvers"}.get(first, "Layer types")
 
 
 def what_of(group):
