@@ -30,6 +30,8 @@ def _dims(buffer: Any, message: wire.Field) -> list[int]:
         raise wire.WireError("the file ends inside the blob's shape", message.offset)
     dims: list[int] = []
     for field in wire.fields(buffer, message.start, message.end):
+        if field.missing:
+            raise wire.WireError("a length beyond the end of the blob's shape", field.offset)
         if field.number != _DIM:
             continue
         if field.kind == wire.VARINT:

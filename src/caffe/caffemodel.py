@@ -151,7 +151,13 @@ def parse_layers(path: str, buffer: Any) -> list[LayerWeights]:
                 )
     except wire.WireError as error:
         raise damaged(path, "", error, "caffemodel") from error
-    return found["V1"] or found["V2"]  # as in BVLC, old layers hide new ones in a mixed file
+    if found["V1"] and found["V2"]:
+        raise WeightsError(
+            f"{path}: the file has both layers of today ('layer', {len(found['V2'])} of them) and "
+            f"of before 2015 ('layers', {len(found['V1'])}), which BVLC Caffe refuses too. It is "
+            "damaged, or two files were joined: get or write it again."
+        )
+    return found["V1"] or found["V2"]
 
 
 # Writing ----------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ goes out as the update; the history tensors are advanced.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from caffe import fused_sgd
@@ -148,6 +148,8 @@ class Adam(UpdateRule):
     def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
         h[0].mul_(s.momentum).add_(g, alpha=1 - s.momentum)
         h[1].mul_(s.momentum2).addcmul_(g, g, value=1 - s.momentum2)
-        correction = math.sqrt(1 - s.momentum2**s.t) / (1 - s.momentum**s.t)
+        with np.errstate(all="ignore"):  # momenta out of range make inf or NaN, as in BVLC
+            m1, m2 = np.float64(s.momentum), np.float64(s.momentum2)
+            correction = float(np.sqrt(1 - m2**s.t) / (1 - m1**s.t))
         torch.div(h[0], h[1].sqrt().add_(s.delta), out=g)
         g.mul_(s.rate * correction)

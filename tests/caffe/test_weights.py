@@ -475,3 +475,25 @@ def test_hdf5_without_h5py_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(WeightsError, match="pip install h5py.*BINARYPROTO"):
         weights.read_layers(GOLDEN / "snap_iter_3.caffemodel.h5")
+
+
+def test_layers_of_two_generations_in_one_file_are_refused(tmp_path):
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="new")
+    net.layers.add(name="old")
+    path = tmp_path / "mixed.caffemodel"
+    path.write_bytes(net.SerializeToString())
+    with pytest.raises(WeightsError, match="both layers of today .* and of before 2015"):
+        weights.read_layers(path)
+
+
+def test_a_shape_that_reaches_beyond_its_message_is_damage(tmp_path):
+    net = caffe_pb2.NetParameter()
+    blob = net.layer.add(name="ip").blobs.add(data=[1.0])
+    blob.shape.dim.append(1)
+    content = net.SerializeToString()
+    assert content.endswith(b"\x3a\x03\x0a\x01\x01")  # shape: 3 bytes, dim: 1 byte, 1
+    path = tmp_path / "damaged.caffemodel"
+    path.write_bytes(content[:-2] + b"\x05\x01")
+    with pytest.raises(WeightsError, match="a length beyond the end of the blob's shape"):
+        weights.read_layers(path)
