@@ -60,6 +60,11 @@ def save(solver: Solver) -> None:
     write(state, solver.iter, model, history, solver.current_step)
 
 
+def _state_beside(path: str) -> str:
+    stem, _, end = path.rpartition(".caffemodel")
+    return f"{stem}.solverstate{end}"
+
+
 def restore(solver: Solver, path: str) -> None:
     """Continue from a solverstate; test nets follow at the next test.
 
@@ -67,6 +72,12 @@ def restore(solver: Solver, path: str) -> None:
         WeightsError: a file is missing, damaged or of another net or solver type; the solver's
             state is then as it was.
     """
+    if path.endswith((".caffemodel", ".caffemodel.h5")):
+        raise WeightsError(
+            f"{path} is a file of weights, not a solverstate: to go on where training stopped give "
+            f"the file of the same name with .solverstate, {_state_beside(path)!r}; to begin anew "
+            "from these weights load them into the net (caffe train: -weights)"
+        )
     state = solver_state.read_solver_state(path)
     shapes = solver.history_shapes()
     if len(state.history) != len(shapes):

@@ -15,12 +15,14 @@ from caffe import wire
 from caffe.atomic import atomic_write
 from caffe.blob_proto import parse_blob
 from caffe.caffemodel import blob_writer, damaged, map_file
+from caffe.errors import WeightsError
 from caffe.stored_blob import StoredBlob
 from caffe.weights import is_hdf5
 
 __all__ = ["SolverState", "read_solver_state", "write_solver_state"]
 
 _ITER, _NET, _HISTORY, _STEP = 1, 2, 3, 4  # field numbers of SolverState
+_LAYER = 100  # of NetParameter, which SolverState does not have
 
 
 @dataclass
@@ -63,6 +65,10 @@ def read_solver_state(path: str | os.PathLike) -> SolverState:
                 state.learned_net = os.fsdecode(bytes(buffer[f.start : f.end]))
             elif f.number == _ITER and f.kind == wire.VARINT:
                 state.iter = f.value
+            elif f.number == _LAYER and f.kind == wire.BYTES:
+                raise WeightsError(
+                    f"{path} holds a net with its weights (a caffemodel), not a solverstate"
+                )
             elif f.number == _STEP and f.kind == wire.VARINT:
                 state.current_step = f.value
     except wire.WireError as error:

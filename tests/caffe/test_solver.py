@@ -12,6 +12,7 @@ import torch
 from caffe import device, fused_sgd, glog, rng
 from caffe import solver as solvers
 from caffe.errors import SolverError, WeightsError
+from caffe.solver_actions import Action
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -141,6 +142,56 @@ def test_restore_without_the_weights_names_them():
     os.remove("s_iter_0.caffemodel")
     with pytest.raises(WeightsError, match="'s_iter_0.caffemodel', which do not exist.*directory"):
         solver.restore("s_iter_0.solverstate")
+
+
+@pytest.mark.parametrize("form, end", [("BINARYPROTO", ""), ("HDF5", ".h5")])
+def test_weights_in_the_place_of_a_state_are_told_apart(form, end):
+    solver = make(SGD + f'snapshot_prefix: "s" snapshot_format: {form}')
+    solver.step(1)
+    solver.snapshot()
+    with pytest.raises(WeightsError, match=rf"not a solverstate.*'s_iter_1.solverstate{end}'"):
+        solver.restore(f"s_iter_1.caffemodel{end}")
+    os.rename(f"s_iter_1.caffemodel{end}", f"renamed{end}")
+    with pytest.raises(WeightsError, match="renamed"):
+        solver.restore(f"renamed{end}")
+    assert solver.iter == 1
+
+
+def requests(*answers):
+    """An action function that gives these answers, then none."""
+    left = list(answers)
+    return lambda: left.pop(0) if left else Action.NONE
+
+
+def test_a_stop_ends_step_and_solve_after_the_iteration(capfd, logging):
+    solver = make(SGD + 'max_iter: 9 snapshot_prefix: "s" test_iter: 1 test_interval: 100 '
+                  'test_initialization: false')  # fmt: skip
+    solver.set_action_function(requests(Action.NONE, Action.SNAPSHOT, Action.STOP))
+    solver.solve()
+    assert solver.iter == 3
+    assert sorted(map(str, Path().glob("*.solverstate"))) == [
+        "s_iter_2.solverstate", "s_iter_3.solverstate"]  # fmt: skip
+    assert golden.log_lines(capfd.readouterr().err)[-1].endswith("Optimization stopped early.")
+    solver.set_action_function(requests())
+    solver.solve()
+    assert solver.iter == 9
+
+
+def test_a_stop_during_a_test_ends_it_and_all_tests_after(capfd, logging):
+    solver = make(SGD + "test_iter: 3 test_iter: 3 test_interval: 1 max_iter: 5 "
+                  "snapshot_after_train: false")  # fmt: skip
+    solver.set_action_function(requests(Action.NONE, Action.STOP))
+    solver.solve()
+    lines = "".join(golden.log_lines(capfd.readouterr().err))
+    assert solver.iter == 0
+    assert "Test interrupted." in lines and "Testing net (#1)" not in lines
+
+
+def test_debug_info_of_the_train_net_is_for_display_iterations(capfd, logging):
+    solver = make(SGD + "debug_info: true display: 2")
+    solver.step(2)
+    err = capfd.readouterr().err
+    assert err.count("[Backward] All net params") == 1
 
 
 # Steps, callbacks, rates ------------------------------------------------------------------------

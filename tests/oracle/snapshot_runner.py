@@ -3,8 +3,9 @@
     python snapshot_runner.py train  DIR FORMAT TYPE     10 iterations, with a snapshot after 5
     python snapshot_runner.py resume DIR FORMAT TYPE     from that snapshot, 5 more
 
-DIR holds net.prototxt; FORMAT is BINARYPROTO or HDF5, TYPE a solver's. Data depend on the iteration alone. Writes
-DIR/<action>.npz: the parameters at iteration 5 ("half/…") and 10 ("end/…"), and the program's name.
+DIR holds net.prototxt; FORMAT is BINARYPROTO or HDF5, TYPE a solver's. Data depend on the iteration
+alone. Writes DIR/<action>.npz: the parameters at iteration 5 ("half/…") and 10 ("end/…"), and the
+program's name.
 """
 
 import os
