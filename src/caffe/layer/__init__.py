@@ -27,6 +27,7 @@ between them or run user code (Split, Reshape, Python, ...), override ``reshape_
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -300,6 +301,7 @@ def type_list() -> list[str]:
     return sorted(_registry)
 
 
+@functools.cache
 def _load_all() -> None:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
