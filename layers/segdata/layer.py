@@ -46,6 +46,10 @@ class SegDataLayer(caffe.Layer):
 
     #: Keys that ``param_str`` must have.
     required = ("split", "mean")
+    #: Keys of this layer alone that it may have, with their defaults.
+    optional = {}
+    #: B, G, R, where it is no key of ``param_str``.
+    mean = None
     #: Number of classes, unless ``param_str`` says otherwise.
     num_classes = None
     #: Reads a label file: path → uint8 (H, W), class numbers, 255 = ignored.
@@ -55,6 +59,10 @@ class SegDataLayer(caffe.Layer):
         """The (image file, label file) pairs of the split, in order."""
         raise TypeError(f"{type(self).__name__} must define list_entries()")
 
+    def label_reader(self, params: dict):
+        """The function that reads a label file, where it depends on ``param_str``."""
+        return self.read_label
+
     def setup(self, bottom, top) -> None:
         """Read ``param_str`` and the split's list; images are read when they are needed."""
         name = type(self).__name__
@@ -62,7 +70,8 @@ class SegDataLayer(caffe.Layer):
             raise DataError(f"{name}: expected two tops, data and label; received {len(top)}")
         if len(bottom) != 0:
             raise DataError(f"{name}: a data layer takes no bottom; received {len(bottom)}")
-        params = parse_params(self.param_str, self.required, OPTIONAL, name)
+        params = parse_params(
+            self.param_str, self.required, dict(OPTIONAL, **self.optional), name)
         split = str(params["split"])
         self.entries = self.list_entries(params)
         if not self.entries:
@@ -75,9 +84,9 @@ class SegDataLayer(caffe.Layer):
         self.random = bool(params["randomize"]) and "train" in split
         self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
         self._load = BatchLoader(
-            self.entries, self.read_label,
+            self.entries, self.label_reader(params),
             classes=int(params["classes"] or self.num_classes),
-            mean=numbers(params, "mean", 3, name),
+            mean=numbers(params, "mean", 3, name) if self.mean is None else self.mean,
             augmentation=_augmentation(params, split, name),
             seed=self.seed,
             cache=bool(params["cache"]),
