@@ -12,6 +12,7 @@ operating system's entropy until it calls :func:`set_random_seed`.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import threading
 
@@ -126,8 +127,8 @@ def get() -> Generator:
 
 
 def set_random_seed(seed: int) -> None:
-    """Reseed the calling thread's generator."""
-    get().seed(seed)
+    """Reseed the calling thread's generator; a whole number."""
+    get().seed(operator.index(seed))
 
 
 def get_random_state() -> str:

@@ -68,6 +68,7 @@ def test_module():
         assert issubclass(cls, caffe.SGDSolver) and issubclass(cls, _caffe.Solver)
         assert cls is getattr(caffe.pycaffe, cls.__name__) is getattr(_caffe, cls.__name__)
     for call in (lambda: caffe.log(3), lambda: caffe.init_log("all"),
+                 lambda: caffe.set_random_seed(1.5), lambda: caffe.set_random_seed("1"),
                  lambda: caffe.set_solver_count("two")):
         with pytest.raises(TypeError):
             call()

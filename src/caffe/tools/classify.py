@@ -1,4 +1,4 @@
-"""classify: class probabilities of images, by :class:`caffe.Classifier`, as a NumPy file.
+"""Classify images with caffe.Classifier; the probabilities become a NumPy file.
 
 The input is an image, a folder of images, or a ``.npy`` file of images (N, H, W, C); the output an
 array (N, classes), in the order of the files' names.
@@ -44,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Saving results into {args.output_file}")
         np.save(args.output_file, predictions)
     except (Error, OSError, ValueError) as error:
-        print(f"classify: {error}", file=sys.stderr)
+        print(f"caffe classify: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="classify", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="caffe classify", description=__doc__.splitlines()[0])
     parser.add_argument("input_file", help="image, folder of images, or .npy of images (N,H,W,C)")
     parser.add_argument("output_file", help=".npy to write")
     add_net_arguments(parser)

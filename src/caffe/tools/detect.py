@@ -1,4 +1,4 @@
-"""detect: predictions for windows of images, by :class:`caffe.Detector`, as CSV or HDF5.
+"""Classify windows of images with caffe.Detector; the predictions become CSV or HDF5.
 
 The input is a ``.csv`` of windows with the columns filename, ymin, xmin, ymax, xmax (with
 ``--crop_mode list``), or a text file of image names, one a line (with selective search, which needs
@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_detections(args.output_file, detections)
         print(f"Saved to {args.output_file} in {time.time() - start:.3f} s.")
     except (Error, OSError, ValueError) as error:
-        print(f"detect: {error}", file=sys.stderr)
+        print(f"caffe detect: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="detect", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="caffe detect", description=__doc__.splitlines()[0])
     parser.add_argument("input_file", help=".csv of windows, or text file of image names")
     parser.add_argument("output_file", help=".csv or .h5 to write")
     add_net_arguments(parser)
