@@ -41,6 +41,9 @@ class Recurrent(Layer):
     (zero at first).  No gradient flows into states, across passes or out of exposed final states,
     nor to cont; x, x_static and all parameters get theirs whether asked for or not, as in BVLC.
 
+    Parameters shared with another layer by name are shared by every time step.  (In BVLC's TRAIN
+    nets only the first step is; the others go on with memory that nobody trains.)
+
     T is fixed, N may change between passes.  ``recurrent_param``: ``num_output``,
     ``weight_filler``, ``bias_filler``, ``expose_hidden``; ``debug_info`` is accepted.
     """

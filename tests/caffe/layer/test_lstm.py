@@ -82,7 +82,7 @@ def test_backward_before_forward_is_no_crash():
     assert np.isfinite(rig.backward(1.0)[0]).all()
 
 
-def test_the_top_of_one_time_step_is_the_state():
+def test_the_top_of_one_time_step_is_the_state(device):
     rig = lstm(steps=1)
     x = random(1, N, D)
     rig.forward(x, ONES[:1])
@@ -92,7 +92,7 @@ def test_the_top_of_one_time_step_is_the_state():
     close(rig.forward(x, ONES[:1]), reference(rig, x, ONES, edited, c)[0])
 
 
-def test_the_state_of_streams_that_stay_is_kept():
+def test_the_state_of_streams_that_stay_is_kept(device):
     rig = lstm()
     x = random(T, N, D)
     _, h, c = reference(rig, x, ONES, *np.zeros((2, N, H)))
