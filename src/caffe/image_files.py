@@ -20,6 +20,7 @@ from caffe.errors import DataError
 __all__ = ["decode", "read", "resize"]
 
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "GIF")
+_LONGEST = 1 << 20  # pixels a side, OpenCV's limit
 _JPEG = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
 
 # Weights of R, G, B in grey, the power of two that they add up to, and what is added to round.
@@ -86,6 +87,8 @@ def decode(data: bytes, color: bool | None = True, name: str = "") -> np.ndarray
     what = f"image {name}" if name else "an image"
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if max(image.size) > _LONGEST:
+                raise ValueError(f"{image.size} pixels, more than {_LONGEST} a side")
             if color is None and _has_16_bits(image):
                 raise DataError(
                     f"{what} has 16 bits a channel: expected 8, as a datum holds bytes. Convert "
@@ -215,7 +218,7 @@ def _channels(pixels: np.ndarray, color: bool | None, format: str) -> np.ndarray
 
 def _grey(pixels: np.ndarray, red: int, green: int, blue: int, bits: int, half: int) -> np.ndarray:
     """(H, W, 1) of (H, W, 3 or 4), of as many bits as the pixels."""
-    p = pixels.astype(np.int64)
+    p = pixels.astype(np.uint32)  # 16 bits times 15 bits fit
     total = p[:, :, :1] * red + p[:, :, 1:2] * green + p[:, :, 2:3] * blue + half
     return (total >> bits).astype(pixels.dtype)
 

@@ -184,3 +184,10 @@ def test_damaged_files_are_one_error(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"Could not decode image .*bad.png"):
         image_files.read(path)
+
+
+def test_impossible_sizes_are_refused_before_anything_is_allocated():
+    data = bytearray(file_of(NOISE, "BMP"))
+    data[18:22] = struct.pack("<I", (1 << 20) + 1)
+    with pytest.raises(DataError, match="more than 1048576 a side"):
+        decoded(bytes(data))
