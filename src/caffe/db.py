@@ -26,7 +26,8 @@ import weakref
 from collections.abc import Iterator
 from typing import ClassVar
 
-from caffe.errors import DataError, did_you_mean
+from caffe.errors import DataError
+from caffe.hints import did_you_mean
 
 __all__ = ["BACKENDS", "Cursor", "Database", "Writer", "create", "open"]
 

@@ -8,8 +8,6 @@ failures that it reports at all (a missing model file, for one).
 
 from __future__ import annotations
 
-from caffe.hints import did_you_mean
-
 __all__ = [
     "DataError",
     "DeviceError",
@@ -19,7 +17,6 @@ __all__ = [
     "ShapeError",
     "SolverError",
     "WeightsError",
-    "did_you_mean",
 ]
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from caffe.errors import SolverError, did_you_mean
+from caffe.errors import SolverError
+from caffe.hints import did_you_mean
 
 __all__ = ["POLICIES", "learning_rate"]
 

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from caffe import glog, parallel, rng, snapshot, update_rules
-from caffe.errors import SolverError, did_you_mean
+from caffe.errors import SolverError
+from caffe.hints import did_you_mean
 from caffe.lr_policy import learning_rate
 from caffe.net import Net
 from caffe.prototxt import read_solver

@@ -6,7 +6,8 @@ import contextlib
 
 from caffe import db, glog
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
-from caffe.errors import DataError, ShapeError, did_you_mean
+from caffe.errors import DataError, ShapeError
+from caffe.hints import did_you_mean
 from caffe.net import Net
 from caffe.proto import caffe_pb2
 from caffe.tools.flags import UsageError, usage

@@ -27,7 +27,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
-from caffe.errors import Error, did_you_mean
+from caffe.errors import Error
+from caffe.hints import did_you_mean
 
 __all__ = ["Flag", "UsageError", "guarded", "help_text", "parse", "run", "usage"]
 

@@ -64,7 +64,8 @@ def rule(kind, text, name="r"):
     return power(name, "x", name, 3, f"{kind} {{ {text} }}")
 
 
-# name: (text, options of caffe.Net besides the file; phase is TRAIN unless given)
+# name: (text, options). Options: phase (TRAIN unless given), level and stages of caffe.Net; or
+# solver, the text of a solver whose train net it is; keep: parameters stay as they were built.
 NETS = {
     # 2.2 state and filtering
     "rules of phase in TRAIN": (X + rule("include", "phase: TRAIN", "r")
@@ -104,6 +105,25 @@ NETS = {
                                     "{ dropout_ratio: 0 }"), {}),
     "a layer's own phase does not filter": (
         X + power("r", "x", "r", 3, "phase: TEST include { phase: TRAIN }"), {}),
+    "a solver's train_state is merged over the file's": (
+        'state { level: 1 stage: "f" }' + X + dense("a", "x", "a", 3)
+        + rule("include", 'stage: "f" stage: "s"', "r0") + rule("include", "min_level: 2", "r1")
+        + rule("include", "phase: TRAIN", "r2") + rule("include", 'stage: "f"', "r3"),
+        {"solver": 'net: "net.prototxt" train_state { level: 2 stage: "s" }'}),
+    "a file's state outranks that a solver trains": (
+        "state { phase: TEST }" + X + dense("a", "x", "a", 3) + rule("include", "phase: TEST", "r0")
+        + rule("include", "phase: TRAIN", "r1"), {"solver": 'net: "net.prototxt"'}),
+    "a solver's phase outranks the file's": (
+        "state { phase: TEST }" + X + dense("a", "x", "a", 3) + rule("include", "phase: TEST", "r0")
+        + rule("include", "phase: TRAIN", "r1"),
+        {"solver": 'net: "net.prototxt" train_state { phase: TRAIN }'}),
+    "a net inside a solver": (X, {"solver": "net_param { " + X + dense("a", "x", "a", 2) + "}"}),
+    "V1 inside a solver is not upgraded": (
+        X, {"solver": "net_param { " + X + 'layers { name: "a" type: RELU bottom: "x" top: "a" } '
+                      "}"}),
+    "legacy inputs inside a solver are not upgraded": (
+        X, {"solver": 'net_param { input: "x" input_shape { dim: 2 } ' + power("a", "x", "a")
+                      + "}"}),
     # 2.3 splits
     "split of three": (FORCE + X + power("a", "x", "a") + power("b", "a", "b", 3)
                        + power("c", "a", "c", 5) + power("d", "a", "d", 7), {}),
@@ -317,7 +337,15 @@ def describe(text, options, folder, stage):
     with open(path, "w") as stream:
         stream.write(text)
     arguments = {k: v for k, v in options.items() if k in ("level", "stages")}
-    net = caffe.Net(path, options.get("phase", 0), **arguments)
+    if "solver" in options:
+        solver_path = os.path.join(folder, "solver.prototxt")
+        with open(solver_path, "w") as stream:
+            stream.write('base_lr: 1 lr_policy: "fixed" solver_mode: CPU\n'
+                         + options["solver"].replace("net.prototxt", path))
+        solver = caffe.SGDSolver(solver_path)  # kept: the net belongs to it
+        net = solver.net
+    else:
+        net = caffe.Net(path, options.get("phase", 0), **arguments)
     names = list(net._blob_names)  # of equal names all, unlike net.blobs
     out = {
         "layers": [[name, one.type, [names[j] for j in net._bottom_ids(i)],

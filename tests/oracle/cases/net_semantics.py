@@ -26,7 +26,7 @@ class Draft:
         return blob
 
     def add(self, kind, bottoms, top=None, **fields):
-        name = "l{}".format(len(self.layers))
+        name = f"l{len(self.layers)}"
         top = top or name
         self.layers.append(layer(kind, bottoms, [top], name=name, **fields))
         if top not in self.blobs:
@@ -36,7 +36,7 @@ class Draft:
 
     def product(self, param=None, **fields):
         """An InnerProduct without bias: its blob is 3 x 3."""
-        self.params.append("l{}".format(len(self.layers)))
+        self.params.append(f"l{len(self.layers)}")
         return self.add("InnerProduct", [self.read()], param=param or [], inner_product_param={
             "num_output": 3, "bias_term": False, "weight_filler": {"type": "xavier"}}, **fields)
 
@@ -70,7 +70,7 @@ class Draft:
         steps += [{"op": "forward"}] + [{"op": "backward"}] * repeat
         zero_ok = {"diff/" + blob: "the rules may let nothing flow here"
                    for blob in self.blobs + ["t"]}
-        zero_ok.update(("param_diff/{}/0".format(name), "the rules may let nothing flow here")
+        zero_ok.update((f"param_diff/{name}/0", "the rules may let nothing flow here")
                        for name in self.params)
         text = net(inputs({"x": SHAPE, "t": SHAPE}), *self.layers, **fields)
         return case(kind, number, text, steps, zero_ok=zero_ok)
