@@ -30,10 +30,12 @@ def _constant(array: np.ndarray, filler: Any) -> None:
 
 def _uniform(array: np.ndarray, filler: Any) -> None:
     """U[min, max]."""
-    if filler.min > filler.max:
+    with np.errstate(over="ignore"):
+        width = _F32(filler.max) - _F32(filler.min)
+    if not 0 <= width < np.inf:  # NaN is none of both; BVLC never ends for an infinite width
         raise LayerError(
-            f"uniform filler: min must not be above max, received min: {filler.min:g} "
-            f"max: {filler.max:g}"
+            f"uniform filler: min must not be above max, and their distance a float32, received "
+            f"min: {filler.min:g} max: {filler.max:g}"
         )
     array.reshape(-1)[:] = rng.get().uniform(filler.min, filler.max, array.size)
 

@@ -46,7 +46,7 @@ class Pooling(Layer):
         if self.num_tops == 2 and not self.max:
             raise self.fail("only MAX pooling has a second top (the mask)", LayerError)
         kernel = self._pair("kernel_size", "kernel")
-        self.stride = self._pair("stride", "stride") or [p.stride] * 2
+        self.stride = self.given_stride = self._pair("stride", "stride") or [p.stride] * 2
         self.pad = self._pair("pad", "pad") or [p.pad] * 2
         require_positive(self, "stride", self.stride)
         if self.stochastic and any(self.pad):
@@ -73,6 +73,7 @@ class Pooling(Layer):
             raise self.fail(f"the bottom must have 4 axes (N, C, H, W), got {shape}")
         image = shape[2:]
         self.kernel = self.fixed_kernel or list(image)
+        self.stride = self.given_stride
         out = [self.out_size(i, n) for i, n in enumerate(image)]
         if any(self.pad):
             for i, (n, size) in enumerate(zip(out, image)):
@@ -84,6 +85,9 @@ class Pooling(Layer):
                 f"does not fit the bottom {shape}"
             )
         self.out = out
+        # The second window of a larger stride misses the image in any case: no memory up to there.
+        beyond = [n + 2 * p + k for n, p, k in zip(image, self.pad, self.kernel)]
+        self.stride = [min(s, b) for s, b in zip(self.given_stride, beyond)]
         self.ceil_mode = self._pytorch_mode(image)
         return [(*shape[:2], *out)] * self.num_tops
 
