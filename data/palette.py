@@ -1,9 +1,9 @@
 """Colours of labels: PASCAL VOC's colour map, and label maps as palette PNGs."""
 
-import os
-
 import numpy as np
 from PIL import Image
+
+from atomic import replacing
 
 __all__ = ["save_atomic", "save_label_png", "voc_palette", "with_colours"]
 
@@ -38,7 +38,7 @@ def save_label_png(path: str, label: np.ndarray, palette: np.ndarray) -> None:
     """Write ``label``, uint8 (H, W), as a palette PNG whose indices are the labels.
 
     All 256 colours are written: with fewer, Pillow may renumber the indices or pack them into
-    fewer bits.  A temporary file is renamed at the end, so that no half image is ever there.
+    fewer bits.
     """
     if label.dtype != np.uint8 or label.ndim != 2:
         raise ValueError(
@@ -51,11 +51,6 @@ def save_label_png(path: str, label: np.ndarray, palette: np.ndarray) -> None:
 
 
 def save_atomic(image: Image.Image, path: str, kind: str, **options) -> None:
-    """Save under a temporary name, then rename."""
-    temporary = f"{path}.tmp-{os.getpid()}"
-    try:
+    """Save an image so that the file is whole or absent."""
+    with replacing(path, durable=False) as temporary:
         image.save(temporary, kind, **options)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)

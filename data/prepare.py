@@ -2,6 +2,8 @@
 
 import os
 
+from atomic import write_text
+
 __all__ = ["ROOT", "Report", "link", "read_list", "write_list"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -88,11 +90,8 @@ def write_list(path: str, ids: list[str], report: Report) -> None:
     """Write a list of ids, whole or not at all; an empty list is not written."""
     if not ids:
         return
-    temporary = f"{path}.tmp-{os.getpid()}"
     try:
-        with open(temporary, "w", encoding="utf-8") as lines:
-            lines.write("".join(name + "\n" for name in ids))
-        os.replace(temporary, path)
+        write_text(path, "".join(name + "\n" for name in ids))
     except OSError as error:
         report.problem(f"cannot write '{path}': {error.strerror}")
         return

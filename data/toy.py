@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from atomic import write_text
 from data.palette import save_atomic, save_label_png, with_colours
 from data.prepare import ROOT
 
@@ -159,9 +160,7 @@ def generate(out: str, train: int, val: int, size: tuple[int, int], seed: int) -
             save_atomic(image, os.path.join(folders[0], name + ".jpg"), "JPEG", quality=92)
             save_label_png(os.path.join(folders[1], name + ".png"), label, PALETTE)
         path = os.path.join(lists, split + ".txt")
-        with open(path + ".tmp", "w", encoding="utf-8") as lines:
-            lines.write("".join(name + "\n" for name in names))
-        os.replace(path + ".tmp", path)
+        write_text(path, "".join(name + "\n" for name in names))
 
 
 def _size(text: str) -> tuple[int, int]:
