@@ -65,21 +65,25 @@ SOLVER_TYPES = {
 }
 
 
-def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> None:
+def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> bool:
     """Brings a net that was read from a file, text or binary, to the present format, in place.
 
     Args:
         net: any generation; a net in the present format stays as it is.
         source: the file, for messages.
 
+    Returns:
+        True; False where fields of a V0 net have no place in the present format and were dropped.
+
     Raises:
         PrototxtError: two generations mixed in one file, or a V0 layer type that never existed.
     """
     crops: set[int] = set()  # by number: those that find their offset by themselves
+    complete = True
     if any(entry.HasField("layer") for entry in net.layers):
         glog.info("upgrade_proto", f"{source}: upgrading from V0LayerParameter")
         _refuse_mixture(net, source)
-        upgrade_v0(net, source)
+        complete = upgrade_v0(net, source)
     if net.layers:
         glog.info("upgrade_proto", f"{source}: upgrading from V1LayerParameter")
         _refuse_mixture(net, source)
@@ -98,6 +102,7 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> None:
         added = len(net.layer) - count
         foreign_types.set_crop_offsets(net, {number + added for number in crops}, source)
     _freeze_batch_norm(net)
+    return complete
 
 
 def net_needs_upgrade(net: caffe_pb2.NetParameter) -> bool:
@@ -109,8 +114,8 @@ def net_needs_upgrade(net: caffe_pb2.NetParameter) -> bool:
     return bool(net.layers or net.input) or foreign or upgraded != net
 
 
-def upgrade_solver_type(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:
-    """Turns the enum ``solver_type`` of a solver into ``type``, in place.
+def upgrade_solver_type(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> bool:
+    """Turns the enum ``solver_type`` of a solver into ``type``, in place; True.
 
     Raises:
         PrototxtError: both are given.
@@ -123,6 +128,7 @@ def upgrade_solver_type(solver: caffe_pb2.SolverParameter, source: str = "<solve
         solver.type = SOLVER_TYPES[solver.SolverType.Name(solver.solver_type)]
         solver.ClearField("solver_type")
         glog.info("upgrade_proto", f'{source}: solver_type is now `type: "{solver.type}"`')
+    return True
 
 
 def upgrade_solver(solver: caffe_pb2.SolverParameter, source: str = "<solver>") -> None:

@@ -99,8 +99,10 @@ COMMON = {"name", "blobs", "blobs_lr", "weight_decay"}
 KEPT_OF_NET = ("name", "input", "input_dim", "force_backward")
 
 
-def upgrade_v0(net: caffe_pb2.NetParameter, source: str) -> None:
+def upgrade_v0(net: caffe_pb2.NetParameter, source: str) -> bool:
     """Turns the V0 entries of ``net.layers`` into V1 entries, in place.
+
+    True where every field of the entries has a place in V1; those without one are logged.
 
     As in BVLC Caffe, only the name, the inputs and force_backward of the net itself survive, and
     only bottom and top of what stands beside the nested ``layer``.
@@ -117,12 +119,14 @@ def upgrade_v0(net: caffe_pb2.NetParameter, source: str) -> None:
     lost = [f.name for f, _ in old.ListFields() if f.name not in (*KEPT_OF_NET, "layers")]
     if lost:
         glog.warning("upgrade_proto", f"{source}: a V0 net drops its {', '.join(lost)}")
+    complete = True
     for entry in _merge_padding(old, source):
-        _upgrade_layer(entry, net.layers.add(), source)
+        complete &= _upgrade_layer(entry, net.layers.add(), source)
+    return complete
 
 
-def _upgrade_layer(entry, v1, source: str) -> None:
-    """Moves the fields of one V0 entry into the V1 entry ``v1``."""
+def _upgrade_layer(entry, v1, source: str) -> bool:
+    """Moves the fields of one V0 entry into the V1 entry ``v1``; True where none is left over."""
     old = entry.layer
     where = _where(entry, source)
     if old.type not in TYPES:
@@ -148,6 +152,7 @@ def _upgrade_layer(entry, v1, source: str) -> None:
             lost.append(name)
     for name in lost:
         glog.error("upgrade_proto", f"{where}: Unknown parameter {name} for layer type {old.type}")
+    return not lost
 
 
 def _merge_padding(net, source: str) -> list:

@@ -33,7 +33,7 @@ class _Kind(NamedTuple):
     message: Any
     binary: bool
     needs: Callable[[Any], bool]
-    upgrade: Callable[[Any, str], None]
+    upgrade: Callable[[Any, str], bool]  # False where something was dropped
 
 
 _NET_USAGE = "v0_net_proto_file_in net_proto_file_out"
@@ -60,15 +60,20 @@ def _main(kind: _Kind, argv: list[str]) -> int:
     except PrototxtError as error:
         glog.error(kind.tool, f"Failed to parse input {form} file as {name}: {source}: {error}")
         return 2
+    complete = True
     if kind.needs(message):
         try:
-            kind.upgrade(message, source)
+            complete = kind.upgrade(message, source)
         except PrototxtError as error:
             glog.error(
                 kind.tool,
                 f"Encountered error(s) while upgrading prototxt; nothing was written: {error}",
             )
             return 1
+        if not complete:
+            glog.error(
+                kind.tool, "Encountered error(s) while upgrading prototxt; see details above."
+            )
     else:
         glog.error(kind.tool, f"File already in latest proto format: {source}")
     if kind.binary:
@@ -78,7 +83,7 @@ def _main(kind: _Kind, argv: list[str]) -> int:
     with atomic_write(target) as stream:
         stream.write(content)
     glog.info(kind.tool, f"Wrote upgraded {name} {form} proto to {target}")
-    return 0
+    return 0 if complete else 1
 
 
 def _read_binary(source: str, kind: _Kind) -> Any:

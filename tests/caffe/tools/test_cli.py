@@ -230,6 +230,15 @@ def test_upgrade_solver_changes_the_type_alone(folder):
     assert new == caffe_pb2.SolverParameter(net="x", type="AdaGrad")
 
 
+def test_an_upgrade_that_drops_a_field_is_written_and_gives_1(folder, capfd):
+    (folder / "old").write_text('layers { layer { name: "r" type: "relu" stride: 2 } top: "y" }')
+    assert upgrade.net_proto_text(["old", "new"]) == 1
+    lines = messages(capfd)
+    assert any(line.endswith("Unknown parameter stride for layer type relu") for line in lines)
+    assert "Encountered error(s) while upgrading prototxt; see details above." in lines
+    assert 'type: "ReLU"' in (folder / "new").read_text()
+
+
 def test_upgrade_statuses(folder, capfd):
     (folder / "bad").write_text("layer {")
     (folder / "mixed").write_text('layers { name: "a" type: RELU } layer { name: "b" }')
