@@ -25,7 +25,7 @@ import caffe
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order in which they run: what fails soonest and tells most comes first.
 SCRIPTS = ("compare.py", "snapshots.py", "whole_nets.py", "surface.py", "pycaffe_both.py",
-           "data_tools.py", "fcn_both.py", "fcn_tests.py")
+           "data_tools.py", "features.py", "zoo.py", "fcn_both.py", "fcn_tests.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
 
 
