@@ -24,7 +24,13 @@ LABELS = {"label": 10, "sim": 2, "input_sentence": 50, "target_sentence": 50}
 
 
 def fill(net, rng):
-    """He-scaled weights, small biases; statistics and scales near those of unit variance."""
+    """He-scaled weights, small biases; statistics and scales near those of unit variance.
+
+    What a residual sum adds last is scaled down: it would grow with depth, and in training, where
+    every sum is normalised anew, so would rounding errors.
+    """
+    added = {net.bottom_names[name][-1] for name, layer in net.layer_dict.items()
+             if layer.type == "Eltwise"}
     for name, blobs in net.params.items():
         kind = net.layer_dict[name].type
         if kind == "BatchNorm":
@@ -33,8 +39,8 @@ def fill(net, rng):
             blobs[1].data[...] = factor * rng.uniform(0.5, 1.5, blobs[1].data.shape)
             blobs[2].data[...] = factor
         elif kind == "Scale":
-            # Below 1, so that a hundred residual sums do not grow beyond all bounds.
-            blobs[0].data[...] = rng.uniform(0.5, 0.9, blobs[0].data.shape)
+            low, high = (0.1, 0.3) if net.top_names[name][0] in added else (0.6, 1.2)
+            blobs[0].data[...] = rng.uniform(low, high, blobs[0].data.shape)
             blobs[1].data[...] = 0.1 * rng.standard_normal(blobs[1].data.shape)
         else:
             for blob in blobs:
