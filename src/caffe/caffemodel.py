@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from caffe import wire
 from caffe.atomic import atomic_write
@@ -31,6 +32,11 @@ __all__ = ["LayerWeights", "read_layers", "write_net"]
 _NET_LAYERS_V1, _NET_LAYER = 2, 100
 _V1_NESTED_V0 = 1
 _LAYER_FIELDS = {"V2": (1, 2, 7), "V1": (4, 5, 6), "V0": (1, 2, 50)}
+_MESSAGES = {
+    "V2": caffe_pb2.LayerParameter,
+    "V1": caffe_pb2.V1LayerParameter,
+    "V0": caffe_pb2.V0LayerParameter,
+}
 _BLOBS = 7
 
 
@@ -38,12 +44,14 @@ _BLOBS = 7
 class LayerWeights:
     """The parameters of one layer in a file.
 
-    ``blobs`` has None where an HDF5 file leaves out a parameter shared with an earlier layer.
+    ``generation`` is V0, V1 (both in the field ``layers``) or V2 (``layer``).  ``blobs`` has None
+    where an HDF5 file leaves out a parameter shared with an earlier layer.
     """
 
     name: str = ""
     type: str = ""
     blobs: list[StoredBlob | None] = field(default_factory=list)
+    generation: str = "V2"
 
 
 def map_file(path: str | os.PathLike) -> Any:
@@ -85,9 +93,12 @@ def _parse_layer(
 ) -> LayerWeights:
     """Read one layer message of any generation."""
     name_field, type_field, blobs_field = _LAYER_FIELDS[generation]
-    layer = LayerWeights()
+    layer = LayerWeights(generation=generation)
+    others = bytearray()  # the fields that are not blobs
     try:
         for f in wire.fields(buffer, start, end):
+            if f.number != blobs_field:
+                others += buffer[f.offset : f.end]
             if generation == "V1" and f.number == _V1_NESTED_V0 and f.kind == wire.BYTES:
                 return _parse_layer(path, buffer, f.start, f.end, f.missing, "V0", place)
             if f.number == blobs_field and f.kind == wire.BYTES:
@@ -114,9 +125,18 @@ def _parse_layer(
                 layer.type = _type_name(buffer, f)
         if missing:
             raise wire.WireError(f"the file ends: {missing} bytes are missing", end)
+        _check_fields(_MESSAGES[generation], others, start)
     except wire.WireError as error:
         raise damaged(path, place, error, "caffemodel") from error
     return layer
+
+
+def _check_fields(message: type, content: bytearray, offset: int) -> None:
+    """Refuse what protobuf cannot read, as BVLC does, though no number would come of it."""
+    try:
+        message.FromString(bytes(content))
+    except DecodeError as error:
+        raise wire.WireError(f"the fields beside the blobs are damaged ({error})", offset) from None
 
 
 def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
@@ -151,7 +171,8 @@ def parse_layers(path: str, buffer: Any) -> list[LayerWeights]:
                 )
     except wire.WireError as error:
         raise damaged(path, "", error, "caffemodel") from error
-    if found["V1"] and found["V2"]:
+    oldest = any(layer.generation == "V0" for layer in found["V1"])
+    if found["V1"] and found["V2"] and not oldest:  # V0 hides new layers, in BVLC too
         raise WeightsError(
             f"{path}: the file has both layers of today ('layer', {len(found['V2'])} of them) and "
             f"of before 2015 ('layers', {len(found['V1'])}), which BVLC Caffe refuses too. It is "

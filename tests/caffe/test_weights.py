@@ -497,3 +497,23 @@ def test_a_shape_that_reaches_beyond_its_message_is_damage(tmp_path):
     path.write_bytes(content[:-2] + b"\x05\x01")
     with pytest.raises(WeightsError, match="a length beyond the end of the blob's shape"):
         weights.read_layers(path)
+
+
+def test_oldest_layers_hide_new_ones_as_in_bvlc(tmp_path):
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="new")
+    net.layers.add().layer.name = "oldest"
+    path = tmp_path / "mixed.caffemodel"
+    path.write_bytes(net.SerializeToString())
+    assert [layer.name for layer in weights.read_layers(path)] == ["oldest"]
+
+
+def test_a_damaged_field_beside_the_blobs_is_an_error(tmp_path):
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="conv").convolution_param.num_output = 5
+    content = net.SerializeToString()
+    assert content.endswith(b"\x08\x05")  # num_output
+    path = tmp_path / "damaged.caffemodel"
+    path.write_bytes(content[:-1] + b"\x85")  # a number that does not end
+    with pytest.raises(WeightsError, match="layer 'conv'.*beside the blobs are damaged"):
+        weights.read_layers(path)
