@@ -184,6 +184,11 @@ def _merge_padding(net, source: str) -> list:
                     f"{where}: padding layer {padding.layer.name!r} and its consumer need one "
                     f"bottom each, got {len(padding.bottom)} and {len(entry.bottom)}"
                 )
+            if len(padding.top) != 1:
+                raise PrototxtError(
+                    f"{where}: padding layer {padding.layer.name!r} makes one top, got "
+                    f"{len(padding.top)}"
+                )
             entry.layer.pad = padding.layer.pad
             entry.bottom[i] = padding.bottom[0]
         for top in entry.top:
