@@ -34,6 +34,9 @@ class SegDataLayer(caffe.Layer):
 
     ``data`` is float32 BGR minus ``mean``; ``label`` holds class numbers, 255 = ignored.
 
+    With several solvers (``caffe train -gpu 0,1``) every process reads the whole split, as Caffe
+    splits no Python layer: leave ``seed`` None there, so that each has an order of its own.
+
     The order is random (see segdata.order) or, with ``randomize`` False or without "train" in
     the split's name, that of the split file, over and over.  Batches are prepared in the
     background; neither order nor augmentation depends on that.

@@ -28,6 +28,10 @@ class PythonLayer(metaclass=ABCMeta):
             and ``phase`` are set between ``__init__`` and ``setup``.
         phase: ``caffe.TRAIN`` (0) or ``caffe.TEST`` (1).
         blobs: the layer's parameters; add one with ``self.blobs.add_blob(*shape)`` in ``setup``.
+
+    Where several solvers train together each has a layer of its own, and nothing splits the data
+    between them, as in BVLC Caffe: a data layer takes every ``caffe.solver_count()``-th item from
+    ``caffe.solver_rank()`` on, or adds the rank to the seed of its random order.
     """
 
     type = "Python"
