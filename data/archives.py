@@ -14,9 +14,10 @@ from typing import Callable, NamedTuple, Optional
 
 from atomic import replacing, write_text
 from data.archive_files import ArchiveError, Item, open_archive, safe_parts, shown
-from data.prepare import Report
+from data.prepare import Report, link
 
-__all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "unpack"]
+__all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "obtain",
+           "unpack"]
 
 #: Where a member goes: its name → path below the target, None for what is not wanted.
 Place = Callable[[str], Optional[str]]
@@ -193,6 +194,22 @@ def fetch(archive: Archive, folder: str, target: str, place: Place, report: Repo
         return False
     report.did(f"{archive.file}: {done.files} files in {target}, {done.written} of them new")
     return True
+
+
+def obtain(archive: Archive, archives: str, source: str, target: str, place: Place,
+           parts: tuple[str, ...], option: str, report: Report) -> str:
+    """``target`` with a dataset in it, linked to the user's ``source`` or unpacked; "" if neither.
+
+    ``archives`` is the folder of archives, if the user has one; ``parts`` must be in the dataset;
+    ``option`` is how ``source`` is given.
+    """
+    there = all(os.path.exists(os.path.join(target, part)) for part in parts)
+    have = os.path.isfile(os.path.join(archives, archive.file))
+    if archives and not source and (have or not there):
+        if not fetch(archive, archives, target, place, report):
+            return ""
+    home = f"{archive.what} ({archive.file}), from {archive.home}"
+    return link(source, target, parts, home, option, report)
 
 
 def _hint(folder: str, file: str) -> str:

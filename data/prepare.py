@@ -1,12 +1,25 @@
 """What the preparation scripts share: links to what the user has, checks, and a report."""
 
 import os
+import sys
 
 from atomic import write_text
 
-__all__ = ["ROOT", "Report", "link", "read_list", "write_list"]
+__all__ = ["ROOT", "Report", "find_layers", "link", "read_list", "user_path", "write_list"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def find_layers() -> None:
+    """Have ``import segdata`` find what the data layers read files with."""
+    folder = os.path.join(ROOT, "layers")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def user_path(text: str) -> str:
+    """An absolute path for one that the user typed; "" stays."""
+    return text and os.path.abspath(os.path.expanduser(text))
 
 
 class Report:
@@ -41,9 +54,9 @@ class Report:
         elif paths:
             self.did(f"{what}: {len(paths)} files are there")
 
-    def print(self) -> int:
+    def print(self, problem: str = "MISSING") -> int:
         """Print all of it; the exit status: 0 when nothing is missing, else 1."""
-        for title, lines in (("ok", self.done), ("note", self.notes), ("MISSING", self.problems)):
+        for title, lines in (("ok", self.done), ("note", self.notes), (problem, self.problems)):
             for line in lines:
                 print(f"{title}: {line}")
         return 1 if self.problems else 0
@@ -56,7 +69,8 @@ def link(source: str, target: str, parts: tuple[str, ...], home: str, option: st
     ``parts`` must be in the directory; ``home`` says what it is and ``option`` how to name it.
     """
     if not source and not os.path.isdir(target):
-        report.problem(f"no '{target}': get {home}, then say {option} DIR")
+        report.problem(f"no '{target}': get {home}, then say --archives DIR for the folder it is "
+                       f"in, or {option} DIR once it is unpacked")
         return ""
     missing = [part for part in parts if not os.path.exists(os.path.join(source or target, part))]
     if missing:

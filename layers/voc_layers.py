@@ -6,10 +6,8 @@ Keys of ``param_str`` besides those of segdata.layer.OPTIONAL: ``voc_dir`` or ``
 
 import os
 
-import numpy as np
-import scipy.io
-from segdata.errors import DataError
 from segdata.layer import SegDataLayer
+from segdata.mat import read_sbd_label
 from segdata.splits import read_split
 
 __all__ = ["SBDDSegDataLayer", "VOCSegDataLayer"]
@@ -35,18 +33,6 @@ class VOCSegDataLayer(SegDataLayer):
              os.path.join(root, "SegmentationClass", name + ".png"))
             for name in ids
         ]
-
-
-def read_sbd_label(path: str) -> np.ndarray:
-    """The class map in one of SBD's MAT files: uint8 (H, W)."""
-    if not os.path.isfile(path):
-        raise DataError(f"missing label: no file '{os.path.abspath(path)}'")
-    try:
-        return scipy.io.loadmat(path)["GTcls"][0]["Segmentation"][0].astype(np.uint8)
-    # SciPy reports a damaged file by whatever its parser runs into, zlib.error among them.
-    except Exception as error:
-        raise DataError(
-            f"cannot read GTcls.Segmentation in the label '{path}': {error!r}") from error
 
 
 class SBDDSegDataLayer(SegDataLayer):
