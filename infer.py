@@ -30,7 +30,7 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument("images", nargs="+", metavar="IMAGE", type=bootstrap.user_path,
                         help="any file that Pillow reads; EXIF rotation is applied")
     parser.add_argument("--net", default="camvid-fcn8s", choices=list(catalog.EXPERIMENTS),
-                        metavar="NAME", help="an experiment of nets/catalog.py: "
+                        metavar="NAME", help="an experiment of nets/catalog: "
                         + ", ".join(catalog.EXPERIMENTS) + " (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=bootstrap.user_path,
                         help="a caffemodel (default: the one trained here, in out; else the "

@@ -4,6 +4,7 @@
     load(net, "file.caffemodel")            the same from a file, whatever net it was saved from
     interp(net, ["upscore", …])             bilinear weights in Deconvolution layers
     expand_score(new_net, new, net, old)    the first classes of a larger score layer
+    widen_input(net, new, "file…", old)     a first convolution that reads more channels
 
 Each of the first two returns a `Report`. Names, printed lines and arithmetic are those of the
 published FCN code; what cannot be right (another number of elements) is an error instead of a
@@ -23,6 +24,7 @@ __all__ = [
     "transplant",
     "upsample_filt",
     "uses_upsampling",
+    "widen_input",
 ]
 
 
@@ -263,3 +265,28 @@ def expand_score(new_net, new_layer, net, layer):
     new[0].data[:classes] = old[0].data
     if len(old) > 1 and len(new) > 1:
         new[1].data.reshape(-1)[:classes] = old[1].data.ravel()
+
+
+def widen_input(net, new_layer, path, layer):
+    """Fill a first convolution that reads more channels than the one in a caffemodel.
+
+    The channels that both have are copied, each further one is the mean of those, the bias is
+    copied: what the published nyud-fcn32s-color-d does for depth. Returns the (layer, blob index)
+    pairs that were filled. SurgeryError if the file has no such layer or it does not fit.
+    """
+    stored = _StoredNet(path).params
+    if layer not in stored:
+        raise SurgeryError(f"{path} has no layer {layer}; it has {_some(stored)}")
+    old, new = stored[layer], net.params[new_layer]
+    shape, wide = _shape(old[0]), _shape(new[0])
+    fits = len(shape) == len(wide) == 4 and shape[0] == wide[0] and shape[2:] == wide[2:]
+    if not fits or shape[1] > wide[1] or len(old) != len(new):
+        raise SurgeryError(
+            f"cannot widen {layer} {shape} of {path} to {new_layer} {wide}: all but the number of "
+            "input channels must be equal")
+    weights = old[0].data
+    new[0].data[:, :shape[1]] = weights
+    new[0].data[:, shape[1]:] = weights.mean(axis=1, keepdims=True)
+    for i in range(1, len(new)):
+        new[i].data.flat = old[i].data.ravel()
+    return [(new_layer, i) for i in range(len(new))]

@@ -56,9 +56,13 @@ class Model:
 
     @classmethod
     def from_catalog(cls, name: str, weights: str) -> "Model":
-        """The experiment ``name`` of nets/catalog.py."""
-        mean = catalog.experiment(name).dataset.train.params["mean"]
-        return cls(catalog.net_path(name, "deploy"), weights, mean)
+        """The experiment ``name`` of nets/catalog; InferenceError if it needs more than a photo."""
+        inputs = catalog.experiment(name).dataset.inputs
+        if len(inputs) > 1 or inputs[0].channels != 3:
+            raise InferenceError(
+                f"{name} reads {' and '.join(blob.blob for blob in inputs)}: a photo alone will "
+                "not do; score.py reads them from the dataset's files")
+        return cls(catalog.net_path(name, "deploy"), weights, inputs[0].mean)
 
     def memory(self, height: int, width: int) -> int:
         """Bytes that a forward pass takes, the weights not counted."""

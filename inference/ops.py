@@ -49,7 +49,19 @@ def read_ops(net) -> list[Op]:
 
     Raises InferenceError for a layer whose tops are no feature maps.
     """
-    return [_read(layer)._replace(kept=_kept(layer)) for layer in net.layer]
+    ops = []
+    for layer in net.layer:
+        read = _read_inputs(layer) if layer.type == "Input" else [_read(layer)]
+        ops += [op._replace(kept=_kept(layer)) for op in read]
+    return ops
+
+
+def _read_inputs(layer) -> list[Op]:
+    """One operation for each top: they may differ in their channels."""
+    shapes = list(layer.input_param.shape) * (1 if len(layer.input_param.shape) > 1 else
+                                              len(layer.top))
+    return [_op((layer.name, (), (top,)), "input", channels=int(shape.dim[1]))
+            for top, shape in zip(layer.top, shapes)]
 
 
 def _kept(layer) -> tuple[int, int]:
@@ -61,8 +73,6 @@ def _kept(layer) -> tuple[int, int]:
 def _read(layer) -> Op:
     names = (layer.name, tuple(layer.bottom), tuple(layer.top))
     kind = layer.type
-    if kind == "Input":
-        return _op(names, "input", channels=int(layer.input_param.shape[0].dim[1]))
     if kind in ("Convolution", "Deconvolution"):
         return _convolution(names, kind, layer.convolution_param)
     if kind == "Pooling" and not layer.pooling_param.global_pooling:

@@ -7,7 +7,7 @@ import os
 
 import bootstrap
 from bootstrap import shown
-from nets.catalog import PUBLISHED
+from nets.catalog.initial import PUBLISHED
 
 __all__ = ["MissingWeights", "find", "trained"]
 

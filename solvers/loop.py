@@ -22,7 +22,7 @@ import bootstrap
 import caffe
 import score
 from bootstrap import shown
-from nets import catalog
+from nets import catalog, fcn
 from solvers import options, prepare, results, start
 from solvers.errors import USER_ERRORS, Diverged, StartError
 from solvers.files import replacing
@@ -54,9 +54,10 @@ class Run:
         self.final = os.path.join(args.out, experiment.name + ".caffemodel")
         self.log = os.path.join(args.out, experiment.name + ".jsonl")
         self.snapshots = Snapshots(self.folder)
+        self.outputs = experiment.dataset.outputs
         fields = dict(experiment.schedule.fields)
         self.window = fields["average_loss"]
-        self.snapshot_every = args.snapshot_every or fields["snapshot"]
+        self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
         self.score_every = args.score_every or experiment.schedule.score_every
         self.interrupted = None
 
@@ -71,7 +72,7 @@ class Run:
         else:
             path = None
             state = self._new_state(found)
-            initial = start.weights_file(self.experiment, args.weights, args.out)
+            initial = start.weights_files(self.experiment, args.weights, args.out)
         self.steps = args.steps or state["steps"]
         self.seed, self.run = state["seed"], state["run"]
         self.data = prepare.folders_of(self.experiment, args.data) or state.get("data", {})
@@ -81,7 +82,7 @@ class Run:
             results.forget_after(self.log, self.run, self.solver.iter)
             print(f"resumed from {shown(os.path.abspath(path))}")
         else:
-            start.fresh(self.net, initial)
+            start.fresh(self.net, initial, fcn.widened(self.experiment))
             self.snapshots.clear()  # an earlier run's, now that nothing can keep this one back
         return self._loop(state["losses"])
 
@@ -182,7 +183,7 @@ class Run:
         seconds = time.time() - began
         if not math.isfinite(loss):
             raise Diverged(self._not_a_number(f"the loss is {loss}"))
-        label = net.blobs["label"].data  # (N, 1, H, W)
+        label = net.blobs[self.outputs[0].label].data  # (N, 1, H, W)
         per_pixel = loss
         if not self.normalized:
             per_pixel = loss * len(label) / max(1, np.count_nonzero(label != catalog.IGNORE))
@@ -196,7 +197,7 @@ class Run:
             good = "the last good snapshot is of step {}".format(found[1]["iter"])
         return (
             f"{what} at step {self.solver.iter} of {self.steps}, at base_lr "
-            f"{self.param.base_lr:g}; {good}. Lower base_lr in nets/catalog.py and run "
+            f"{self.param.base_lr:g}; {good}. Lower base_lr in nets/catalog and run "
             "nets/make.py, or check the initial weights."
         )
 
@@ -207,21 +208,25 @@ class Run:
                     raise Diverged(self._not_a_number(f"{name} blob {i} is not finite"))
 
     def _score(self):
-        began = time.time()
         score.share_weights(self.solver)
-        result = score.evaluate(self.solver.test_nets[0], self.solver.iter, False, self.val)
-        results.append(
-            self.log,
-            results.record(
+        net, done = self.solver.test_nets[0], self.solver.iter
+        for output in self.outputs:
+            began = time.time()
+            if len(self.outputs) > 1:
+                print(f">>> scores of '{output.label}'")
+            result = score.evaluate(
+                net, done, False, self.val, "score" + output.suffix, output.label)
+            line = results.record(
                 result,
                 experiment=self.experiment.name,
+                output=output.label,
                 run=self.run,
-                iter=self.solver.iter,
+                iter=done,
                 split="val",
                 images=len(self.val),
                 seconds=round(time.time() - began, 2),
-            ),
-        )
+            )
+            results.append(self.log, line)
 
     def _snapshot(self, progress):
         self._check_weights()

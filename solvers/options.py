@@ -38,14 +38,16 @@ def parser(experiment):
     p.add_argument(
         "--weights",
         type=bootstrap.user_path,
+        nargs="+",
         metavar="FILE",
-        help="the caffemodel to start from, instead of the catalog's",
+        help="the caffemodel to start from, instead of the catalog's; for a net of several trunks "
+        "one for each",
     )
     p.add_argument(
         "--snapshot-every",
         type=positive,
         metavar="N",
-        help="iterations between snapshots (default: {})".format(dict(schedule.fields)["snapshot"]),
+        help=f"iterations between snapshots (default: {schedule.snapshot_every})",
     )
     p.add_argument(
         "--score-every",

@@ -72,7 +72,8 @@ def main(argv=None):
 
 
 def run(args):
-    """Score, print the measures and the IU of each class, append the result; returns the Score."""
+    """Score, print the measures and the IU of each class, append the result; returns the Score
+    of the first output."""
     experiment = catalog.experiment(args.experiment)
     path = weights.find(
         weights.trained(experiment.name, args.out),
@@ -94,14 +95,21 @@ def run(args):
         raise StartError("{} has no weights for {}".format(name, ", ".join(missing)))
     images = prepare.images(net)
     print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
-    result = score.evaluate(net, 0, args.save, images)
-    print(results.table(result, data.dataset(experiment.dataset.name).CLASSES))
+    classes = data.dataset(experiment.dataset.name)
     split = args.split or experiment.dataset.val.params["split"]
-    line = results.record(
-        result, experiment=experiment.name, weights=name, split=split, images=len(images)
-    )
-    results.append(os.path.join(args.out, "scores.jsonl"), line)
-    return result
+    scores = []
+    for output in experiment.dataset.outputs:
+        save = args.save
+        if len(experiment.dataset.outputs) > 1:
+            print(f">>> scores of '{output.label}'")
+            save = save and os.path.join(save, output.label)
+        result = score.evaluate(net, 0, save, images, "score" + output.suffix, output.label)
+        print(results.table(result, getattr(classes, output.names)))
+        line = results.record(result, experiment=experiment.name, output=output.label,
+                              weights=name, split=split, images=len(images))
+        results.append(os.path.join(args.out, "scores.jsonl"), line)
+        scores.append(result)
+    return scores[0]
 
 
 def run_saved(args):

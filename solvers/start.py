@@ -11,27 +11,50 @@ from nets import weights
 from solvers.errors import StartError
 
 
-def weights_file(experiment, given, out):
-    """The file to start from, or None for the fillers. MissingWeights if there should be one."""
-    if not given and not experiment.init:
-        return None
-    places = [(path.format(out=out), origin) for path, origin in experiment.init]
-    return weights.find(places, given, f"{experiment.name} starts from trained weights")
+def weights_files(experiment, given, out):
+    """[(file to start from, suffix of the layers that take it)]; empty: the fillers.
+
+    given: the user's files, one for each of the experiment's sources. MissingWeights, StartError.
+    """
+    sources = experiment.init
+    if given and len(given) != max(1, len(sources)):
+        raise StartError(
+            f"{experiment.name} starts from {max(1, len(sources))} files; --weights names "
+            f"{len(given)}")
+    if given and not sources:
+        return [(weights.find((), given[0], ""), "")]
+    found = []
+    for i, source in enumerate(sources):
+        places = [(path.format(out=out), origin) for path, origin in source.places]
+        why = f"{experiment.name} starts from trained weights"
+        if source.suffix:
+            why += f" for its trunk '{source.suffix}'"
+        found.append((weights.find(places, given[i] if given else None, why), source.suffix))
+    return found
 
 
-def fresh(net, path):
-    """Give a new net its initial weights, print what came from where."""
-    if path is None:
-        print("initial weights: fillers")
-        report = None
-    else:
-        print(f"initial weights: {shown(os.path.abspath(path))}")
-        report = surgery.load(net, path)
+def fresh(net, files, widened=None):
+    """Give a new net its initial weights, print what came from where.
+
+    files: from `weights_files`. widened: (layer of the net, layer of the first file) where the net
+    reads more channels than the weights were trained on, see `surgery.widen_input`.
+    """
     upsampling = surgery.uses_upsampling(net)
-    surgery.interp(net, upsampling)
-    if report is not None:
-        report.left = [(name, i) for name, i in report.left if name not in upsampling]
+    filled = set()
+    for path, suffix in files:
+        print(f"initial weights: {shown(os.path.abspath(path))}")
+        report = surgery.load(net, path, suffix)
+        filled.update(report.copied, report.coerced)
+        if widened:
+            filled.update(surgery.widen_input(net, widened[0], path, widened[1]))
+            report.dropped = [(name, i) for name, i in report.dropped if name != widened[1]]
+        everything = [(name, i) for name, blobs in net.params.items() for i in range(len(blobs))]
+        report.left = [pair for pair in everything
+                       if pair not in filled and pair[0] not in upsampling]
         print(report.summary())
+    if not files:
+        print("initial weights: fillers")
+    surgery.interp(net, upsampling)
     print("bilinear upsampling: {}".format(", ".join(upsampling)))
 
 

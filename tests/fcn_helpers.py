@@ -13,6 +13,7 @@ from google.protobuf import text_format  # noqa: E402
 import bootstrap  # noqa: E402, F401
 import caffe  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
+from nets import catalog  # noqa: E402
 
 
 def raised(kind, function, *args, **kwargs):
@@ -31,7 +32,7 @@ def read_text(message, *path):
 
 
 def read_net(experiment, phase):
-    return read_text(caffe_pb2.NetParameter(), "nets", experiment, phase + ".prototxt")
+    return read_text(caffe_pb2.NetParameter(), catalog.net_path(experiment, phase))
 
 
 def net_of(tmp_path, text, phase=caffe.TEST, name="net"):

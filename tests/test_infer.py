@@ -66,7 +66,7 @@ def read_label(path):
 def expected(weights, pixels):
     """The labels by plain pycaffe, as the published infer.py does it."""
     net = caffe.Net(catalog.net_path(NET, "deploy"), weights, caffe.TEST)
-    mean = np.array(catalog.experiment(NET).dataset.train.params["mean"], np.float32)
+    mean = np.array(catalog.experiment(NET).dataset.inputs[0].mean, np.float32)
     blob = pixels[:, :, ::-1].astype(np.float32) - mean
     net.blobs["data"].reshape(1, 3, *pixels.shape[:2])
     net.blobs["data"].data[...] = blob.transpose(2, 0, 1)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, namedtuple
 
-from nets.catalog import ILSVRC_MEAN
+from nets.catalog.datasets import ILSVRC_MEAN
 from nets.classifiers import (
     alexnet,
     cifar10,
@@ -25,7 +25,7 @@ Classifier = namedtuple(
     "Classifier", "name build input mean scale parameters measured old file"
 )
 
-MEAN = ILSVRC_MEAN[1]
+MEAN = ILSVRC_MEAN
 WHOLE = (104.0, 117.0, 123.0)
 
 _ROWS = (
