@@ -24,8 +24,9 @@ import caffe
 
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order in which they run: what fails soonest and tells most comes first.
-SCRIPTS = ("compare.py", "snapshots.py", "whole_nets.py", "surface.py", "pycaffe_both.py",
-           "data_tools.py", "features.py", "zoo.py", "fcn_both.py", "fcn_tests.py")
+SCRIPTS = ("compare.py", "net_semantics_both.py", "snapshots.py", "trajectories.py",
+           "solver_log.py", "surface.py", "pycaffe_both.py", "data_tools.py", "features.py",
+           "tools.py", "whole_nets.py", "zoo.py", "fcn_both.py", "fcn_tests.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
 
 

@@ -12,5 +12,15 @@ NOTES = {
     "MemoryData": "the arrays are used in place by both",
     "WindowData": "the windows and mirrors of a seed are BVLC's",
     "Dropout": "the masks of a seed are BVLC's, bit for bit",
+    "LSTM": "parameters that two layers share by name are shared by every time step; BVLC's TRAIN "
+            "nets use stale copies from the second step on",
+    "RNN": "as LSTM",
+    "InfogainLoss": "BVLC aborts on three bottoms under force_backward; the engine raises",
+    "Threshold": "BVLC aborts where force_backward asks for its gradient; the engine raises",
+    "Filter": "the selector has no gradient: BVLC aborts under force_backward, the engine raises",
+    "Embed": "BVLC aborts under force_backward and reads outside its memory for a wild index; the "
+             "engine raises",
+    "BatchReindex": "the index has no gradient: BVLC aborts under force_backward, the engine "
+                    "raises",
     "Python": "the same Python layers ran under both programs",
 }
