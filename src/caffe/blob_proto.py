@@ -17,6 +17,7 @@ _NUM, _WIDTH = 1, 4  # num, channels, height, width: the legacy shape
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
 _SIZES = {_DATA: 4, _DIFF: 4, _DOUBLE_DATA: 8, _DOUBLE_DIFF: 8}  # bytes per number
 _DIM = 1  # of BlobShape
+_MOST_AXES = 32  # of a blob in BVLC; numbers taken for a shape end here, before they fill memory
 
 
 def _signed(value: int, bits: int) -> int:
@@ -34,13 +35,13 @@ def _dims(buffer: Any, message: wire.Field) -> list[int]:
             raise wire.WireError("a length beyond the end of the blob's shape", field.offset)
         if field.number != _DIM:
             continue
-        if field.kind == wire.VARINT:
-            dims.append(field.value)
-            continue
         position = field.start
-        while position < field.end:
+        end = field.start + 1 if field.kind == wire.VARINT else field.end
+        while position < end:
             value, position = wire.read_varint(buffer, position, field.end)
             dims.append(value)
+            if len(dims) > _MOST_AXES:
+                raise wire.WireError(f"a shape of more than {_MOST_AXES} axes", message.offset)
     return [_signed(d, 64) for d in dims]
 
 

@@ -517,3 +517,16 @@ def test_a_damaged_field_beside_the_blobs_is_an_error(tmp_path):
     path.write_bytes(content[:-1] + b"\x85")  # a number that does not end
     with pytest.raises(WeightsError, match="layer 'conv'.*beside the blobs are damaged"):
         weights.read_layers(path)
+
+
+@pytest.mark.parametrize("axes", [32, 33])
+def test_a_shape_has_at_most_32_axes(axes, tmp_path):
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="ip").blobs.add(data=[1.0]).shape.dim.extend([1] * axes)
+    path = tmp_path / "axes.caffemodel"
+    path.write_bytes(net.SerializeToString())
+    if axes == 32:
+        assert weights.read_layers(path)[0].blobs[0].shape == (1,) * 32
+    else:
+        with pytest.raises(WeightsError, match="a shape of more than 32 axes"):
+            weights.read_layers(path)
