@@ -94,10 +94,11 @@ def _parse_layer(
     """Read one layer message of any generation."""
     name_field, type_field, blobs_field = _LAYER_FIELDS[generation]
     layer = LayerWeights(generation=generation)
-    others = bytearray()  # the fields that are not blobs
+    others = bytearray()  # the known fields that are not blobs
+    known = _MESSAGES[generation].DESCRIPTOR.fields_by_number
     try:
         for f in wire.fields(buffer, start, end):
-            if f.number != blobs_field:
+            if f.number != blobs_field and f.number in known:
                 others += buffer[f.offset : f.end]
             if generation == "V1" and f.number == _V1_NESTED_V0 and f.kind == wire.BYTES:
                 return _parse_layer(path, buffer, f.start, f.end, f.missing, "V0", place)
