@@ -41,7 +41,8 @@ def main():
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]
         tested = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True)
     print("expected by: " + found.pop("engine"))
-    print(tested.stdout[-3000:].strip())
+    # Where pytest could not start, only stderr tells why.
+    print((tested.stdout or tested.stderr)[-3000:].strip())
     failed = sum(line.startswith("FAILED") for line in tested.stdout.splitlines())
     failed = failed or int(tested.returncode != 0)
     failing = sum("fails" in result for result in found.values())

@@ -75,6 +75,8 @@ def page(found, types):
     ]
     for section in rows.SECTIONS:
         own = [row for row in found if row["section"] == section]
+        if section == "Layer types":
+            own.sort(key=lambda row: row["name"].lower())
         if own:
             lines += [f"## {section}", "", *table(own), ""]
     return "\n".join(lines)
