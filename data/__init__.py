@@ -8,12 +8,17 @@ import importlib
 
 __all__ = ["DATASETS", "dataset"]
 
-DATASETS = ("camvid", "toy", "voc")
+DATASETS = ("camvid", "pascalcontext", "toy", "voc")
 
 
 def dataset(name: str):
-    """The module of the dataset ``name``, one of DATASETS."""
+    """The module of the dataset ``name``, one of DATASETS, or the description in a dataset.json.
+
+    Either has CLASSES and PALETTE.
+    """
+    if name.endswith(".json"):
+        return importlib.import_module("data.description").read_description(name)
     if name not in DATASETS:
-        raise LookupError("no dataset '{}' in data/; there are {}".format(
-            name, ", ".join(DATASETS)))
+        raise LookupError("no dataset '{}' in data/; there are {}, and any dataset.json that "
+                          "data/folder.py made".format(name, ", ".join(DATASETS)))
     return importlib.import_module("data." + name)

@@ -50,5 +50,5 @@ def test_datasets_have_names_and_colours(name, classes):
 
 
 def test_an_unknown_dataset_names_the_known():
-    with pytest.raises(LookupError, match="no dataset 'nyud' .*camvid, toy, voc"):
-        dataset("nyud")
+    with pytest.raises(LookupError, match="no dataset 'mars' .*camvid, .*toy, voc"):
+        dataset("mars")

@@ -1,0 +1,303 @@
+"""Any folder of images and masks as a dataset: split lists, mean, converted masks, description.
+
+    python data/folder.py --images DIR --masks DIR [--classes names.txt] [--val-share 0.1]
+                          [--rgb palette.txt | --values 0,255] [--out DIR]
+
+Images and masks belong together by name.  Masks are PNGs of class numbers, 255 where a pixel does
+not count; --rgb and --values convert others.  OUT (default: data/folder/NAME) gets train.txt,
+val.txt, the converted masks, and dataset.json, which says all that nets/make.py, the data layer and
+data/check.py need.  Nothing of the user's is changed; running it again gives the same.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from collections import Counter
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from atomic import write_text
+from data import masks as mask_files
+from data.colours import IGNORE, read_colours
+from data.description import Description, write_description
+from data.palette import save_label_png, voc_palette
+from data.prepare import ROOT, Report, find_layers, user_path
+
+__all__ = ["Options", "prepare"]
+
+FILE = "dataset.json"
+SEED = 1337
+#: Problems of single files that are told before the run is ended.
+TOLD = 10
+
+
+class Options(NamedTuple):
+    """What the user said; paths are absolute."""
+
+    images: str
+    masks: str
+    out: str
+    name: str
+    names: Optional[list] = None
+    val_share: float = 0.1
+    rgb: str = ""
+    values: Optional[list] = None
+    ignore: Optional[list] = None
+    suffix: str = ""
+
+
+def prepare(options: Options) -> Report:
+    """Pair, convert and check all masks, then write the lists and the description."""
+    find_layers()
+    from segdata.errors import DataError
+    from segdata.folders import pair_up
+
+    report = Report()
+    try:
+        found = pair_up(options.images, options.masks, options.suffix)
+    except DataError as error:
+        report.problem(str(error))
+        return report
+    for what, alone in (("images have no mask", found.images_alone),
+                        ("masks have no image", found.masks_alone)):
+        if alone:
+            report.note(f"{len(alone)} {what} and are left out, the first is '{alone[0]}'")
+    if not found.pairs:
+        hint = _suffix_hint(found.images_alone, found.masks_alone)
+        report.problem(f"no image and mask have the same name{hint}")
+        return report
+    if len(found.pairs) < 2:
+        report.problem("there is one image with a mask; expected two at least, to train and to "
+                       "validate")
+        return report
+    names, palette, pairs, labels_dir = options.names, voc_palette(), found.pairs, options.masks
+    if options.rgb or options.values:
+        try:
+            reader, names, palette = _reader(options)
+        except (OSError, ValueError) as error:
+            report.problem(str(error))
+            return report
+        labels_dir = os.path.join(options.out, "labels")
+        pairs = _convert(options, pairs, reader, labels_dir, palette, report)
+    train, val = _split(pairs, options.val_share)
+    seen = None
+    if not report.problems:
+        seen = _survey(options, labels_dir, train, val, names, report)
+    if seen is not None and not report.problems:
+        names = names or [f"class {i}" for i in range(seen.classes)]
+        _write(options, labels_dir, train, val, names, palette, seen, report)
+    return report
+
+
+def _suffix_hint(images: list, masks: list) -> str:
+    """Advice where each mask is named after an image with something behind it."""
+    if not (images and masks):
+        return ": one of the folders is empty"
+    stem = os.path.splitext(images[0])[0]
+    for mask in masks:
+        if mask.startswith(stem):
+            return f"; try --mask-suffix={os.path.splitext(mask)[0][len(stem):]}"
+    return f": the first image is '{images[0]}', the first mask '{masks[0]}'"
+
+
+def _reader(options: Options):
+    """How masks become class numbers, the names of the classes, and their palette."""
+    if options.rgb:
+        labels, names, palette = read_colours(options.rgb)
+        return mask_files.by_colours(labels), options.names or names, palette
+    return (mask_files.by_values(options.values, options.ignore or []), options.names or [
+        f"class {i}" for i in range(len(options.values))], voc_palette())
+
+
+def _convert(options: Options, pairs: list, reader, labels_dir: str, palette: np.ndarray,
+             report: Report) -> list:
+    """Write all masks as palette PNGs of class numbers; the pairs with their new names."""
+    converted = []
+    for image, mask in pairs:
+        target = os.path.splitext(mask)[0] + ".png"
+        path = os.path.join(options.masks, mask)
+        try:
+            doubt = mask_files.suspicious(path)
+            if doubt:
+                raise ValueError(f"'{path}' {doubt}")
+            label = reader(path)
+        except (OSError, SyntaxError, ValueError) as error:
+            report.problem(f"{error}" if path in f"{error}" else f"cannot read '{path}': {error}")
+            if len(report.problems) == TOLD:
+                return []
+            continue
+        os.makedirs(os.path.dirname(os.path.join(labels_dir, target)), exist_ok=True)
+        save_label_png(os.path.join(labels_dir, target), label, palette)
+        converted.append((image, target))
+    if not report.problems:
+        report.did(f"{len(converted)} masks converted to class numbers in {labels_dir}")
+    return converted
+
+
+def _split(pairs: list, share: float) -> tuple[list, list]:
+    """Training and validation pairs: by a hash of the name, so that more images move few."""
+    ranked = sorted(pairs, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+    count = min(max(int(round(share * len(pairs))), 1), len(pairs) - 1)
+    chosen = set(ranked[:count])
+    return [p for p in pairs if p not in chosen], [p for p in pairs if p in chosen]
+
+
+class _Seen(NamedTuple):
+    """What all images and masks together are like; mean in B, G, R of the training images."""
+
+    classes: int
+    mean: list
+    size: tuple
+
+
+def _survey(options: Options, labels_dir: str, train: list, val: list, names: Optional[list],
+            report: Report) -> Optional[_Seen]:
+    """Read everything once: problems of single files, class counts, the mean."""
+    from segdata.errors import DataError
+    from segdata.images import check_label, read_label, read_rgb
+
+    limit = len(names) if names else IGNORE
+    raw_ignored = [] if options.rgb or options.values else options.ignore or []
+    counts, sizes = np.zeros(256, np.int64), Counter()
+    total, pixels = np.zeros(3), 0
+    for number, (image_name, mask_name) in enumerate(train + val):
+        path = os.path.join(labels_dir, mask_name)
+        try:
+            image = read_rgb(os.path.join(options.images, image_name))
+            label = read_label(path)
+            label[np.isin(label, raw_ignored)] = IGNORE
+            doubt = mask_files.suspicious(path)
+            if doubt:
+                raise DataError(f"'{path}' {doubt}")
+            if label.shape != (image.height, image.width):
+                raise DataError(f"'{image_name}' is {image.width}x{image.height}, its mask "
+                                f"{label.shape[1]}x{label.shape[0]}")
+            check_label(label, limit, path)
+        except DataError as error:
+            advice = "; see --rgb and --values" if "expected class numbers" in str(error) else ""
+            report.problem(f"{error}{advice}")
+            if len(report.problems) == TOLD:
+                return None
+            continue
+        counts += np.bincount(label.ravel(), minlength=256)
+        sizes[label.shape] += 1
+        if number < len(train):
+            values = np.asarray(image)
+            total += values.reshape(-1, 3).sum(axis=0)
+            pixels += label.size
+    if report.problems:
+        return None
+    present = np.flatnonzero(counts[:IGNORE])
+    if not names and counts[IGNORE] and present.tolist() == [0]:
+        report.problem("the masks hold only 0 and 255, and 255 is what does not count; if it is "
+                       "the foreground, say --values 0,255")
+        return None
+    if not len(present):
+        report.problem("all pixels of all masks are 255, which does not count")
+        return None
+    classes = limit if names else int(present[-1]) + 1
+    absent = [i for i in range(classes) if not counts[i]]
+    if absent:
+        report.note("no pixel is of class {}".format(", ".join(
+            f"{i} {names[i]}" if names else str(i) for i in absent[:TOLD])))
+    report.did(f"{len(train) + len(val)} images with {classes} classes, "
+               f"{100 * counts[IGNORE] / counts.sum():.1f} % of the pixels do not count")
+    if len(sizes) > 1:
+        report.note(f"there are {len(sizes)} sizes: batches of several images need a crop")
+    mean = [round(float(value), 3) for value in (total / pixels)[::-1]]
+    return _Seen(classes, mean, sizes.most_common(1)[0][0])
+
+
+def _portable(path: str) -> str:
+    """A path below the repository as the prototxts have it, another as it is."""
+    inside = os.path.join(ROOT, "")
+    return path[len(inside):].replace(os.sep, "/") if path.startswith(inside) else path
+
+
+def _write(options: Options, labels_dir: str, train: list, val: list, names: list,
+           palette: np.ndarray, seen: _Seen, report: Report) -> None:
+    """The lists, then the description, by which they are found."""
+    base = Counter(os.path.splitext(os.path.basename(image))[0] for image, _ in train + val)
+    if len(base) < len(train) + len(val):
+        report.note("several images in different folders have one name: saved predictions of them "
+                    "would overwrite each other")
+    folders = {"root": _portable(options.out), "images_dir": _portable(options.images),
+               "labels_dir": _portable(labels_dir)}
+    os.makedirs(options.out, exist_ok=True)
+    params = dict(folders, mean=seen.mean, classes=len(names))
+    if options.ignore and labels_dir == options.masks:
+        params["ignore"] = options.ignore
+    layer = {"module": "folder_layers", "layer": "FolderSegDataLayer"}
+    for split, pairs in (("train", train), ("val", val)):
+        text = "".join(f"{image}\t{mask}\n" for image, mask in pairs)
+        write_text(os.path.join(options.out, split + ".txt"), text)
+        layer[split] = dict(params, seed=SEED, split=split)
+    path = os.path.join(options.out, FILE)
+    write_description(path, Description(
+        options.name, tuple(names), palette, tuple(seen.mean), tuple(int(v) for v in seen.size),
+        {"train": len(train), "val": len(val)}, layer))
+    report.did(f"{path}: {len(train)} images to train on, {len(val)} to validate, mean "
+               "{} (B, G, R)".format(", ".join(str(v) for v in seen.mean)))
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1; received '{text}'")
+    return value
+
+
+def _numbers(text: str) -> list[int]:
+    fields = text.split(",")
+    if not all(field.strip().isdigit() for field in fields) or len(set(fields)) != len(fields):
+        raise argparse.ArgumentTypeError(f"expected numbers as 0,255; received '{text}'")
+    return [int(field) for field in fields]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Make a dataset of a folder of images and a folder of masks.")
+    parser.add_argument("--images", required=True, metavar="DIR", type=user_path)
+    parser.add_argument("--masks", required=True, metavar="DIR", type=user_path)
+    parser.add_argument("--classes", metavar="FILE", type=user_path,
+                        help="names of the classes, one a line (default: class 0, class 1, …)")
+    parser.add_argument("--val-share", type=_share, default=0.1, metavar="SHARE",
+                        help="of the images that are for validation (default: 0.1)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--rgb", default="", metavar="FILE", type=user_path,
+                     help="masks are in colours: lines 'R G B name', void for those not to count")
+    how.add_argument("--values", type=_numbers, metavar="V,V",
+                     help="masks are grey: the values of class 0, class 1, …, as 0,255")
+    parser.add_argument("--ignore", type=_numbers, metavar="V,V",
+                        help="values of grey masks that do not count, beside 255")
+    parser.add_argument("--mask-suffix", default="", metavar="TEXT",
+                        help="what masks have behind the image's name: _L for a_L.png")
+    parser.add_argument("--name", help="of the dataset (default: the folder above the masks)")
+    parser.add_argument("--out", metavar="DIR", type=user_path,
+                        help="(default: data/folder/NAME in the repository)")
+    options = parser.parse_args()
+    name = options.name or os.path.basename(os.path.dirname(options.masks)) or "mine"
+    names = None
+    if options.classes:
+        try:
+            with open(options.classes, encoding="utf-8") as lines:
+                names = [line.strip() for line in lines if line.strip()]
+        except OSError as error:
+            parser.error(f"--classes '{options.classes}': {error.strerror}")
+    out = options.out or os.path.join(ROOT, "data", "folder", name)
+    sys.exit(prepare(Options(
+        options.images, options.masks, out, name, names, options.val_share, options.rgb,
+        options.values, options.ignore, options.mask_suffix)).print("PROBLEM"))
+
+
+if __name__ == "__main__":
+    main()
