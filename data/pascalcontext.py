@@ -59,13 +59,15 @@ def prepare(voc: str = "", context: str = "", archives: str = "") -> Report:
         _copy_list(context_dir, ALL_NAMES, archives, report)
         _copy_list(context_dir, TASK_NAMES, archives, report)
         _check_names(context_dir, report)
+    listed = []
     for split, expected in SPLITS.items() if voc_dir else ():
         ids = read_list(os.path.join(voc_dir, "ImageSets", "Main", split + ".txt"), report)
-        report.files(voc_dir, ids, "JPEGImages/{}.jpg")
-        if context_dir:
-            report.files(context_dir, ids, "trainval/{}.mat")
         if ids and len(ids) != expected:
             report.note(f"{split}.txt lists {len(ids)} images; VOC 2010 has {expected}")
+        listed += ids
+    report.files(voc_dir, listed, "JPEGImages/{}.jpg")
+    if context_dir:
+        report.files(context_dir, listed, "trainval/{}.mat")
     return report
 
 

@@ -97,7 +97,7 @@ def _wants_2012(archives: str, source: str, report: Report) -> bool:
     if source or os.path.isdir("data/pascal/VOC2012"):
         return True
     if archives and not os.path.isfile(os.path.join(archives, file)):
-        report.note(f"VOC 2012 ({file}) is not in '{archives}'; the published nets need it not")
+        report.note(f"VOC 2012 ({file}) is not in '{archives}'; the published nets do without it")
         return False
     return bool(archives)
 
