@@ -12,7 +12,7 @@ import os
 import shutil
 from typing import Callable, NamedTuple, Optional
 
-from atomic import replacing, write_text
+from atomic import write_text
 from data.archive_files import ArchiveError, Item, open_archive, safe_parts, shown
 from data.prepare import Report, link
 
@@ -21,6 +21,9 @@ __all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "obt
 
 #: Where a member goes: its name → path below the target, None for what is not wanted.
 Place = Callable[[str], Optional[str]]
+
+#: Where a file is until it is whole; what a killed run leaves there, the next one removes.
+ASIDE = ".unpacking"
 
 
 class Archive(NamedTuple):
@@ -89,10 +92,14 @@ def unpack(archive: str, target: str, place: Place = lambda name: name) -> Unpac
         if need > free:
             raise ArchiveError(f"'{archive}' needs {need} bytes in '{target}', where {free} are "
                                "free")
-        folders = _Folders(target)
-        for path, item in sorted(missing, key=lambda pair: pair[1].offset):
-            folders.make(os.path.dirname(path), archive, item)
-            _write(source, item, os.path.join(target, path))
+        folders, aside = _Folders(target), os.path.join(target, ASIDE)
+        os.makedirs(aside, exist_ok=True)
+        try:
+            for path, item in sorted(missing, key=lambda pair: pair[1].offset):
+                folders.make(os.path.dirname(path), archive, item)
+                _write(source, item, os.path.join(target, path), os.path.join(aside, "file"))
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     lines = [f"{item.size}\t{path}\n" for path, item in wanted.items()]
     write_text(record, f"{os.path.getsize(archive)}\n" + "".join(lines))
     return Unpacked(len(wanted), len(missing))
@@ -160,14 +167,15 @@ class _Folders:
         self._known.add(folder)
 
 
-def _write(source, item: Item, path: str) -> None:
+def _write(source, item: Item, path: str, aside: str) -> None:
     """Write one member; what is read is checked against the size that was announced."""
-    with replacing(path, durable=False) as temporary, open(temporary, "wb") as file:
+    with open(aside, "wb") as file:
         written = 0
         for block in source.blocks(item):
             file.write(block)
             written += len(block)
-        source.check_size(item, written)
+    source.check_size(item, written)
+    os.replace(aside, path)
 
 
 def fetch(archive: Archive, folder: str, target: str, place: Place, report: Report) -> bool:

@@ -73,18 +73,21 @@ def test_goes_on_behind_an_interruption(tmp_path, monkeypatch):
     archive = make_tar(tmp_path / "x.tar")
     write, calls = archives._write, []
 
-    def dies(source, item, path):
+    def dies(source, item, path, aside):
         calls.append(path)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        write(source, item, path)
+        write(source, item, path, aside)
 
     monkeypatch.setattr(archives, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
         unpack(archive, str(tmp_path / "t"), below("V"))
     assert list(tree(tmp_path / "t")) == ["images/a.jpg"]
     monkeypatch.setattr(archives, "_write", write)
+    (tmp_path / "t" / ".unpacking").mkdir()  # as a killed run leaves it
+    (tmp_path / "t" / ".unpacking" / "file").write_bytes(b"half")
     assert unpack(archive, str(tmp_path / "t"), below("V")) == (3, 2)
+    assert len(tree(tmp_path / "t")) == 3
 
 
 def test_a_lost_or_cut_file_is_unpacked_again(tmp_path):
