@@ -33,6 +33,7 @@ def check_folders(images: str, masks: str, classes, names, suffix: str, report: 
     from segdata.folders import pair_up
     from segdata.images import read_label
     from segdata.loader import BatchLoader
+    from segdata.streams import ColorStream, LabelStream
 
     try:
         found = pair_up(images, masks, suffix)
@@ -49,7 +50,8 @@ def check_folders(images: str, masks: str, classes, names, suffix: str, report: 
         return
     entries = [(os.path.join(images, image), os.path.join(masks, mask))
                for image, mask in found.pairs]
-    load = BatchLoader(entries, read_label, classes or IGNORE, np.zeros(3))
+    load = BatchLoader(entries, [ColorStream(np.zeros(3)),
+                                 LabelStream(read_label, classes or IGNORE)])
     check_entries(masks, entries, lambda index: [load([(0, index)])[1][0, 0]],
                   [Labels("label", classes, names)], report, limit)
 

@@ -96,5 +96,5 @@ def images(net):
     """The ids of what a net's data layer serves, in order: the file names without their endings."""
     for layer in net.layers:
         if hasattr(layer, "entries"):
-            return [os.path.splitext(os.path.basename(image))[0] for image, _ in layer.entries]
+            return [os.path.splitext(os.path.basename(files[0]))[0] for files in layer.entries]
     raise LookupError("the net has no data layer that lists its images (`entries`)")

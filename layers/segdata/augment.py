@@ -1,4 +1,4 @@
-"""Random scale, crop and mirror of an image and its label, and the way into Caffe's array."""
+"""Random scale, crop and mirror of an image and what belongs to it."""
 
 import random
 from typing import NamedTuple, Optional
@@ -8,7 +8,7 @@ from PIL import Image
 
 from segdata.images import IGNORE
 
-__all__ = ["Augmentation", "View", "cut", "to_blob"]
+__all__ = ["Augmentation", "View", "cut"]
 
 
 class View(NamedTuple):
@@ -16,7 +16,7 @@ class View(NamedTuple):
 
     ``scaled`` and ``size`` are (height, width) in pixels; ``top`` and ``left`` are the window's
     corner in the scaled image, negative where the window begins outside of it.  A pixel value v of
-    channel c (B, G, R) becomes ``gain[c] * v``, None for no change.
+    channel c (B, G, R) of a photograph becomes ``gain[c] * v``, None for no change.
     """
 
     scaled: tuple[int, int]
@@ -46,7 +46,10 @@ class Augmentation(NamedTuple):
         return bool(self.scale or self.crop or self.mirror or self.light)
 
     def draw(self, label: Image.Image, rng: random.Random) -> View:
-        """Choose a view of an image with this label map: uniform scale, then the place."""
+        """Choose a view of an image with this label map: uniform scale, then the place.
+
+        Only ``balance`` looks into the label map; without it any image of that size will do.
+        """
         height, width = label.height, label.width
         factor = rng.uniform(*self.scale) if self.scale else 1.0
         scaled = (max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5)))
@@ -101,55 +104,27 @@ def _pixel_of_a_class(
 
 
 def cut(
-    image: Image.Image, label: Image.Image, view: View
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """The part of the image and label that is inside the window, and where it goes there.
+    image: Image.Image, view: View, resampling: int = Image.BILINEAR
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The part of the image that is inside the window, and where it goes there.
 
-    Returns RGB uint8 (h, w, 3), class numbers uint8 (h, w) and the (row, column) in the window.
-    Only that part is resampled: bilinear for the image, nearest for the label.
+    Returns the pixels, (h, w) or (h, w, 3), and the (row, column) in the window.  Only that part is
+    resampled, where the view is scaled.
     """
     (height, width), (rows, columns) = view.scaled, view.size
     top, bottom = max(view.top, 0), min(view.top + rows, height)
     left, right = max(view.left, 0), min(view.left + columns, width)
     if (height, width) == (image.height, image.width):
-        box = (left, top, right, bottom)
-        pixels, classes = image.crop(box), label.crop(box)
+        pixels = image.crop((left, top, right, bottom))
     else:
         sy, sx = image.height / height, image.width / width
         # The product may exceed the image by a rounding error, which Pillow refuses.
         box = (left * sx, top * sy,
                min(right * sx, image.width), min(bottom * sy, image.height))
-        size = (right - left, bottom - top)
-        pixels = image.resize(size, Image.BILINEAR, box)
-        classes = label.resize(size, Image.NEAREST, box)
-    pixels, classes = np.asarray(pixels), np.asarray(classes)
+        pixels = image.resize((right - left, bottom - top), resampling, box)
+    pixels = np.asarray(pixels)
     at = (top - view.top, left - view.left)
     if view.mirror:
-        pixels, classes = pixels[:, ::-1], classes[:, ::-1]
+        pixels = pixels[:, ::-1]
         at = (at[0], columns - at[1] - (right - left))
-    return pixels, classes, at
-
-
-def to_blob(
-    pixels: np.ndarray, classes: np.ndarray, mean: np.ndarray,
-    data: np.ndarray, label: np.ndarray, at: tuple[int, int] = (0, 0),
-    gain: Optional[tuple[float, float, float]] = None,
-) -> None:
-    """Write RGB pixels minus the mean into ``data`` (3, H, W) as BGR, classes into ``label``.
-
-    ``mean`` is float64 in BGR order; the difference is rounded once, to float32.  What the pixels
-    do not cover becomes 0, which is the mean colour, and 255 (ignored) in ``label`` (1, H, W).
-    """
-    height, width = classes.shape
-    if (height, width) != label.shape[1:]:
-        data[...] = 0
-        label[...] = IGNORE
-    y, x = at
-    values = pixels[:, :, ::-1].transpose(2, 0, 1)
-    if gain is not None:
-        values = np.minimum(values * np.asarray(gain, np.float32)[:, None, None], 255)
-    np.subtract(
-        values, mean[:, None, None],
-        out=data[:, y:y + height, x:x + width], casting="same_kind",
-    )
-    label[0, y:y + height, x:x + width] = classes
+    return pixels, at

@@ -1,4 +1,4 @@
-"""The base class of the data layers: tops ``data`` (N, 3, H, W) and ``label`` (N, 1, H, W)."""
+"""The base class of the data layers: tops ``data`` (N, 3, H, W), ``label`` (N, 1, H, W), …"""
 
 import time
 
@@ -10,6 +10,7 @@ from segdata.loader import BatchLoader
 from segdata.order import batches
 from segdata.params import numbers, parse_params
 from segdata.prefetch import Prefetcher
+from segdata.streams import ColorStream, LabelStream, Stream
 
 __all__ = ["SegDataLayer"]
 
@@ -24,7 +25,7 @@ OPTIONAL = {
     "crop": None,       # (height, width) of a random window, padded where the image is smaller
     "balance": 0.0,     # share of the crops laid around an evenly drawn class of the image
     "light": 0.0,       # brightness varies by up to this share, each channel by half of it
-    "cache": False,     # keep decoded images in memory: 3 bytes a pixel, and 1 for the label
+    "cache": False,     # keep decoded images in memory: 3 bytes a pixel, 1 for a label, 4 for depth
     "workers": 1,       # background threads
 }
 
@@ -44,7 +45,8 @@ class SegDataLayer(caffe.Layer):
     Attributes for the user: ``position``, the number of batches served so far, and
     ``seek(position)``, which makes the layer go on as if it had served that many.
 
-    A subclass sets ``required`` and ``num_classes`` and defines ``list_entries``.
+    A subclass sets ``required`` and ``num_classes`` and defines ``list_entries``; one with other
+    tops than an image and a label also defines ``streams``.
     """
 
     #: Keys that ``param_str`` must have.
@@ -58,23 +60,33 @@ class SegDataLayer(caffe.Layer):
     #: Reads a label file: path → uint8 (H, W), class numbers, 255 = ignored.
     read_label = staticmethod(read_label)
 
-    def list_entries(self, params: dict) -> list[tuple[str, str]]:
-        """The (image file, label file) pairs of the split, in order."""
+    def list_entries(self, params: dict) -> list[tuple[str, ...]]:
+        """The files of each image of the split, in order: a file for each of ``streams``."""
         raise TypeError(f"{type(self).__name__} must define list_entries()")
 
     def label_reader(self, params: dict):
         """The function that reads a label file, where it depends on ``param_str``."""
         return self.read_label
 
+    def streams(self, params: dict) -> list[Stream]:
+        """What the tops serve, in their order: an image and its label map."""
+        mean = self.mean
+        if mean is None:
+            mean = numbers(params, "mean", 3, type(self).__name__)
+        classes = int(params["classes"] or self.num_classes)
+        return [ColorStream(mean), LabelStream(self.label_reader(params), classes)]
+
     def setup(self, bottom, top) -> None:
         """Read ``param_str`` and the split's list; images are read when they are needed."""
         name = type(self).__name__
-        if len(top) != 2:
-            raise DataError(f"{name}: expected two tops, data and label; received {len(top)}")
         if len(bottom) != 0:
             raise DataError(f"{name}: a data layer takes no bottom; received {len(bottom)}")
         params = parse_params(
             self.param_str, self.required, dict(OPTIONAL, **self.optional), name)
+        streams = self.streams(params)
+        if len(top) != len(streams):
+            raise DataError("{}: expected {} tops, {}; received {}".format(
+                name, len(streams), " and ".join(stream.what for stream in streams), len(top)))
         split = str(params["split"])
         self.entries = self.list_entries(params)
         if not self.entries:
@@ -87,9 +99,8 @@ class SegDataLayer(caffe.Layer):
         self.random = bool(params["randomize"]) and "train" in split
         self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
         self._load = BatchLoader(
-            self.entries, self.label_reader(params),
-            classes=int(params["classes"] or self.num_classes),
-            mean=numbers(params, "mean", 3, name) if self.mean is None else self.mean,
+            self.entries,
+            streams,
             augmentation=_augmentation(params, split, name),
             seed=self.seed,
             cache=bool(params["cache"]),
@@ -99,15 +110,13 @@ class SegDataLayer(caffe.Layer):
 
     def reshape(self, bottom, top) -> None:
         """Give the tops the current batch's size; moves nothing on, however often called."""
-        data, label = self._prefetcher.current()
-        top[0].reshape(*data.shape)
-        top[1].reshape(*label.shape)
+        for blob, array in zip(top, self._prefetcher.current()):
+            blob.reshape(*array.shape)
 
     def forward(self, bottom, top) -> None:
         """Copy the current batch to the tops and go on to the next."""
-        data, label = self._prefetcher.current()
-        top[0].data[...] = data
-        top[1].data[...] = label
+        for blob, array in zip(top, self._prefetcher.current()):
+            blob.data[...] = array
         self._prefetcher.advance()
         self.position += 1
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from segdata import DataError
-from segdata.augment import Augmentation, View, cut, to_blob
+from segdata.augment import Augmentation, View, cut
 from segdata.images import IGNORE, to_rgb
 from segdata.order import batches, draw_random, draws
 from segdata.prefetch import Prefetcher
+from segdata.streams import ColorStream, LabelStream
 
 import bootstrap
 
@@ -50,7 +51,16 @@ def gradient(height, width):
 
 
 def view(pixels, label, what):
-    return cut(Image.fromarray(pixels), Image.fromarray(label), what)
+    image, at = cut(Image.fromarray(pixels), what)
+    numbers, same = cut(Image.fromarray(label), what, Image.NEAREST)
+    assert at == same
+    return image, numbers, at
+
+
+def to_blob(pixels, numbers, mean, data, label, at=(0, 0), gain=None):
+    """Write both tops as the loader does."""
+    ColorStream(mean).write(data, pixels, at, gain)
+    LabelStream(None, 256).write(label, numbers, at, gain)
 
 
 def test_crop_inside():
@@ -89,7 +99,8 @@ def test_scaled_crop_is_the_crop_of_the_scaled_image(factor):
     whole = np.asarray(image.resize(scaled[::-1], Image.BILINEAR)).astype(int)
     whole_label = np.asarray(label.resize(scaled[::-1], Image.NEAREST))
     top, left, size = scaled[0] // 4, scaled[1] // 4, (scaled[0] // 2, scaled[1] // 2)
-    pixels, numbers, _ = cut(image, label, View(scaled, top, left, size, False))
+    what = View(scaled, top, left, size, False)
+    pixels, numbers = cut(image, what)[0], cut(label, what, Image.NEAREST)[0]
     inner = (slice(top, top + size[0]), slice(left, left + size[1]))
     # The window is clipped before it is resampled, which shows at its own edge only.
     difference = np.abs(pixels - whole[inner])[2:-2, 2:-2]

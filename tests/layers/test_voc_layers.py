@@ -231,7 +231,7 @@ def test_empty_split(voc_dir, data_net):
 
 
 def test_wrong_number_of_tops(voc_dir, data_net):
-    with pytest.raises(DataError, match="expected two tops.*received 1"):
+    with pytest.raises(DataError, match="expected 2 tops, image and label; received 1"):
         data_net("voc_layers", "VOCSegDataLayer", params(voc_dir), tops=("data",))
 
 
