@@ -226,6 +226,15 @@ def test_camvid_original(root, stills):
     assert any("6 stills" in line and "0 of them new" in line for line in report.done)
 
 
+def test_camvid_original_unpacked_by_the_user(root, stills, tmp_path):
+    (tmp_path / "source" / "images").rename(tmp_path / "source" / "701_StillsRaw_full")
+    (tmp_path / "source" / "labels").rename(tmp_path / "source" / "LabeledApproved_full")
+    report = camvid.prepare(str(tmp_path / "source"))
+    assert report.problems == []
+    assert (root / "data/camvid/valannot/0016E5_07959.png").exists()
+    assert not (root / "data/camvid").is_symlink()
+
+
 def test_camvid_groups_are_the_32_classes():
     names = [name for group in camvid_original.GROUPS.values() for name in group]
     colours = [colour for group in camvid_original.GROUPS.values() for colour in group.values()]
