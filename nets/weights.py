@@ -7,6 +7,7 @@ import os
 
 import bootstrap
 from bootstrap import shown
+from data.weights_table import by_file
 from nets.catalog.initial import PUBLISHED
 
 __all__ = ["MissingWeights", "find", "trained"]
@@ -46,6 +47,9 @@ def find(places, given, why):
     files = [shown(os.path.join(bootstrap.ROOT, path)) for path, _ in places]
     width = max(len(file) for file in files)
     lines = [f"  {file:<{width}}  {origin}" for file, (_, origin) in zip(files, places)]
+    known = [by_file(path) for path, _ in places]
+    lines += [f"`python data/weights.py {entry.name}` gets {os.path.basename(entry.file)}"
+              for entry in known if entry]
     raise MissingWeights(
         f"{why}. Put one of these in place, or name a file by --weights:\n" + "\n".join(lines)
     )

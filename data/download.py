@@ -1,0 +1,213 @@
+"""Fetching one large file: resumed where an earlier try ended, and never taken for whole too soon.
+
+What has come lies in a part file beside the target, and goes on growing there (HTTP Range) until
+all bytes have come; the caller checks it and renames it. Only the standard library is used.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+
+__all__ = ["FetchError", "Progress", "fetch", "locked"]
+
+BLOCK = 1 << 18
+TIMEOUT = 30  # seconds without an answer or a byte
+AGENT = "fcn-weights/1.0"
+
+
+class FetchError(RuntimeError):
+    """One address did not give the file; `again` says that going on there may succeed."""
+
+    def __init__(self, message, again=False):
+        super().__init__(message)
+        self.again = again
+
+
+class DiskFull(RuntimeError):
+    """No address can help."""
+
+
+def fetch(url, part, progress, tries=3, pause=1.0):
+    """Append to the file `part` until it holds all that `url` has; returns its size.
+
+    A transfer that breaks off is gone on with, up to `tries` times in a row without a new byte.
+    Raises FetchError, or DiskFull; what has come stays in `part` for the next run.
+    """
+    failed = 0
+    while True:
+        before = _size(part)
+        try:
+            return _transfer(url, part, progress)
+        except FetchError as error:
+            failed = 0 if _size(part) > before else failed + 1
+            if not error.again or failed >= tries:
+                raise
+            progress.note(f"{error}; going on")
+            time.sleep(pause)
+
+
+def _transfer(url, part, progress):
+    """One request: from where `part` ends, or all of it where the server knows no ranges."""
+    have = _size(part)
+    request = urllib.request.Request(url, headers={"User-Agent": AGENT})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:
+            return _nothing_left(error, part, have)
+        raise FetchError(f"HTTP {error.code} {error.reason}", again=error.code >= 500) from None
+    except (OSError, ValueError) as error:  # URLError, timeouts, refused connections
+        reason = getattr(error, "reason", error)
+        raise FetchError(str(reason) or type(error).__name__) from None
+    with answer:
+        if answer.headers.get_content_type() == "text/html":
+            raise FetchError("a web page came instead of a file")
+        start, total = _range(answer, have)
+        _check_room(part, total, start)
+        return _receive(answer, part, start, total, progress)
+
+
+def _nothing_left(error, part, have):
+    """The server has no bytes behind `have`: either all have come, or the part is not this file."""
+    total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+    if total == str(have):
+        return have
+    os.remove(part)
+    raise FetchError(f"the part here has {have} bytes, the file {total or 'fewer'}; the part was "
+                     "removed", again=True)
+
+
+def _range(answer, have):
+    """(first byte, size of the whole file or None) of what an answer will bring."""
+    length = answer.headers.get("Content-Length")
+    length = int(length) if length and length.isdigit() else None
+    if answer.status != 206:
+        return 0, length
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
+    if not found or int(found.group(1)) != have:
+        raise FetchError("the server sent another range than was asked for: "
+                         f"{answer.headers.get('Content-Range')}, asked for from {have}")
+    return have, None if found.group(3) == "*" else int(found.group(3))
+
+
+def _check_room(part, total, start):
+    if total is None:
+        return
+    # A server that knows no ranges starts anew over the part, whose bytes count as room then.
+    need = total - (start or _size(part))
+    free = shutil.disk_usage(os.path.dirname(os.path.abspath(part))).free
+    if need > free:
+        raise DiskFull(f"{need} more bytes are needed in '{os.path.dirname(part)}', where {free} "
+                       "are free")
+
+
+def _receive(answer, part, start, total, progress):
+    have = start
+    progress.begin(start, total)
+    # Unbuffered, so that closing the file has nothing left to write to a full disk.
+    with open(part, "r+b" if os.path.exists(part) else "wb", buffering=0) as file:
+        file.truncate(start)
+        file.seek(start)
+        while True:
+            try:
+                block = answer.read(BLOCK)
+            except (OSError, ValueError) as error:
+                raise FetchError(f"broke off at {have} bytes: {error}", again=True) from None
+            if not block:
+                break
+            try:
+                _write(file, block)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise DiskFull(f"the disk is full at {have} bytes of {total or 'unknown'}; free "
+                               "some and run this again, it goes on from there") from None
+            have += len(block)
+            progress.at(have)
+    progress.end()
+    if total is not None and have < total:
+        raise FetchError(f"broke off at {have} of {total} bytes", again=True)
+    if total is not None and have > total:
+        os.remove(part)
+        raise FetchError(f"{have} bytes came, {total} were announced")
+    return have
+
+
+def _write(file, block):
+    """Write all of a block; an unbuffered file may take it in pieces."""
+    view = memoryview(block)
+    while view:
+        view = view[file.write(view):]
+
+
+def _size(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+class locked:
+    """A context in which no other run writes the file that `path` guards."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __enter__(self):
+        self._file = open(self._path, "a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise FetchError(f"another run is fetching this file (it holds '{self._path}')"
+                             ) from None
+        return self
+
+    def __exit__(self, *_):
+        os.remove(self._path)
+        self._file.close()
+
+
+class Progress:
+    """Bytes, percent, rate: one line that is rewritten on a terminal, else one every 10 %."""
+
+    def __init__(self, stream=None):
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+
+    def begin(self, start, total):
+        self._start, self._total, self._since = start, total, time.monotonic()
+        self._next = 0.0
+        if start:
+            self.note(f"going on behind {_bytes(start)}")
+
+    def at(self, have):
+        now = time.monotonic()
+        share = have / self._total if self._total else 0.0
+        due = now >= self._next if self._terminal else share >= self._next
+        if not due:
+            return
+        self._next = now + 0.2 if self._terminal else int(share * 10 + 1) / 10
+        rate = (have - self._start) / max(now - self._since, 1e-3)
+        whole = f" of {_bytes(self._total)}, {share:.0%}" if self._total else ""
+        line = f"  {_bytes(have)}{whole}, {_bytes(rate)}/s"
+        self._stream.write(f"\r{line:<60}" if self._terminal else line + "\n")
+        self._stream.flush()
+
+    def end(self):
+        if self._terminal:
+            self._stream.write("\n")
+
+    def note(self, text):
+        self._stream.write(f"  {text}\n")
+        self._stream.flush()
+
+
+def _bytes(count):
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{int(count)} bytes"
