@@ -21,11 +21,11 @@ import numpy as np
 import bootstrap
 import caffe
 import score
+from atomic import replacing
 from bootstrap import shown
 from nets import catalog, fcn
 from solvers import options, prepare, results, start
 from solvers.errors import USER_ERRORS, Diverged, StartError
-from solvers.files import replacing
 from solvers.progress import Progress
 from solvers.snapshots import Snapshots
 

@@ -5,10 +5,10 @@ import os
 
 from google.protobuf import text_format
 
+from atomic import write_text
 from caffe.proto import caffe_pb2
 from nets import catalog
 from nets.prototxt import to_text
-from solvers.files import write_text
 
 
 def read_net(path):

@@ -6,7 +6,7 @@ import os
 import time
 
 import caffe
-from solvers.files import write_text
+from atomic import write_text
 
 
 def engine():

@@ -11,7 +11,7 @@ import json
 import os
 import re
 
-from solvers.files import flush, write_text
+from atomic import flush, write_text
 
 FORMAT = 1
 _FILE = re.compile(r"train_iter_(\d+)\.(json|caffemodel|solverstate)$")

@@ -3,7 +3,7 @@
 import json
 import os
 
-from solvers.files import replacing
+from atomic import replacing
 from solvers.snapshots import Snapshots
 
 
