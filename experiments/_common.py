@@ -12,6 +12,7 @@ pictures. `python experiments/publish.py` copies what is there into docs/experim
 
 import argparse
 import json
+import math
 import os
 import platform
 import sys
@@ -97,7 +98,8 @@ class Record:
         """Write the JSON and Markdown files, and print the latter."""
         self.fields["seconds"] = round(time.time() - self._began, 1)
         stem = os.path.join(self.args.out, self.fields["name"])
-        write_text(stem + ".json", json.dumps(self.fields, indent=1, sort_keys=True) + "\n")
+        text = json.dumps(self.fields, indent=1, sort_keys=True, allow_nan=False)
+        write_text(stem + ".json", text + "\n")
         text = markdown(self.fields, "")
         write_text(stem + ".md", f"# {self.fields['title']}\n\n{text}")
         print(text, flush=True)
@@ -126,13 +128,25 @@ def _cell(value):
 
 
 def _machine():
-    threads = os.environ.get("OMP_NUM_THREADS")
-    return "{}, {}".format(platform.machine(),
-                           f"{threads} thread(s)" if threads else f"{os.cpu_count()} cores")
+    name = platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as f:
+            name = next((line.split(":")[1].strip() for line in f
+                         if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    threads = os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
+    return "{}, {} thread{}".format(name, threads, "" if str(threads) == "1" else "s")
 
 
 def mean_spread(values, digits=1, factor=1):
-    """"61.2 (60.8–61.7)": mean, and the least and greatest where there are several."""
+    """"61.2 (60.8–61.7)": mean, and the least and greatest where there are several; what is not a
+    number comes from runs that diverged, and is counted."""
+    lost = sum(not math.isfinite(value) for value in values)
+    if lost:
+        text = f"{lost} of {len(values)} diverged"
+        values = [value for value in values if math.isfinite(value)]
+        return text + (": " + mean_spread(values, digits, factor) if values else "")
     values = [factor * value for value in values]
     text = f"{sum(values) / len(values):.{digits}f}"
     if len(values) > 1:

@@ -81,7 +81,8 @@ class _Axes:
         self.panel, self.left = panel, left
         self.box = (left + LEFT, TOP, left + WIDTH - RIGHT, HEIGHT - BOTTOM)
         self.xlim = panel.xlim or _range([x for c in panel.curves for x in c.xs], 0)
-        ys = [y for c in panel.curves for part in (c.ys, c.low or (), c.high or ()) for y in part]
+        ys = [y for c in panel.curves for part in (c.ys, c.low or (), c.high or ()) for y in part
+              if math.isfinite(y)]
         self.ylim = panel.ylim or _range(ys, 0.04)
 
     def place(self, x, y, fine=1):
@@ -113,7 +114,8 @@ class _Axes:
         for x in self.xticks():
             column = self.place(x, self.ylim[0], FINE)[0]
             canvas.line([column, box[1], column, box[3]], GRID, FINE)
-        for curve, colour in zip(self.panel.curves, COLOURS):
+        shown = [(_finite(curve), colour) for curve, colour in zip(self.panel.curves, COLOURS)]
+        for curve, colour in shown:
             if curve.low and len(curve.xs) > 1:
                 outline = [self.place(x, y, FINE) for x, y in zip(curve.xs, curve.low)]
                 outline += [self.place(x, y, FINE) for x, y in zip(curve.xs, curve.high)][::-1]
@@ -121,9 +123,10 @@ class _Axes:
                 ImageDraw.Draw(veil).polygon(outline, fill=46)
                 inside.paste(colour, (0, 0), veil)
         canvas = ImageDraw.Draw(inside)
-        for curve, colour in zip(self.panel.curves, COLOURS):
+        for curve, colour in shown:
             points = [self.place(x, y, FINE) for x, y in zip(curve.xs, curve.ys)]
-            canvas.line(points, colour, 2 * FINE, joint="curve")
+            if len(points) > 1:
+                canvas.line(points, colour, 2 * FINE, joint="curve")
             if curve.markers or len(points) == 1:
                 for x, y in points:
                     r = 3.5 * FINE
@@ -150,6 +153,16 @@ class _Axes:
         ImageDraw.Draw(label).text((2, 1), self.panel.ylabel, 40, _font(12))
         label = label.rotate(90, expand=True)
         image.paste(label, (self.left + 6, int((y0 + y1 - label.height) / 2)))
+
+
+def _finite(curve):
+    """The curve without the points where a run had diverged."""
+    kept = [i for i, values in enumerate(zip(curve.ys, curve.low or curve.ys,
+                                             curve.high or curve.ys))
+            if all(math.isfinite(value) for value in values)]
+    return curve._replace(**{
+        name: values and [values[i] for i in kept]
+        for name, values in zip(("xs", "ys", "low", "high"), curve[1:5])})
 
 
 def _range(values, margin):
