@@ -1,0 +1,41 @@
+"""Nets to try things on without published weights: random weights, and narrower copies."""
+
+import numpy as np
+
+__all__ = ["fill", "narrowed"]
+
+
+def fill(net, seed=0, bias=0.1):
+    """Random weights of the size that keeps what flows through ReLUs at one scale, layer by layer.
+
+    Weights are normal with variance 2 / (inputs of a value), biases normal with deviation `bias`.
+    Layers whose parameters are not weight and bias of a convolution or inner product stay.
+    """
+    random = np.random.RandomState(seed)
+    kinds = {"Convolution", "InnerProduct"}
+    for name, layer in zip(net._layer_names, net.layers):
+        if layer.type not in kinds:
+            continue
+        weight = net.params[name][0].data
+        spread = np.sqrt(2.0 / (weight.size // weight.shape[0]))
+        weight[...] = random.standard_normal(weight.shape) * spread
+        for blob in list(net.params[name])[1:]:
+            blob.data[...] = random.standard_normal(blob.data.shape) * bias
+
+
+def narrowed(net, divisor, least=1):
+    """A copy of a NetParameter whose convolutions and inner products are `divisor` times narrower.
+
+    Groups stay; each width stays a multiple of them and at least `least`.
+    """
+    made = type(net)()
+    made.CopyFrom(net)
+    for layer in made.layer:
+        if layer.type == "Convolution":
+            param, group = layer.convolution_param, layer.convolution_param.group
+        elif layer.type == "InnerProduct":
+            param, group = layer.inner_product_param, 1
+        else:
+            continue
+        param.num_output = group * max(param.num_output // divisor // group, least)
+    return made
