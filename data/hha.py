@@ -71,22 +71,25 @@ def normals(depth: np.ndarray, missing: np.ndarray, camera: Camera, radius: int)
     distance.  NaN where the pixels do not fix a plane, ``missing`` ones not being counted.
     """
     known = ~missing & np.isfinite(depth) & (depth > 0)
-    rays = camera.rays(*depth.shape) * known[:, :, None]
+    rays = camera.rays(*depth.shape)
+    x, y, one = (rays[:, :, i] * known for i in range(3))
     disparity = np.where(known, 1 / np.where(known, depth, 1), 0)
-    x, y, one = (rays[:, :, i] for i in range(3))
     xx, xy, yy, sx, sy, count, bx, by, bz = (
         _window_sums(values, radius) for values in (
             x * x, x * y, y * y, x, y, one, x * disparity, y * disparity, disparity))
-    # Cramer's rule, without dividing by the determinant: the length is taken out below.
-    rows = [np.stack(row, axis=-1) for row in ((xx, xy, sx), (xy, yy, sy), (sx, sy, count))]
-    cofactors = [np.cross(rows[i - 2], rows[i - 1]) for i in range(3)]
-    normal = sum(b[:, :, None] * c for b, c in zip((bx, by, bz), cofactors))
-    determinant = np.einsum("hwi,hwi->hw", rows[0], cofactors[0])
+    # Cramer's rule for the symmetric matrix (xx xy sx, xy yy sy, sx sy count). It is not divided by
+    # the determinant, for the length is taken out anyhow.
+    cxx, cxy, cxz = yy * count - sy * sy, sx * sy - xy * count, xy * sy - sx * yy
+    cyy, cyz, czz = xx * count - sx * sx, xy * sx - xx * sy, xx * yy - xy * xy
+    normal = np.stack((cxx * bx + cxy * by + cxz * bz,
+                       cxy * bx + cyy * by + cyz * bz,
+                       cxz * bx + cyz * by + czz * bz), axis=-1)
+    determinant = xx * cxx + xy * cxy + sx * cxz
     length = np.sqrt(np.einsum("hwi,hwi->hw", normal, normal))
     fixed = (determinant > 1e-13 * xx * yy * count) & (count >= 3) & (length > 0)
-    normal = np.where(fixed[:, :, None], normal / np.where(fixed, length, 1)[:, :, None], np.nan)
-    away = np.einsum("hwi,hwi->hw", normal, camera.rays(*depth.shape)) >= 0
-    return np.where(away[:, :, None], normal, -normal)
+    away = np.where(np.einsum("hwi,hwi->hw", normal, rays) >= 0, 1.0, -1.0)
+    scale = np.where(fixed, away / np.where(fixed, length, 1), np.nan)
+    return normal * scale[:, :, None]
 
 
 def _window_sums(values: np.ndarray, radius: int) -> np.ndarray:

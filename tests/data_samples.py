@@ -205,7 +205,7 @@ def nyud_official(folder, count=3, size=(480, 640), test=(1,), seed=5):
         images.append(photo(height, width, rng).transpose(2, 1, 0))
         depth = room_depth(height, width)
         hole = np.zeros(size, bool)
-        hole[height // 2:height // 2 + 20, 60:100] = True
+        hole[height // 2:height // 2 + 20, width // 11:width // 11 + 40] = True
         depths.append(depth.T)
         raws.append(np.where(hole, 0, depth).T)
         labels.append(rectangles(height, width, range(len(names) + 1), rng, np.uint16).T)

@@ -110,13 +110,13 @@ class SegDataLayer(caffe.Layer):
 
     def reshape(self, bottom, top) -> None:
         """Give the tops the current batch's size; moves nothing on, however often called."""
-        for blob, array in zip(top, self._prefetcher.current()):
-            blob.reshape(*array.shape)
+        for i, array in enumerate(self._prefetcher.current()):  # Caffe's `top` is no iterable
+            top[i].reshape(*array.shape)
 
     def forward(self, bottom, top) -> None:
         """Copy the current batch to the tops and go on to the next."""
-        for blob, array in zip(top, self._prefetcher.current()):
-            blob.data[...] = array
+        for i, array in enumerate(self._prefetcher.current()):
+            top[i].data[...] = array
         self._prefetcher.advance()
         self.position += 1
 
