@@ -15,7 +15,7 @@ import caffe
 from experiments import _common, _training, datasets, edits, plots
 from nets.catalog import IGNORE
 
-STEPS = 360
+STEPS = 300
 MOST = 10.0
 
 

@@ -10,18 +10,18 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots, pretraining
 
-STEPS = 240
+STEPS = 200
 
 
 def main(argv=None):
-    args = _common.arguments(__doc__, dict(seeds=3), argv)
+    args = _common.arguments(__doc__, dict(seeds=2), argv)
     record = _common.Record("initial_scores", "Zero against random initial scores",
                             "CVPR paper §4.3", args)
     small = datasets.generated(args.out, args.quick)
     trunk = pretraining.trunks(small, args)
     variants = [
         _training.Variant(label, _training.row("toy-fcn32s", small), STEPS, 0.02,
-                          edits.scores_filled(filler, **options), start=trunk, every=60)
+                          edits.scores_filled(filler, **options), start=trunk, every=50)
         for label, filler, options in (
             ("zero", "constant", dict(value=0)),
             ("Gaussian, 0.01", "gaussian", dict(std=0.01)),

@@ -1,4 +1,4 @@
-"""The greatest mean IU that coarse scores can reach (CVPR paper §6; PAMI paper, appendix A).
+"""The greatest mean IU that coarse scores can reach (CVPR paper, appendix A; PAMI paper §6).
 
 Label maps are made smaller by a factor and larger again; what is then wrong could not be right at
 that stride, whatever the net. No net is used. Three ways down and up: the label at each cell's
@@ -84,7 +84,7 @@ def bound(labels, classes, factor):
 def main(argv=None):
     args = _common.arguments(__doc__, {}, argv, camvid=True)
     record = _common.Record("label_bound", "The upper bound on mean IU from coarse labels",
-                            "CVPR paper §6; PAMI paper, appendix A", args)
+                            "CVPR paper, appendix A; PAMI paper §6", args)
     sets = (("CamVid", datasets.camvid_labels(args.camvid, args.quick), 11),
             ("generated", datasets.generated_labels(args.out, args.quick), len(toy.CLASSES)))
     factors = (8, 2) if args.quick else FACTORS

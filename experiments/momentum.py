@@ -1,4 +1,4 @@
-"""Heavy momentum on single images against minibatches (PAMI paper §4, CVPR paper §4.3).
+"""Heavy momentum on single images against minibatches (CVPR paper §4.3; PAMI paper §6).
 
 Minibatches of 20 (iter_size), momentum 0.9 and a loss normalised by the pixels; single images with
 momentum 0.9 and 0.99 and a summed loss. All see the same number of images; each has three rates,
@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, plots
 
-IMAGES = 800
+IMAGES = 600
 #: Of a minibatch.
 RATES = (0.02, 0.06, 0.18)
 
@@ -32,7 +32,7 @@ def rate_of(rate, images, momentum, pixels):
 def main(argv=None):
     args = _common.arguments(__doc__, dict(seeds=2), argv)
     record = _common.Record("momentum", "Heavy momentum against minibatches",
-                            "CVPR paper §4.3; PAMI paper §4", args)
+                            "CVPR paper §4.3; PAMI paper §6", args)
     small = datasets.generated(args.out, args.quick)
     pixels = 96 * 96
     table, best = [], {}

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots
 
-STEPS, RATE = 280, 0.05
+STEPS, RATE = 240, 0.05
 
 
 def dense_pool5(kernel):
@@ -29,7 +29,7 @@ def dense_pool5(kernel):
 
 
 def main(argv=None):
-    args = _common.arguments(__doc__, dict(seeds=3), argv)
+    args = _common.arguments(__doc__, dict(seeds=2), argv)
     record = _common.Record("pool5_stride", "pool5 at stride 1", "CVPR paper §4.2", args)
     small = datasets.generated(args.out, args.quick)
     variants = [

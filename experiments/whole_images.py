@@ -14,17 +14,17 @@ from experiments import _common, _training, datasets, edits, plots
 #: (what it is called, share of the cells that is kept)
 SHARES = (("whole images", 1.0), ("half of the cells, twice the images", 0.5),
           ("a quarter, four times the images", 0.25))
-BATCH, STEPS, STRIDE = 4, 240, 32
+BATCH, STEPS, STRIDE = 4, 200, 32
 
 
 def main(argv=None):
-    args = _common.arguments(__doc__, dict(seeds=3), argv)
+    args = _common.arguments(__doc__, dict(seeds=2), argv)
     record = _common.Record("whole_images", "Whole images against patches",
                             "CVPR paper §4.3, figure 5", args)
     small = datasets.generated(args.out, args.quick)
     variants = [
         _training.Variant(label, _training.row("toy-fcn32s", small), STEPS, 0.05,
-                          edits.sampled_loss(share, STRIDE), batch=int(BATCH / share), every=60,
+                          edits.sampled_loss(share, STRIDE), batch=int(BATCH / share), every=50,
                           # A rate that stays: what is compared is the speed.
                           solver=dict(lr_policy="fixed"))
         for label, share in SHARES]
