@@ -232,8 +232,8 @@ def facts(net, sizes=None):
               if row.blob.scale == coarsest.scale]
     blobs = sum(_count(row.blob.shape) for row in rows if not row.in_place)
     return Facts(
-        parameters=total - sum(row.params for row in rows
-                               if row.type in ("Deconvolution", "BatchNorm")),
+        parameters=total - sum(row.params for row in rows if row.type == "BatchNorm"
+                               or row.type == "Deconvolution" and "up" in row.name),
         frozen=frozen, field=int(max(before)), stride=int(1 / coarsest.scale),
         macs=sum(row.macs for row in rows), inference=4 * (total + blobs),
         training=4 * (3 * total + 2 * blobs))

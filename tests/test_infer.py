@@ -176,7 +176,7 @@ def test_predicted_memory_is_known_for_all_experiments():
     for name in catalog.EXPERIMENTS:
         ops = model.read_ops(_description(name))
         large = model.memory(ops, 3648, 5472, unrolled=False)
-        assert 1e9 < large < 100e9, (name, large)
+        assert 1e9 < large < 150e9, (name, large)
 
 
 def _description(name):

@@ -4,9 +4,11 @@ For FCN its classifier is turned into convolutions; nets/classifiers/alexnet.py 
 they were published.
 """
 
+from collections import OrderedDict
+
 from caffe import layers as L
 from caffe import params as P
-from nets.backbones import Features
+from nets.backbones import BORDER, Features, Skip
 
 #: name, width, kernel, stride, pad, group, and what follows the ReLU.
 CONVOLUTIONS = (
@@ -46,18 +48,23 @@ def add_convolutions(n, data, pad=0, norm_first=False, fields=None):
     return pools
 
 
-def add(n, data, dropout=True):
-    """Add the layers conv1 … drop7 to the NetSpec `n`, reading `data`.
+def add(n, data, phase, classifier=True):
+    """Add the layers conv1 … drop7, or … pool5 without the classifier.
 
-    No multipliers: weights and biases of the trunk learn alike, unlike VGG-16's.
+    No multipliers: weights and biases of the trunk learn alike, unlike VGG-16's. Without the
+    classifier, conv1 pads by 5 and the border: then the scores' centres fall on pixels.
     """
-    pools = add_convolutions(n, data, pad=100)
+    pools = add_convolutions(n, data, pad=100 if classifier else 5 + BORDER)
+    skips = OrderedDict(((16, Skip("pool2", pools["pool2"], 256)),
+                         (8, Skip("pool1", pools["pool1"], 96))))
     top = pools["pool5"]
+    if not classifier:
+        return Features(top, 32, 256, skips, padded=False)
     for name, kernel in (("6", 6), ("7", 1)):
         n["fc" + name] = top = L.Convolution(
             top, num_output=4096, kernel_size=kernel, stride=1, pad=0, group=1
         )
         n["relu" + name] = top = L.ReLU(top, in_place=True)
-        if dropout:
+        if phase != "deploy":
             n["drop" + name] = top = L.Dropout(top, dropout_ratio=0.5, in_place=True)
-    return Features(top, pools, padded=True)
+    return Features(top, 32, 4096, skips, padded=True)

@@ -4,11 +4,11 @@ Every convolution but a stem is 3×3 with pad 1, so it keeps the size; every poo
 rounding up. So an image of any size has a top of about H/32×W/32, without a border around it.
 """
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 
 from caffe import layers as L
 from caffe import params as P
-from nets.backbones import Features
+from nets.backbones import MEASURED, Features, Skip
 
 #: One row per backbone. stem: the width of a first 4×4 convolution of stride 2, which takes the
 #: place of the first stage and its pooling (None: it is a stage as the others); stages: the widths
@@ -29,9 +29,6 @@ TABLE = {
         stem=None, stages=((12,), (16,), (32,), (48,), (64,)), top=(64,), fraction=0.95
     ),
 }
-
-#: BatchNorm's mean, variance and scale factor are measured, not learned.
-MEASURED = [dict(lr_mult=0, decay_mult=0)] * 3
 
 
 def _block(n, name, bottom, width, fraction, kernel=3, stride=1):
@@ -57,16 +54,17 @@ def _block(n, name, bottom, width, fraction, kernel=3, stride=1):
 
 
 def add(n, data, row):
-    """Add the layers conv1_1 … pool5 and those of the top to the NetSpec `n`, reading `data`."""
-    small, top, pools = TABLE[row], data, {}
+    """Add the layers conv1_1 … pool5 and those of the top, of one row of the table."""
+    small, top, skips = TABLE[row], data, []
     for stage, widths in enumerate(small.stages, 1):
         for i, width in enumerate(widths, 1):
             top = _block(n, f"{stage}_{i}", top, width, small.fraction)
         if stage == 1 and small.stem:
             top = _block(n, "1_1", top, small.stem, small.fraction, kernel=4, stride=2)
             continue
-        top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
-        n[f"pool{stage}"] = pools[f"pool{stage}"] = top
+        n[f"pool{stage}"] = top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+        if stage in (3, 4):
+            skips.append((2 ** stage, Skip(f"pool{stage}", top, widths[-1])))
     for i, width in enumerate(small.top, 1):
         top = _block(n, f"{len(small.stages) + 1}_{i}", top, width, small.fraction)
-    return Features(top, pools, padded=False)
+    return Features(top, 32, small.top[-1], OrderedDict(reversed(skips)), padded=False)

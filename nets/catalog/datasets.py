@@ -1,5 +1,6 @@
 """The datasets: their data layers, classes and folders."""
 
+import os
 from collections import OrderedDict, namedtuple
 
 #: One data layer: `param_str` is `params` written as a dict.
@@ -15,8 +16,9 @@ Input = namedtuple("Input", "blob channels mean")
 #: name: of the module in data/; outputs: first the one whose classes are scored as the dataset's;
 #: inputs: the image blobs; deploy_size: H×W of the deploy net until it is reshaped; folders: the
 #: keys in `params` that are folders, in the order of `solve.py --data`; files: what the prototxts
-#: of train and val are called.
-_Dataset = namedtuple("Dataset", "name outputs deploy_size folders train val inputs files")
+#: of train and val are called; val_images: how many val has.
+_Dataset = namedtuple("Dataset",
+                      "name outputs deploy_size folders train val inputs files val_images")
 
 
 class Dataset(_Dataset):
@@ -29,6 +31,13 @@ class Dataset(_Dataset):
         """How many classes the first output has."""
         return self.outputs[0].classes
 
+    @property
+    def label(self):
+        """The name, as a part of experiments' names: that of the folder of a dataset.json."""
+        if self.name.endswith(".json"):
+            return os.path.basename(os.path.dirname(os.path.abspath(self.name)))
+        return self.name
+
 
 #: The label value of pixels that have no class, in every dataset.
 IGNORE = 255
@@ -38,7 +47,7 @@ def _data(module, layer, *params):
     return DataLayer(module, layer, OrderedDict(params))
 
 
-def _dataset(name, classes, deploy_size, folders, train, val, mean, **more):
+def _dataset(name, classes, deploy_size, folders, train, val, mean, val_images, **more):
     """A dataset of one colour image and one label, unless `more` says otherwise."""
     fields = dict(
         name=name,
@@ -49,6 +58,7 @@ def _dataset(name, classes, deploy_size, folders, train, val, mean, **more):
         val=val,
         inputs=(Input("data", 3, mean),),
         files=("train", "val"),
+        val_images=val_images,
     )
     return Dataset(**dict(fields, **more))
 
@@ -70,6 +80,7 @@ VOC = _dataset(
     val=_data("voc_layers", "VOCSegDataLayer", ("voc_dir", "data/pascal/VOC2011"), SEED,
               ("split", "seg11valid"), ("mean", ILSVRC_MEAN)),
     mean=ILSVRC_MEAN,
+    val_images=736,
 )
 
 # ---- PASCAL-Context ------------------------------------------------------------------------------
@@ -90,6 +101,7 @@ PASCALCONTEXT = _dataset(
     train=_context("train"),
     val=_context("val"),
     mean=(104.007, 116.669, 122.679),
+    val_images=5105,
 )
 
 # ---- SIFT Flow -----------------------------------------------------------------------------------
@@ -110,6 +122,7 @@ SIFTFLOW = _dataset(
     train=_siftflow("trainval"),
     val=_siftflow("test"),
     mean=(114.578, 115.294, 108.353),
+    val_images=200,
     outputs=(Output("_sem", "sem", 33, "loss", "CLASSES"),
              Output("_geo", "geo", 3, "loss_geo", "GEOMETRIC_CLASSES")),
     files=("trainval", "test"),
@@ -138,7 +151,7 @@ def _nyud(*modalities):
         inputs = (inputs[0]._replace(blob="data"),)
     return _dataset("nyud", classes=40, deploy_size=(425, 560), folders=("nyud_dir",),
                     train=layer("trainval"), val=layer("test"), mean=inputs[0].mean,
-                    inputs=inputs, files=("trainval", "test"))
+                    inputs=inputs, files=("trainval", "test"), val_images=654)
 
 
 NYUD_COLOR = _nyud("color")
@@ -166,6 +179,7 @@ CAMVID = _dataset(
                   ("crop", (240, 320))),
     val=_camvid("val"),
     mean=CAMVID_MEAN,
+    val_images=101,
 )
 
 #: The last stage alone can tell small things: it sees all classes as often, and in more light.
@@ -191,4 +205,91 @@ TOY = _dataset(
     train=_toy("train", ("batch_size", 4)),
     val=_toy("val"),
     mean=ILSVRC_MEAN,
+    val_images=40,
 )
+
+# ---- membranes of cells --------------------------------------------------------------------------
+
+#: Mean of the training images, grey values in all three channels.
+MEMBRANE_MEAN = (126.0, 126.0, 126.0)
+
+
+def _folder(root, split, classes, mean, *more):
+    return _data("folder_layers", "FolderSegDataLayer", ("root", root), SEED, ("split", split),
+                 ("mean", mean), ("classes", classes), *more)
+
+
+def _membrane(split, *more):
+    return _folder("data/membrane", split, 2, MEMBRANE_MEAN, ("cache", True), *more)
+
+
+MEMBRANE = _dataset(
+    "membrane",
+    classes=2,
+    deploy_size=(512, 512),
+    folders=("root",),
+    train=_membrane("train", ("mirror", True), ("scale", (0.8, 1.25)), ("crop", (256, 256)),
+                    ("light", 0.1)),
+    val=_membrane("val"),
+    mean=MEMBRANE_MEAN,
+    val_images=5,
+)
+
+# ---- datasets by name ----------------------------------------------------------------------------
+
+NAMED = OrderedDict((("voc", VOC), ("pascalcontext", PASCALCONTEXT), ("siftflow", SIFTFLOW),
+                     ("nyud", NYUD_COLOR), ("camvid", CAMVID), ("membrane", MEMBRANE),
+                     ("toy", TOY)))
+
+#: What several trunks can read at once, of datasets that have it.
+STREAMS = {"nyud": NYUD_COLOR_HHA}
+
+
+def named(name, classes=None, two_stream=False):
+    """(Dataset, its fusion): one of NAMED, a dataset.json of data/folder.py, or, without a name,
+    any folder with so many classes.
+
+    ValueError, LookupError or OSError says what is wrong.
+    """
+    if two_stream:
+        if name not in STREAMS:
+            raise ValueError(f"two streams need a dataset of two image blobs: {', '.join(STREAMS)}"
+                             f"; received {name or f'a folder of {classes} classes'}")
+        return STREAMS[name], "late"
+    if name is None:
+        return of_classes(classes), None
+    if name.endswith(".json"):
+        return described(name), None
+    if name not in NAMED:
+        raise LookupError(f"no dataset {name!r}; there are {', '.join(NAMED)}, and any "
+                          "dataset.json that data/folder.py made")
+    return NAMED[name], None
+
+
+def of_classes(classes, root="data/mine"):
+    """A folder with images/, labels/, train.txt and val.txt, which `solve.py --data` names.
+
+    Its mean is that of ILSVRC, which the trained trunks are used to.
+    """
+    split = [_folder(root, split, classes, ILSVRC_MEAN) for split in ("train", "val")]
+    return _dataset("folder", classes=classes, deploy_size=(500, 500), folders=("root",),
+                    train=split[0], val=split[1], mean=ILSVRC_MEAN, val_images=100)
+
+
+def described(path):
+    """The dataset of a dataset.json; the JSON's path is its name (see data.dataset)."""
+    from data.description import read_description
+
+    found = read_description(path)
+    layer = found.layer
+    train, val = (_data(layer["module"], layer["layer"], *_literal(layer[split]).items())
+                  for split in ("train", "val"))
+    return _dataset(path, classes=len(found.CLASSES), deploy_size=tuple(found.size),
+                    folders=("root",), train=train, val=val, mean=tuple(found.mean),
+                    val_images=found.images["val"])
+
+
+def _literal(params):
+    """A dict from JSON as a param_str has it: tuples in place of lists."""
+    return OrderedDict((key, tuple(value) if isinstance(value, list) else value)
+                       for key, value in params.items())

@@ -17,7 +17,18 @@ def ilsvrc(converted, published, file, name):
 
 
 VGG16 = ilsvrc("vgg16-fcn", "its authors", "VGG_ILSVRC_16_layers", "VGG-16")
+VGG19 = ilsvrc("vgg19-fcn", "its authors", "VGG_ILSVRC_19_layers", "VGG-19")
 ALEXNET = ilsvrc("alexnet-fcn", "BVLC", "bvlc_reference_caffenet", "CaffeNet")
+
+
+def convolutional(published, file, name):
+    """Classifiers that are convolutions but for their last layer, which nothing here reads."""
+    return (Source(((f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),),
+                   ""),)
+
+
+GOOGLENET = convolutional("BVLC", "bvlc_googlenet", "GoogLeNet")
+RESNET50 = convolutional("its authors", "ResNet-50-model", "ResNet-50")
 
 #: What the authors of the published nets call their files; a user puts them next to the net.
 PUBLISHED = {
@@ -33,9 +44,12 @@ PUBLISHED.update((name, name + "-heavy.caffemodel") for name in (
     "nyud-fcn32s-color", "nyud-fcn32s-hha", "nyud-fcn32s-color-hha"))
 
 
-def stage(name, suffix=""):
-    """The result of an earlier experiment, ours or else the published one, next to its net."""
-    places = [(f"{{out}}/{name}.caffemodel", f"made by python nets/{name}/solve.py")]
+def stage(name, suffix="", origin=None):
+    """The result of an earlier experiment, ours or else the published one, next to its net.
+
+    origin: what to say of it where it is no row of the catalog.
+    """
+    places = [(f"{{out}}/{name}.caffemodel", origin or f"made by python nets/{name}/solve.py")]
     if name in PUBLISHED:
         places.append((f"nets/{name}/{PUBLISHED[name]}", f"the published {name}"))
     return (Source(tuple(places), suffix),)

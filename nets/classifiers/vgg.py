@@ -5,7 +5,6 @@ from nets.classifiers.parts import Draft, gaussian
 
 SHAPE = (10, 3, 224, 224)
 MEAN = (103.939, 116.779, 123.68)
-STAGES_19 = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
 def _build(layers, stages, form):
@@ -26,4 +25,4 @@ def vgg16_net(form):
 
 def vgg19_net(form):
     """19 layers with weights."""
-    return _build(19, STAGES_19, form)
+    return _build(19, vgg16.STAGES_19, form)

@@ -1,0 +1,44 @@
+"""Where a blob lies in the image, from its layers, so that a Crop gets the offset that aligns it.
+
+The same rules as `caffe.coord_map`, which knows no Concat. From a top down its first bottoms to the
+data: x_blob = a·x_data + b along each axis, kept as fractions.
+"""
+
+from fractions import Fraction
+
+from caffe import layers as L
+
+
+def place(top):
+    """(a, b) of a top of a NetSpec."""
+    path = []
+    while top.fn.inputs:
+        path.append(top.fn)
+        # A crop lies where what it is cropped to lies.
+        top = top.fn.inputs[1 if top.fn.type_name == "Crop" else 0]
+    a, b = Fraction(1), Fraction(0)
+    for layer in reversed(path):
+        if layer.type_name in ("Convolution", "Pooling"):
+            kernel, stride, pad = _window(layer.params)
+            a, b = a / stride, (b + pad - Fraction(kernel - 1, 2)) / stride
+        elif layer.type_name == "Deconvolution":
+            kernel, stride, pad = _window(layer.params)
+            a, b = a * stride, b * stride + Fraction(kernel - 1, 2) - pad
+    return a, b
+
+
+def _window(params):
+    params = params.get("convolution_param", params)
+    kernel = (params["kernel_size"] - 1) * params.get("dilation", 1) + 1
+    return kernel, params.get("stride", 1), params.get("pad", 0)
+
+
+def crop(top, like):
+    """A Crop of `top` to the size and place of `like`; ValueError where no offset aligns them."""
+    (a, b), (a_like, b_like) = place(top), place(like)
+    offset = b - b_like
+    if a != a_like or offset.denominator != 1 or offset < 0:
+        raise ValueError(
+            f"no crop aligns a blob at {a}·x + {b} with one at {a_like}·x + {b_like}: both need "
+            "the same stride, and a whole number of pixels, 0 or more, between them")
+    return L.Crop(top, like, axis=2, offset=[int(offset)])

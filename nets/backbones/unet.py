@@ -1,0 +1,40 @@
+"""The contracting path of U-Net (Ronneberger et al. 2015).
+
+Its convolutions pad by 1 where the paper's do not, so that the scores are as large as the image; a
+pooling rounds up, so that images of any size will do, and the head crops what it doubled.
+"""
+
+from collections import OrderedDict
+
+from caffe import layers as L
+from caffe import params as P
+from nets.backbones import LEARNED, Features, Skip
+
+#: Width of the first of five stages, by the backbone's name; it doubles with each.
+WIDTHS = {"unet": 64, "unet-small": 16}
+
+
+def convolutions(n, name, bottom, width):
+    """Two 3×3 convolutions with ReLU: conv`name`_1, conv`name`_2."""
+    top = bottom
+    for i in "12":
+        n[f"conv{name}_{i}"] = top = L.Convolution(
+            top, num_output=width, kernel_size=3, pad=1, param=LEARNED,
+            weight_filler=dict(type="msra")
+        )
+        n[f"relu{name}_{i}"] = top = L.ReLU(top, in_place=True)
+    return top
+
+
+def add(n, data, phase, row):
+    """Add conv1_1 … conv5_2 and the dropout at the bottom."""
+    top, skips = data, []
+    for stage in range(1, 6):
+        width = WIDTHS[row] * 2 ** (stage - 1)
+        top = convolutions(n, str(stage), top, width)
+        if stage < 5:
+            skips.append((2 ** (stage - 1), Skip(str(stage), top, width)))
+            n[f"pool{stage}"] = top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+    if phase != "deploy":
+        n["drop5"] = top = L.Dropout(top, dropout_ratio=0.5, in_place=True)
+    return Features(top, 16, width, OrderedDict(reversed(skips)), padded=False)

@@ -1,0 +1,10 @@
+"""Train toy-fcn32s-fixed: python nets/toy-fcn32s-fixed/solve.py --help"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from solvers import loop
+
+if __name__ == "__main__":
+    sys.exit(loop.main("toy-fcn32s-fixed"))

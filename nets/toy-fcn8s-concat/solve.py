@@ -1,0 +1,10 @@
+"""Train toy-fcn8s-concat: python nets/toy-fcn8s-concat/solve.py --help"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from solvers import loop
+
+if __name__ == "__main__":
+    sys.exit(loop.main("toy-fcn8s-concat"))
