@@ -55,6 +55,8 @@ def safe_parts(name: str, archive: str) -> list[str]:
         reason = "has control characters in it"
     elif "\\" in name:
         reason = "has a backslash in it"
+    elif any("\ud800" <= c <= "\udfff" for c in name):  # how tarfile shows bytes it cannot decode
+        reason = "is not UTF-8"
     if reason:
         raise ArchiveError(f"'{archive}' is refused: the name {shown(name)} {reason}")
     return parts

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 import bootstrap
 import data
-from data.checks import Labels, check_entries, check_layer
+from data.checks import Labels, check_entries, check_layer, plain
 from data.colours import IGNORE
 from data.prepare import Report
 
@@ -60,28 +60,41 @@ def check_dataset(name: str, folders: list, split: str, report: Report, limit: i
     """Check a dataset of the catalog, by its name or that of one of its nets; LookupError."""
     from nets import catalog
 
-    sets = {}
-    for experiment in catalog.EXPERIMENTS.values():
-        sets.setdefault(experiment.dataset.name, experiment.dataset)
-        sets[experiment.name] = experiment.dataset
-    if name not in sets:
-        known = sorted({each.name for each in sets.values()})
-        raise LookupError(f"no dataset '{name}'; there are {', '.join(known)}, the nets of "
-                          "nets/catalog, and any dataset.json")
-    dataset = sets[name]
-    if folders and len(folders) != len(dataset.folders):
-        raise LookupError("--data needs {} for {}: {}".format(
-            len(dataset.folders), name, ", ".join(dataset.folders)))
-    given = dict(zip(dataset.folders, folders))
-    module = data.dataset(dataset.name)
-    labels = [Labels(output.label, output.classes, getattr(module, output.names))
-              for output in dataset.outputs]
-    inputs = [blob.blob for blob in dataset.inputs]
-    for part, source in _parts(dataset.train, dataset.val, split):
-        params = dict(source.params, **{k: v for k, v in given.items() if k in source.params})
-        params.update(part)
-        check_layer(f"{name}, {params['split']}", source.module, source.layer, params, inputs,
-                    labels, report, limit)
+    known = [experiment.dataset for experiment in catalog.EXPERIMENTS.values()]
+    if name in catalog.EXPERIMENTS:
+        found = [catalog.experiment(name).dataset]
+    else:
+        found = _variants([dataset for dataset in known if dataset.name == name])
+    if not found:
+        raise LookupError("no dataset '{}'; there are {}, the nets of nets/catalog, and any "
+                          "dataset.json".format(name, ", ".join(sorted({d.name for d in known}))))
+    for dataset in found:
+        if folders and len(folders) != len(dataset.folders):
+            raise LookupError("--data needs {} for {}: {}".format(
+                len(dataset.folders), name, ", ".join(dataset.folders)))
+        given = dict(zip(dataset.folders, folders))
+        module = data.dataset(dataset.name)
+        labels = [Labels(output.label, output.classes, getattr(module, output.names))
+                  for output in dataset.outputs]
+        inputs = [blob.blob for blob in dataset.inputs]
+        for part, source in _parts(dataset.train, dataset.val, split):
+            params = dict(source.params, **{k: v for k, v in given.items() if k in source.params})
+            params.update(part)
+            title = f"{name}, {params['split']}"
+            if len(found) > 1:
+                title += " ({})".format(", ".join(params["tops"]))
+            check_layer(title, source.module, source.layer, params, inputs, labels, report, limit)
+
+
+def _variants(datasets: list) -> list:
+    """One of all datasets that read the same; of those with choosable tops, not the smaller."""
+    distinct = {repr(plain(dataset.train.params)): dataset for dataset in reversed(datasets)}
+
+    def tops(dataset):
+        return set(dataset.train.params.get("tops", ()))
+
+    return [dataset for dataset in reversed(list(distinct.values()))
+            if not any(tops(dataset) < tops(other) for other in distinct.values())]
 
 
 def _parts(train, val, split: str) -> list:

@@ -13,7 +13,7 @@ from data.colours import IGNORE
 from data.prepare import Report
 from data.survey import Survey
 
-__all__ = ["Labels", "check_entries", "check_layer"]
+__all__ = ["Labels", "check_entries", "check_layer", "plain"]
 
 #: Problems that are told one by one.
 TOLD = 10
@@ -39,12 +39,16 @@ class _Top:
         self.data = np.empty(shape, np.float32)
 
 
+def plain(params: dict) -> dict:
+    """``params`` without what changes how a file is served."""
+    return {key: value for key, value in params.items() if key not in UNWANTED}
+
+
 def make_layer(module: str, name: str, params: dict, tops: list):
     """A data layer that serves its entries one by one and in order, and its tops by name."""
     kind = getattr(importlib.import_module(module), name)
     layer = kind.__new__(kind)
-    params = {key: value for key, value in params.items() if key not in UNWANTED}
-    layer.param_str = repr(dict(params, randomize=False))
+    layer.param_str = repr(dict(plain(params), randomize=False))
     blobs = {top: _Top() for top in tops}
     layer.setup([], list(blobs.values()))
     return layer, blobs
@@ -117,7 +121,7 @@ def check_entries(title: str, entries: list, serve, labels: list, report: Report
     for kind, survey in zip(labels, surveys):
         heading = [f"  {kind.top}"] if len(labels) > 1 else []
         print("\n".join(heading + ["  " + line for line in survey.table()]))
-        _judge(title, kind, survey, report)
+        _judge(f"{title}, {kind.top}" if len(labels) > 1 else title, kind, survey, report)
     for text in bad[:TOLD]:
         report.problem(f"{title}: {text}")
     if len(bad) > TOLD:

@@ -123,6 +123,14 @@ def test_a_name_that_leaves_the_target_spoils_the_archive(name, bad, why, tmp_pa
     assert not (tmp_path / "t").exists()  # nothing at all is written
 
 
+def test_a_name_of_undecodable_bytes(tmp_path):
+    path = str(tmp_path / "x.tar")
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        add(tar, os.fsdecode(b"V/a\xff"), b"1")
+    with pytest.raises(ArchiveError, match=r"V/a\\udcff' is not UTF-8"):
+        unpack(path, str(tmp_path / "t"), below("V"))
+
+
 @pytest.mark.parametrize("kind, target, said", [
     (tarfile.SYMTYPE, "/etc", "link"), (tarfile.SYMTYPE, "images", "link"),
     (tarfile.LNKTYPE, "../../outside", "link"), (tarfile.CHRTYPE, "", "device"),

@@ -1,5 +1,6 @@
 """data/check.py: what it finds in folders, described and known datasets, and how it names it."""
 
+import data_samples
 import numpy as np
 import pytest
 import true_files
@@ -173,6 +174,25 @@ def test_camvid_as_the_layer_emits_it(tmp_path, capsys):
     assert "1 images have no pixel that counts" in out
     assert [line.split()[-3:] for line in out.splitlines() if "does not count" in line] == [
         ["48", "100.00%", "1"]] * 2
+
+
+@pytest.mark.parametrize("name, said", [
+    ("siftflow", ["siftflow, trainval: 3 of 3", "siftflow, test: 2 of 2", "  sem\n", "  geo\n",
+                  "siftflow, test, sem: nothing is labelled"]),
+    ("nyud", ["nyud, trainval (color, depth, label): 3 of 3", "nyud, test (color, hha, label): 2"]),
+    ("nyud-fcn32s-hha", ["nyud-fcn32s-hha, trainval: 3 of 3"]),
+    ("pascalcontext", ["pascalcontext, train: 2 of 2", "masks: 2 .mat"]),
+])
+def test_datasets_in_their_true_formats(name, said, tmp_path, capsys):
+    dataset = name.split("-")[0]
+    folders = data_samples.make(dataset, str(tmp_path))
+    keys = {"siftflow": ["siftflow_dir"], "nyud": ["nyud_dir"],
+            "pascalcontext": ["context_dir", "voc_dir"]}[dataset]
+    assert check.main([name, "--data"] + [folders[key] for key in keys]) == 0
+    out = capsys.readouterr().out
+    for text in said:
+        assert text in out
+    assert "(color, label)" not in out  # it is in the others
 
 
 def test_a_described_folder(folders, capsys):
