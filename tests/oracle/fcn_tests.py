@@ -22,15 +22,15 @@ RUNNER = "tests/oracle/pytest_runner.py"
 # Each part: arguments of pytest, the tests it runs. tests/conftest.py is left out, for it sets up
 # the engine; tests/layers has a conftest.py of its own.
 PARTS = (
-    (("--noconftest",), ("tests/nets", "tests/solvers", "tests/test_bootstrap.py",
-                         "tests/test_score.py", "tests/test_score_cityscapes.py",
-                         "tests/test_surgery.py")),
+    (("--noconftest",), ("tests/experiments", "tests/nets", "tests/solvers",
+                         "tests/test_bootstrap.py", "tests/test_score.py",
+                         "tests/test_score_cityscapes.py", "tests/test_surgery.py")),
     (("--confcutdir=tests/layers",), ("tests/layers",)),
-    (("--noconftest",), ("tests/data", "tests/docker", "tests/examples", "tests/inference",
-                         "tests/test_infer.py", "tests/test_shipped_weights.py")),
+    (("--noconftest",), ("tests/data", "tests/docker", "tests/inference", "tests/test_infer.py",
+                         "tests/test_shipped_weights.py")),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
-ELSEWHERE = ("tests/caffe", "tests/oracle", "tests/test_package.py")
+ELSEWHERE = ("tests/caffe", "tests/fuzz", "tests/oracle", "tests/test_package.py")
 
 
 def forgotten():
