@@ -37,7 +37,8 @@ from nets.classifiers.catalog import classifier
 from nets.prototxt import to_text
 from nets.trial import fill
 
-__all__ = ["TOLERANCE", "ConvolutionizeError", "Pair", "compare", "convolutional", "pair", "write"]
+__all__ = ["TOLERANCE", "ConvolutionizeError", "Pair", "built", "compare", "convolutional", "pair",
+           "scores", "write"]
 
 #: The largest difference of scores that is rounding, as a share of the largest score.
 TOLERANCE = 1e-4
@@ -112,9 +113,9 @@ def pair(param, load):
     one.CopyFrom(param)
     one.layer[0].input_param.shape[0].dim[0] = 1
     dense_param, names = convolutional(one)
-    plain = _net(one)
+    plain = built(one)
     load(plain)
-    dense = _net(dense_param)
+    dense = built(dense_param)
     renamed = OrderedDict((names.get(name, name), blobs) for name, blobs in plain.params.items())
     with contextlib.redirect_stdout(io.StringIO()):  # a line for each blob
         report = surgery.transplant(dense, SimpleNamespace(params=renamed))
@@ -128,7 +129,8 @@ def _top(param, name):
     return next(layer.top[0] for layer in param.layer if layer.name == name)
 
 
-def _net(param):
+def built(param):
+    """A Net of a NetParameter, in the test phase."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "net.prototxt")
         write_text(path, to_text(param))
@@ -145,6 +147,9 @@ def compare(nets, images=2, seed=0):
         dense = scores(nets.dense, image, nets.scores[1])
         if dense.shape[2:] != (1, 1):
             raise ConvolutionizeError(f"one crop gives scores of {dense.shape}, not of 1×1")
+        if not (np.isfinite(plain).all() and np.isfinite(dense).all()):
+            raise ConvolutionizeError("scores are not finite: the weights are damaged, nothing "
+                                      "was written")
         worst = max(worst, float(np.abs(plain.ravel() - dense.ravel()).max()))
         largest = max(largest, float(np.abs(plain).max()))
     return worst, largest
@@ -164,8 +169,8 @@ def check(nets):
     worst, largest = compare(nets)
     share = worst / largest if largest else float("inf")
     size = nets.plain.blobs["data"].data.shape[2]
-    line = (f"scores of the classifier and of the convolutional net for the same images of "
-            f"{size}×{size}: largest difference {worst:.3g}, {share:.2g} of the largest score")
+    line = (f"classifier and convolutional net, the same images of {size}×{size}: scores up to "
+            f"{largest:.4g}, largest difference {worst:.3g}, which is {share:.2g} of that")
     if not share <= TOLERANCE:
         raise ConvolutionizeError(f"{line}; expected at most {TOLERANCE:g}: nothing was written")
     return line

@@ -1,8 +1,8 @@
-"""Nets to try things on without published weights: random weights, and narrower copies."""
+"""Nets to try things on without published weights: random weights, narrower and unpadded copies."""
 
 import numpy as np
 
-__all__ = ["fill", "narrowed"]
+__all__ = ["fill", "narrowed", "unpadded"]
 
 
 def fill(net, seed=0, bias=0.1):
@@ -26,7 +26,8 @@ def fill(net, seed=0, bias=0.1):
 def narrowed(net, divisor, least=1):
     """A copy of a NetParameter whose convolutions and inner products are `divisor` times narrower.
 
-    Groups stay; each width stays a multiple of them and at least `least`.
+    Groups stay, and each width stays a multiple of its own and at least `least`; that it is one of
+    the groups that read it is for the divisor to see to.
     """
     made = type(net)()
     made.CopyFrom(net)
@@ -38,4 +39,18 @@ def narrowed(net, divisor, least=1):
         else:
             continue
         param.num_output = group * max(param.num_output // divisor // group, least)
+    return made
+
+
+def unpadded(net, size):
+    """A copy of a deploy NetParameter that pads nothing, for images of size×size, one at a time."""
+    made = type(net)()
+    made.CopyFrom(net)
+    for layer in made.layer:
+        if layer.type == "Input":
+            layer.input_param.shape[0].dim[0] = 1
+            layer.input_param.shape[0].dim[2:] = [size, size]
+        for field in ("convolution_param", "pooling_param"):
+            if layer.HasField(field):
+                getattr(layer, field).ClearField("pad")
     return made

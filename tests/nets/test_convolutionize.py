@@ -152,6 +152,14 @@ def test_nets_that_differ_are_not_written(tmp_path, monkeypatch, capsys):
     assert not os.path.exists(out)
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_scores_that_are_not_finite_agree_with_nothing(value):
+    nets = pair(narrow("caffenet"), fill)
+    for net, name in ((nets.plain, "fc8"), (nets.dense, "fc8-conv")):
+        net.params[name][1].data[0] = value
+    assert "not finite" in raised(ConvolutionizeError, compare, nets)
+
+
 def test_missing_weights_say_what_to_do(capsys, monkeypatch):
     monkeypatch.setattr(convolutionize.weights.os.path, "isfile", lambda path: False)
     assert convolutionize.main(["vgg19"]) == 1

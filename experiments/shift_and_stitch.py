@@ -1,0 +1,186 @@
+"""Shift-and-stitch equals filter rarefaction; what each costs (CVPR paper §3.2, §3.3).
+
+A net of stride f gives a score at every f-th pixel. Three ways to one at every pixel:
+shift-and-stitch runs the net on the image shifted by each of f×f offsets and interlaces what
+comes; rarefaction removes the strides and dilates the kernels behind them (à trous); deconvolution
+runs the net once and interpolates. The first two give the same scores, to rounding. The paper uses
+the third: it costs next to nothing, and learns.
+
+The nets: a narrow VGG of stride 8 with random weights, and the trained CamVid net, of stride 32, to
+its coarsest scores. Padding is left out, for shifted images are padded elsewhere.
+"""
+
+import os
+import sys
+from collections import OrderedDict
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ.setdefault("GLOG_minloglevel", "2")
+import numpy as np
+from PIL import Image
+
+import caffe
+import surgery
+from caffe import layers as L
+from experiments import _common, dense_grid
+from experiments._rarefied import rarefied
+from nets import catalog, geometry
+from nets.backbones import vgg16
+from nets.convolutionize import built, scores
+from nets.trial import fill, unpadded
+from solvers.prepare import read_net
+
+CAMVID = "nets/camvid-fcn8s/camvid-fcn8s.caffemodel"
+
+
+def vgg(stages=((16, 2), (32, 2), (64, 3)), classes=21):
+    """A narrow VGG: one score of 3×3 and 1×1 convolutions behind its last pooling."""
+    n = caffe.NetSpec()
+    n.data = L.Input(shape=dict(dim=[1, 3, 224, 224]))
+    top = list(vgg16.add_convolutions(n, n.data, stages).values())[-1]
+    n.last = L.Convolution(top, num_output=stages[-1][0], kernel_size=3)
+    n.relu_last = L.ReLU(n.last, in_place=True)
+    n.score = L.Convolution(n.relu_last, num_output=classes, kernel_size=1)
+    return n.to_proto()
+
+
+def camvid():
+    """The CamVid net up to its scores of stride 32."""
+    net = read_net(catalog.net_path("camvid-fcn32s", "deploy"))
+    last = [layer.name for layer in net.layer].index("score_fr")
+    del net.layer[last + 1:]
+    return net
+
+
+class Ways:
+    """One net, `size`×`size` pixels of scores, and the three ways to them.
+
+    param: its NetParameter; load(net): gives it weights; cells: places along an axis in one pass.
+    """
+
+    def __init__(self, param, load, cells):
+        last = geometry.walk(unpadded(param, 512))[-1]
+        self.stride, self.field = int(1 / last.blob.scale), int(last.blob.field)
+        self.blob, self.cells, self.size = last.tops[0], cells, cells * self.stride
+        self.side = self.field + self.stride * (cells - 1)  # of the image of one pass
+        self.whole = self.field + self.size - 1
+        narrow = unpadded(param, self.side)
+        self.net = _built(narrow)
+        load(self.net)
+        self.sparse = _built(rarefied(narrow, self.whole), self.net)
+        self.up = _built(_upsampled(narrow, last, self.stride), self.net)
+        surgery.interp(self.up, ["upscore"])
+
+    def shift_and_stitch(self, image, batch=1):
+        """C×size×size scores: one pass for each of stride² shifts."""
+        f, side, found = self.stride, self.side, None
+        shifts = [(y, x) for y in range(f) for x in range(f)]
+        for first in range(0, len(shifts), batch):
+            some = shifts[first:first + batch]
+            images = np.concatenate([image[:, :, y:y + side, x:x + side] for y, x in some])
+            given = scores(self.net, images, self.blob)
+            if found is None:
+                found = np.empty((given.shape[1], self.size, self.size), np.float32)
+            for (y, x), each in zip(some, given):
+                found[:, y::f, x::f] = each
+        return found
+
+    def rarefied(self, image):
+        """The same in one pass without strides."""
+        return scores(self.sparse, image, self.blob)[0]
+
+    def upsampled(self, image):
+        """One pass, interpolated. Its places are those of the middle shift."""
+        middle = self.stride // 2
+        window = image[:, :, middle:middle + self.side, middle:middle + self.side]
+        return scores(self.up, window, "upscore")[0, :, :self.size, :self.size]
+
+
+def _built(param, source=None):
+
+
+    net = built(param)
+    if source is not None:
+        for name, blobs in source.params.items():
+            for new, old in zip(net.params[name], blobs):
+                new.data[...] = old.data
+    return net
+
+
+def _upsampled(param, last, f):
+    """The net with bilinear upsampling by f: place i comes to pixel f·i + f/2."""
+    made = type(param)()
+    made.CopyFrom(param)
+    classes = last.blob.shape[1]
+    layer = made.layer.add(name="upscore", type="Deconvolution", bottom=[last.tops[0]],
+                           top=["upscore"])
+    p = layer.convolution_param
+    p.num_output, p.group, p.bias_term = classes, classes, False
+    p.kernel_size.append(2 * f - 1)
+    p.stride.append(f)
+    p.pad.append(f // 2 - 1)
+    return made
+
+
+def picture(size, seed=0):
+    """A smooth random image 1×3×size×size around the mean."""
+    small = np.random.RandomState(seed).randint(0, 256, (size // 16 + 2, size // 16 + 2, 3))
+    image = Image.fromarray(small.astype(np.uint8)).resize((size, size), Image.BILINEAR)
+    return np.asarray(image, np.float32).transpose(2, 0, 1)[None] - 110
+
+
+def run(ways, repeats):
+    """(difference of the first two ways, of the third, OrderedDict of seconds)."""
+    image = picture(ways.whole)
+    stitched, sparse, smooth = (way(image) for way in (
+        ways.shift_and_stitch, ways.rarefied, ways.upsampled))
+    f = ways.stride
+    # Beyond the outermost places there is nothing to interpolate with.
+    inner = slice(f // 2, ways.size - f // 2 + 1)
+    stitched_inner, smooth_inner = (each[:, inner, inner] for each in (stitched, smooth))
+    spread = float(np.abs(stitched).max())
+    found = dict(
+        rounding=float(np.abs(stitched - sparse).max()) / spread,
+        interpolation=float(np.abs(stitched_inner - smooth_inner).mean()) / spread,
+        same=float((stitched_inner.argmax(0) == smooth_inner.argmax(0)).mean()))
+    seconds = OrderedDict((
+        ("shift-and-stitch", dense_grid.seconds(lambda: ways.shift_and_stitch(image), 1)),
+        (f"the same, {f} shifts a batch", dense_grid.seconds(
+            lambda: ways.shift_and_stitch(image, f), 1)),
+        ("rarefaction (à trous)", dense_grid.seconds(lambda: ways.rarefied(image), repeats)),
+        ("one pass and deconvolution", dense_grid.seconds(lambda: ways.upsampled(image), repeats)),
+    ))
+    return found, seconds
+
+
+def main(argv=None):
+    args = _common.arguments(__doc__, {}, argv)
+    if args.gpu is not None:
+        caffe.set_device(args.gpu)
+        caffe.set_mode_gpu()
+    record = _common.Record("shift_and_stitch", "Shift-and-stitch, rarefaction, deconvolution",
+                            "CVPR paper §3.2 and §3.3", args)
+    if args.quick:
+        nets = [("narrow VGG", vgg(((4, 1), (4, 1)), 3), fill, 2)]
+    else:
+        nets = [("narrow VGG", vgg(), fill, 8),
+                ("CamVid net", camvid(), lambda net: surgery.load(net, CAMVID), 2)]
+    for label, param, load, cells in nets:
+        ways = Ways(param, load, cells)
+        found, seconds = run(ways, 1 if args.quick else 3)
+        least = min(seconds.values())
+        record.table(
+            ["way", "seconds", "times the fastest"],
+            [[way, f"{t:.3f}", f"{t / least:.1f}"] for way, t in seconds.items()],
+            f"{label}, stride {ways.stride}, receptive field {ways.field}: scores of "
+            f"{ways.size}×{ways.size} pixels. Shift-and-stitch and rarefaction differ by "
+            f"{found['rounding']:.1g} of the largest score; interpolated scores by "
+            f"{100 * found['interpolation']:.1f} % of it on average, and "
+            f"{100 * found['same']:.0f} % of the pixels have the same best class")
+        record.raw[label] = dict(found, seconds=seconds, stride=ways.stride, field=ways.field,
+                                 size=ways.size)
+    record.write()
+
+
+if __name__ == "__main__":
+    main()
