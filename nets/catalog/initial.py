@@ -8,17 +8,17 @@ from collections import namedtuple
 Source = namedtuple("Source", "places suffix")
 
 
-def ilsvrc(converted, published, file, name):
+def ilsvrc(converted, published, file, name, command):
     """Classifiers trained on ILSVRC: inner products as published, or convolutions already."""
     return (Source((
-        (f"ilsvrc-nets/{converted}.caffemodel", f"{name} with its inner products as convolutions"),
+        (f"ilsvrc-nets/{converted}.caffemodel", f"made by python nets/convolutionize.py {command}"),
         (f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),
     ), ""),)
 
 
-VGG16 = ilsvrc("vgg16-fcn", "its authors", "VGG_ILSVRC_16_layers", "VGG-16")
-VGG19 = ilsvrc("vgg19-fcn", "its authors", "VGG_ILSVRC_19_layers", "VGG-19")
-ALEXNET = ilsvrc("alexnet-fcn", "BVLC", "bvlc_reference_caffenet", "CaffeNet")
+VGG16 = ilsvrc("vgg16-fcn", "its authors", "VGG_ILSVRC_16_layers", "VGG-16", "vgg16")
+VGG19 = ilsvrc("vgg19-fcn", "its authors", "VGG_ILSVRC_19_layers", "VGG-19", "vgg19")
+ALEXNET = ilsvrc("alexnet-fcn", "BVLC", "bvlc_reference_caffenet", "CaffeNet", "caffenet")
 
 
 def convolutional(published, file, name):

@@ -177,3 +177,15 @@ def test_what_has_no_convolutional_form():
         assert said in raised(ConvolutionizeError, convolutional, net)
     net = caffe_pb2.NetParameter(name="all")
     assert "it is convolutional" in raised(ConvolutionizeError, convolutional, net)
+
+
+def test_what_it_writes_is_where_solve_looks():
+    """The first place that the catalog names, and the command that it says makes it."""
+    from nets.catalog import initial
+
+    for name, source in (("vgg16", initial.VGG16), ("vgg19", initial.VGG19),
+                         ("caffenet", initial.ALEXNET)):
+        path, origin = source[0].places[0]
+        assert path == f"ilsvrc-nets/{convolutionize.OUTPUTS[name]}.caffemodel"
+        assert origin.endswith("nets/convolutionize.py " + name)
+        assert source[0].places[1][0] == "ilsvrc-nets/" + classifier(name).file
