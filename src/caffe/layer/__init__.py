@@ -68,7 +68,7 @@ class Layer:
         is_loss: True for the loss family, whose first top has the loss weight 1 by default.
         no_gradient: indices of the bottoms that never get a gradient, also under
             ``force_backward`` (the labels of a loss).
-        differentiable: False where backward cannot run at all (Accuracy, ArgMax).
+        differentiable: False where no bottom can get a gradient (Accuracy, ArgMax).
 
     Instance attributes, set before ``setup``:
         param: the layer's ``LayerParameter``.
@@ -165,6 +165,17 @@ class Layer:
         """An exception that names this layer: ``raise self.fail("...")``."""
         return error(f"layer '{self.name}' (type {self.type}): {message}")
 
+    @contextlib.contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Name this layer in the engine's errors that do not: of a blob's size, of a filler."""
+        try:
+            yield
+        except Error as error:
+            text = str(error)
+            if f"'{self.name}'" not in text:
+                error.args = (f"layer '{self.name}' (type {self.type}): {text}", *error.args[1:])
+            raise
+
     def axis(self, index: int, ndim: int, what: str = "axis") -> int:
         """``index`` with negative values counted from the end; raises where out of range."""
         if not -ndim <= index < ndim:
@@ -229,7 +240,9 @@ class Layer:
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
         """Overwrite the bottoms' diffs and add to the parameters' diffs, where needed."""
         if not self.differentiable:
-            raise self.fail("has no backward pass (not differentiable)", LayerError)
+            if any(need.bottoms):
+                raise self.fail("has no backward pass (not differentiable)", LayerError)
+            return  # `caffe time` runs every layer's backward pass, needed or not
         top_diffs = [b.diff_tensor() for b in top]
         bottom_diffs, param_diffs = self.backward(
             [b.data_tensor() for b in top],

@@ -133,8 +133,11 @@ def main(argv: list[str]) -> int:
     if len(rest) != 2 or len(flags.delimiter) != 1:
         return usage(USAGE, FLAGS)
     log, folder = rest
-    with open(log, encoding="utf-8", errors="replace") as stream:
-        tables = parse_log(stream, log)
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            tables = parse_log(stream, log)
+    except OSError as error:
+        raise DataError(f"cannot read the log {log}: {error.strerror or error}") from error
     for table, phase in zip(tables, ("train", "test")):
         path = os.path.join(folder, f"{os.path.basename(log)}.{phase}")
         _write(table, path, flags.delimiter, flags.verbose)

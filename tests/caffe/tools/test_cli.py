@@ -280,3 +280,22 @@ def test_backward_of_every_layer_is_timed_whether_needed_or_not(monkeypatch):
     count = len(Net("net.prototxt", caffe.TRAIN)._layer_names)
     assert seen[-count:] == list(range(count))[::-1]
     assert np.all(np.diff(seen[-count:]) == -1)
+
+
+def test_a_layer_without_a_gradient_is_timed(folder, capfd):
+    (folder / "scored.prototxt").write_text(
+        'layer { name: "data" type: "DummyData" top: "x" top: "t" dummy_data_param { '
+        "shape { dim: 2 dim: 3 } shape { dim: 2 } } } "
+        'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" '
+        "inner_product_param { num_output: 4 weight_filler { value: 1 } } } "
+        'layer { name: "accuracy" type: "Accuracy" bottom: "y" bottom: "t" top: "a" } '
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "t" top: "l" }'
+    )
+    assert call("time -model scored.prototxt -iterations 1 -phase TEST") == 0
+    named = [line.split()[:2] for line in messages(capfd) if "\t" in line]
+    assert ["accuracy", "backward:"] in named
+
+
+def test_parse_log_of_a_file_that_is_not_there(folder, capfd):
+    assert call("parse_log nothing.log .") == 1
+    assert "cannot read the log nothing.log: No such file" in capfd.readouterr().err
