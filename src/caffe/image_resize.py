@@ -8,7 +8,6 @@ outside the image counts as its darkest value, so borders fade when an image gro
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 __all__ = ["resize_image"]
 
@@ -32,6 +31,8 @@ def resize_image(im: np.ndarray, new_dims: tuple[int, int], interp_order: int = 
         )
     if im.shape[2] in (1, 3):
         return _resize(im, size, interp_order)
+    from scipy import ndimage  # here, as below: it takes longer to import than the rest of caffe
+
     factors = np.divide(size, im.shape[:2])
     return ndimage.zoom(im, (*factors, 1), order=interp_order).astype(np.float32)
 
@@ -45,6 +46,8 @@ def _resize(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
     factors = np.divide(image.shape[:2], size)
     sigma = np.maximum(0, (factors - 1) / 2)
     if sigma.any():
+        from scipy import ndimage
+
         unit = ndimage.gaussian_filter(unit, (*sigma, 0), mode="constant")
     if order in _KERNELS:
         for axis in (0, 1):
@@ -97,6 +100,8 @@ def _resample(image: np.ndarray, axis: int, count: int, kernel, first: int, last
 
 
 def _resample_spline(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
+    from scipy import ndimage
+
     grid = np.meshgrid(*(_centres(n, m) for n, m in zip(size, image.shape)), indexing="ij")
     channels = [
         ndimage.map_coordinates(image[:, :, c], grid, order=order, mode="grid-constant")

@@ -7,6 +7,7 @@ tests/oracle/pycaffe_both.py does), but for what that ends the process with.
 import copy
 import os
 import pickle
+import subprocess
 import sys
 import threading
 from collections import OrderedDict
@@ -516,3 +517,12 @@ def test_calls_of_2014_are_told_what_to_write(net):
         caffe.set_phase_test()
     assert not hasattr(caffe, "foo") and not hasattr(net, "foo")
     assert "caffe.draw" in sys.modules or not hasattr(caffe, "draw")
+
+
+def test_packages_that_few_nets_need_are_imported_when_they_are_needed():
+    code = (
+        "import sys, caffe; caffe.layer_type_list(); "
+        "print([name for name in ('h5py', 'lmdb', 'plyvel', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

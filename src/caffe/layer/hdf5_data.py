@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import torch
 
@@ -18,6 +17,8 @@ from caffe.layer import Layer, Need, Shape, register
 from caffe.shuffle import shuffled
 
 if TYPE_CHECKING:
+    import h5py
+
     from caffe.blob import Blob
 
 TEST = 1
@@ -129,6 +130,8 @@ class HDF5Data(Layer):
 
     def _open_file(self, number: int, shapes: Sequence[Shape] | None) -> None:
         """Bring a file into memory; ``shapes`` are the tops' where they are fixed already."""
+        import h5py  # here: the first net of a process loads every layer's file, h5py takes 0.1 s
+
         path = self.files[number]
         try:
             with h5py.File(path, "r") as file:
@@ -144,6 +147,8 @@ class HDF5Data(Layer):
         self._row, self._row_order = 0, self._order(len(rows[0]))
 
     def _dataset(self, file: h5py.File, path: str, name: str) -> Any:
+        import h5py
+
         found = file.get(name)
         if not isinstance(found, h5py.Dataset):
             raise self.fail(

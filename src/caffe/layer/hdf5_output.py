@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from caffe.errors import DataError, LayerError, ShapeError
 from caffe.layer import Layer, Need, register
 
 if TYPE_CHECKING:
+    import h5py
+
     from caffe.blob import Blob
 
 DATASETS = ("data", "label")
@@ -36,7 +37,7 @@ class HDF5Output(Layer):
         if not self.path:
             raise self.fail("needs hdf5_output_param { file_name: ... }", LayerError)
         try:
-            h5py.File(self.path, "w").close()
+            _open(self.path, "w").close()
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -51,7 +52,7 @@ class HDF5Output(Layer):
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         try:
-            with h5py.File(self.path, "r+") as file:
+            with _open(self.path, "r+") as file:
                 for name, blob in zip(DATASETS, bottom):
                     shape = (blob.num, blob.channels, blob.height, blob.width)
                     self._append(file, name, blob.data_tensor().cpu().numpy().reshape(shape))
@@ -80,3 +81,9 @@ class HDF5Output(Layer):
             f"cannot write HDF5 file '{self.path}' (in directory {os.getcwd()}): {error}",
             DataError,
         )
+
+
+def _open(path: str, mode: str) -> h5py.File:
+    import h5py  # here: the first net of a process loads every layer's file, h5py takes 0.1 s
+
+    return h5py.File(path, mode)
