@@ -23,7 +23,8 @@ aten = torch.ops.aten
 class ReLU(Elementwise):
     """``max(x, 0) + negative_slope min(x, 0)``; the gradient at 0 is ``negative_slope``.
 
-    -inf gives 0 for slope 0, where BVLC gives NaN (0 times -inf).
+    At two places BVLC's numbers would cost a second pass over the blob: -inf gives 0 for slope 0,
+    BVLC NaN (0 times -inf); and where x is NaN the top's diff goes through, in BVLC it does not.
     """
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
