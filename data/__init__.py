@@ -8,7 +8,7 @@ import importlib
 
 __all__ = ["DATASETS", "dataset"]
 
-DATASETS = ("camvid", "nyud", "pascalcontext", "siftflow", "toy", "voc")
+DATASETS = ("camvid", "membrane", "nyud", "pascalcontext", "siftflow", "toy", "voc")
 
 
 def dataset(name: str):

@@ -231,7 +231,7 @@ def main(argv=None):
             place = f"ilsvrc-nets/{row.file}"
             load = _loader(args.name, weights.find(
                 ((place, f"{args.name} as published"),), args.weights,
-                f"convolutionize.py needs the weights of {args.name}"))
+                f"no weights of {args.name}"))
         nets = pair(row.build("deploy"), load)
         print(check(nets))
         print(larger(nets))

@@ -1,28 +1,40 @@
 """The contracting path of U-Net (Ronneberger et al. 2015).
 
 Its convolutions pad by 1 where the paper's do not, so that the scores are as large as the image; a
-pooling rounds up, so that images of any size will do, and the head crops what it doubled.
+pooling rounds up, so that images of any size will do, and the head crops what it doubled. Batch
+normalisation, which the paper's has not, lets it learn from scratch from images of 0 to 255.
 """
 
 from collections import OrderedDict
 
 from caffe import layers as L
 from caffe import params as P
-from nets.backbones import LEARNED, Features, Skip
+from nets.backbones import MEASURED, Features, Skip
 
 #: Width of the first of five stages, by the backbone's name; it doubles with each.
 WIDTHS = {"unet": 64, "unet-small": 16}
 
 
+#: Of BatchNorm's running mean and variance, what survives an iteration.
+FRACTION = 0.95
+
+
 def convolutions(n, name, bottom, width):
-    """Two 3×3 convolutions with ReLU: conv`name`_1, conv`name`_2."""
+    """Two 3×3 convolutions, each with BatchNorm, Scale and ReLU: conv`name`_1 … relu`name`_2."""
     top = bottom
     for i in "12":
-        n[f"conv{name}_{i}"] = top = L.Convolution(
-            top, num_output=width, kernel_size=3, pad=1, param=LEARNED,
-            weight_filler=dict(type="msra")
+        part = f"{name}_{i}"
+        n["conv" + part] = top = L.Convolution(
+            top, num_output=width, kernel_size=3, pad=1, bias_term=False,
+            param=[dict(lr_mult=1, decay_mult=1)], weight_filler=dict(type="msra")
         )
-        n[f"relu{name}_{i}"] = top = L.ReLU(top, in_place=True)
+        n["bn" + part] = top = L.BatchNorm(
+            top, in_place=True, moving_average_fraction=FRACTION, param=MEASURED
+        )
+        n["scale" + part] = top = L.Scale(
+            top, in_place=True, bias_term=True, param=[dict(lr_mult=1, decay_mult=0)] * 2
+        )
+        n["relu" + part] = top = L.ReLU(top, in_place=True)
     return top
 
 

@@ -211,7 +211,7 @@ TOY = _dataset(
 # ---- membranes of cells --------------------------------------------------------------------------
 
 #: Mean of the training images, grey values in all three channels.
-MEMBRANE_MEAN = (126.0, 126.0, 126.0)
+MEMBRANE_MEAN = (126.563, 126.563, 126.563)
 
 
 def _folder(root, split, classes, mean, *more):
