@@ -38,6 +38,7 @@ _MESSAGES = {
     "V0": caffe_pb2.V0LayerParameter,
 }
 _BLOBS = 7
+_LONGEST_NAME = 4096  # bytes of a name in another alphabet than ASCII
 
 
 @dataclass
@@ -78,7 +79,11 @@ def damaged(path: Any, place: str, error: wire.WireError, kind: str) -> WeightsE
 
 
 def _text(buffer: Any, f: wire.Field) -> str:
-    return bytes(buffer[f.start : f.end]).decode("utf-8", "replace")
+    """A name.  Numbers that damage makes a name of are refused: as text they grow fourfold."""
+    text = bytes(buffer[f.start : f.end])
+    if len(text) > _LONGEST_NAME and not text.isascii():
+        raise wire.WireError(f"a name of {len(text)} bytes that is no text", f.offset)
+    return text.decode("utf-8", "replace")
 
 
 def _type_name(buffer: Any, f: wire.Field) -> str:
@@ -94,12 +99,9 @@ def _parse_layer(
     """Read one layer message of any generation."""
     name_field, type_field, blobs_field = _LAYER_FIELDS[generation]
     layer = LayerWeights(generation=generation)
-    others = bytearray()  # the known fields that are not blobs
     known = _MESSAGES[generation].DESCRIPTOR.fields_by_number
     try:
         for f in wire.fields(buffer, start, end):
-            if f.number != blobs_field and f.number in known:
-                others += buffer[f.offset : f.end]
             if generation == "V1" and f.number == _V1_NESTED_V0 and f.kind == wire.BYTES:
                 return _parse_layer(path, buffer, f.start, f.end, f.missing, "V0", place)
             if f.number == blobs_field and f.kind == wire.BYTES:
@@ -117,27 +119,30 @@ def _parse_layer(
                 if blob.data or blob.dims:  # an empty message stands for no parameter
                     blob.check()
                 layer.blobs.append(blob)
-            elif f.missing:
+                continue
+            if f.missing:
                 raise wire.WireError(f"the file ends: {f.missing} bytes are missing", f.end)
-            elif f.number == name_field and f.kind == wire.BYTES:
+            if f.number == name_field and f.kind == wire.BYTES:
                 layer.name = _text(buffer, f)
-                place = f", layer '{layer.name}'"
+                place = f", layer '{layer.name[:100]}'"
             elif f.number == type_field:
                 layer.type = _type_name(buffer, f)
+            if f.number != blobs_field and f.number in known:
+                _check_field(_MESSAGES[generation], buffer, f)
         if missing:
             raise wire.WireError(f"the file ends: {missing} bytes are missing", end)
-        _check_fields(_MESSAGES[generation], others, start)
     except wire.WireError as error:
         raise damaged(path, place, error, "caffemodel") from error
     return layer
 
 
-def _check_fields(message: type, content: bytearray, offset: int) -> None:
+def _check_field(message: type, buffer: Any, f: wire.Field) -> None:
     """Refuse what protobuf cannot read, as BVLC does, though no number would come of it."""
     try:
-        message.FromString(bytes(content))
+        message.FromString(bytes(buffer[f.offset : f.end]))
     except DecodeError as error:
-        raise wire.WireError(f"the fields beside the blobs are damaged ({error})", offset) from None
+        name = message.DESCRIPTOR.fields_by_number[f.number].name
+        raise wire.WireError(f"the field {name} is damaged ({error})", f.offset) from None
 
 
 def read_layers(path: str | os.PathLike) -> list[LayerWeights]:

@@ -8,6 +8,10 @@ failures that it reports at all (a missing model file, for one).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 __all__ = [
     "DataError",
     "DeviceError",
@@ -17,6 +21,7 @@ __all__ = [
     "ShapeError",
     "SolverError",
     "WeightsError",
+    "naming",
 ]
 
 
@@ -50,3 +55,15 @@ class DeviceError(Error):
 
 class SolverError(Error):
     """A solver setting that is missing, contradictory or out of range."""
+
+
+@contextlib.contextmanager
+def naming(layer: Any) -> Iterator[None]:
+    """Name the layer in the engine's errors that do not: those of blobs, fillers and files."""
+    try:
+        yield
+    except Error as error:
+        text = str(error)
+        if f"'{layer.name}'" not in text:
+            error.args = (f"layer '{layer.name}' (type {layer.type}): {text}", *error.args[1:])
+        raise

@@ -14,7 +14,7 @@ import torch
 from caffe import batches, debug_info, glog, weights_hdf5
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
-from caffe.errors import DataError, Error, LayerError, PrototxtError
+from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
 from caffe.former_api import missing
 from caffe.graph import filter_net, insert_splits
 from caffe.layer import Need
@@ -327,8 +327,9 @@ class Net:
     def _forward_layer(self, i: int) -> np.float32:
         graph = self._graph
         layer, bottom, top = graph.layers[i], graph.bottom(i), graph.top(i)
-        layer.reshape_blobs(bottom, top)
-        layer.forward_blobs(bottom, top)
+        with naming(layer):
+            layer.reshape_blobs(bottom, top)
+            layer.forward_blobs(bottom, top)
         loss = np.float32(0)
         for blob, weight in zip(top, graph.loss_weights[i]):
             if weight:
@@ -378,7 +379,8 @@ class Net:
         """Give every blob the shape that follows from the inputs' shapes, without computing."""
         with torch.no_grad():
             for i, layer in enumerate(self._graph.layers):
-                layer.reshape_blobs(self._graph.bottom(i), self._graph.top(i))
+                with naming(layer):
+                    layer.reshape_blobs(self._graph.bottom(i), self._graph.top(i))
 
     def forward_all(self, blobs: Iterable[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """Forward for any number of items, in batches; name -> array of all items (copies)."""

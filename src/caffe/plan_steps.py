@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from caffe.blob import Blob
+from caffe.errors import naming
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.plan_window import Interval, Window, blocks_of, dependent, whole
@@ -120,7 +121,8 @@ class Step(ABC):
         """Forward through the step's layers."""
         for layer in self._layers:
             bottom = self.bottom if layer is self._layers[0] else self.top
-            layer.reshape_blobs([bottom], [self.top])
+            with naming(layer):
+                layer.reshape_blobs([bottom], [self.top])
         storage = self.top.data_storage
         out = self._own_memory(storage)
         weights = tuple(b.data_storage.version() for b in self._layers[0].blobs)

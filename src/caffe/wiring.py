@@ -13,7 +13,7 @@ from typing import Any
 from caffe import glog
 from caffe import layer as layers_module
 from caffe.blob import Blob
-from caffe.errors import PrototxtError, ShapeError
+from caffe.errors import PrototxtError, ShapeError, naming
 from caffe.layer import Layer
 from caffe.proto import caffe_pb2
 
@@ -159,10 +159,11 @@ def _set_up(graph: Graph, i: int, log: Callable[[str], None]) -> None:
     param = layer.param
     bottom, top = graph.bottom(i), graph.top(i)
     layer.check_counts()
-    layer.setup_blobs(bottom, top)
-    if param.blobs:
-        _use_stored_blobs(layer)
-    layer.reshape_blobs(bottom, top)
+    with naming(layer):
+        layer.setup_blobs(bottom, top)
+        if param.blobs:
+            _use_stored_blobs(layer)
+        layer.reshape_blobs(bottom, top)
     log(f"Setting up {param.name}")
     if layer.is_loss and not param.loss_weight:
         param.loss_weight.append(1.0)
@@ -197,7 +198,10 @@ def _use_stored_blobs(layer: Layer) -> None:
             f"has {len(layer.blobs)} parameter blobs, its prototxt stores {len(stored)}"
         )
     for blob, proto in zip(layer.blobs, stored):
-        values = blobproto_to_array(proto)
+        try:
+            values = blobproto_to_array(proto)
+        except ValueError as error:
+            raise layer.fail(str(error)) from error
         if values.size != blob.count:
             raise layer.fail(
                 f"stored blob has {values.size} values for a parameter of {blob.dims}"

@@ -508,6 +508,28 @@ def test_oldest_layers_hide_new_ones_as_in_bvlc(tmp_path):
     assert [layer.name for layer in weights.read_layers(path)] == ["oldest"]
 
 
+def test_numbers_that_damage_makes_a_name_of_are_refused_without_text_of_four_times_their_size(
+    tmp_path,
+):
+    import tracemalloc
+
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="ip").name = "x" * 200000
+    content = net.SerializeToString()
+    path = tmp_path / "damaged.caffemodel"
+    path.write_bytes(content)
+    assert len(weights.read_layers(path)[0].name) == 200000  # long, but text
+    noise = np.random.RandomState(0).bytes(200000)
+    path.write_bytes(content[:-200000] + noise)
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsError, match="a name of 200000 bytes that is no text"):
+            weights.read_layers(path)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(content)
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_damaged_field_beside_the_blobs_is_an_error(tmp_path):
     net = caffe_pb2.NetParameter()
     net.layer.add(name="conv").convolution_param.num_output = 5
@@ -515,7 +537,7 @@ def test_a_damaged_field_beside_the_blobs_is_an_error(tmp_path):
     assert content.endswith(b"\x08\x05")  # num_output
     path = tmp_path / "damaged.caffemodel"
     path.write_bytes(content[:-1] + b"\x85")  # a number that does not end
-    with pytest.raises(WeightsError, match="layer 'conv'.*beside the blobs are damaged"):
+    with pytest.raises(WeightsError, match="layer 'conv'.*the field convolution_param is damaged"):
         weights.read_layers(path)
 
 
