@@ -165,17 +165,6 @@ class Layer:
         """An exception that names this layer: ``raise self.fail("...")``."""
         return error(f"layer '{self.name}' (type {self.type}): {message}")
 
-    @contextlib.contextmanager
-    def named_in_errors(self) -> Iterator[None]:
-        """Name this layer in the engine's errors that do not: of a blob's size, of a filler."""
-        try:
-            yield
-        except Error as error:
-            text = str(error)
-            if f"'{self.name}'" not in text:
-                error.args = (f"layer '{self.name}' (type {self.type}): {text}", *error.args[1:])
-            raise
-
     def axis(self, index: int, ndim: int, what: str = "axis") -> int:
         """``index`` with negative values counted from the end; raises where out of range."""
         if not -ndim <= index < ndim:
