@@ -47,7 +47,8 @@ class Official:
         except ImportError as error:
             raise _Refused(f"reading '{path}' needs h5py: pip install h5py") from error
         try:
-            self._file = h5py.File(path, "r")
+            # A cache for chunks that hold parts of several images.
+            self._file = h5py.File(path, "r", rdcc_nbytes=1 << 28)
         except OSError as error:
             raise _Refused(f"cannot read '{path}' as MATLAB 7.3 (HDF5): {error}; is the download "
                            "complete?") from error

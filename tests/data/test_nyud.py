@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import data_samples
 import numpy as np
@@ -174,6 +175,12 @@ def test_a_damaged_or_other_labelled_file(root, official, tmp_path):
     assert "depths is (1, 64, 49); expected (1, 64, 48)" in nyud.prepare(*paths).problems[0]
 
 
+def test_without_h5py(root, official, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    problems = nyud.prepare(*files_of(official)).problems
+    assert len(problems) == 1 and problems[0].endswith("needs h5py: pip install h5py")
+
+
 def test_a_pixel_without_depth_is_named(root, official, tmp_path):
     paths = files_of(official)
     paths[0] = str(shutil.copy(paths[0], str(tmp_path)))
@@ -250,3 +257,10 @@ def test_the_command_line(official, tmp_path, monkeypatch, capsys):
         nyud.main()
     assert ended.value.code == 0 and "3 images, 3 of them new" in capsys.readouterr().out
     assert (tmp_path / "root/data/nyud/test.txt").exists()
+
+
+def test_class_names_in_the_order_of_the_nets_outputs():
+    assert len(nyud.CLASSES) == len(set(nyud.CLASSES)) == 40
+    assert [nyud.CLASSES[i] for i in (0, 1, 21, 23, 39)] == [
+        "wall", "floor", "ceiling", "refridgerator", "otherprop"]
+    assert nyud.PALETTE.shape == (256, 3)

@@ -94,3 +94,11 @@ def test_nothing_there(root):
     report = siftflow.prepare()
     assert "no 'data/sift-flow'" in report.problems[0]
     assert "SiftFlowDataset.zip" in report.problems[0]
+
+
+def test_class_names_in_the_order_of_the_nets_outputs():
+    assert len(siftflow.CLASSES) == len(set(siftflow.CLASSES)) == 33
+    assert [siftflow.CLASSES[i] for i in (0, 8, 10, 15, 27, 32)] == [
+        "awning", "cow", "desert", "moon", "sky", "window"]
+    assert siftflow.GEOMETRIC_CLASSES == ("sky", "horizontal", "vertical")
+    assert siftflow.PALETTE.shape == (256, 3)
