@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots
 
-STEPS, STRIDE = 320, 32
+STEPS, STRIDE = 400, 32
 
 
 def main(argv=None):
@@ -22,9 +22,9 @@ def main(argv=None):
     variants = [
         _training.Variant(label, _training.row("toy-fcn8s", small), STEPS, 0.05, change, batch=4,
                           every=STEPS // 4)
-        for label, change in (("none", None), ("mirrored", mirror),
-                              (f"jitter of {STRIDE} pixels", move),
-                              ("both", edits.both(mirror, move)))]
+        for label, change in (("none", None),
+                              (f"mirrored, moved by up to {STRIDE} pixels",
+                               edits.both(mirror, move)))]
     runs = _training.train_all(variants, args.seeds, small, args)
     columns, rows = _training.measures(runs, lambda label, several: [
         _common.mean_spread([_training.last_loss(run) for run in several], 3),

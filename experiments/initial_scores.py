@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots, pretraining
 
-STEPS = 200
+STEPS = 150
 
 
 def main(argv=None):
@@ -21,7 +21,7 @@ def main(argv=None):
     trunk = pretraining.trunks(small, args)
     variants = [
         _training.Variant(label, _training.row("toy-fcn32s", small), STEPS, 0.02,
-                          edits.scores_filled(filler, **options), start=trunk, every=50)
+                          edits.scores_filled(filler, **options), start=trunk, every=30)
         for label, filler, options in (
             ("zero", "constant", dict(value=0)),
             ("Gaussian, 0.01", "gaussian", dict(std=0.01)),

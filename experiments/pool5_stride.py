@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots
 
-STEPS, RATE = 240, 0.05
+STEPS, RATE = 180, 0.05
 
 
 def dense_pool5(kernel):
