@@ -14,6 +14,7 @@ net equals wherever those lie within the image.
 import os
 import sys
 import time
+from collections import OrderedDict
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault("GLOG_minloglevel", "2")
@@ -29,14 +30,24 @@ from nets.trial import fill, narrowed, unpadded
 BATCH = 10
 
 
-def seconds(run, repeats):
-    """The shortest of a few runs: what disturbs only ever adds."""
+def seconds(run, repeats, clock):
+    """(the shortest of a few runs, what the last returned): what disturbs only ever adds."""
     found = []
     for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        began = clock()
+        result = run()
+        found.append(clock() - began)
+    return min(found), result
+
+
+def start(args):
+    """Choose the device; (clock, what it counts). On the CPU that is this process's own time, so
+    that whatever else runs on the machine does not count."""
+    if args.gpu is None:
+        return time.process_time, "processor seconds"
+    caffe.set_device(args.gpu)
+    caffe.set_mode_gpu()
+    return time.perf_counter, "seconds"
 
 
 def cut(image, row, column, size):
@@ -79,7 +90,7 @@ def equality(param, image, grid):
             for kind, places, against in what if found[kind][0]]
 
 
-def times(nets, image, count, repeats):
+def times(nets, image, count, repeats, clock):
     """{way: seconds} for the scores of count×count places."""
     crop = nets.plain.blobs["data"].data.shape[2]
     crops = np.concatenate([cut(image, 32 * i, 32 * j, crop)
@@ -88,11 +99,11 @@ def times(nets, image, count, repeats):
         for first in range(0, len(crops), batch):
             scores(nets.plain, crops[first:first + batch], nets.scores[0])
 
-    return {
-        "one dense pass": seconds(lambda: scores(nets.dense, image, nets.scores[1]), repeats),
-        "a pass for each crop": seconds(lambda: by(1), max(1, repeats // 3)),
-        f"crops in batches of {BATCH}": seconds(lambda: by(BATCH), max(1, repeats // 3)),
-    }
+    ways = (
+        ("one dense pass", lambda: scores(nets.dense, image, nets.scores[1]), repeats),
+        ("a pass for each crop", lambda: by(1), max(1, repeats // 3)),
+        (f"crops in batches of {BATCH}", lambda: by(BATCH), max(1, repeats // 3)))
+    return OrderedDict((name, seconds(way, times, clock)[0]) for name, way, times in ways)
 
 
 def work(param, dense, size, count):
@@ -107,9 +118,7 @@ def work(param, dense, size, count):
 
 def main(argv=None):
     args = _common.arguments(__doc__, {}, argv)
-    if args.gpu is not None:
-        caffe.set_device(args.gpu)
-        caffe.set_mode_gpu()
+    clock, unit = start(args)
     record = _common.Record("dense_grid", "One dense pass against single crops",
                             "CVPR paper §3.1", args)
     param = classifier("caffenet").build("deploy")
@@ -126,10 +135,10 @@ def main(argv=None):
          for a, b, n, difference, same in compared],
         f"Scores of {count}×{count} places of a {size}×{size} image, dense against single crops; "
         "the difference is a share of the largest score")
-    found = times(nets, image, count, 1 if args.quick else 6)
+    found = times(nets, image, count, 1 if args.quick else 6, clock)
     once = found["one dense pass"]
     ratio = work(param, nets.param, size, count)
-    record.table(["way", "seconds", "milliseconds a place", "times the dense pass"],
+    record.table(["way", unit, "milliseconds a place", "times the dense pass"],
                  [[way, f"{t:.3f}", f"{1000 * t / count ** 2:.2f}", f"{t / once:.1f}"]
                   for way, t in found.items()],
                  f"Time for {count}×{count} places, the best of several runs; the crops take "

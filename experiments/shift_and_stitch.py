@@ -6,8 +6,8 @@ comes; rarefaction removes the strides and dilates the kernels behind them (à t
 runs the net once and interpolates. The first two give the same scores, to rounding. The paper uses
 the third: it costs next to nothing, and learns.
 
-The nets: a narrow VGG of stride 8 with random weights, and the trained CamVid net, of stride 32, to
-its coarsest scores. Padding is left out, for shifted images are padded elsewhere.
+The nets: a narrow VGG of stride 8 with random weights, and the trained CamVid net to its scores of
+stride 16. Padding is left out, for shifted images are padded elsewhere.
 """
 
 import os
@@ -45,11 +45,14 @@ def vgg(stages=((16, 2), (32, 2), (64, 3)), classes=21):
 
 
 def camvid():
-    """The CamVid net up to its scores of stride 32."""
-    net = read_net(catalog.net_path("camvid-fcn32s", "deploy"))
-    last = [layer.name for layer in net.layer].index("score_fr")
-    del net.layer[last + 1:]
-    return net
+    """The CamVid net up to its scores of stride 16, those of pool4."""
+    net = read_net(catalog.net_path("camvid-fcn16s", "deploy"))
+    names = [layer.name for layer in net.layer]
+    score = net.layer[names.index("score_pool4")]
+    layers = list(net.layer[:names.index("pool4") + 1]) + [score]
+    made = type(net)(name=net.name)
+    made.layer.extend(layers)
+    return made
 
 
 class Ways:
@@ -129,12 +132,16 @@ def picture(size, seed=0):
     return np.asarray(image, np.float32).transpose(2, 0, 1)[None] - 110
 
 
-def run(ways, repeats):
-    """(difference of the first two ways, of the third, OrderedDict of seconds)."""
-    image = picture(ways.whole)
-    stitched, sparse, smooth = (way(image) for way in (
-        ways.shift_and_stitch, ways.rarefied, ways.upsampled))
-    f = ways.stride
+def run(ways, repeats, clock):
+    """({what was compared: how far it differs}, OrderedDict of seconds)."""
+    image, f, seconds, maps = picture(ways.whole), ways.stride, OrderedDict(), []
+    for label, way, times in (
+            (f"shift-and-stitch, {f}×{f} passes", lambda: ways.shift_and_stitch(image, f), 1),
+            ("rarefaction (à trous)", lambda: ways.rarefied(image), repeats),
+            ("one pass and deconvolution", lambda: ways.upsampled(image), repeats)):
+        seconds[label], found = dense_grid.seconds(way, times, clock)
+        maps.append(found)
+    stitched, sparse, smooth = maps
     # Beyond the outermost places there is nothing to interpolate with.
     inner = slice(f // 2, ways.size - f // 2 + 1)
     stitched_inner, smooth_inner = (each[:, inner, inner] for each in (stitched, smooth))
@@ -143,34 +150,25 @@ def run(ways, repeats):
         rounding=float(np.abs(stitched - sparse).max()) / spread,
         interpolation=float(np.abs(stitched_inner - smooth_inner).mean()) / spread,
         same=float((stitched_inner.argmax(0) == smooth_inner.argmax(0)).mean()))
-    seconds = OrderedDict((
-        ("shift-and-stitch", dense_grid.seconds(lambda: ways.shift_and_stitch(image), 1)),
-        (f"the same, {f} shifts a batch", dense_grid.seconds(
-            lambda: ways.shift_and_stitch(image, f), 1)),
-        ("rarefaction (à trous)", dense_grid.seconds(lambda: ways.rarefied(image), repeats)),
-        ("one pass and deconvolution", dense_grid.seconds(lambda: ways.upsampled(image), repeats)),
-    ))
     return found, seconds
 
 
 def main(argv=None):
     args = _common.arguments(__doc__, {}, argv)
-    if args.gpu is not None:
-        caffe.set_device(args.gpu)
-        caffe.set_mode_gpu()
+    clock, unit = dense_grid.start(args)
     record = _common.Record("shift_and_stitch", "Shift-and-stitch, rarefaction, deconvolution",
                             "CVPR paper §3.2 and §3.3", args)
     if args.quick:
         nets = [("narrow VGG", vgg(((4, 1), (4, 1)), 3), fill, 2)]
     else:
-        nets = [("narrow VGG", vgg(), fill, 8),
-                ("CamVid net", camvid(), lambda net: surgery.load(net, CAMVID), 2)]
+        nets = [("narrow VGG", vgg(), fill, 16),
+                ("CamVid net", camvid(), lambda net: surgery.load(net, CAMVID), 8)]
     for label, param, load, cells in nets:
         ways = Ways(param, load, cells)
-        found, seconds = run(ways, 1 if args.quick else 3)
+        found, seconds = run(ways, 1 if args.quick else 3, clock)
         least = min(seconds.values())
         record.table(
-            ["way", "seconds", "times the fastest"],
+            ["way", unit, "times the fastest"],
             [[way, f"{t:.3f}", f"{t / least:.1f}"] for way, t in seconds.items()],
             f"{label}, stride {ways.stride}, receptive field {ways.field}: scores of "
             f"{ways.size}×{ways.size} pixels. Shift-and-stitch and rarefaction differ by "

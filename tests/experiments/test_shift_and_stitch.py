@@ -26,7 +26,7 @@ def test_quick_mode(tmp_path):
     raw = json.loads((tmp_path / "shift_and_stitch.json").read_text(encoding="utf-8"))["raw"]
     (found,) = raw.values()
     assert found["rounding"] < 1e-5 < found["interpolation"]
-    assert len(found["seconds"]) == 4
+    assert len(found["seconds"]) == 3
 
 
 def net(*pools, stem=None):
