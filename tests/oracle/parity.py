@@ -1,12 +1,14 @@
 """Run every comparison with BVLC Caffe, and write docs/parity.md from what they counted.
 
-    python tests/oracle/parity.py [--root DIR] [--only compare.py,snapshots.py] [--write]
+    python tests/oracle/parity.py [--root DIR] [--only compare.py,snapshots.py] [--jobs N] [--write]
 
-Each script prints its own report and decides by its exit status. With --write the page is made
-anew; that needs all of them, and fails if one of BVLC Caffe's layer types has no row.
+Each script prints its own report and decides by its exit status; several run at a time, one on each
+core. With --write the page is made anew; that needs all of them, and fails if one of BVLC Caffe's
+layer types has no row.
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import os
 import platform
@@ -23,19 +25,33 @@ from sides import HERE, Bvlc
 import caffe
 
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
-# In the order in which they run: what fails soonest and tells most comes first.
+# In the order of the page.
 SCRIPTS = ("compare.py", "net_semantics_both.py", "snapshots.py", "trajectories.py",
            "solver_log.py", "surface.py", "pycaffe_both.py", "data_tools.py", "features.py",
            "tools.py", "whole_nets.py", "zoo.py", "fcn_both.py", "fcn_tests.py")
+# Minutes instead of seconds: these begin first, so that none is left to run alone at the end.
+LONG = ("zoo.py", "fcn_tests.py", "solver_log.py", "tools.py", "fcn_both.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
 
 
-def run(script, root, path):
-    """Exit status of one script; it reports to our own output and records rows in `path`."""
-    print(f"— {script}", flush=True)
+def run(script, root, folder):
+    """(exit status, path of the rows) of one script, whose report is printed when it is done."""
+    path = os.path.join(folder, script + ".rows")
     env = {**os.environ, rows.VARIABLE: path}
     command = [sys.executable, os.path.join(HERE, script), "--root", root]
-    return subprocess.run(command, env=env).returncode
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(f"— {script}\n" + done.stdout.decode(errors="replace"), end="", flush=True)
+    return done.returncode, path
+
+
+def run_all(scripts, root, folder, jobs):
+    """(names of the scripts that failed, all rows), both in the order of `scripts`."""
+    order = sorted(scripts, key=lambda script: LONG.index(script) if script in LONG else len(LONG))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {script: pool.submit(run, script, root, folder) for script in order}
+        results = [(script, *running[script].result()) for script in scripts]
+    failed = [script for script, status, _ in results if status != 0]
+    return failed, [row for _, _, path in results for row in rows.read(path)]
 
 
 def layer_types(root):
@@ -86,6 +102,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
     parser.add_argument("--only", help="comma-separated scripts; default: all")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(),
+                        help="scripts at a time (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="make docs/parity.md anew")
     arguments = parser.parse_args()
     scripts = arguments.only.split(",") if arguments.only else SCRIPTS
@@ -96,9 +114,7 @@ def main():
     except OracleMissing as error:
         sys.exit(f"oracle: nothing was compared: {error}")
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
-        path = os.path.join(folder, "rows")
-        failed = [script for script in scripts if run(script, arguments.root, path) != 0]
-        found = rows.read(path)
+        failed, found = run_all(scripts, arguments.root, folder, arguments.jobs)
     types = layer_types(arguments.root)
     missing = [] if arguments.only else sorted(set(types) - {row["name"] for row in found})
     if missing:
