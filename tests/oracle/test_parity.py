@@ -15,11 +15,12 @@ def recorded(tmp_path, monkeypatch):
 
 
 def test_the_page_counts_agreeing_types_and_all_cases(tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "NOTES", {"LSTM": "as the notes say"})
     text = parity.page(recorded(tmp_path, monkeypatch), ["LSTM", "ReLU", "SPP"])
     assert "layer types of BVLC Caffe: 3; without a difference beyond tolerance: 1" in text
     assert "cases in all: 83; differing: 2" in text
     assert "| ReLU | 40 | 0 | 0.25 | forward, backward |" in text
-    assert "| LSTM | 40 | 2 | 7.5 |  |" in text
+    assert "| LSTM | 40 | 2 | 7.5 | as the notes say |" in text
     assert text.index("## Layer types") < text.index("## Tools")
     assert "## Logs" not in text
 
