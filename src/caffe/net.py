@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import batches, debug_info, glog, weights_hdf5
+from caffe import batches, debug_info, glog, net_arguments, weights_hdf5
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
 from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
@@ -49,43 +49,15 @@ class Net:
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
     ) -> None:
-        if args and isinstance(args[0], (str, bytes, os.PathLike)):
-            if len(args) != 2 or weights is not None or phase is not None:
-                raise TypeError(
-                    "Net(network_file, phase, ...) needs the phase as a number, caffe.TRAIN or "
-                    f"caffe.TEST; got {args[0]!r}. (The old form is "
-                    "Net(network_file, weights_file, phase).)"
-                )
-            glog.warning(
-                "net", "DEPRECATION WARNING - deprecated use of Python interface: pass the weights"
-                " as Net(network_file, phase, weights=weights_file)"
-            )
-            weights, args = args[0], args[1:]
-        names = ("phase", "level", "stages", "weights")
-        values = {"phase": phase, "level": level, "stages": stages, "weights": weights}
-        if len(args) > len(names):
-            raise TypeError(f"Net takes a file and up to {len(names)} arguments, got {len(args)}")
-        values.update(zip(names, args))
-        if not isinstance(values["phase"], (int, np.integer)):
-            raise TypeError(
-                "Net needs a phase, caffe.TRAIN or caffe.TEST, as its second argument; got "
-                f"{values['phase']!r}"
-            )
-        if values["phase"] not in (caffe_pb2.TRAIN, caffe_pb2.TEST):
-            raise ValueError(
-                f"a phase is caffe.TRAIN (0) or caffe.TEST (1), got {values['phase']!r}"
-            )
-        stages = values["stages"] or ()
-        if isinstance(stages, (str, bytes)) or not all(isinstance(s, str) for s in stages):
-            raise TypeError(f"stages is a list of names, got {values['stages']!r}")
+        given = net_arguments.read(args, phase=phase, level=level, stages=stages, weights=weights)
         path = os.fsdecode(network_file)
         param = read_net(path)
-        param.state.phase = int(values["phase"])
-        param.state.level = values["level"]
-        param.state.stage.extend(stages)
+        param.state.phase = given.phase
+        param.state.level = given.level
+        param.state.stage.extend(given.stages)
         self._init(param, path)
-        if values["weights"] is not None:
-            self.copy_from(values["weights"])
+        if given.weights is not None:
+            self.copy_from(given.weights)
 
     @classmethod
     def from_param(cls, param: Any, source: str = "<net_param>") -> Net:
