@@ -10,7 +10,7 @@ from google.protobuf import text_format
 
 from caffe.proto import caffe_pb2
 
-__all__ = ["mutate_bytes", "mutate_text"]
+__all__ = ["hdf5_framing", "mutate_bytes", "mutate_text"]
 
 _TOKEN = re.compile(r'"[^"\n]*"|[A-Za-z_][A-Za-z_0-9]*|-?[0-9.]+|[{}:\[\],<>;]')
 _NUMBERS = [
@@ -168,14 +168,14 @@ def _scalar(field, types: list[str], rng: random.Random):
 # Bytes --------------------------------------------------------------------------------------------
 
 
-def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
+def mutate_bytes(data: bytes, rng: random.Random, frame: list[int] | None = None) -> bytes:
     """One to three mutations: bit flips, truncation, lengths, types, sizes, moved pieces.
 
     Half of them fall on the framing (tags, lengths, names, shapes), which is a small part of the
-    file, the other half anywhere.
+    file, the other half anywhere.  ``frame`` are its offsets; None: those of a protobuf message.
     """
     out = bytearray(data)
-    frame = _framing(data)
+    frame = _framing(data) if frame is None else frame
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         if not out:
             break
@@ -211,6 +211,24 @@ def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
         else:
             out += rng.choice((b"\0", b"\x0a\x7f", b"\xa2\x06\x00", bytes(10), b"\x12\x00"))
     return bytes(out)
+
+
+def hdf5_framing(path: str) -> list[int]:
+    """Offsets of an HDF5 file outside its numbers: headers, trees, names, sizes."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        ends = [0]
+        end = file.id.get_filesize()
+
+        def note(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+                ends.extend((item.id.get_offset(), item.id.get_offset() + item.nbytes))
+
+        file.visititems(note)
+    ends = [*sorted(ends), end]
+    gaps = zip(ends[::2], ends[1::2])
+    return [k for a, b in gaps for k in range(a, b)]
 
 
 @functools.lru_cache(maxsize=16)

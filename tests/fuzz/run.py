@@ -1,6 +1,7 @@
-"""Mutated prototxts and caffemodels, given to this engine and to BVLC Caffe, and what comes of it.
+"""Mutated prototxts, weights and solver states, given to this engine and BVLC Caffe.
 
-    python tests/fuzz/run.py --count 2000 [--seed 1] [--kind net|solver|weights] [--show 3]
+    python tests/fuzz/run.py --count 2000 [--seed 1] [--show 3]
+                             [--kind net|solver|weights|hdf5|state]
 
 Every file must end in one exception of `caffe.Error`, or be taken and give what BVLC Caffe gives.
 Prints a table of outcomes, and for each kind of disagreement how often it came and examples.  Exit
@@ -28,8 +29,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "oracle")]
 
 import mutate  # noqa: E402
+import rows  # noqa: E402
 import seeds  # noqa: E402
 
+KINDS = ["net", "solver", "weights", "hdf5", "state"]
+WHAT = {
+    "net": "mutated nets", "solver": "mutated solvers", "weights": "mutated caffemodels",
+    "hdf5": "mutated HDF5 weights", "state": "mutated solverstates, binary and HDF5",
+}  # fmt: skip
 SLACK = 256 << 10  # bytes for Python's own objects, beside twice the file
 
 
@@ -44,9 +51,21 @@ def make_files(folder: Path, kind: str, count: int, seed: int) -> None:
     if kind == "weights":
         (folder / "net.prototxt").write_text(seeds.WEIGHTS_NET)
         forms = seeds.weights()
+    elif kind == "hdf5":
+        (folder / "net.prototxt").write_text(seeds.WEIGHTS_NET)
+        whole = [seeds.hdf5_weights(folder)]
+    elif kind == "state":
+        whole = seeds.states(folder)
+    if kind in ("hdf5", "state"):
+        frames = [mutate.hdf5_framing(path) if path.suffix == ".h5" else None for path in whole]
     for k in range(count):
         name = f"{k:05}"
-        if kind == "weights":
+        if kind in ("hdf5", "state"):
+            which = rng.randrange(len(whole))
+            name += whole[which].suffix  # by which BVLC tells the form of a state
+            data = mutate.mutate_bytes(whole[which].read_bytes(), rng, frames[which])
+            (folder / name).write_bytes(data)
+        elif kind == "weights":
             form = rng.choice(list(forms))
             (folder / name).write_bytes(mutate.mutate_bytes(forms[form], rng))
         else:
@@ -148,7 +167,7 @@ def examine(folder: Path, compared: bool) -> tuple[collections.Counter, dict]:
             if what:
                 b = "other numbers"
                 kind = "NUMBERS DIFFER"
-                if job["kind"] != "weights":
+                if job["kind"] in ("net", "solver"):
                     words = set(re.findall(r"[\w.+-]+", (folder / name).read_text("utf-8")))
                     # What becomes of these, BVLC leaves to its BLAS.
                     if words & {"nan", "inf", "-inf", "1e+30", "-1e+30"}:
@@ -175,12 +194,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=2000, help="files of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", choices=["net", "solver", "weights"], action="append")
+    parser.add_argument("--kind", choices=KINDS, action="append")
     parser.add_argument("--show", type=int, default=3, help="examples of each kind")
     parser.add_argument("--keep", help="folder for the files; default: a temporary one")
     given = parser.parse_args()
     bad = False
-    for kind in given.kind or ["net", "solver", "weights"]:
+    for kind in given.kind or KINDS:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(given.keep or temporary).resolve() / kind
             folder.mkdir(parents=True)
@@ -198,6 +217,10 @@ def main() -> int:
             for line in found[: given.show]:
                 print(f"    {line}")
             bad |= what.isupper()
+        failed = sum(len(found) for (what, _), found in by_kind if what.isupper())
+        note = "one error, or what BVLC gives"
+        if compared:
+            rows.add("File formats", WHAT[kind], given.count, failed, note=note)
     return int(bad)
 
 

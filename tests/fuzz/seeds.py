@@ -5,6 +5,8 @@ The nets use what both engines have, hold their own data, and run in millisecond
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from caffe.proto import caffe_pb2
@@ -218,3 +220,29 @@ def _varint(value: int) -> bytes:
         value >>= 7
     result.append(value)
     return bytes(result)
+
+
+def hdf5_weights(folder: Path) -> Path:
+    """A file of weights in HDF5 for :data:`WEIGHTS_NET`, which lies in ``folder``."""
+    import caffe
+
+    net = caffe.Net(str(folder / "net.prototxt"), caffe.TEST)
+    for seed, blob in enumerate(b for blobs in net.params.values() for b in blobs):
+        blob.data[...] = np.random.RandomState(seed).randn(*blob.data.shape)
+    net.save_hdf5(str(folder / "whole.h5"))
+    return folder / "whole.h5"
+
+
+def states(folder: Path) -> list[Path]:
+    """A solver's states, binary and HDF5, which continue weights in ``folder``."""
+    import caffe
+
+    paths = []
+    for form, end in (("BINARYPROTO", ""), ("HDF5", ".h5")):
+        prefix = f'snapshot_prefix: "{folder / "s"}" snapshot_format: {form}'
+        (folder / "solver.prototxt").write_text(SOLVERS["sgd"] + prefix)
+        solver = caffe.get_solver(str(folder / "solver.prototxt"))
+        solver.step(2)
+        solver.snapshot()
+        paths.append(folder / f"s_iter_2.solverstate{end}")
+    return paths

@@ -2,8 +2,9 @@
 
     side.py FOLDER
 
-FOLDER/job.json says what kind of files (net, solver or weights) and which; FOLDER/OUT gets NAME.npz
-for a file that was taken and NAME.json for one that was not.  Runs on BVLC Caffe's Python 3.9, too.
+FOLDER/job.json says what kind of files (net, solver, weights, hdf5 or state) and which; FOLDER/OUT
+gets NAME.npz for a file that was taken and NAME.json for one that was not.  Runs on BVLC Caffe's
+Python 3.9, too.
 """
 
 import functools
@@ -65,21 +66,48 @@ def run_solver(caffe, path, job, number):
     return parts
 
 
-def run_weights(net, path, traced):
+def begin_tracing(traced):
     if traced:
         import tracemalloc
 
         tracemalloc.start()
+
+
+def end_tracing(path, traced):
+    """Write the peak of Python's and NumPy's memory beside the file."""
+    if traced:
+        import tracemalloc
+
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        with open(path + ".peak", "w") as stream:
+            stream.write(str(peak))
+
+
+def run_weights(net, path, traced):
+    """Load weights; ``traced``: measure the memory that it takes."""
+    begin_tracing(traced)
     try:
         net.copy_from(path)
     finally:
-        if traced:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            with open(path + ".peak", "w") as stream:
-                stream.write(str(peak))
+        end_tracing(path, traced)
     parts = {}
     for name, blobs in net.params.items():
+        for k, blob in enumerate(blobs):
+            parts[f"out {name} {k}"] = np.array(blob.data)
+    return parts
+
+
+def run_state(solver, path, traced):
+    """Restore it and train one step; ``traced`` as in `run_weights`."""
+    begin_tracing(traced)
+    try:
+        solver.restore(path)
+    finally:
+        end_tracing(path, traced)
+    parts = {"out iter": np.array(solver.iter)}
+    solver.step(1)
+    for name, blobs in solver.net.params.items():
         for k, blob in enumerate(blobs):
             parts[f"out {name} {k}"] = np.array(blob.data)
     return parts
@@ -116,17 +144,29 @@ def main(folder):
     out = os.path.join(folder, "ours" if ours else "bvlc")
     os.makedirs(out, exist_ok=True)
     net = None
-    if job["kind"] == "weights":
+    if job["kind"] in ("weights", "hdf5"):
         net = caffe.Net(os.path.join(folder, "net.prototxt"), caffe.TEST)
         for blobs in net.params.values():
             for blob in blobs:
                 blob.data[...] = 0.25
                 if ours:
                     blob.diff[...] = 0
+    if job["kind"] == "state":
+        solver = caffe.get_solver(os.path.join(folder, "solver.prototxt"))
+        solver.step(1)
+        if ours:  # the first use of a reader loads its package, which is no file's fault
+            solver.restore(os.path.join(folder, "s_iter_2.solverstate.h5"))
+    elif job["kind"] == "hdf5" and ours:
+        net.copy_from(os.path.join(folder, "whole.h5"))
+        for blobs in net.params.values():
+            for blob in blobs:
+                blob.data[...] = 0.25
     status = {}
     for number, name in enumerate(job["names"]):
         path = os.path.join(folder, name)
-        if job["kind"] == "weights":
+        if job["kind"] == "state":
+            work = functools.partial(run_state, solver, path, ours)
+        elif job["kind"] in ("weights", "hdf5"):
             work = functools.partial(run_weights, net, path, ours)
         else:
             run = run_net if job["kind"] == "net" else run_solver

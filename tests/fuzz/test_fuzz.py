@@ -101,6 +101,34 @@ def test_a_mutated_caffemodel_is_taken_or_one_error_in_twice_its_memory(tmp_path
     net.copy_from(str(whole))
 
 
+@pytest.mark.parametrize("kind", ["hdf5", "state"])
+def test_a_mutated_hdf5_file_or_solverstate_is_taken_or_one_error(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run.make_files(tmp_path, kind, COUNT, seed=3)
+    if kind == "hdf5":
+        net = caffe.Net("net.prototxt", caffe.TEST)
+        use, whole = net.copy_from, "whole.h5"
+    else:
+        solver = caffe.get_solver("solver.prototxt")
+        net, use, whole = solver.net, solver.restore, "s_iter_2.solverstate.h5"
+    blobs = [blob for blobs in net.params.values() for blob in blobs]
+    taken = refused = 0
+    for name in sorted(p.name for p in tmp_path.iterdir() if p.name[:5].isdigit()):
+        for blob in blobs:
+            blob.data[...] = 0.25
+        with in_time(name):
+            try:
+                use(name)
+                taken += 1
+            except WeightsError as error:
+                assert name in str(error) or "s_iter_2" in str(error)
+                assert all((blob.data == 0.25).all() for blob in blobs), name  # nothing by halves
+                refused += 1
+    assert taken > COUNT // 20 and refused > COUNT // 10
+    use(whole)
+    assert all((blob.data != 0.25).any() for blob in blobs)
+
+
 @pytest.mark.parametrize("same_name", [False, True])
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 def test_a_snapshot_that_is_killed_leaves_whole_files_and_the_one_before(form, same_name):
