@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from experiments import _common, _training, datasets, edits, plots
 
-STEPS, STRIDE = 400, 32
+STEPS, STRIDE = 240, 32
 
 
 def main(argv=None):

@@ -14,7 +14,7 @@ import numpy as np
 import score
 from experiments import _common, _training, datasets, edits
 
-STEPS = 150
+STEPS = 120
 
 #: Of CamVid the things; the rest is what they stand on and before.
 FOREGROUND = {"toy": ("disc", "square", "triangle", "star"),

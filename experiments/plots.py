@@ -26,11 +26,14 @@ COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180
 WIDTH, HEIGHT = 460, 320  # of one panel, pixels
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 50  # margins around its axes
 FINE = 3  # lines are drawn so many times larger, then averaged: smooth edges
+#: What Pillow's own font lacks.
+PLAIN = {"×": "x", "–": "-", "−": "-", "→": "to"}
 INK, GRID = (40, 40, 40), (225, 225, 225)
 
 
 def draw(path, panels):
     """Write a PNG of panels side by side."""
+    panels = [_in_plain_letters(panel) for panel in panels]
     size = (WIDTH * len(panels), HEIGHT + _legend_height(panels))
     image = Image.new("RGB", (size[0] * FINE, size[1] * FINE), "white")
     places = [_Axes(panel, WIDTH * i) for i, panel in enumerate(panels)]
@@ -72,6 +75,16 @@ def ticks(low, high, about=5):
     step *= next(m for m in (1, 2, 5, 10) if span / (step * m) <= about)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(first, last + 1)]
+
+
+def _in_plain_letters(panel):
+    """The panel with the letters of PLAIN replaced in all it says."""
+    def plain(text):
+        return "".join(PLAIN.get(letter, letter) for letter in text)
+
+    return panel._replace(
+        title=plain(panel.title), xlabel=plain(panel.xlabel), ylabel=plain(panel.ylabel),
+        curves=[curve._replace(label=plain(curve.label)) for curve in panel.curves])
 
 
 class _Axes:
