@@ -130,7 +130,7 @@ def _read(path):
         return f.read()
 
 
-def _arguments():
+def _arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file is stale"
@@ -151,7 +151,7 @@ def _arguments():
     own.add_argument("--head", choices=list(HEADS), metavar="H",
                      help=f"{', '.join(HEADS)} (default: sum; unet on unet)")
     own.add_argument("--out", type=bootstrap.user_path, metavar="DIR", help="the folder to write")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     wanted = (args.backbone, args.dataset or args.classes, args.stride, args.out)
     if any(wanted) and (not all(wanted) or args.check):
         parser.error("a net of one's own needs --backbone, --dataset or --classes, --stride and "
@@ -185,8 +185,8 @@ def _write_folder(args):
     return 0
 
 
-def main():
-    args = _arguments()
+def main(argv=None):
+    args = _arguments(argv)
     bootstrap.enter()
     if args.backbone:
         return _write_folder(args)

@@ -18,8 +18,7 @@ def add(d, features, output):
     if "joined" not in n.tops:  # one for all outputs
         n["joined"] = d.hidden(_concat(d, features), WIDTH, 3)
         n["relu_joined"] = L.ReLU(n["joined"], in_place=True)
-    n["score_fr" + output.suffix] = coarse = d.score(n["relu_joined"], output.classes)
-    d.finish(coarse, output, d.stride)
+    d.scores(n["relu_joined"], output)
 
 
 def _concat(d, features):

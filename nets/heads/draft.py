@@ -62,7 +62,17 @@ class Draft:
 
     def finish(self, coarse, output, stride):
         """Add upscore… and `score`: the scores at a stride, brought to the size of the image."""
-        # "upscore" alone is the 32s net's; the others say their stride.
-        last = "upscore{}{}".format("" if stride == 32 else stride, output.suffix)
-        self.n[last] = self.upsample(coarse, output.classes, stride, last=True)
-        self.n["score" + output.suffix] = crop(self.n[last], self.image)
+        if stride > 1:
+            # "upscore" alone is the 32s net's; the others say their stride.
+            last = "upscore{}{}".format("" if stride == 32 else stride, output.suffix)
+            self.n[last] = coarse = self.upsample(coarse, output.classes, stride, last=True)
+        self.n["score" + output.suffix] = crop(coarse, self.image)
+
+    def scores(self, bottom, output):
+        """Add score_fr, a score of features at the finest stride, and what `finish` adds."""
+        top = self.score(bottom, output.classes)
+        if self.stride == 1:  # of the image's size already
+            self.n["score" + output.suffix] = top
+            return
+        self.n["score_fr" + output.suffix] = top
+        self.finish(top, output, self.stride)

@@ -17,8 +17,7 @@ def add(d, features, output):
     if "smooth" not in n.tops:  # one for all outputs
         n["smooth"] = d.hidden(_top_down(d, features), min(WIDTH, features.channels), 3)
         n["relu_smooth"] = L.ReLU(n["smooth"], in_place=True)
-    n["score_fr" + output.suffix] = coarse = d.score(n["relu_smooth"], output.classes)
-    d.finish(coarse, output, d.stride)
+    d.scores(n["relu_smooth"], output)
 
 
 def _top_down(d, features):

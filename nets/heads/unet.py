@@ -14,13 +14,7 @@ from nets.backbones.unet import convolutions
 
 
 def add(d, features, output):
-    n = d.n
-    score = d.score(_decoded(d, features), output.classes)
-    if d.stride == 1:  # of the image's size already
-        n["score" + output.suffix] = score
-        return
-    n["score_fr" + output.suffix] = score
-    d.finish(score, output, d.stride)
+    d.scores(_decoded(d, features), output)
 
 
 def _decoded(d, features):

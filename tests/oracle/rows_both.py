@@ -26,13 +26,14 @@ from sides import HERE, Bvlc, Engine
 
 sys.path.insert(0, os.path.join(CHECKOUT, "tests"))
 sys.path.insert(0, CHECKOUT)
-import bootstrap  # noqa: F401
 import data_samples
-from data import toy
 from narrow_nets import narrow
+from PIL import Image
+
+import bootstrap  # noqa: F401
+from data import toy
 from nets import catalog
 from nets.prototxt import to_text
-from PIL import Image
 from solvers import prepare
 
 RUNNER = os.path.join(HERE, "rows_runner.py")

@@ -10,12 +10,12 @@ import os
 import sys
 
 os.environ.setdefault("GLOG_minloglevel", "2")
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", ".."), os.path.join(HERE, "..", "..", "layers")]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 import numpy as np
 from case_runner import engine_name
 
+import bootstrap  # noqa: F401  shows the data layers
 import caffe
 import score
 import surgery
