@@ -28,9 +28,10 @@ PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order of the page.
 SCRIPTS = ("compare.py", "net_semantics_both.py", "snapshots.py", "trajectories.py",
            "solver_log.py", "surface.py", "pycaffe_both.py", "data_tools.py", "features.py",
-           "tools.py", "whole_nets.py", "zoo.py", "fcn_both.py", "fcn_tests.py")
+           "tools.py", "whole_nets.py", "zoo.py", "fcn_both.py", "rows_both.py",
+           "fcn_tests.py")
 # Minutes instead of seconds: these begin first, so that none is left to run alone at the end.
-LONG = ("zoo.py", "fcn_tests.py", "solver_log.py", "tools.py", "fcn_both.py")
+LONG = ("rows_both.py", "zoo.py", "fcn_tests.py", "solver_log.py", "tools.py", "fcn_both.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
 
 
