@@ -57,3 +57,12 @@ def test_runs_that_diverged_are_left_out(tmp_path):
     plots.draw(path, [plots.Panel("t", "x", "y", [plots.Curve("a", [1, 2, 3], [1, nan, nan]),
                                                   plots.Curve("b", [1, 2], [nan, nan])])])
     assert os.path.getsize(path) > 1000
+
+
+def test_letters_that_the_font_lacks_are_replaced(tmp_path):
+    paths = [os.path.join(str(tmp_path), name) for name in ("a.png", "b.png")]
+    for path, label in zip(paths, ("3×3", "3x3")):
+        curve = plots.Curve(label, [0, 1], [0, 1])
+        plots.draw(path, [plots.Panel(label, label, label, [curve])])
+    with Image.open(paths[0]) as one, Image.open(paths[1]) as other:
+        assert one.convert("RGB").tobytes() == other.convert("RGB").tobytes()
