@@ -14,10 +14,10 @@ os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer 
 
 import bootstrap
 import caffe
-from data import dataset
+from data import names_of
 from data.palette import save_atomic, save_label_png
 from inference.memory import text
-from inference.model import Model
+from inference.model import Model, photo_input
 from inference.photo import read_photo
 from inference.pictures import class_shares, overlay, with_legend
 from nets import catalog, weights
@@ -29,8 +29,8 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         description="Label images: writes NAME_label.png and NAME_overlay.jpg for each.")
     parser.add_argument("images", nargs="+", metavar="IMAGE", type=bootstrap.user_path,
                         help="any file that Pillow reads; EXIF rotation is applied")
-    parser.add_argument("--net", default="camvid-fcn8s", choices=list(catalog.EXPERIMENTS),
-                        metavar="NAME", help="an experiment of nets/catalog: "
+    parser.add_argument("--net", default="camvid-fcn8s", metavar="NAME",
+                        help="a folder that nets/make.py wrote, or an experiment of nets/catalog: "
                         + ", ".join(catalog.EXPERIMENTS) + " (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=bootstrap.user_path,
                         help="a caffemodel (default: the one trained here, in out; else the "
@@ -103,17 +103,23 @@ def main(arguments: Optional[list[str]] = None) -> int:
     options = parse(arguments)
     bootstrap.enter()
     try:
+        experiment = catalog.experiment(options.net)
+        photo_input(experiment)  # before anybody is sent to fetch weights that would not do
         if options.gpu is not None:
             caffe.set_device(options.gpu)
             caffe.set_mode_gpu()
-        path = weights.find(weights.trained(options.net), options.weights,
-                            f"{options.net} has no weights here")
-        model = Model.from_catalog(options.net, path)
-    except (RuntimeError, OSError) as error:  # the engine's errors are RuntimeErrors too
+        path = weights.find(weights.trained(experiment.name), options.weights,
+                            f"{experiment.name} has no weights here")
+        model = Model.from_catalog(experiment.name, path)
+        colours = names_of(experiment.dataset)
+    except LookupError as error:
+        print(f"error: {error.args[0]}", file=sys.stderr)
+        return 1
+    # The engine's errors are RuntimeErrors too; a damaged experiment.json is a ValueError.
+    except (RuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{options.net} with {bootstrap.shown(os.path.abspath(path))}")
-    colours = dataset(catalog.experiment(options.net).dataset.name)
+    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))}")
     failed = 0
     for path in options.images:
         try:

@@ -5,8 +5,9 @@ A dataset's module has ``CLASSES``, the names in the order of the net's output c
 """
 
 import importlib
+from collections import namedtuple
 
-__all__ = ["DATASETS", "dataset"]
+__all__ = ["DATASETS", "dataset", "names_of"]
 
 DATASETS = ("camvid", "membrane", "nyud", "pascalcontext", "siftflow", "toy", "voc")
 
@@ -22,3 +23,15 @@ def dataset(name: str):
         raise LookupError("no dataset '{}' in data/; there are {}, and any dataset.json that "
                           "data/folder.py made".format(name, ", ".join(DATASETS)))
     return importlib.import_module("data." + name)
+
+
+def names_of(described):
+    """CLASSES and PALETTE of a dataset of nets/catalog: `dataset` of its name.
+
+    A folder of which only the number of classes was said has numbers for names.
+    """
+    if described.name != "folder":
+        return dataset(described.name)
+    Numbered = namedtuple("Numbered", "CLASSES PALETTE")
+    palette = importlib.import_module("data.palette").voc_palette()
+    return Numbered(tuple("class " + str(i) for i in range(described.classes)), palette)

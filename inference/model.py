@@ -14,7 +14,7 @@ from inference.memory import available, text
 from inference.ops import read_ops
 from nets import catalog
 
-__all__ = ["Model", "load_weights"]
+__all__ = ["Model", "load_weights", "photo_input"]
 
 #: Of the free memory, what an image may take; the rest is for what cannot be foreseen.
 USABLE = 0.8
@@ -39,15 +39,27 @@ def load_weights(net, path: str) -> None:
             "the weights of another net?")
 
 
+def photo_input(experiment):
+    """The one image blob of a row of nets/catalog; InferenceError if it is not that of a photo."""
+    inputs = experiment.dataset.inputs
+    # HHA has three channels as a photo has: only what the data layer serves tells them apart.
+    read = [top for top in experiment.dataset.val.params.get("tops", ("color",)) if top != "label"]
+    if read != ["color"] or len(inputs) > 1 or inputs[0].channels != 3:
+        needed = read if len(read) == len(inputs) else [blob.blob for blob in inputs]
+        raise InferenceError(f"{experiment.name} reads {' and '.join(needed)}: a photo alone will "
+                             "not do; score.py reads them from the dataset's files")
+    return inputs[0]
+
+
 class Model:
     """A net in the TEST phase that turns RGB pixels into class numbers."""
 
-    def __init__(self, deploy: str, weights: str, mean) -> None:
+    def __init__(self, deploy: str, weights: str, mean, scores: str = "score") -> None:
         self.net = caffe.Net(deploy, caffe.TEST)
         load_weights(self.net, weights)
         self.mean = np.array(mean, np.float32)
         self.input = self.net.inputs[0]
-        self.scores = "score" if "score" in self.net.blobs else self.net.outputs[-1]
+        self.scores = scores
         description = caffe_pb2.NetParameter()
         with open(deploy, encoding="utf-8") as lines:
             text_format.Merge(lines.read(), description)
@@ -57,12 +69,11 @@ class Model:
     @classmethod
     def from_catalog(cls, name: str, weights: str) -> "Model":
         """The experiment ``name`` of nets/catalog; InferenceError if it needs more than a photo."""
-        inputs = catalog.experiment(name).dataset.inputs
-        if len(inputs) > 1 or inputs[0].channels != 3:
-            raise InferenceError(
-                f"{name} reads {' and '.join(blob.blob for blob in inputs)}: a photo alone will "
-                "not do; score.py reads them from the dataset's files")
-        return cls(catalog.net_path(name, "deploy"), weights, inputs[0].mean)
+        experiment = catalog.experiment(name)
+        blob = photo_input(experiment)
+        # Of several outputs the first is shown: its classes are those of CLASSES.
+        return cls(catalog.net_path(name, "deploy"), weights, blob.mean,
+                   "score" + experiment.dataset.outputs[0].suffix)
 
     def memory(self, height: int, width: int) -> int:
         """Bytes that a forward pass takes, the weights not counted."""

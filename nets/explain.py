@@ -105,8 +105,9 @@ def _size(text):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("experiment", nargs="?", choices=list(catalog.EXPERIMENTS), metavar="NAME",
-                        help="one of " + ", ".join(catalog.EXPERIMENTS))
+    parser.add_argument("experiment", nargs="?", metavar="NAME",
+                        help="a folder that nets/make.py wrote, or one of "
+                        + ", ".join(catalog.EXPERIMENTS))
     parser.add_argument("--size", type=_size, default=(500, 500), metavar="HxW",
                         help="the image's size (default: 500x500)")
     parser.add_argument("--table", action="store_true", help="the facts of all experiments")
@@ -117,7 +118,13 @@ def main(argv=None):
     if args.write and not args.table:
         parser.error("--write goes with --table")
     bootstrap.enter()
-    text = table() if args.table else "\n".join(explain(args.experiment, *args.size)) + "\n"
+    try:
+        name = None if args.table else catalog.experiment(args.experiment).name
+    except (LookupError, OSError, ValueError) as error:
+        print(f"explain.py: {error.args[0] if isinstance(error, LookupError) else error}",
+              file=sys.stderr)
+        return 1
+    text = table() if args.table else "\n".join(explain(name, *args.size)) + "\n"
     if args.write:
         write_text(PAGE, text)
         print("wrote", PAGE)

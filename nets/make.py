@@ -153,7 +153,8 @@ def _arguments(argv):
     own.add_argument("--out", type=bootstrap.user_path, metavar="DIR", help="the folder to write")
     args = parser.parse_args(argv)
     wanted = (args.backbone, args.dataset or args.classes, args.stride, args.out)
-    if any(wanted) and (not all(wanted) or args.check):
+    further = args.at_once or args.two_stream or args.head
+    if (any(wanted) or further) and (not all(wanted) or args.check):
         parser.error("a net of one's own needs --backbone, --dataset or --classes, --stride and "
                      "--out, and goes without --check")
     return args
@@ -179,7 +180,10 @@ def _write_folder(args):
             write_text(path, content)
             print("wrote", bootstrap.shown(os.path.abspath(path)))
     except (LookupError, OSError, ValueError) as error:
-        message = error.args[0] if isinstance(error, LookupError) else error
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.filename}: {error.strerror}"
+        else:
+            message = error.args[0] if isinstance(error, LookupError) else error
         print(f"make.py: {message}", file=sys.stderr)
         return 1
     return 0

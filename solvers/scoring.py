@@ -95,7 +95,7 @@ def run(args):
         raise StartError("{} has no weights for {}".format(name, ", ".join(missing)))
     images = prepare.images(net)
     print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
-    classes = data.dataset(experiment.dataset.name)
+    classes = data.names_of(experiment.dataset)
     split = args.split or experiment.dataset.val.params["split"]
     scores = []
     for output in experiment.dataset.outputs:

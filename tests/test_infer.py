@@ -9,12 +9,12 @@ from PIL import Image
 import bootstrap
 import caffe
 import infer
-from data import toy
+from data import names_of, toy
 from inference import memory, model
 from inference.errors import InferenceError
 from inference.photo import read_photo
 from inference.pictures import class_shares, overlay, with_legend
-from nets import catalog
+from nets import catalog, make
 
 NET = "toy-fcn8s"
 
@@ -205,6 +205,43 @@ def test_a_net_without_weights_says_which_file_goes_where(tmp_path, photo, capsy
     assert not list(tmp_path.glob("*_label.png"))
 
 
+@pytest.mark.parametrize("name, blobs", [
+    ("nyud-fcn32s-hha", "hha"), ("nyud-fcn32s-color-d", "color and depth"),
+    ("nyud-fcn32s-color-hha", "color and hha")])
+def test_nets_that_need_more_than_a_photo_say_so_before_weights_are_fetched(
+        name, blobs, tmp_path, capsys):
+    assert infer.main(["--net", name, "--out", str(tmp_path), "photo.jpg"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {name} reads {blobs}: a photo alone")
+
+
+def test_a_net_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert infer.main(["--net", str(tmp_path), "photo.jpg"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: no experiment ") and message.count("\n") == 1
+
+
+def test_a_net_of_ones_own(tmp_path, photo, capsys):
+    folder = str(tmp_path / "mine-of-two")
+    assert make.main(["--backbone", "toy", "--classes", "2", "--stride", "8", "--out", folder]) == 0
+    net = caffe.Net(os.path.join(folder, "deploy.prototxt"), caffe.TEST)
+    for blobs in net.params.values():
+        for blob in blobs:
+            blob.data[...] = 0.01
+    net.save(str(tmp_path / "mine.caffemodel"))
+    Image.fromarray(photo).save(str(tmp_path / "photo.png"))
+    assert infer.main(["--net", folder, "--weights", str(tmp_path / "mine.caffemodel"), "--out",
+                       str(tmp_path), str(tmp_path / "photo.png")]) == 0
+    assert "class 0" in capsys.readouterr().out
+    assert read_label(str(tmp_path / "photo_label.png")).shape == photo.shape[:2]
+
+
+def test_the_scores_that_are_shown_have_the_datasets_classes():
+    for name, experiment in catalog.EXPERIMENTS.items():
+        output = experiment.dataset.outputs[0]
+        assert output.names == "CLASSES", name
+        assert len(names_of(experiment.dataset).CLASSES) == output.classes, name
+
+
 def test_weights_that_leave_layers_unset_are_refused(weights, tmp_path):
     # A net with one of the layers, under its name, makes a file that lacks all others.
     (tmp_path / "one.prototxt").write_text("""
@@ -236,7 +273,7 @@ def test_bad_images_are_named_and_the_others_done(make, message, weights, photo,
 
 
 def test_usage_errors_exit_with_2(weights, tmp_path, capsys):
-    for arguments in (["--net", "nonsense", "a.png"], ["x/a.png", "y/a.png"], []):
+    for arguments in (["--memory", "0", "a.png"], ["x/a.png", "y/a.png"], []):
         with pytest.raises(SystemExit) as stop:
             infer.main(arguments)
         assert stop.value.code == 2

@@ -40,6 +40,26 @@ def test_a_stale_file_is_found(tmp_path):
         os.chdir(before)
 
 
+def test_options_of_a_net_of_ones_own_do_not_go_alone(capsys):
+    for option in (["--two-stream"], ["--at-once"], ["--head", "light"], ["--stride", "8"]):
+        assert raised(SystemExit, make.main, option) == "2"
+        assert "a net of one's own needs --backbone" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    target = tmp_path / "taken"
+    target.write_text("a file")
+    before = os.getcwd()
+    try:
+        status = make.main(["--backbone", "toy", "--classes", "2", "--stride", "8", "--out",
+                            str(target)])
+    finally:
+        os.chdir(before)
+    message = capsys.readouterr().err
+    assert status == 1 and str(target) in message and message.count("\n") == 1, message
+    assert target.read_text() == "a file"
+
+
 def test_floats_are_the_shortest_that_read_back():
     for text in ("0.01", "1e-10", "1e-14", "0", "1", "0.0001", "0.99", "0.75", "100000", "-2.5"):
         assert float_text(np.float32(text)) == text
