@@ -8,7 +8,7 @@ import os
 from collections import namedtuple
 
 import numpy as np
-from PIL import Image
+from segdata.images import open_image
 
 import score
 from solvers.errors import StartError
@@ -44,7 +44,7 @@ def read_label_map(path):
         if path.lower().endswith(".npy"):
             label = np.load(path, allow_pickle=False)
         else:
-            with Image.open(path) as image:
+            with open_image(path, "label map") as image:
                 if image.mode not in ("1", "L", "P", "I", "I;16"):
                     raise StartError(
                         f"{path} is a picture of mode {image.mode}, expected class numbers as a "

@@ -97,21 +97,25 @@ def sbd(root, train=("2008_000007", "2008_000008", "2009_000001"), val=("2008_00
         size = SIZES[i % len(SIZES)]
         _jpeg(os.path.join(images, name + ".jpg"), photo(*size, rng))
         label = rectangles(*size, list(range(21)), rng)
-        _sbd_mat(os.path.join(classes, name + ".mat"), label, "GTcls", "CategoriesPresent")
-        _sbd_mat(os.path.join(instances, name + ".mat"), np.minimum(label, 2), "GTinst",
-                 "Categories")
+        sbd_mat(os.path.join(classes, name + ".mat"), label)
+        sbd_mat(os.path.join(instances, name + ".mat"), np.minimum(label, 2), "inst")
     for split, names in (("train", train), ("val", val)):
         _list(os.path.join(str(root), split + ".txt"), names)
     return str(root)
 
 
-def _sbd_mat(path, label, variable, categories):
+def sbd_mat(path, label, kind="cls"):
+    """SBD's struct: boundaries as 20 sparse maps, the segmentation, the categories present.
+
+    kind: "cls" (classes) or "inst" (numbers of objects), which differ in two names.
+    """
+    categories = {"cls": "CategoriesPresent", "inst": "Categories"}[kind]
     present = np.setdiff1d(label, [0]).astype(np.uint8)
     boundaries = np.empty((20, 1), object)
     for number in range(20):
         boundaries[number, 0] = scipy.sparse.csc_matrix(label == number + 1)
-    _mat(path, **{variable: {"Boundaries": boundaries, "Segmentation": label,
-                             categories: present.reshape(-1, 1)}})
+    _mat(str(path), **{"GT" + kind: {"Boundaries": boundaries, "Segmentation": label,
+                                     categories: present.reshape(-1, 1)}})
 
 
 def context(root, train=("2008_000002", "2008_000003"), val=("2008_000006", "2008_000008"), seed=2):

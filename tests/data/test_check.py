@@ -149,7 +149,7 @@ def test_a_bad_first_image_does_not_hide_the_others(voc, capsys):
     sbd, folder = voc
     label = np.zeros((12, 16), np.uint8)
     label[3, 4] = 33
-    true_files.sbd_mat(sbd / "cls" / "2008_000002.mat", label)
+    data_samples.sbd_mat(sbd / "cls" / "2008_000002.mat", label)
     (sbd / "img" / "2009_000001.jpg").unlink()
     save_label_png(str(folder / "SegmentationClass" / "2007_000033.png"), label, voc_palette())
     assert check.main(["voc", "--data", str(sbd), str(folder)]) == 1

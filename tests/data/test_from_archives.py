@@ -14,14 +14,6 @@ from data.prepare import Report
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An empty directory in the place of the repository's root."""
-    (tmp_path / "root").mkdir()
-    monkeypatch.chdir(tmp_path / "root")
-    return tmp_path / "root"
-
-
-@pytest.fixture
 def archives(tmp_path):
     """VOC 2011 and SBD, small, in archives of the official names and layouts."""
     folder = tmp_path / "downloads"

@@ -35,14 +35,6 @@ def official(_small, monkeypatch):
     return _small
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An empty directory in the place of the repository's root."""
-    (tmp_path / "root").mkdir()
-    monkeypatch.chdir(tmp_path / "root")
-    return tmp_path / "root"
-
-
 def files_of(folder):
     return [os.path.join(str(folder), name) for name in
             ("nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat")]

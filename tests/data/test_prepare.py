@@ -1,18 +1,9 @@
 """Preparation: links what is there, says what is missing, does no harm when run again."""
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from data import camvid, voc
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An empty directory in the place of the repository's root."""
-    (tmp_path / "root").mkdir()
-    monkeypatch.chdir(tmp_path / "root")
-    return tmp_path / "root"
 
 
 def make_voc(folder, val=("a", "b", "c")):

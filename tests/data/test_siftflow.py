@@ -16,14 +16,6 @@ TRAINVAL, TEST = ("street_urb885", "coast_arnat59", "forest_for121"), ("highway_
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An empty directory in the place of the repository's root."""
-    (tmp_path / "root").mkdir()
-    monkeypatch.chdir(tmp_path / "root")
-    return tmp_path / "root"
-
-
-@pytest.fixture
 def made(tmp_path):
     """The unpacked archive, with an image that has no label."""
     data_samples.siftflow(tmp_path / "made", TRAINVAL + ("street_urb506",), TEST, lists=False)

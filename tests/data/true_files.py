@@ -5,9 +5,9 @@ import os
 import tarfile
 import zipfile
 
+import data_samples
 import numpy as np
 import scipy.io
-import scipy.sparse
 from PIL import Image
 
 from data.palette import save_label_png, voc_palette
@@ -16,17 +16,6 @@ from data.palette import save_label_png, voc_palette
 def jpeg(path, height=12, width=16, seed=0):
     pixels = np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(str(path), "JPEG", quality=95)
-
-
-def sbd_mat(path, label, kind="cls"):
-    """SBD's struct: boundaries as 20 sparse maps, the segmentation, the categories present."""
-    boundaries = np.empty((20, 1), object)
-    for i in range(20):
-        boundaries[i, 0] = scipy.sparse.csc_matrix(label == i + 1)
-    present = np.setdiff1d(np.unique(label), [0]).reshape(-1, 1).astype(np.uint8)
-    scipy.io.savemat(str(path), {"GT" + kind: {"Boundaries": boundaries, "Segmentation": label,
-                                               "CategoriesPresent": present}},
-                     do_compression=True)
 
 
 def context_mat(path, label):
@@ -57,8 +46,8 @@ def sbd_tree(folder, train=("2008_000002", "2009_000001")):
     for i, name in enumerate(train):
         jpeg(folder / "img" / (name + ".jpg"), seed=10 + i)
         label = rng.randint(0, 21, (12, 16)).astype(np.uint8)
-        sbd_mat(folder / "cls" / (name + ".mat"), label)
-        sbd_mat(folder / "inst" / (name + ".mat"), np.minimum(label, 2), "inst")
+        data_samples.sbd_mat(folder / "cls" / (name + ".mat"), label)
+        data_samples.sbd_mat(folder / "inst" / (name + ".mat"), np.minimum(label, 2), "inst")
     (folder / "train.txt").write_text("\n".join(train) + "\n")
     (folder / "val.txt").write_text("\n")
     return folder

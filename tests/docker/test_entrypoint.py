@@ -36,7 +36,7 @@ def test_an_unknown_experiment_names_the_known_ones(command, received):
     with pytest.raises(SystemExit) as raised:
         entrypoint.command_line(command, True)
     assert str(raised.value).startswith("solve: expected an experiment, one of camvid-fcn16s, ")
-    assert str(raised.value).endswith("voc-fcn8s-atonce" + received)
+    assert str(raised.value).endswith(", voc-fcn8s-resnet50" + received)
 
 
 def test_anything_else_is_executed_as_it_is():
