@@ -20,13 +20,14 @@ from root import CHECKOUT, OracleMissing, check_complete, default_root
 
 RUNNER = "tests/oracle/pytest_runner.py"
 # Each part: arguments of pytest, the tests it runs. tests/conftest.py is left out, for it sets up
-# the engine; tests/layers has a conftest.py of its own.
+# the engine; tests/layers and tests/data have a conftest.py of their own.
 PARTS = (
     (("--noconftest",), ("tests/experiments", "tests/nets", "tests/solvers",
                          "tests/test_bootstrap.py", "tests/test_score.py",
                          "tests/test_score_cityscapes.py", "tests/test_surgery.py")),
     (("--confcutdir=tests/layers",), ("tests/layers",)),
-    (("--noconftest",), ("tests/data", "tests/docker", "tests/inference", "tests/test_infer.py",
+    (("--confcutdir=tests/data",), ("tests/data",)),
+    (("--noconftest",), ("tests/docker", "tests/inference", "tests/test_infer.py",
                          "tests/test_shipped_weights.py")),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
