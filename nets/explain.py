@@ -62,8 +62,10 @@ def explain(name, height, width):
         lines += ["", "Why each Crop has its offset: both blobs are affine in the image's "
                   "coordinate x;", "the difference of their shifts is what must go."]
         lines += [f"  {row.name}: {row.note}" for row in crops]
-    lines += ["", "Other programs, for the same image:"]
-    lines += [f"  {variant.name}: {variant.describe(height, width)}" for variant in VARIANTS]
+    # The ports are of the published nets; beside other backbones they would say nothing.
+    if name in catalog.EXPERIMENTS and catalog.experiment(name).backbone == "vgg16":
+        lines += ["", "Other programs' FCN, for the same image:"]
+        lines += [f"  {variant.name}: {variant.describe(height, width)}" for variant in VARIANTS]
     return lines
 
 
