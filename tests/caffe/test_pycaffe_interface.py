@@ -519,6 +519,7 @@ def test_calls_of_2014_are_told_what_to_write(net):
     assert "caffe.draw" in sys.modules or not hasattr(caffe, "draw")
 
 
+@pytest.mark.skipif(not OURS, reason="BVLC imports scikit-image and with it SciPy at once")
 def test_packages_that_few_nets_need_are_imported_when_they_are_needed():
     code = (
         "import sys, caffe; caffe.layer_type_list(); "
