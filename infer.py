@@ -26,26 +26,51 @@ from nets import catalog, weights
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line; paths come back absolute."""
     parser = argparse.ArgumentParser(
-        description="Label images: writes NAME_label.png and NAME_overlay.jpg for each.")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=bootstrap.user_path,
-                        help="any file that Pillow reads; EXIF rotation is applied")
-    parser.add_argument("--net", default="camvid-fcn8s", metavar="NAME",
-                        help="a folder that nets/make.py wrote, or an experiment of nets/catalog: "
-                        + ", ".join(catalog.EXPERIMENTS) + " (default: %(default)s)")
-    parser.add_argument("--weights", metavar="FILE", type=bootstrap.user_path,
-                        help="a caffemodel (default: the one trained here, in out; else the "
-                        "one next to the net)")
-    parser.add_argument("--out", metavar="DIR", default=bootstrap.START, type=bootstrap.user_path,
-                        help="where the pictures go (default: here)")
+        description="Label images: writes NAME_label.png and NAME_overlay.jpg for each."
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        type=bootstrap.user_path,
+        help="any file that Pillow reads; EXIF rotation is applied",
+    )
+    parser.add_argument(
+        "--net",
+        default="camvid-fcn8s",
+        metavar="NAME",
+        help="a folder that nets/make.py wrote, or an experiment of nets/catalog: "
+        + ", ".join(catalog.EXPERIMENTS)
+        + " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=bootstrap.user_path,
+        help="a caffemodel (default: the one trained here, in out; else the one next to the net)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default=bootstrap.START,
+        type=bootstrap.user_path,
+        help="where the pictures go (default: here)",
+    )
     parser.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
-    parser.add_argument("--memory", type=_gigabytes, metavar="GB",
-                        help="what an image may take (default: 80%% of what is free)")
+    parser.add_argument(
+        "--memory",
+        type=_gigabytes,
+        metavar="GB",
+        help="what an image may take (default: 80%% of what is free)",
+    )
     options = parser.parse_args(arguments)
     stems = [_stem(path) for path in options.images]
     for stem in stems:
         if stems.count(stem) > 1:
-            parser.error(f"two images are called '{stem}', so their results would be too; "
-                         "run them one by one with different --out")
+            parser.error(
+                f"two images are called '{stem}', so their results would be too; "
+                "run them one by one with different --out"
+            )
     return options
 
 
@@ -79,8 +104,10 @@ def infer(model: Model, colours, path: str, options: argparse.Namespace) -> None
     plan = model.plan(height, width, options.gpu, options.memory)
     needed = text(model.memory(height, width))
     if len(plan) > 1:
-        print(f"{bootstrap.shown(path)}: {width}x{height} takes {needed}, more than may be used: "
-              f"{len(plan)} tiles instead, with the same result")
+        print(
+            f"{bootstrap.shown(path)}: {width}x{height} takes {needed}, more than may be used: "
+            f"{len(plan)} tiles instead, with the same result"
+        )
     label = model.label(pixels, plan, _progress)
 
     found = class_shares(label)
@@ -108,8 +135,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
         if options.gpu is not None:
             caffe.set_device(options.gpu)
             caffe.set_mode_gpu()
-        path = weights.find(weights.trained(experiment.name), options.weights,
-                            f"{experiment.name} has no weights here")
+        path = weights.find(
+            weights.trained(experiment.name),
+            options.weights,
+            f"{experiment.name} has no weights here",
+        )
         model = Model.from_catalog(experiment.name, path)
         colours = names_of(experiment.dataset)
     except LookupError as error:

@@ -283,10 +283,11 @@ def widen_input(net, new_layer, path, layer):
     if not fits or shape[1] > wide[1] or len(old) != len(new):
         raise SurgeryError(
             f"cannot widen {layer} {shape} of {path} to {new_layer} {wide}: all but the number of "
-            "input channels must be equal")
+            "input channels must be equal"
+        )
     weights = old[0].data
-    new[0].data[:, :shape[1]] = weights
-    new[0].data[:, shape[1]:] = weights.mean(axis=1, keepdims=True)
+    new[0].data[:, : shape[1]] = weights
+    new[0].data[:, shape[1] :] = weights.mean(axis=1, keepdims=True)
     for i in range(1, len(new)):
         new[i].data.flat = old[i].data.ravel()
     return [(new_layer, i) for i in range(len(new))]

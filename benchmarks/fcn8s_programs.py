@@ -53,8 +53,9 @@ class Caffe:
         if hasattr(caffe, "__engine__") == (program == "bvlc"):
             raise RuntimeError(f"{program} expected, but `import caffe` gave {self.version}")
         if job == "forward":
-            self.net = caffe.Net(self.path("deploy.prototxt"), self.path("weights.caffemodel"),
-                                 caffe.TEST)
+            self.net = caffe.Net(
+                self.path("deploy.prototxt"), self.path("weights.caffemodel"), caffe.TEST
+            )
         elif job == "step":
             self.solver = caffe.SGDSolver(self.path("solver.prototxt"))
             self.net = self.solver.net
@@ -93,12 +94,15 @@ class Caffe:
                 pass
         found = self.load_into_net(caffe.Net(self.path("deploy.prototxt"), caffe.TEST), weights)
         found["net_weights"] = seconds(
-            lambda: caffe.Net(self.path("deploy.prototxt"), weights, caffe.TEST))
+            lambda: caffe.Net(self.path("deploy.prototxt"), weights, caffe.TEST)
+        )
         return found
 
     def load_into_net(self, net, weights):
-        found = {"copy_from": seconds(lambda: net.copy_from(weights)),
-                 "copy_again": seconds(lambda: net.copy_from(weights))}
+        found = {
+            "copy_from": seconds(lambda: net.copy_from(weights)),
+            "copy_again": seconds(lambda: net.copy_from(weights)),
+        }
         for name in ("conv1_1", "fc6", "score_fr"):
             stored = np.load(self.path(name + "_0.npy"), mmap_mode="r")
             if not np.array_equal(net.params[name][0].data, stored):
@@ -116,8 +120,9 @@ class Caffe:
             with open(self.path(name), "w") as stream:
                 stream.write(text_format.MessageToString(message))
 
-        train, _ = with_input(os.path.join(CHECKOUT, "nets/voc-fcn8s/train.prototxt"),
-                              height, width)
+        train, _ = with_input(
+            os.path.join(CHECKOUT, "nets/voc-fcn8s/train.prototxt"), height, width
+        )
         train.force_backward = False
         write("train.prototxt", train)
         with open(os.path.join(CHECKOUT, "solvers/voc-fcn8s.prototxt")) as stream:
@@ -165,9 +170,13 @@ class Torch:
         named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         lr, decay = 1e-14, 5e-4
         self.optimizer = torch.optim.SGD(
-            [{"params": [p for n, p in named if n.endswith("weight")], "weight_decay": decay},
-             {"params": [p for n, p in named if n.endswith("bias")], "lr": 2 * lr}],
-            lr=lr, momentum=0.99)
+            [
+                {"params": [p for n, p in named if n.endswith("weight")], "weight_decay": decay},
+                {"params": [p for n, p in named if n.endswith("bias")], "lr": 2 * lr},
+            ],
+            lr=lr,
+            momentum=0.99,
+        )
 
     def scores(self):
         with self.torch.no_grad():
@@ -185,7 +194,8 @@ class Torch:
         def one_step():
             self.optimizer.zero_grad()
             loss = self.torch.nn.functional.cross_entropy(
-                self.model(image), label, ignore_index=VOID, reduction="sum")
+                self.model(image), label, ignore_index=VOID, reduction="sum"
+            )
             loss.backward()
             self.optimizer.step()
 
@@ -201,11 +211,13 @@ def fcn8s(work):
             super().__init__()
             channels = 3
             for stage, (count, width) in enumerate(
-                    ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
+                ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1
+            ):
                 for number in range(1, count + 1):
                     pad = 100 if stage == number == 1 else 1
-                    self.add_module(f"conv{stage}_{number}",
-                                    nn.Conv2d(channels, width, 3, padding=pad))
+                    self.add_module(
+                        f"conv{stage}_{number}", nn.Conv2d(channels, width, 3, padding=pad)
+                    )
                     channels = width
             self.fc6, self.fc7 = nn.Conv2d(512, 4096, 7), nn.Conv2d(4096, 4096, 1)
             self.score_fr = nn.Conv2d(4096, CLASSES, 1)
@@ -232,7 +244,7 @@ def fcn8s(work):
             return crop(x, 31, height, width)
 
     def crop(x, offset, height, width):
-        return x[:, :, offset:offset + height, offset:offset + width]
+        return x[:, :, offset : offset + height, offset : offset + width]
 
     model = FCN8s()
     for name, parameter in model.named_parameters():

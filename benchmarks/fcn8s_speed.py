@@ -77,8 +77,9 @@ class Program:
             env = dict(enter.environment(), OPENBLAS_NUM_THREADS=str(options.threads))
         elif name == "engine":
             env["PYTHONPATH"] = os.path.join(CHECKOUT, "src")
-        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, universal_newlines=True)
+        self.process = subprocess.Popen(
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True
+        )
 
     def ask(self, request):
         """The child's answer to `request`, a dict."""
@@ -89,10 +90,12 @@ class Program:
             pass  # the reason is in the exit status, reported below
         for line in self.process.stdout:
             if line.startswith("ANSWER "):
-                return json.loads(line[len("ANSWER "):])
+                return json.loads(line[len("ANSWER ") :])
             sys.stderr.write(line)
-        raise RuntimeError(f"{PROGRAMS[self.name]} stopped with exit status {self.process.wait()} "
-                           f"at {request}; its own message is above")
+        raise RuntimeError(
+            f"{PROGRAMS[self.name]} stopped with exit status {self.process.wait()} "
+            f"at {request}; its own message is above"
+        )
 
     def close(self):
         self.process.stdin.close()
@@ -123,8 +126,9 @@ def take_turns(job, options, rounds):
             for name, program in running.items():
                 seconds[name].append(program.ask({"do": job})["seconds"])
             show(f"{job} {number + 1}", {name: f"{s[-1]:.2f} s" for name, s in seconds.items()})
-        peak = {name: [program.ask({"do": "peak"})["gigabytes"]]
-                for name, program in running.items()}
+        peak = {
+            name: [program.ask({"do": "peak"})["gigabytes"]] for name, program in running.items()
+        }
         return seconds, peak
     finally:
         for program in running.values():
@@ -141,14 +145,21 @@ def loads(options, rounds):
             answer = once(name, "load", {"do": "load"}, options)
             for measure, seconds in answer.items():
                 found.setdefault(measure, {}).setdefault(name, []).append(seconds)
-            show(f"load {number + 1}", {name: ", ".join(
-                f"{measure} {seconds:.2f} s" for measure, seconds in answer.items())})
+            show(
+                f"load {number + 1}",
+                {
+                    name: ", ".join(
+                        f"{measure} {seconds:.2f} s" for measure, seconds in answer.items()
+                    )
+                },
+            )
     return found
 
 
 def show(what, answers):
-    print(what + ": " + ", ".join(f"{PROGRAMS[n]} {text}" for n, text in answers.items()),
-          flush=True)
+    print(
+        what + ": " + ", ".join(f"{PROGRAMS[n]} {text}" for n, text in answers.items()), flush=True
+    )
 
 
 def compare_scores(options):
@@ -164,24 +175,35 @@ def compare_scores(options):
             first, expected = name, scores
             continue
         share = float(np.abs(scores - expected).max() / np.abs(expected).max())
-        print(f"scores of {PROGRAMS[name]} differ from those of {PROGRAMS[first]} by {share:.2g} "
-              "of the maximum", flush=True)
+        print(
+            f"scores of {PROGRAMS[name]} differ from those of {PROGRAMS[first]} by {share:.2g} "
+            "of the maximum",
+            flush=True,
+        )
         if not share <= SCORE_TOLERANCE:
-            raise RuntimeError(f"the programs do not compute the same: {share:.2g} of the maximum, "
-                               f"allowed {SCORE_TOLERANCE:g}")
+            raise RuntimeError(
+                f"the programs do not compute the same: {share:.2g} of the maximum, "
+                f"allowed {SCORE_TOLERANCE:g}"
+            )
     return versions
 
 
 def table(found, programs):
     """Markdown lines: one row a measure, best (median) per program."""
-    lines = ["| | " + " | ".join(PROGRAMS[name] for name in programs) + " |",
-             "|---" * (len(programs) + 1) + "|"]
+    lines = [
+        "| | " + " | ".join(PROGRAMS[name] for name in programs) + " |",
+        "|---" * (len(programs) + 1) + "|",
+    ]
     for measure, title, unit, _ in MEASURES:
         cells = []
         for name in programs:
             values = found.get(measure, {}).get(name)
-            cells.append("" if not values else f"{min(values):.2f} {unit}" + (
-                f" ({statistics.median(values):.2f})" if len(values) > 1 else ""))
+            cells.append(
+                ""
+                if not values
+                else f"{min(values):.2f} {unit}"
+                + (f" ({statistics.median(values):.2f})" if len(values) > 1 else "")
+            )
         if any(cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return lines
@@ -199,8 +221,10 @@ def verdicts(found):
         best = min(others, key=others.get)
         ratio = others[best] / min(values["engine"])
         word = "met" if ratio >= wanted else "MISSED"
-        lines.append(f"- {titles[measure]}: {PROGRAMS[best]} needs {ratio:.2f} times as much as "
-                     f"the engine, wanted at least {wanted:g}: {word}")
+        lines.append(
+            f"- {titles[measure]}: {PROGRAMS[best]} needs {ratio:.2f} times as much as "
+            f"the engine, wanted at least {wanted:g}: {word}"
+        )
     return lines
 
 
@@ -210,18 +234,25 @@ def machine():
         models = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
     with open("/proc/meminfo") as stream:
         memory = int(stream.readline().split()[1]) / 2**20
-    return (f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
-            f"{memory:.0f} GB, Linux {platform.release()}")
+    return (
+        f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
+        f"{memory:.0f} GB, Linux {platform.release()}"
+    )
 
 
 def report(found, versions, options, load_average):
-    lines = [f"# FCN-8s {options.size}, batch 1, float32, {options.threads} threads", "",
-             f"{datetime.date.today().isoformat()}. Best round, median in brackets.", ""]
+    lines = [
+        f"# FCN-8s {options.size}, batch 1, float32, {options.threads} threads",
+        "",
+        f"{datetime.date.today().isoformat()}. Best round, median in brackets.",
+        "",
+    ]
     lines += table(found, options.programs) + [""] + verdicts(found)
     lines += ["", f"- machine: {machine()}; load average {load_average[0]:.1f} before the run"]
     lines += [f"- {PROGRAMS[name]}: {version}" for name, version in versions.items()]
-    lines += ["- command: `" + " ".join(["python benchmarks/fcn8s_speed.py", *options.command])
-              + "`"]
+    lines += [
+        "- command: `" + " ".join(["python benchmarks/fcn8s_speed.py", *options.command]) + "`"
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -238,8 +269,11 @@ def parse_arguments():
     options.programs = options.programs.split(",")
     unknown = [name for name in options.programs if name not in PROGRAMS]
     if unknown or options.rounds < 1:
-        parser.error(f"--programs: unknown {unknown}, known: {list(PROGRAMS)}" if unknown
-                     else f"--rounds: at least 1, not {options.rounds}")
+        parser.error(
+            f"--programs: unknown {unknown}, known: {list(PROGRAMS)}"
+            if unknown
+            else f"--rounds: at least 1, not {options.rounds}"
+        )
     # The root's place is this machine's own business, not the reader's.
     options.command = [shlex.quote(a) for a in sys.argv[1:] if a != "--write"]
     for position, argument in enumerate(options.command):

@@ -42,8 +42,10 @@ def lay_out(image, label, folder):
     cell = np.empty((1, 1), dtype=[("Segmentation", object)])
     cell[0, 0]["Segmentation"] = classes
     scipy.io.savemat(os.path.join(sbd, "cls", ident + ".mat"), {"GTcls": cell})
-    for path in (os.path.join(sbd, "train.txt"),
-                 os.path.join(voc, "ImageSets/Segmentation/seg11valid.txt")):
+    for path in (
+        os.path.join(sbd, "train.txt"),
+        os.path.join(voc, "ImageSets/Segmentation/seg11valid.txt"),
+    ):
         with open(path, "w") as f:
             f.write(ident + "\n")
     return sbd, voc
@@ -77,10 +79,28 @@ def main():
         sbd, voc = lay_out(args.image, args.label, folder)
         weights, out = os.path.join(folder, "made-up.caffemodel"), os.path.join(folder, "out")
         make_weights(weights)
-        run(f"nets/{NAME}/solve.py", "--weights", weights, "--data", sbd, voc, "--steps",
-            args.steps, "--out", out)
-        run("infer.py", args.image, "--net", NAME, "--weights",
-            os.path.join(out, NAME + ".caffemodel"), "--out", out)
+        run(
+            f"nets/{NAME}/solve.py",
+            "--weights",
+            weights,
+            "--data",
+            sbd,
+            voc,
+            "--steps",
+            args.steps,
+            "--out",
+            out,
+        )
+        run(
+            "infer.py",
+            args.image,
+            "--net",
+            NAME,
+            "--weights",
+            os.path.join(out, NAME + ".caffemodel"),
+            "--out",
+            out,
+        )
         pictures = sorted(f for f in os.listdir(out) if f.endswith((".png", ".jpg")))
         for name in pictures:
             print(name, Image.open(os.path.join(out, name)).size)

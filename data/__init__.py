@@ -20,8 +20,10 @@ def dataset(name: str):
     if name.endswith(".json"):
         return importlib.import_module("data.description").read_description(name)
     if name not in DATASETS:
-        raise LookupError("no dataset '{}' in data/; there are {}, and any dataset.json that "
-                          "data/folder.py made".format(name, ", ".join(DATASETS)))
+        raise LookupError(
+            "no dataset '{}' in data/; there are {}, and any dataset.json that "
+            "data/folder.py made".format(name, ", ".join(DATASETS))
+        )
     return importlib.import_module("data." + name)
 
 

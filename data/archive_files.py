@@ -15,8 +15,16 @@ BLOCK = 1 << 20
 
 #: What a damaged archive makes the readers raise. OSError covers gzip's own, NotImplementedError
 #: and RuntimeError are zipfile's for compressions and encryptions it does not know.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError,
-          NotImplementedError, RuntimeError)
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class ArchiveError(Exception):
@@ -35,9 +43,12 @@ class Item(NamedTuple):
 
 def shown(name: str) -> str:
     """A member's name for a message: quoted, with control characters escaped."""
-    return "'{}'".format("".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in name))
+    return "'{}'".format(
+        "".join(
+            c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+            for c in name
+        )
+    )
 
 
 def safe_parts(name: str, archive: str) -> list[str]:
@@ -95,8 +106,10 @@ class _Source:
 
     def check_size(self, item: Item, size: int) -> None:
         if size != item.size:
-            raise ArchiveError(f"'{self._path}' is damaged at {shown(item.name)}: {size} bytes, "
-                               f"expected {item.size}")
+            raise ArchiveError(
+                f"'{self._path}' is damaged at {shown(item.name)}: {size} bytes, "
+                f"expected {item.size}"
+            )
 
 
 class _Header(tarfile.TarInfo):
@@ -171,10 +184,13 @@ def open_archive(path: str):
             source = _Tar(path, tarfile.open(path, "r:*", tarinfo=_Header))
     except DAMAGE as error:
         if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
-            raise ArchiveError(f"'{path}' is a web page, not an archive: the server sent it in "
-                               "place of the file; download it again") from error
-        raise ArchiveError(f"'{path}' cannot be opened as tar, tar.gz or zip ({error}); download "
-                           "it again") from error
+            raise ArchiveError(
+                f"'{path}' is a web page, not an archive: the server sent it in "
+                "place of the file; download it again"
+            ) from error
+        raise ArchiveError(
+            f"'{path}' cannot be opened as tar, tar.gz or zip ({error}); download it again"
+        ) from error
     try:
         yield source
     finally:

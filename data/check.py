@@ -26,8 +26,10 @@ from data.prepare import Report
 
 __all__ = ["main"]
 
-def check_folders(images: str, masks: str, classes, names, suffix: str, report: Report,
-                  limit: int = 0) -> None:
+
+def check_folders(
+    images: str, masks: str, classes, names, suffix: str, report: Report, limit: int = 0
+) -> None:
     """Check two folders whose files belong together by name."""
     from segdata import DataError
     from segdata.folders import pair_up
@@ -40,20 +42,32 @@ def check_folders(images: str, masks: str, classes, names, suffix: str, report: 
     except DataError as error:
         report.problem(str(error))
         return
-    for what, alone in (("images have no mask", found.images_alone),
-                        ("masks have no image", found.masks_alone)):
+    for what, alone in (
+        ("images have no mask", found.images_alone),
+        ("masks have no image", found.masks_alone),
+    ):
         if alone:
             report.problem(f"{len(alone)} {what} of their name, the first is '{alone[0]}'")
     if not found.pairs:
-        report.problem("nothing to check: no image and mask have the same name; --mask-suffix=_L "
-                       "would pair a.jpg with a_L.png")
+        report.problem(
+            "nothing to check: no image and mask have the same name; --mask-suffix=_L "
+            "would pair a.jpg with a_L.png"
+        )
         return
-    entries = [(os.path.join(images, image), os.path.join(masks, mask))
-               for image, mask in found.pairs]
-    load = BatchLoader(entries, [ColorStream(np.zeros(3)),
-                                 LabelStream(read_label, classes or IGNORE)])
-    check_entries(masks, entries, lambda index: [load([(0, index)])[1][0, 0]],
-                  [Labels("label", classes, names)], report, limit)
+    entries = [
+        (os.path.join(images, image), os.path.join(masks, mask)) for image, mask in found.pairs
+    ]
+    load = BatchLoader(
+        entries, [ColorStream(np.zeros(3)), LabelStream(read_label, classes or IGNORE)]
+    )
+    check_entries(
+        masks,
+        entries,
+        lambda index: [load([(0, index)])[1][0, 0]],
+        [Labels("label", classes, names)],
+        report,
+        limit,
+    )
 
 
 def check_dataset(name: str, folders: list, split: str, report: Report, limit: int = 0) -> None:
@@ -66,16 +80,24 @@ def check_dataset(name: str, folders: list, split: str, report: Report, limit: i
     else:
         found = _variants([dataset for dataset in known if dataset.name == name])
     if not found:
-        raise LookupError("no dataset '{}'; there are {}, the nets of nets/catalog, and any "
-                          "dataset.json".format(name, ", ".join(sorted({d.name for d in known}))))
+        raise LookupError(
+            "no dataset '{}'; there are {}, the nets of nets/catalog, and any dataset.json".format(
+                name, ", ".join(sorted({d.name for d in known}))
+            )
+        )
     for dataset in found:
         if folders and len(folders) != len(dataset.folders):
-            raise LookupError("--data needs {} for {}: {}".format(
-                len(dataset.folders), name, ", ".join(dataset.folders)))
+            raise LookupError(
+                "--data needs {} for {}: {}".format(
+                    len(dataset.folders), name, ", ".join(dataset.folders)
+                )
+            )
         given = dict(zip(dataset.folders, folders))
         module = data.dataset(dataset.name)
-        labels = [Labels(output.label, output.classes, getattr(module, output.names))
-                  for output in dataset.outputs]
+        labels = [
+            Labels(output.label, output.classes, getattr(module, output.names))
+            for output in dataset.outputs
+        ]
         inputs = [blob.blob for blob in dataset.inputs]
         for part, source in _parts(dataset.train, dataset.val, split):
             params = dict(source.params, **{k: v for k, v in given.items() if k in source.params})
@@ -93,8 +115,11 @@ def _variants(datasets: list) -> list:
     def tops(dataset):
         return set(dataset.train.params.get("tops", ()))
 
-    return [dataset for dataset in reversed(list(distinct.values()))
-            if not any(tops(dataset) < tops(other) for other in distinct.values())]
+    return [
+        dataset
+        for dataset in reversed(list(distinct.values()))
+        if not any(tops(dataset) < tops(other) for other in distinct.values())
+    ]
 
 
 def _parts(train, val, split: str) -> list:
@@ -110,9 +135,16 @@ def check_description(path: str, split: str, report: Report, limit: int = 0) -> 
     found = data.dataset(path)
     for part, params in _parts(found.layer["train"], found.layer["val"], split):
         params = dict(params, **part)
-        check_layer(f"{found.name}, {params['split']}", found.layer["module"],
-                    found.layer["layer"], params, ["data"],
-                    [Labels("label", len(found.CLASSES), found.CLASSES)], report, limit)
+        check_layer(
+            f"{found.name}, {params['split']}",
+            found.layer["module"],
+            found.layer["layer"],
+            params,
+            ["data"],
+            [Labels("label", len(found.CLASSES), found.CLASSES)],
+            report,
+            limit,
+        )
 
 
 def _classes(text: str):
@@ -132,21 +164,44 @@ def _classes(text: str):
 def main(argv=None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        description="Check a dataset's images and labels as a net would be given them.")
-    parser.add_argument("dataset", nargs="?",
-                        help="a dataset of nets/catalog, one of its nets, or a dataset.json")
+        description="Check a dataset's images and labels as a net would be given them."
+    )
+    parser.add_argument(
+        "dataset", nargs="?", help="a dataset of nets/catalog, one of its nets, or a dataset.json"
+    )
     parser.add_argument("--images", metavar="DIR", type=bootstrap.user_path)
     parser.add_argument("--masks", metavar="DIR", type=bootstrap.user_path)
-    parser.add_argument("--classes", metavar="N|FILE", type=_classes, default=(None, None),
-                        help="with --images: how many classes, or their names, one a line")
-    parser.add_argument("--mask-suffix", default="", metavar="TEXT",
-                        help="with --images: what masks have behind the image's name")
-    parser.add_argument("--split", default="",
-                        help="train, val or another list (default: train and val)")
-    parser.add_argument("--data", nargs="+", metavar="DIR", type=bootstrap.user_path, default=[],
-                        help="the dataset's folders, as for its solve.py")
-    parser.add_argument("--limit", type=int, default=0, metavar="N",
-                        help="check so many images, evenly over all (default: all)")
+    parser.add_argument(
+        "--classes",
+        metavar="N|FILE",
+        type=_classes,
+        default=(None, None),
+        help="with --images: how many classes, or their names, one a line",
+    )
+    parser.add_argument(
+        "--mask-suffix",
+        default="",
+        metavar="TEXT",
+        help="with --images: what masks have behind the image's name",
+    )
+    parser.add_argument(
+        "--split", default="", help="train, val or another list (default: train and val)"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="DIR",
+        type=bootstrap.user_path,
+        default=[],
+        help="the dataset's folders, as for its solve.py",
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="check so many images, evenly over all (default: all)",
+    )
     options = parser.parse_args(argv)
     folders = bool(options.images and options.masks)
     if folders == bool(options.dataset) or bool(options.images) != bool(options.masks):
@@ -156,8 +211,14 @@ def main(argv=None) -> int:
     bootstrap.enter()
     try:
         if folders:
-            check_folders(options.images, options.masks, *options.classes, options.mask_suffix,
-                          report, options.limit)
+            check_folders(
+                options.images,
+                options.masks,
+                *options.classes,
+                options.mask_suffix,
+                report,
+                options.limit,
+            )
         elif path.endswith(".json"):
             check_description(path, options.split, report, options.limit)
         else:

@@ -54,8 +54,16 @@ def make_layer(module: str, name: str, params: dict, tops: list):
     return layer, blobs
 
 
-def check_layer(title: str, module: str, name: str, params: dict, inputs: list, labels: list,
-                report: Report, limit: int = 0) -> list:
+def check_layer(
+    title: str,
+    module: str,
+    name: str,
+    params: dict,
+    inputs: list,
+    labels: list,
+    report: Report,
+    limit: int = 0,
+) -> list:
     """Check all that a data layer serves; the Survey of each of ``labels``."""
     from segdata import DataError
 
@@ -85,12 +93,15 @@ def _check_finite(top: str, values: np.ndarray, file: str) -> None:
     bad = ~np.isfinite(values[0]).all(axis=0)
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(f"'{file}' gives {values[0, :, y, x].tolist()} in '{top}' at x={x}, y={y} "
-                        f"({int(bad.sum())} pixels that are no finite numbers)")
+        raise DataError(
+            f"'{file}' gives {values[0, :, y, x].tolist()} in '{top}' at x={x}, y={y} "
+            f"({int(bad.sum())} pixels that are no finite numbers)"
+        )
 
 
-def check_entries(title: str, entries: list, serve, labels: list, report: Report,
-                  limit: int = 0) -> list:
+def check_entries(
+    title: str, entries: list, serve, labels: list, report: Report, limit: int = 0
+) -> list:
     """Check entries, tuples of files; ``serve(index)`` gives their label maps or a DataError.
 
     ``limit`` of them are taken, evenly over all; 0: all.
@@ -114,8 +125,10 @@ def check_entries(title: str, entries: list, serve, labels: list, report: Report
                 survey.add(label, mask or entries[index][0])
         except DataError as error:
             bad.append(str(error))
-    print(f"{title}: {count} of {len(entries)} images, "
-          + (surveys[0].size_text() if surveys[0].sizes else "none of them readable"))
+    print(
+        f"{title}: {count} of {len(entries)} images, "
+        + (surveys[0].size_text() if surveys[0].sizes else "none of them readable")
+    )
     if any(kinds):
         print("  masks: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common() if kind))
     for kind, survey in zip(labels, surveys):
@@ -129,10 +142,14 @@ def check_entries(title: str, entries: list, serve, labels: list, report: Report
     if doubtful:
         report.note(f"{title}: {len(doubtful)} masks are doubtful, the first: {doubtful[0]}")
     if in_colours:
-        report.note("colours of '{}': {}; 'python data/folder.py --rgb FILE' converts such masks"
-                    .format(in_colours, ", ".join(
-                        f"{colour} {share:.1f} %" for colour, share in mask_files.colours_in(
-                            in_colours))))
+        report.note(
+            "colours of '{}': {}; 'python data/folder.py --rgb FILE' converts such masks".format(
+                in_colours,
+                ", ".join(
+                    f"{colour} {share:.1f} %" for colour, share in mask_files.colours_in(in_colours)
+                ),
+            )
+        )
     if len(report.problems) == before:
         report.did(f"{title}: {count} images and labels are fine")
     return surveys
@@ -154,20 +171,30 @@ def _judge(title: str, kind: Labels, survey: Survey, report: Report) -> None:
     if not survey.sizes:
         return
     if survey.empty:
-        report.note(f"{title}: {len(survey.empty)} images have no pixel that counts, the first: "
-                    f"'{survey.empty[0]}'")
+        report.note(
+            f"{title}: {len(survey.empty)} images have no pixel that counts, the first: "
+            f"'{survey.empty[0]}'"
+        )
     if kind.classes is None:
         present = survey.present()
         if present == [0] and survey.pixels[IGNORE]:
-            report.problem(f"{title}: the masks hold only 0 and 255, and 255 is what does not "
-                           "count; if it is the foreground, 'python data/folder.py --values 0,255' "
-                           "makes it class 1")
+            report.problem(
+                f"{title}: the masks hold only 0 and 255, and 255 is what does not "
+                "count; if it is the foreground, 'python data/folder.py --values 0,255' "
+                "makes it class 1"
+            )
         elif present:
-            report.note(f"{title}: the highest label is {present[-1]}, so there seem to be "
-                        f"{present[-1] + 1} classes; --classes says how many there are")
+            report.note(
+                f"{title}: the highest label is {present[-1]}, so there seem to be "
+                f"{present[-1] + 1} classes; --classes says how many there are"
+            )
         if present and present[-1] >= len(present) + 8:
-            report.note(f"{title}: {present[-1] + 1 - len(present)} labels below the highest do "
-                        "not occur: are these class numbers?")
+            report.note(
+                f"{title}: {present[-1] + 1 - len(present)} labels below the highest do "
+                "not occur: are these class numbers?"
+            )
     elif survey.absent():
-        report.note(f"{title}: nothing is labelled {', '.join(survey.absent()[:TOLD])}"
-                    + (" …" if len(survey.absent()) > TOLD else ""))
+        report.note(
+            f"{title}: nothing is labelled {', '.join(survey.absent()[:TOLD])}"
+            + (" …" if len(survey.absent()) > TOLD else "")
+        )

@@ -46,8 +46,10 @@ def read_colours(path: str) -> tuple[dict[tuple[int, int, int], int], list[str],
             except ValueError:
                 colour = ()
             if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-                raise ValueError(f"'{path}', line {number}: expected 'R G B name' with 0 to 255; "
-                                 f"received {line.strip()!r}")
+                raise ValueError(
+                    f"'{path}', line {number}: expected 'R G B name' with 0 to 255; "
+                    f"received {line.strip()!r}"
+                )
             if colour in labels:
                 raise ValueError(f"'{path}', line {number}: the colour {colour} is there twice")
             name = " ".join(fields[3:])

@@ -41,10 +41,16 @@ def read_description(path: str) -> Description:
         try:
             content = json.load(file)
             palette = voc_palette()
-            palette[:len(content["palette"])] = content["palette"]
-            found = Description(content["name"], tuple(content["names"]), palette,
-                                tuple(content["mean"]), tuple(content["size"]), content["images"],
-                                content["layer"])
+            palette[: len(content["palette"])] = content["palette"]
+            found = Description(
+                content["name"],
+                tuple(content["names"]),
+                palette,
+                tuple(content["mean"]),
+                tuple(content["size"]),
+                content["images"],
+                content["layer"],
+            )
             for key in ("module", "layer", "train", "val"):
                 found.layer[key]
         except (KeyError, TypeError, ValueError) as error:
@@ -55,9 +61,15 @@ def read_description(path: str) -> Description:
 def write_description(path: str, description: Description) -> None:
     """Write a dataset.json, a line for each key."""
     names = description.CLASSES
-    content = {"name": description.name, "classes": len(names), "names": names,
-               "palette": np.asarray(description.PALETTE)[:len(names)].tolist(),
-               "mean": description.mean, "size": description.size, "images": description.images,
-               "layer": description.layer}
+    content = {
+        "name": description.name,
+        "classes": len(names),
+        "names": names,
+        "palette": np.asarray(description.PALETTE)[: len(names)].tolist(),
+        "mean": description.mean,
+        "size": description.size,
+        "images": description.images,
+        "layer": description.layer,
+    }
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")

@@ -82,8 +82,10 @@ def _nothing_left(error, part, have):
     if total == str(have):
         return have
     os.remove(part)
-    raise FetchError(f"the part here has {have} bytes, the file {total or 'fewer'}; the part was "
-                     "removed", again=True)
+    raise FetchError(
+        f"the part here has {have} bytes, the file {total or 'fewer'}; the part was removed",
+        again=True,
+    )
 
 
 def _range(answer, have):
@@ -94,8 +96,10 @@ def _range(answer, have):
         return 0, length
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
     if not found or int(found.group(1)) != have:
-        raise FetchError("the server sent another range than was asked for: "
-                         f"{answer.headers.get('Content-Range')}, asked for from {have}")
+        raise FetchError(
+            "the server sent another range than was asked for: "
+            f"{answer.headers.get('Content-Range')}, asked for from {have}"
+        )
     return have, None if found.group(3) == "*" else int(found.group(3))
 
 
@@ -106,8 +110,9 @@ def _check_room(part, total, start):
     need = total - (start or _size(part))
     free = shutil.disk_usage(os.path.dirname(os.path.abspath(part))).free
     if need > free:
-        raise DiskFull(f"{need} more bytes are needed in '{os.path.dirname(part)}', where {free} "
-                       "are free")
+        raise DiskFull(
+            f"{need} more bytes are needed in '{os.path.dirname(part)}', where {free} are free"
+        )
 
 
 def _receive(answer, part, start, total, progress):
@@ -129,8 +134,10 @@ def _receive(answer, part, start, total, progress):
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                raise DiskFull(f"the disk is full at {have} bytes of {total or 'unknown'}; free "
-                               "some and run this again, it goes on from there") from None
+                raise DiskFull(
+                    f"the disk is full at {have} bytes of {total or 'unknown'}; free "
+                    "some and run this again, it goes on from there"
+                ) from None
             have += len(block)
             progress.at(have)
     progress.end()
@@ -146,7 +153,7 @@ def _write(file, block):
     """Write all of a block; an unbuffered file may take it in pieces."""
     view = memoryview(block)
     while view:
-        view = view[file.write(view):]
+        view = view[file.write(view) :]
 
 
 def _size(path):
@@ -165,8 +172,9 @@ class locked:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
-            raise FetchError(f"another run is fetching this file (it holds '{self._path}')"
-                             ) from None
+            raise FetchError(
+                f"another run is fetching this file (it holds '{self._path}')"
+            ) from None
         return self
 
     def __exit__(self, *_):

@@ -63,8 +63,10 @@ def prepare(options: Options) -> Report:
     except DataError as error:
         report.problem(str(error))
         return report
-    for what, alone in (("images have no mask", found.images_alone),
-                        ("masks have no image", found.masks_alone)):
+    for what, alone in (
+        ("images have no mask", found.images_alone),
+        ("masks have no image", found.masks_alone),
+    ):
         if alone:
             report.note(f"{len(alone)} {what} and are left out, the first is '{alone[0]}'")
     if not found.pairs:
@@ -72,8 +74,9 @@ def prepare(options: Options) -> Report:
         report.problem(f"no image and mask have the same name{hint}")
         return report
     if len(found.pairs) < 2:
-        report.problem("there is one image with a mask; expected two at least, to train and to "
-                       "validate")
+        report.problem(
+            "there is one image with a mask; expected two at least, to train and to validate"
+        )
         return report
     names, palette, pairs, labels_dir = options.names, voc_palette(), found.pairs, options.masks
     if options.rgb or options.values:
@@ -101,7 +104,7 @@ def _suffix_hint(images: list, masks: list) -> str:
     stem = os.path.splitext(images[0])[0]
     for mask in masks:
         if mask.startswith(stem):
-            return f"; try --mask-suffix={os.path.splitext(mask)[0][len(stem):]}"
+            return f"; try --mask-suffix={os.path.splitext(mask)[0][len(stem) :]}"
     return f": the first image is '{images[0]}', the first mask '{masks[0]}'"
 
 
@@ -110,12 +113,16 @@ def _reader(options: Options):
     if options.rgb:
         labels, names, palette = read_colours(options.rgb)
         return mask_files.by_colours(labels), options.names or names, palette
-    return (mask_files.by_values(options.values, options.ignore or []), options.names or [
-        f"class {i}" for i in range(len(options.values))], voc_palette())
+    return (
+        mask_files.by_values(options.values, options.ignore or []),
+        options.names or [f"class {i}" for i in range(len(options.values))],
+        voc_palette(),
+    )
 
 
-def _convert(options: Options, pairs: list, reader, labels_dir: str, palette: np.ndarray,
-             report: Report) -> list:
+def _convert(
+    options: Options, pairs: list, reader, labels_dir: str, palette: np.ndarray, report: Report
+) -> list:
     """Write all masks as palette PNGs of class numbers; the pairs with their new names."""
     converted = []
     for image, mask in pairs:
@@ -155,8 +162,9 @@ class _Seen(NamedTuple):
     size: tuple
 
 
-def _survey(options: Options, labels_dir: str, train: list, val: list, names: Optional[list],
-            report: Report) -> Optional[_Seen]:
+def _survey(
+    options: Options, labels_dir: str, train: list, val: list, names: Optional[list], report: Report
+) -> Optional[_Seen]:
     """Read everything once: problems of single files, class counts, the mean."""
     from segdata.errors import DataError
     from segdata.images import check_label, read_label, read_rgb
@@ -175,8 +183,10 @@ def _survey(options: Options, labels_dir: str, train: list, val: list, names: Op
             if doubt:
                 raise DataError(f"'{path}' {doubt}")
             if label.shape != (image.height, image.width):
-                raise DataError(f"'{image_name}' is {image.width}x{image.height}, its mask "
-                                f"{label.shape[1]}x{label.shape[0]}")
+                raise DataError(
+                    f"'{image_name}' is {image.width}x{image.height}, its mask "
+                    f"{label.shape[1]}x{label.shape[0]}"
+                )
             check_label(label, limit, path)
         except DataError as error:
             advice = "; see --rgb and --values" if "expected class numbers" in str(error) else ""
@@ -194,8 +204,10 @@ def _survey(options: Options, labels_dir: str, train: list, val: list, names: Op
         return None
     present = np.flatnonzero(counts[:IGNORE])
     if not names and counts[IGNORE] and present.tolist() == [0]:
-        report.problem("the masks hold only 0 and 255, and 255 is what does not count; if it is "
-                       "the foreground, say --values 0,255")
+        report.problem(
+            "the masks hold only 0 and 255, and 255 is what does not count; if it is "
+            "the foreground, say --values 0,255"
+        )
         return None
     if not len(present):
         report.problem("all pixels of all masks are 255, which does not count")
@@ -203,10 +215,15 @@ def _survey(options: Options, labels_dir: str, train: list, val: list, names: Op
     classes = limit if names else int(present[-1]) + 1
     absent = [i for i in range(classes) if not counts[i]]
     if absent:
-        report.note("no pixel is of class {}".format(", ".join(
-            f"{i} {names[i]}" if names else str(i) for i in absent[:TOLD])))
-    report.did(f"{len(train) + len(val)} images with {classes} classes, "
-               f"{100 * counts[IGNORE] / counts.sum():.1f} % of the pixels do not count")
+        report.note(
+            "no pixel is of class {}".format(
+                ", ".join(f"{i} {names[i]}" if names else str(i) for i in absent[:TOLD])
+            )
+        )
+    report.did(
+        f"{len(train) + len(val)} images with {classes} classes, "
+        f"{100 * counts[IGNORE] / counts.sum():.1f} % of the pixels do not count"
+    )
     if len(sizes) > 1:
         report.note(f"there are {len(sizes)} sizes: batches of several images need a crop")
     mean = [round(float(value), 3) for value in (total / pixels)[::-1]]
@@ -216,18 +233,31 @@ def _survey(options: Options, labels_dir: str, train: list, val: list, names: Op
 def _portable(path: str) -> str:
     """A path below the repository as the prototxts have it, another as it is."""
     inside = os.path.join(ROOT, "")
-    return path[len(inside):].replace(os.sep, "/") if path.startswith(inside) else path
+    return path[len(inside) :].replace(os.sep, "/") if path.startswith(inside) else path
 
 
-def _write(options: Options, labels_dir: str, train: list, val: list, names: list,
-           palette: np.ndarray, seen: _Seen, report: Report) -> None:
+def _write(
+    options: Options,
+    labels_dir: str,
+    train: list,
+    val: list,
+    names: list,
+    palette: np.ndarray,
+    seen: _Seen,
+    report: Report,
+) -> None:
     """The lists, then the description, by which they are found."""
     base = Counter(os.path.splitext(os.path.basename(image))[0] for image, _ in train + val)
     if len(base) < len(train) + len(val):
-        report.note("several images in different folders have one name: saved predictions of them "
-                    "would overwrite each other")
-    folders = {"root": _portable(options.out), "images_dir": _portable(options.images),
-               "labels_dir": _portable(labels_dir)}
+        report.note(
+            "several images in different folders have one name: saved predictions of them "
+            "would overwrite each other"
+        )
+    folders = {
+        "root": _portable(options.out),
+        "images_dir": _portable(options.images),
+        "labels_dir": _portable(labels_dir),
+    }
     os.makedirs(options.out, exist_ok=True)
     params = dict(folders, mean=seen.mean, classes=len(names))
     if options.ignore and labels_dir == options.masks:
@@ -238,11 +268,22 @@ def _write(options: Options, labels_dir: str, train: list, val: list, names: lis
         write_text(os.path.join(options.out, split + ".txt"), text)
         layer[split] = dict(params, seed=SEED, split=split)
     path = os.path.join(options.out, FILE)
-    write_description(path, Description(
-        options.name, tuple(names), palette, tuple(seen.mean), tuple(int(v) for v in seen.size),
-        {"train": len(train), "val": len(val)}, layer))
-    report.did(f"{path}: {len(train)} images to train on, {len(val)} to validate, mean "
-               "{} (B, G, R)".format(", ".join(str(v) for v in seen.mean)))
+    write_description(
+        path,
+        Description(
+            options.name,
+            tuple(names),
+            palette,
+            tuple(seen.mean),
+            tuple(int(v) for v in seen.size),
+            {"train": len(train), "val": len(val)},
+            layer,
+        ),
+    )
+    report.did(
+        f"{path}: {len(train)} images to train on, {len(val)} to validate, mean "
+        "{} (B, G, R)".format(", ".join(str(v) for v in seen.mean))
+    )
 
 
 def _share(text: str) -> float:
@@ -265,25 +306,53 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Make a dataset of a folder of images and a folder of masks.")
+        description="Make a dataset of a folder of images and a folder of masks."
+    )
     parser.add_argument("--images", required=True, metavar="DIR", type=user_path)
     parser.add_argument("--masks", required=True, metavar="DIR", type=user_path)
-    parser.add_argument("--classes", metavar="FILE", type=user_path,
-                        help="names of the classes, one a line (default: class 0, class 1, …)")
-    parser.add_argument("--val-share", type=_share, default=0.1, metavar="SHARE",
-                        help="of the images that are for validation (default: 0.1)")
+    parser.add_argument(
+        "--classes",
+        metavar="FILE",
+        type=user_path,
+        help="names of the classes, one a line (default: class 0, class 1, …)",
+    )
+    parser.add_argument(
+        "--val-share",
+        type=_share,
+        default=0.1,
+        metavar="SHARE",
+        help="of the images that are for validation (default: 0.1)",
+    )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--rgb", default="", metavar="FILE", type=user_path,
-                     help="masks are in colours: lines 'R G B name', void for those not to count")
-    how.add_argument("--values", type=_numbers, metavar="V,V",
-                     help="masks are grey: the values of class 0, class 1, …, as 0,255")
-    parser.add_argument("--ignore", type=_numbers, metavar="V,V",
-                        help="values of grey masks that do not count, beside 255")
-    parser.add_argument("--mask-suffix", default="", metavar="TEXT",
-                        help="what masks have behind the image's name: _L for a_L.png")
+    how.add_argument(
+        "--rgb",
+        default="",
+        metavar="FILE",
+        type=user_path,
+        help="masks are in colours: lines 'R G B name', void for those not to count",
+    )
+    how.add_argument(
+        "--values",
+        type=_numbers,
+        metavar="V,V",
+        help="masks are grey: the values of class 0, class 1, …, as 0,255",
+    )
+    parser.add_argument(
+        "--ignore",
+        type=_numbers,
+        metavar="V,V",
+        help="values of grey masks that do not count, beside 255",
+    )
+    parser.add_argument(
+        "--mask-suffix",
+        default="",
+        metavar="TEXT",
+        help="what masks have behind the image's name: _L for a_L.png",
+    )
     parser.add_argument("--name", help="of the dataset (default: the folder above the masks)")
-    parser.add_argument("--out", metavar="DIR", type=user_path,
-                        help="(default: data/folder/NAME in the repository)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=user_path, help="(default: data/folder/NAME in the repository)"
+    )
     options = parser.parse_args()
     name = options.name or os.path.basename(os.path.dirname(options.masks)) or "mine"
     names = None
@@ -294,9 +363,22 @@ def main() -> None:
         except OSError as error:
             parser.error(f"--classes '{options.classes}': {error.strerror}")
     out = options.out or os.path.join(ROOT, "data", "folder", name)
-    sys.exit(prepare(Options(
-        options.images, options.masks, out, name, names, options.val_share, options.rgb,
-        options.values, options.ignore, options.mask_suffix)).print("PROBLEM"))
+    sys.exit(
+        prepare(
+            Options(
+                options.images,
+                options.masks,
+                out,
+                name,
+                names,
+                options.val_share,
+                options.rgb,
+                options.values,
+                options.ignore,
+                options.mask_suffix,
+            )
+        ).print("PROBLEM")
+    )
 
 
 if __name__ == "__main__":

@@ -54,8 +54,9 @@ class Camera(NamedTuple):
 
 
 #: The colour camera of NYUDv2, from the dataset's toolbox, where the first pixel is 1.
-NYUD = Camera(518.85790117450188, 519.46961112127485,
-              325.58244941119034 - 1, 253.73616633400465 - 1)
+NYUD = Camera(
+    518.85790117450188, 519.46961112127485, 325.58244941119034 - 1, 253.73616633400465 - 1
+)
 
 
 def points(depth: np.ndarray, camera: Camera) -> np.ndarray:
@@ -75,15 +76,21 @@ def normals(depth: np.ndarray, missing: np.ndarray, camera: Camera, radius: int)
     x, y, one = (rays[:, :, i] * known for i in range(3))
     disparity = np.where(known, 1 / np.where(known, depth, 1), 0)
     xx, xy, yy, sx, sy, count, bx, by, bz = (
-        _window_sums(values, radius) for values in (
-            x * x, x * y, y * y, x, y, one, x * disparity, y * disparity, disparity))
+        _window_sums(values, radius)
+        for values in (x * x, x * y, y * y, x, y, one, x * disparity, y * disparity, disparity)
+    )
     # Cramer's rule for the symmetric matrix (xx xy sx, xy yy sy, sx sy count). It is not divided by
     # the determinant, for the length is taken out anyhow.
     cxx, cxy, cxz = yy * count - sy * sy, sx * sy - xy * count, xy * sy - sx * yy
     cyy, cyz, czz = xx * count - sx * sx, xy * sx - xx * sy, xx * yy - xy * xy
-    normal = np.stack((cxx * bx + cxy * by + cxz * bz,
-                       cxy * bx + cyy * by + cyz * bz,
-                       cxz * bx + cyz * by + czz * bz), axis=-1)
+    normal = np.stack(
+        (
+            cxx * bx + cxy * by + cxz * bz,
+            cxy * bx + cyy * by + cyz * bz,
+            cxz * bx + cyz * by + czz * bz,
+        ),
+        axis=-1,
+    )
     determinant = xx * cxx + xy * cxy + sx * cxz
     length = np.sqrt(np.einsum("hwi,hwi->hw", normal, normal))
     fixed = (determinant > 1e-13 * xx * yy * count) & (count >= 3) & (length > 0)
@@ -136,14 +143,18 @@ def encode(depth: np.ndarray, missing: np.ndarray, camera: Camera) -> np.ndarray
     in, so that no plane is fitted to them.  Where there is no normal, the angle's level is 0.
     """
     if depth.ndim != 2 or missing.shape != depth.shape or missing.dtype != bool:
-        raise ValueError(f"expected depth and a bool mask of one shape (H, W); received "
-                         f"{depth.shape} and {missing.dtype} {missing.shape}")
+        raise ValueError(
+            f"expected depth and a bool mask of one shape (H, W); received "
+            f"{depth.shape} and {missing.dtype} {missing.shape}"
+        )
     depth = depth.astype(np.float64)
     down = gravity(normals(depth, missing, camera, COARSE))
     vertical = normals(depth, missing, camera, FINE).dot(down)
     angle = np.degrees(np.arccos(np.clip(vertical, -1, 1)))
-    channels = (DISPARITY / np.maximum(depth, NEAREST),
-                100 * heights(points(depth, camera), down),
-                angle + WALL - 90)
+    channels = (
+        DISPARITY / np.maximum(depth, NEAREST),
+        100 * heights(points(depth, camera), down),
+        angle + WALL - 90,
+    )
     levels = np.floor(np.nan_to_num(np.stack(channels, axis=-1)) + 0.5)
     return np.clip(levels, 0, 255).astype(np.uint8)

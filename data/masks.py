@@ -24,8 +24,10 @@ def by_colours(labels: dict[tuple[int, int, int], int]) -> Reader:
         if unknown.any():
             y, x = (int(i) for i in np.argwhere(unknown)[0])
             colour, count = tuple(int(v) for v in mask[y, x]), int(unknown.sum())
-            raise ValueError(f"'{path}' has the colour {colour} at x={x}, y={y} ({count} pixels of "
-                             "unknown colours), which the palette file does not name")
+            raise ValueError(
+                f"'{path}' has the colour {colour} at x={x}, y={y} ({count} pixels of "
+                "unknown colours), which the palette file does not name"
+            )
         return label
 
     return read
@@ -46,8 +48,10 @@ def by_values(values: list[int], ignored: list[int]) -> Reader:
             known |= here
         if not known.all():
             y, x = (int(i) for i in np.argwhere(~known)[0])
-            raise ValueError(f"'{path}' holds {raw[y, x]} at x={x}, y={y} ({int((~known).sum())} "
-                             "pixels of unknown values), which --values does not name")
+            raise ValueError(
+                f"'{path}' holds {raw[y, x]} at x={x}, y={y} ({int((~known).sum())} "
+                "pixels of unknown values), which --values does not name"
+            )
         return label
 
     return read
@@ -65,8 +69,10 @@ def _grey(path: str) -> np.ndarray:
     differ = (mask != mask[:, :, :1]).any(axis=2)
     if differ.any():
         y, x = (int(i) for i in np.argwhere(differ)[0])
-        raise ValueError(f"'{path}' is a {mode} image in colours, {tuple(mask[y, x].tolist())} at "
-                         f"x={x}, y={y}; --rgb FILE says which colour is which class")
+        raise ValueError(
+            f"'{path}' is a {mode} image in colours, {tuple(mask[y, x].tolist())} at "
+            f"x={x}, y={y}; --rgb FILE says which colour is which class"
+        )
     return mask[:, :, 0]
 
 

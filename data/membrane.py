@@ -37,8 +37,10 @@ def prepare(source: str, out: str) -> Report:
     folders = [os.path.join(source, part) for part in ("image", "label")]
     missing = [folder for folder in folders if not os.path.isdir(folder)]
     if missing:
-        report.problem(f"no '{missing[0]}': --source names a folder with image/ and label/, PNGs "
-                       "of the same names")
+        report.problem(
+            f"no '{missing[0]}': --source names a folder with image/ and label/, PNGs "
+            "of the same names"
+        )
         return report
     images = os.path.join(out, "images")
     os.makedirs(images, exist_ok=True)
@@ -47,19 +49,28 @@ def prepare(source: str, out: str) -> Report:
         if not os.path.exists(target):
             with replacing(target, durable=False) as temporary:
                 shutil.copyfile(os.path.join(folders[0], name), temporary)
-    return prepare_folder(Options(images, folders[1], out, "membrane", list(CLASSES), VAL_SHARE,
-                                  values=VALUES))
+    return prepare_folder(
+        Options(images, folders[1], out, "membrane", list(CLASSES), VAL_SHARE, values=VALUES)
+    )
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Prepare the membrane images for the nets.")
-    parser.add_argument("--source", type=user_path, metavar="DIR",
-                        default=os.path.join(ROOT, "data", "membrane-source"),
-                        help="with image/ and label/ (default: data/membrane-source)")
-    parser.add_argument("--out", type=user_path, metavar="DIR",
-                        default=os.path.join(ROOT, "data", "membrane"),
-                        help="(default: data/membrane, where the nets look)")
+    parser.add_argument(
+        "--source",
+        type=user_path,
+        metavar="DIR",
+        default=os.path.join(ROOT, "data", "membrane-source"),
+        help="with image/ and label/ (default: data/membrane-source)",
+    )
+    parser.add_argument(
+        "--out",
+        type=user_path,
+        metavar="DIR",
+        default=os.path.join(ROOT, "data", "membrane"),
+        help="(default: data/membrane, where the nets look)",
+    )
     options = parser.parse_args()
     sys.exit(prepare(options.source, options.out).print())
 

@@ -30,27 +30,71 @@ __all__ = ["ARCHIVE", "CLASSES", "PALETTE", "SPLITS", "TARGET", "prepare"]
 
 #: In the order of the labels 1 to 40, spelt as in the published list.
 CLASSES = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf",
-    "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror",
-    "floor mat", "clothes", "ceiling", "books", "refridgerator", "television", "paper", "towel",
-    "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink", "lamp",
-    "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
+    "wall",
+    "floor",
+    "cabinet",
+    "bed",
+    "chair",
+    "sofa",
+    "table",
+    "door",
+    "window",
+    "bookshelf",
+    "picture",
+    "counter",
+    "blinds",
+    "desk",
+    "shelves",
+    "curtain",
+    "dresser",
+    "pillow",
+    "mirror",
+    "floor mat",
+    "clothes",
+    "ceiling",
+    "books",
+    "refridgerator",
+    "television",
+    "paper",
+    "towel",
+    "shower curtain",
+    "box",
+    "whiteboard",
+    "person",
+    "night stand",
+    "toilet",
+    "sink",
+    "lamp",
+    "bathtub",
+    "bag",
+    "otherstructure",
+    "otherfurniture",
+    "otherprop",
 )
 PALETTE = voc_palette()
 
 #: Images in each of the published lists; the nets need the first two.
 SPLITS = {"trainval": 795, "test": 654, "train": 381, "val": 414}
 
-ARCHIVE = Archive("nyud.tar.gz", "NYUDv2 as prepared for the published models",
-                  "dl.caffe.berkeleyvision.org")
+ARCHIVE = Archive(
+    "nyud.tar.gz", "NYUDv2 as prepared for the published models", "dl.caffe.berkeleyvision.org"
+)
 TARGET, PARTS = "data/nyud", ("data", "segmentation")
 
-_WANTED = re.compile(r"(?:^|/)(data/(?:images|depth|hha)/img_\d+\.png|segmentation/img_\d+\.mat|"
-                     r"(?:trainval|train|val|test)\.txt)$")
+_WANTED = re.compile(
+    r"(?:^|/)(data/(?:images|depth|hha)/img_\d+\.png|segmentation/img_\d+\.mat|"
+    r"(?:trainval|train|val|test)\.txt)$"
+)
 
 
-def prepare(labeled: str = "", splits: str = "", mapping: str = "", source: str = "",
-            archives: str = "", lists: str = "") -> Report:
+def prepare(
+    labeled: str = "",
+    splits: str = "",
+    mapping: str = "",
+    source: str = "",
+    archives: str = "",
+    lists: str = "",
+) -> Report:
     """Have NYUDv2 at data/nyud, made from the official files or as prepared, and check it."""
     from data import nyud_official
 
@@ -62,8 +106,10 @@ def prepare(labeled: str = "", splits: str = "", mapping: str = "", source: str 
     else:
         root = obtain(ARCHIVE, archives, source, TARGET, _place, PARTS, "--source", report)
         if not root:
-            report.note("or make it from the official files: --labeled nyu_depth_v2_labeled.mat "
-                        "--splits splits.mat --mapping classMapping40.mat")
+            report.note(
+                "or make it from the official files: --labeled nyu_depth_v2_labeled.mat "
+                "--splits splits.mat --mapping classMapping40.mat"
+            )
             return report
     _check_lists(root, lists, report)
     return report
@@ -85,20 +131,25 @@ def _check_lists(root: str, lists: str, report: Report) -> None:
         if not os.path.isfile(path) and split == "trainval":
             parts = [os.path.join(root, part + ".txt") for part in ("train", "val")]
             if all(os.path.isfile(part) for part in parts):
-                write_list(path, [name for part in parts for name in read_list(part, report)],
-                           report)
+                write_list(
+                    path, [name for part in parts for name in read_list(part, report)], report
+                )
         if not os.path.isfile(path) and split in ("train", "val"):
-            report.note(f"no '{path}': the official split has no such part; with --lists DIR it is "
-                        "copied from the published lists. The nets need trainval and test")
+            report.note(
+                f"no '{path}': the official split has no such part; with --lists DIR it is "
+                "copied from the published lists. The nets need trainval and test"
+            )
             continue
         known[split] = read_list(path, report)
         if known[split] and len(known[split]) != expected:
-            report.note(f"{split}.txt lists {len(known[split])} images; the published list has "
-                        f"{expected}")
+            report.note(
+                f"{split}.txt lists {len(known[split])} images; the published list has {expected}"
+            )
     both = set(known["trainval"]) & set(known["test"])
     if both:
-        report.problem(f"{len(both)} images are in trainval.txt and in test.txt, such as "
-                       f"'{min(both)}'")
+        report.problem(
+            f"{len(both)} images are in trainval.txt and in test.txt, such as '{min(both)}'"
+        )
     _check_files(root, sorted({name for names in known.values() for name in names}), report)
 
 
@@ -132,30 +183,56 @@ def _check_image(paths: dict) -> None:
         size, mode = image.size, image.mode
     if mode != "RGB":
         raise DataError(f"'{paths['color']}' is a {mode} image; expected RGB")
-    others = {"depth": read_depth(paths["depth"]).size, "hha": read_hha(paths["hha"]).size,
-              "label": read_nyud_label(paths["label"]).shape[::-1]}
+    others = {
+        "depth": read_depth(paths["depth"]).size,
+        "hha": read_hha(paths["hha"]).size,
+        "label": read_nyud_label(paths["label"]).shape[::-1],
+    }
     for kind, other in others.items():
         if other != size:
-            raise DataError("'{}' is {}x{}, '{}' is {}x{}".format(
-                paths["color"], size[0], size[1], paths[kind], other[0], other[1]))
+            raise DataError(
+                "'{}' is {}x{}, '{}' is {}x{}".format(
+                    paths["color"], size[0], size[1], paths[kind], other[0], other[1]
+                )
+            )
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Make NYUDv2 from its official files, or check it, where the nets look for it.")
-    for name, what in (("labeled", "nyu_depth_v2_labeled.mat"), ("splits", "splits.mat"),
-                       ("mapping", "classMapping40.mat")):
+        description="Make NYUDv2 from its official files, or check it, where the nets look for it."
+    )
+    for name, what in (
+        ("labeled", "nyu_depth_v2_labeled.mat"),
+        ("splits", "splits.mat"),
+        ("mapping", "classMapping40.mat"),
+    ):
         parser.add_argument("--" + name, default="", metavar="FILE", help=what)
-    parser.add_argument("--archives", default="", metavar="DIR",
-                        help=f"where {ARCHIVE.file} is")
-    parser.add_argument("--source", default="", metavar="DIR",
-                        help="the prepared data, with data/ and segmentation/ in it")
-    parser.add_argument("--lists", default="", metavar="DIR",
-                        help="where the published train.txt, val.txt and test.txt are")
+    parser.add_argument("--archives", default="", metavar="DIR", help=f"where {ARCHIVE.file} is")
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="DIR",
+        help="the prepared data, with data/ and segmentation/ in it",
+    )
+    parser.add_argument(
+        "--lists",
+        default="",
+        metavar="DIR",
+        help="where the published train.txt, val.txt and test.txt are",
+    )
     given = parser.parse_args()
-    paths = [user_path(path) for path in (given.labeled, given.splits, given.mapping, given.source,
-                                          given.archives, given.lists)]
+    paths = [
+        user_path(path)
+        for path in (
+            given.labeled,
+            given.splits,
+            given.mapping,
+            given.source,
+            given.archives,
+            given.lists,
+        )
+    ]
     if any(paths[:3]) and any(paths[3:5]):
         parser.error("the official files, or --source or --archives, not both")
     os.chdir(ROOT)

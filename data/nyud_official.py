@@ -27,9 +27,11 @@ SIZE = (480, 640)
 #: Ids of the prepared data are 5000 + the number of the image, from 1.
 FIRST = 5001
 
-FILES = {"--labeled": "nyu_depth_v2_labeled.mat (cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html)",
-         "--splits": "splits.mat, from the same place",
-         "--mapping": "classMapping40.mat (with the code of Gupta et al., CVPR 2013 and ECCV 2014)"}
+FILES = {
+    "--labeled": "nyu_depth_v2_labeled.mat (cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html)",
+    "--splits": "splits.mat, from the same place",
+    "--mapping": "classMapping40.mat (with the code of Gupta et al., CVPR 2013 and ECCV 2014)",
+}
 
 
 class _Refused(Exception):
@@ -50,8 +52,9 @@ class Official:
             # A cache for chunks that hold parts of several images.
             self._file = h5py.File(path, "r", rdcc_nbytes=1 << 28)
         except OSError as error:
-            raise _Refused(f"cannot read '{path}' as MATLAB 7.3 (HDF5): {error}; is the download "
-                           "complete?") from error
+            raise _Refused(
+                f"cannot read '{path}' as MATLAB 7.3 (HDF5): {error}; is the download complete?"
+            ) from error
         missing = [key for key in self.KEYS if key not in self._file]
         if missing:
             raise _Refused(f"'{path}' has no {', '.join(missing)}; expected {FILES['--labeled']}")
@@ -60,8 +63,9 @@ class Official:
             shape = self._file[key].shape
             want = (self.count,) + ((3,) if key == "images" else ()) + SIZE[::-1]
             if shape != want:
-                raise _Refused(f"'{path}': {key} is {shape}; expected {want} (MATLAB's order "
-                               "reversed)")
+                raise _Refused(
+                    f"'{path}': {key} is {shape}; expected {want} (MATLAB's order reversed)"
+                )
 
     def names(self) -> list[str]:
         """The names of the raw labels, from number 1."""
@@ -74,8 +78,9 @@ class Official:
         try:
             values = self._file[key][index]
         except OSError as error:
-            raise _Refused(f"cannot read {key} of image {index + 1}: {error}; is the download "
-                           "complete?") from error
+            raise _Refused(
+                f"cannot read {key} of image {index + 1}: {error}; is the download complete?"
+            ) from error
         return values.T[top:bottom, left:right]
 
     def close(self) -> None:
@@ -96,18 +101,28 @@ def read_splits(path: str, count: int) -> dict:
     """
     found = _load(path, "--splits")
     if "trainNdxs" in found and "testNdxs" in found:
-        splits = {name: found[key].ravel().astype(int) + FIRST - 1
-                  for name, key in (("trainval", "trainNdxs"), ("test", "testNdxs"))}
+        splits = {
+            name: found[key].ravel().astype(int) + FIRST - 1
+            for name, key in (("trainval", "trainNdxs"), ("test", "testNdxs"))
+        }
     elif "trainval" in found and "test" in found:
-        splits = {name: found[name].ravel().astype(int)
-                  for name in ("trainval", "test", "train", "val") if name in found}
+        splits = {
+            name: found[name].ravel().astype(int)
+            for name in ("trainval", "test", "train", "val")
+            if name in found
+        }
     else:
-        raise _Refused("'{}' has neither trainNdxs and testNdxs nor trainval and test; it has {}"
-                       .format(path, ", ".join(k for k in found if not k.startswith("__"))))
+        raise _Refused(
+            "'{}' has neither trainNdxs and testNdxs nor trainval and test; it has {}".format(
+                path, ", ".join(k for k in found if not k.startswith("__"))
+            )
+        )
     for name, ids in splits.items():
         if ids.size and not (FIRST <= ids.min() and ids.max() < FIRST + count):
-            raise _Refused(f"'{path}': {name} has numbers {ids.min() - FIRST + 1} to "
-                           f"{ids.max() - FIRST + 1}, but there are {count} images")
+            raise _Refused(
+                f"'{path}': {name} has numbers {ids.min() - FIRST + 1} to "
+                f"{ids.max() - FIRST + 1}, but there are {count} images"
+            )
     return {name: [str(number) for number in ids] for name, ids in splits.items()}
 
 
@@ -118,15 +133,19 @@ def read_mapping(path: str, names: list, classes: tuple) -> np.ndarray:
         raise _Refused(f"'{path}' has no mapClass; expected {FILES['--mapping']}")
     mapped = found["mapClass"].ravel().astype(int)
     if len(mapped) != len(names) or not ((1 <= mapped) & (mapped <= len(classes))).all():
-        raise _Refused(f"'{path}': mapClass has {len(mapped)} numbers from {mapped.min()} to "
-                       f"{mapped.max()}; expected {len(names)} from 1 to {len(classes)}")
+        raise _Refused(
+            f"'{path}': mapClass has {len(mapped)} numbers from {mapped.min()} to "
+            f"{mapped.max()}; expected {len(names)} from 1 to {len(classes)}"
+        )
     for key, expected in (("className", classes), ("allClassName", names)):
         told = [str(np.ravel(cell)[0]) for cell in found[key].ravel()] if key in found else []
         wrong = [i for i, pair in enumerate(zip(told, expected)) if pair[0] != pair[1]]
         if told and (wrong or len(told) != len(expected)):
             i = wrong[0] if wrong else min(len(told), len(expected)) - 1
-            raise _Refused(f"'{path}': {key} {i + 1} of {len(told)} is '{told[i]}'; expected "
-                           f"'{expected[i]}', of {len(expected)}")
+            raise _Refused(
+                f"'{path}': {key} {i + 1} of {len(told)} is '{told[i]}'; expected "
+                f"'{expected[i]}', of {len(expected)}"
+            )
     return np.r_[0, mapped].astype(np.uint8)
 
 
@@ -135,11 +154,15 @@ def convert(labeled: str, splits: str, mapping: str, target: str, report: Report
     given = {"--labeled": labeled, "--splits": splits, "--mapping": mapping}
     absent = [option for option, path in given.items() if not os.path.isfile(path)]
     for option in absent:
-        report.problem((f"no file '{given[option]}': " if given[option] else "")
-                       + f"{option} is {FILES[option]}")
+        report.problem(
+            (f"no file '{given[option]}': " if given[option] else "")
+            + f"{option} is {FILES[option]}"
+        )
     if os.path.islink(target):
-        report.problem(f"{target} is a link to '{os.path.realpath(target)}', so nothing is written "
-                       "into it; remove the link first")
+        report.problem(
+            f"{target} is a link to '{os.path.realpath(target)}', so nothing is written "
+            "into it; remove the link first"
+        )
     if report.problems:
         return False
     try:
@@ -171,8 +194,11 @@ def _convert(labeled: str, splits: str, mapping: str, target: str, report: Repor
                 _write(official, index, classes, missing)
                 written += 1
                 if sys.stdout.isatty() or written % 100 == 0:
-                    print(f"\rwriting {target}: image {index + 1} of {official.count}",
-                          end="" if sys.stdout.isatty() else "\n", flush=True)
+                    print(
+                        f"\rwriting {target}: image {index + 1} of {official.count}",
+                        end="" if sys.stdout.isatty() else "\n",
+                        flush=True,
+                    )
         if written and sys.stdout.isatty():
             print()
     finally:
@@ -190,15 +216,18 @@ def _write(official: Official, index: int, classes: np.ndarray, paths: dict) -> 
         millimetres = _millimetres(official.array("depths", index), index)
         if "hha" in paths:
             measured = official.array("rawDepths", index)
-            _save(hha.encode(millimetres / 1000, measured <= 0,
-                             hha.NYUD.cropped(CROP[0], CROP[2])), paths["hha"])
+            _save(
+                hha.encode(millimetres / 1000, measured <= 0, hha.NYUD.cropped(CROP[0], CROP[2])),
+                paths["hha"],
+            )
         if "depth" in paths:
             _save(millimetres, paths["depth"])
     if "label" in paths:
         raw = official.array("labels", index)
         if raw.max(initial=0) >= len(classes):
-            raise _Refused(f"labels of image {index + 1} hold {raw.max()}; expected 0 to "
-                           f"{len(classes) - 1}")
+            raise _Refused(
+                f"labels of image {index + 1} hold {raw.max()}; expected 0 to {len(classes) - 1}"
+            )
         with replacing(paths["label"], durable=False) as temporary:
             with open(temporary, "wb") as file:
                 scipy.io.savemat(file, {"segmentation": classes[raw]}, do_compression=True)
@@ -210,8 +239,10 @@ def _millimetres(depth: np.ndarray, index: int) -> np.ndarray:
     bad = ~((millimetres >= 1) & (millimetres <= 65535))
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
-        raise _Refused(f"depths of image {index + 1} hold {depth[y, x]} m at x={x + CROP[2]}, "
-                       f"y={y + CROP[0]}; expected 0.001 to 65.535")
+        raise _Refused(
+            f"depths of image {index + 1} hold {depth[y, x]} m at x={x + CROP[2]}, "
+            f"y={y + CROP[0]}; expected 0.001 to 65.535"
+        )
     return millimetres.astype(np.uint16)
 
 

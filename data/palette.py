@@ -29,7 +29,7 @@ def voc_palette(n: int = 256) -> np.ndarray:
 def with_colours(colours, ignored=(224, 224, 192)) -> np.ndarray:
     """A palette (256, 3) that begins with ``colours``; the rest is VOC's, 255 is ``ignored``."""
     palette = voc_palette()
-    palette[:len(colours)] = colours
+    palette[: len(colours)] = colours
     palette[255] = ignored
     return palette
 
@@ -42,7 +42,8 @@ def save_label_png(path: str, label: np.ndarray, palette: np.ndarray) -> None:
     """
     if label.dtype != np.uint8 or label.ndim != 2:
         raise ValueError(
-            f"expected a label map of uint8 (H, W); received {label.dtype} {label.shape}")
+            f"expected a label map of uint8 (H, W); received {label.dtype} {label.shape}"
+        )
     if palette.shape != (256, 3):
         raise ValueError(f"expected a palette of (256, 3); received {palette.shape}")
     image = Image.fromarray(np.ascontiguousarray(label))

@@ -27,13 +27,66 @@ __all__ = ["ARCHIVE", "CLASSES", "PALETTE", "prepare"]
 
 #: Background is all that is none of the 59; it is trained and scored.
 CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
-    "train", "tvmonitor", "bag", "bed", "bench", "book", "building", "cabinet", "ceiling",
-    "clothes", "computer", "cup", "door", "fence", "floor", "flower", "food", "grass", "ground",
-    "keyboard", "light", "mountain", "mouse", "curtain", "platform", "sign", "plate", "road",
-    "rock", "shelves", "sidewalk", "sky", "snow", "bedcloth", "track", "tree", "truck", "wall",
-    "water", "window", "wood",
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+    "bag",
+    "bed",
+    "bench",
+    "book",
+    "building",
+    "cabinet",
+    "ceiling",
+    "clothes",
+    "computer",
+    "cup",
+    "door",
+    "fence",
+    "floor",
+    "flower",
+    "food",
+    "grass",
+    "ground",
+    "keyboard",
+    "light",
+    "mountain",
+    "mouse",
+    "curtain",
+    "platform",
+    "sign",
+    "plate",
+    "road",
+    "rock",
+    "shelves",
+    "sidewalk",
+    "sky",
+    "snow",
+    "bedcloth",
+    "track",
+    "tree",
+    "truck",
+    "wall",
+    "water",
+    "window",
+    "wood",
 )
 PALETTE = voc_palette()
 
@@ -53,8 +106,9 @@ def prepare(voc: str = "", context: str = "", archives: str = "") -> Report:
 
     report = Report()
     voc_dir = obtain_voc("2010", archives, voc, "--voc", report, VOC_PARTS)
-    context_dir = obtain(ARCHIVE, archives, context, CONTEXT_DIR, _place, ("trainval",),
-                         "--context", report)
+    context_dir = obtain(
+        ARCHIVE, archives, context, CONTEXT_DIR, _place, ("trainval",), "--context", report
+    )
     if context_dir:
         _copy_list(context_dir, ALL_NAMES, archives, report)
         _copy_list(context_dir, TASK_NAMES, archives, report)
@@ -95,8 +149,10 @@ def _copy_list(context_dir: str, name: str, archives: str, report: Report) -> No
         write_text(path, "".join(f"{i}: {name}\n" for i, name in enumerate(CLASSES) if i))
         report.did(f"{path}: written, with the published 59 names")
     else:
-        report.problem(f"no '{path}': get {name} from {HOME} and put it "
-                       + (f"in '{archives}'" if archives else "there"))
+        report.problem(
+            f"no '{path}': get {name} from {HOME} and put it "
+            + (f"in '{archives}'" if archives else "there")
+        )
 
 
 def _check_names(context_dir: str, report: Report) -> None:
@@ -112,12 +168,14 @@ def _check_names(context_dir: str, report: Report) -> None:
     except DataError as error:
         report.problem(str(error))
         return
-    wrong = [i for i, name in enumerate(CLASSES[1:], 1) if names[i - 1:i] != [name]]
+    wrong = [i for i, name in enumerate(CLASSES[1:], 1) if names[i - 1 : i] != [name]]
     if wrong or len(names) != len(CLASSES) - 1:
         first = wrong[0] if wrong else len(CLASSES)
-        report.problem(f"'{os.path.join(context_dir, TASK_NAMES)}' differs from the published "
-                       f"order of classes from number {first} on: expected "
-                       f"{(CLASSES + ('no more',))[first]}")
+        report.problem(
+            f"'{os.path.join(context_dir, TASK_NAMES)}' differs from the published "
+            f"order of classes from number {first} on: expected "
+            f"{(CLASSES + ('no more',))[first]}"
+        )
         return
     report.did(f"{len(names)} of {raw} raw classes are told apart, the others are background")
     if raw != RAW_CLASSES:
@@ -127,13 +185,21 @@ def _check_names(context_dir: str, report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check PASCAL-Context and put it where the nets look for it.")
-    parser.add_argument("--archives", default="", metavar="DIR",
-                        help="where VOCtrainval_03-May-2010.tar, trainval.tar.gz, labels.txt and "
-                        "59_labels.txt are")
+        description="Check PASCAL-Context and put it where the nets look for it."
+    )
+    parser.add_argument(
+        "--archives",
+        default="",
+        metavar="DIR",
+        help="where VOCtrainval_03-May-2010.tar, trainval.tar.gz, labels.txt and 59_labels.txt are",
+    )
     parser.add_argument("--voc", default="", metavar="DIR", help="VOC2010, with JPEGImages in it")
-    parser.add_argument("--context", default="", metavar="DIR",
-                        help="the labels: trainval/ with .mat files, labels.txt, 59_labels.txt")
+    parser.add_argument(
+        "--context",
+        default="",
+        metavar="DIR",
+        help="the labels: trainval/ with .mat files, labels.txt, 59_labels.txt",
+    )
     options = parser.parse_args()
     paths = [user_path(path) for path in (options.voc, options.context, options.archives)]
     os.chdir(ROOT)

@@ -49,8 +49,9 @@ class Report:
         """Check that all ``paths`` exist; ``what`` names them in the report."""
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
-            self.problem(f"{len(missing)} of {len(paths)} files are missing, "
-                         f"the first is '{missing[0]}'")
+            self.problem(
+                f"{len(missing)} of {len(paths)} files are missing, the first is '{missing[0]}'"
+            )
         elif paths:
             self.did(f"{what}: {len(paths)} files are there")
 
@@ -62,15 +63,18 @@ class Report:
         return 1 if self.problems else 0
 
 
-def link(source: str, target: str, parts: tuple[str, ...], home: str, option: str,
-         report: Report) -> str:
+def link(
+    source: str, target: str, parts: tuple[str, ...], home: str, option: str, report: Report
+) -> str:
     """Make ``target`` a link to ``source``, or check the one there is; "" when neither will do.
 
     ``parts`` must be in the directory; ``home`` says what it is and ``option`` how to name it.
     """
     if not source and not os.path.isdir(target):
-        report.problem(f"no '{target}': get {home}, then say --archives DIR for the folder it is "
-                       f"in, or {option} DIR once it is unpacked")
+        report.problem(
+            f"no '{target}': get {home}, then say --archives DIR for the folder it is "
+            f"in, or {option} DIR once it is unpacked"
+        )
         return ""
     missing = [part for part in parts if not os.path.exists(os.path.join(source or target, part))]
     if missing:
@@ -82,8 +86,10 @@ def link(source: str, target: str, parts: tuple[str, ...], home: str, option: st
     if os.path.islink(target):
         os.remove(target)
     elif os.path.exists(target):
-        report.problem(f"'{target}' is a directory of its own, so it is not replaced by a link to "
-                       f"'{source}'; move it away first")
+        report.problem(
+            f"'{target}' is a directory of its own, so it is not replaced by a link to "
+            f"'{source}'; move it away first"
+        )
         return ""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.symlink(os.path.realpath(source), target)

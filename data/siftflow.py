@@ -26,10 +26,39 @@ from data.prepare import ROOT, Report, find_layers, read_list, user_path, write_
 __all__ = ["ARCHIVE", "CLASSES", "GEOMETRIC_CLASSES", "PALETTE", "prepare"]
 
 CLASSES = (
-    "awning", "balcony", "bird", "boat", "bridge", "building", "bus", "car", "cow", "crosswalk",
-    "desert", "door", "fence", "field", "grass", "moon", "mountain", "person", "plant", "pole",
-    "river", "road", "rock", "sand", "sea", "sidewalk", "sign", "sky", "staircase", "streetlight",
-    "sun", "tree", "window",
+    "awning",
+    "balcony",
+    "bird",
+    "boat",
+    "bridge",
+    "building",
+    "bus",
+    "car",
+    "cow",
+    "crosswalk",
+    "desert",
+    "door",
+    "fence",
+    "field",
+    "grass",
+    "moon",
+    "mountain",
+    "person",
+    "plant",
+    "pole",
+    "river",
+    "road",
+    "rock",
+    "sand",
+    "sea",
+    "sidewalk",
+    "sign",
+    "sky",
+    "staircase",
+    "streetlight",
+    "sun",
+    "tree",
+    "window",
 )
 GEOMETRIC_CLASSES = ("sky", "horizontal", "vertical")
 PALETTE = voc_palette()
@@ -40,13 +69,18 @@ UNLABELLED = ("highway_bost181", "street_urb506")
 #: Images in each of the published lists.
 SPLITS = {"trainval": 2486, "test": 200}
 
-ARCHIVE = Archive("SiftFlowDataset.zip", "SIFT Flow",
-                  "the Superparsing project (cs.unc.edu/~jtighe/Papers/ECCV10)")
+ARCHIVE = Archive(
+    "SiftFlowDataset.zip",
+    "SIFT Flow",
+    "the Superparsing project (cs.unc.edu/~jtighe/Papers/ECCV10)",
+)
 TARGET, TEST_SET = "data/sift-flow", "TestSet1.txt"
 PARTS = ("Images", "SemanticLabels", "GeoLabels")
 
-_WANTED = re.compile(r"(?:^|/)((?:Images|SemanticLabels|GeoLabels)/[^/]+/[^/]+\.(?:jpg|mat)|"
-                     r"TestSet1\.txt)$")
+_WANTED = re.compile(
+    r"(?:^|/)((?:Images|SemanticLabels|GeoLabels)/[^/]+/[^/]+\.(?:jpg|mat)|"
+    r"TestSet1\.txt)$"
+)
 
 
 def prepare(source: str = "", archives: str = "", lists: str = "") -> Report:
@@ -89,10 +123,15 @@ def _make_list(root: str, split: str, report: Report) -> list[str]:
     from segdata.siftflow import SUBFOLDER
 
     left_out = set(test).union(UNLABELLED)
-    names = sorted(name[:-4] for name in os.listdir(os.path.join(root, "Images", SUBFOLDER))
-                   if name.endswith(".jpg"))
-    report.note("trainval.txt is in the order of names; with the published list (--lists) a seed "
-                "draws the images that it drew for the published models")
+    names = sorted(
+        name[:-4]
+        for name in os.listdir(os.path.join(root, "Images", SUBFOLDER))
+        if name.endswith(".jpg")
+    )
+    report.note(
+        "trainval.txt is in the order of names; with the published list (--lists) a seed "
+        "draws the images that it drew for the published models"
+    )
     return [name for name in names if name not in left_out]
 
 
@@ -117,7 +156,8 @@ def _check(root: str, ids: list[str], report: Report) -> None:
             if shapes == [size, size]:
                 continue
             problem = "'{}' is {}x{}, its labels are {}".format(
-                paths[0], size[0], size[1], " and ".join("{}x{}".format(*s) for s in shapes))
+                paths[0], size[0], size[1], " and ".join("{}x{}".format(*s) for s in shapes)
+            )
         bad += 1
         if bad <= 10:
             report.problem(problem)
@@ -126,13 +166,21 @@ def _check(root: str, ids: list[str], report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check SIFT Flow and put it where the nets look for it.")
-    parser.add_argument("--archives", default="", metavar="DIR",
-                        help=f"where {ARCHIVE.file} is")
-    parser.add_argument("--source", default="", metavar="DIR",
-                        help="the unpacked archive, with {} in it".format(", ".join(PARTS)))
-    parser.add_argument("--lists", default="", metavar="DIR",
-                        help="where trainval.txt and test.txt are, if they are not to be made")
+        description="Check SIFT Flow and put it where the nets look for it."
+    )
+    parser.add_argument("--archives", default="", metavar="DIR", help=f"where {ARCHIVE.file} is")
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="DIR",
+        help="the unpacked archive, with {} in it".format(", ".join(PARTS)),
+    )
+    parser.add_argument(
+        "--lists",
+        default="",
+        metavar="DIR",
+        help="where trainval.txt and test.txt are, if they are not to be made",
+    )
     options = parser.parse_args()
     paths = [user_path(path) for path in (options.source, options.archives, options.lists)]
     os.chdir(ROOT)

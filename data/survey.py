@@ -63,6 +63,8 @@ class Survey:
             name = self.names[label] if self.names and label != IGNORE else ""
             name = "(does not count)" if label == IGNORE else name
             count = int(self.pixels[label])
-            lines.append(f"{label:>6}  {name[:20]:20} {count:>14} {100 * count / total:>7.2f}% "
-                         f"{int(self.images[label]):>8}")
+            lines.append(
+                f"{label:>6}  {name[:20]:20} {count:>14} {100 * count / total:>7.2f}% "
+                f"{int(self.images[label]):>8}"
+            )
         return lines

@@ -39,6 +39,7 @@ Point = tuple[float, float]
 
 def _outline(kind: int, x: float, y: float, radius: float, angle: float) -> list[Point]:
     """The corners of a shape around (x, y)."""
+
     def corner(turn: float, length: float) -> Point:
         direction = angle + 2 * math.pi * turn
         return x + length * math.cos(direction), y + length * math.sin(direction)
@@ -89,15 +90,22 @@ def _grown(mask: np.ndarray, by: int) -> np.ndarray:
     return np.array(image.filter(ImageFilter.MaxFilter(2 * by + 1)), dtype=bool)
 
 
-def _paint(pixels: np.ndarray, kind: int, outline: list[Point], x: float, y: float, radius: float,
-           rng: random.Random) -> None:
+def _paint(
+    pixels: np.ndarray,
+    kind: int,
+    outline: list[Point],
+    x: float,
+    y: float,
+    radius: float,
+    rng: random.Random,
+) -> None:
     """Paint a shape around (x, y) on ``pixels``, float (H, W, 3), lit from the top left."""
     height, width = pixels.shape[:2]
     left, top = (max(0, int(min(axis)) - 1) for axis in zip(*outline))
     right, bottom = (int(max(axis)) + 2 for axis in zip(*outline))
     window = pixels[top:bottom, left:right]
     inside = _fill(outline, width, height)[top:bottom, left:right]
-    rows, columns = np.mgrid[top:top + window.shape[0], left:left + window.shape[1]]
+    rows, columns = np.mgrid[top : top + window.shape[0], left : left + window.shape[1]]
 
     colour = np.array([c + rng.randint(-22, 22) for c in COLOURS[kind]], float)
     period = min(height, width) * rng.uniform(0.08, 0.14)
@@ -147,7 +155,8 @@ def generate(out: str, train: int, val: int, size: tuple[int, int], seed: int) -
             with open(path, encoding="utf-8") as lines:
                 if any(line.strip() and not line.startswith("toy_") for line in lines):
                     raise FileExistsError(
-                        f"'{path}' lists pictures that are not ours; choose another --out")
+                        f"'{path}' lists pictures that are not ours; choose another --out"
+                    )
             os.remove(path)
     folders = [os.path.join(out, name) for name in ("JPEGImages", "SegmentationClass")]
     for folder in folders + [lists]:
@@ -170,7 +179,8 @@ def _size(text: str) -> tuple[int, int]:
         width = height = 0
     if min(width, height) < 16:
         raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT of at least 16x16; received '{text}'")
+            f"expected WIDTHxHEIGHT of at least 16x16; received '{text}'"
+        )
     return width, height
 
 
@@ -183,24 +193,43 @@ def _count(text: str) -> int:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Draw a toy dataset in PASCAL VOC's layout.")
-    parser.add_argument("--out", default=os.path.join(ROOT, "data", "toy"), metavar="DIR",
-                        help="(default: data/toy in the repository, where the nets look)")
-    parser.add_argument("--train", type=_count, default=200, metavar="N",
-                        help="pictures to train on (default: 200)")
-    parser.add_argument("--val", type=_count, default=40, metavar="N",
-                        help="pictures to score (default: 40)")
-    parser.add_argument("--size", type=_size, default=(160, 120), metavar="WxH",
-                        help="width and height in pixels (default: 160x120)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N",
-                        help="of all that is random (default: 0)")
+    parser.add_argument(
+        "--out",
+        default=os.path.join(ROOT, "data", "toy"),
+        metavar="DIR",
+        help="(default: data/toy in the repository, where the nets look)",
+    )
+    parser.add_argument(
+        "--train", type=_count, default=200, metavar="N", help="pictures to train on (default: 200)"
+    )
+    parser.add_argument(
+        "--val", type=_count, default=40, metavar="N", help="pictures to score (default: 40)"
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=(160, 120),
+        metavar="WxH",
+        help="width and height in pixels (default: 160x120)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+    )
     options = parser.parse_args()
     try:
         generate(options.out, options.train, options.val, options.size, options.seed)
     except OSError as error:
         sys.exit(f"error: {error}")
-    print("{}: {} pictures for training, {} for validation, {}x{}, classes {}".format(
-        options.out, options.train, options.val, options.size[0], options.size[1],
-        ", ".join(CLASSES)))
+    print(
+        "{}: {} pictures for training, {} for validation, {}x{}, classes {}".format(
+            options.out,
+            options.train,
+            options.val,
+            options.size[0],
+            options.size[1],
+            ", ".join(CLASSES),
+        )
+    )
 
 
 if __name__ == "__main__":

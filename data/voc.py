@@ -23,9 +23,27 @@ from data.sbd import to_png
 __all__ = ["ARCHIVES", "CLASSES", "PALETTE", "SBD", "prepare", "seg11valid"]
 
 CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
-    "train", "tvmonitor",
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
 )
 PALETTE = voc_palette()
 
@@ -34,8 +52,12 @@ SBD_TRAIN, SEG11VALID = 8498, 736
 
 
 def _voc(year: str, date: str, md5: str) -> Archive:
-    return Archive(f"VOCtrainval_{date}.tar", f"PASCAL VOC {year}, training and validation",
-                   f"the PASCAL VOC website (host.robots.ox.ac.uk/pascal/VOC/voc{year})", md5)
+    return Archive(
+        f"VOCtrainval_{date}.tar",
+        f"PASCAL VOC {year}, training and validation",
+        f"the PASCAL VOC website (host.robots.ox.ac.uk/pascal/VOC/voc{year})",
+        md5,
+    )
 
 
 ARCHIVES = {
@@ -43,9 +65,12 @@ ARCHIVES = {
     "2011": _voc("2011", "25-May-2011", "6c3384ef61512963050cb5d687e5bf1e"),
     "2012": _voc("2012", "11-May-2012", "6cd6e144f989b92b3379bac3b3de84fd"),
 }
-SBD = Archive("benchmark.tgz", "the Semantic Boundaries Dataset",
-              "its authors (Hariharan et al., ICCV 2011; Berkeley's semantic_contours)",
-              "82b4d87ceb2ed10f6038a1cba92111cb")
+SBD = Archive(
+    "benchmark.tgz",
+    "the Semantic Boundaries Dataset",
+    "its authors (Hariharan et al., ICCV 2011; Berkeley's semantic_contours)",
+    "82b4d87ceb2ed10f6038a1cba92111cb",
+)
 
 
 def seg11valid(voc_val: list[str], sbd_train: list[str]) -> list[str]:
@@ -54,8 +79,9 @@ def seg11valid(voc_val: list[str], sbd_train: list[str]) -> list[str]:
     return [name for name in voc_val if name not in trained]
 
 
-def prepare(voc: str, sbd: str, chosen: str = "", archives: str = "", voc2012: str = "",
-            png: bool = False) -> Report:
+def prepare(
+    voc: str, sbd: str, chosen: str = "", archives: str = "", voc2012: str = "", png: bool = False
+) -> Report:
     """Put the datasets in place, make the evaluation lists, and check that all listed files exist.
 
     ``voc`` and ``voc2012`` have JPEGImages, ``sbd`` has img and cls; ``archives`` is where the
@@ -64,15 +90,25 @@ def prepare(voc: str, sbd: str, chosen: str = "", archives: str = "", voc2012: s
     """
     report = Report()
     voc_dir = obtain_voc("2011", archives, voc, "--voc", report)
-    sbd_dir = obtain(SBD, archives, sbd, "data/sbdd/dataset", below("benchmark_RELEASE/dataset"),
-                     ("img", "cls"), "--sbd", report)
+    sbd_dir = obtain(
+        SBD,
+        archives,
+        sbd,
+        "data/sbdd/dataset",
+        below("benchmark_RELEASE/dataset"),
+        ("img", "cls"),
+        "--sbd",
+        report,
+    )
     train = []
     if sbd_dir:
         train = read_list(os.path.join(sbd_dir, "train.txt"), report)
         report.files(sbd_dir, train, "img/{}.jpg", "cls/{}.mat")
         if train and len(train) != SBD_TRAIN:
-            report.note(f"SBD's train.txt lists {len(train)} images; the published models were "
-                        f"trained on {SBD_TRAIN}")
+            report.note(
+                f"SBD's train.txt lists {len(train)} images; the published models were "
+                f"trained on {SBD_TRAIN}"
+            )
         if png:
             to_png(sbd_dir, report)
     if voc_dir:
@@ -84,11 +120,25 @@ def prepare(voc: str, sbd: str, chosen: str = "", archives: str = "", voc2012: s
     return report
 
 
-def obtain_voc(year: str, archives: str, source: str, option: str, report: Report,
-               parts: tuple[str, ...] = ("JPEGImages", "SegmentationClass")) -> str:
+def obtain_voc(
+    year: str,
+    archives: str,
+    source: str,
+    option: str,
+    report: Report,
+    parts: tuple[str, ...] = ("JPEGImages", "SegmentationClass"),
+) -> str:
     """data/pascal/VOC<year>, with the dataset in it, or ""."""
-    return obtain(ARCHIVES[year], archives, source, f"data/pascal/VOC{year}", below(f"VOC{year}"),
-                  parts, option, report)
+    return obtain(
+        ARCHIVES[year],
+        archives,
+        source,
+        f"data/pascal/VOC{year}",
+        below(f"VOC{year}"),
+        parts,
+        option,
+        report,
+    )
 
 
 def _wants_2012(archives: str, source: str, report: Report) -> bool:
@@ -102,8 +152,9 @@ def _wants_2012(archives: str, source: str, report: Report) -> bool:
     return bool(archives)
 
 
-def _evaluation_list(voc_dir: str, name: str, train: list[str], chosen: str,
-                     report: Report) -> None:
+def _evaluation_list(
+    voc_dir: str, name: str, train: list[str], chosen: str, report: Report
+) -> None:
     """Make the list of validation images that SBD does not train on, and check its files."""
     lists = os.path.join(voc_dir, "ImageSets", "Segmentation")
     path = os.path.join(lists, name + ".txt")
@@ -111,36 +162,54 @@ def _evaluation_list(voc_dir: str, name: str, train: list[str], chosen: str,
         write_list(path, read_list(chosen, report), report)
     elif not os.path.exists(path):
         if not train:
-            report.problem(f"'{path}' is not there; it is made from val.txt and SBD's train.txt"
-                           + (", or taken from --list FILE" if name == "seg11valid" else ""))
+            report.problem(
+                f"'{path}' is not there; it is made from val.txt and SBD's train.txt"
+                + (", or taken from --list FILE" if name == "seg11valid" else "")
+            )
             return
-        write_list(path, seg11valid(read_list(os.path.join(lists, "val.txt"), report), train),
-                   report)
+        write_list(
+            path, seg11valid(read_list(os.path.join(lists, "val.txt"), report), train), report
+        )
     ids = read_list(path, report)
     report.files(voc_dir, ids, "JPEGImages/{}.jpg", "SegmentationClass/{}.png")
     if name == "seg11valid" and ids and len(ids) != SEG11VALID:
-        report.note(f"seg11valid.txt lists {len(ids)} images; the published scores are of "
-                    f"{SEG11VALID}")
+        report.note(
+            f"seg11valid.txt lists {len(ids)} images; the published scores are of {SEG11VALID}"
+        )
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check PASCAL VOC and SBD, and put them where the nets look for them.")
-    parser.add_argument("--archives", default="", metavar="DIR",
-                        help="where the archives are: {}; optional: {}".format(
-                            ", ".join([ARCHIVES["2011"].file, SBD.file]), ARCHIVES["2012"].file))
+        description="Check PASCAL VOC and SBD, and put them where the nets look for them."
+    )
+    parser.add_argument(
+        "--archives",
+        default="",
+        metavar="DIR",
+        help="where the archives are: {}; optional: {}".format(
+            ", ".join([ARCHIVES["2011"].file, SBD.file]), ARCHIVES["2012"].file
+        ),
+    )
     parser.add_argument("--voc", default="", metavar="DIR", help="VOC2011, with JPEGImages in it")
-    parser.add_argument("--voc2012", default="", metavar="DIR",
-                        help="VOC2012, with JPEGImages in it (optional)")
+    parser.add_argument(
+        "--voc2012", default="", metavar="DIR", help="VOC2012, with JPEGImages in it (optional)"
+    )
     parser.add_argument("--sbd", default="", metavar="DIR", help="SBD's dataset, with img and cls")
-    parser.add_argument("--list", default="", metavar="FILE",
-                        help="ids to evaluate on (default: VOC's val without SBD's train)")
-    parser.add_argument("--png", action="store_true",
-                        help="also write SBD's labels as PNGs, for other programs")
+    parser.add_argument(
+        "--list",
+        default="",
+        metavar="FILE",
+        help="ids to evaluate on (default: VOC's val without SBD's train)",
+    )
+    parser.add_argument(
+        "--png", action="store_true", help="also write SBD's labels as PNGs, for other programs"
+    )
     options = parser.parse_args()
-    paths = [user_path(path) for path in (options.voc, options.sbd, options.list, options.archives,
-                                          options.voc2012)]
+    paths = [
+        user_path(path)
+        for path in (options.voc, options.sbd, options.list, options.archives, options.voc2012)
+    ]
     os.chdir(ROOT)
     sys.exit(prepare(*paths, png=options.png).print())
 

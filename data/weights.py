@@ -38,13 +38,16 @@ def verify(entry, path):
     if entry.size is not None and size != entry.size:
         return f"it has {size} bytes, the published file {entry.size}"
     if size < entry.least:
-        return (f"it has {size} bytes; the {entry.numbers} numbers of this net alone take "
-                f"{entry.least}")
+        return (
+            f"it has {size} bytes; the {entry.numbers} numbers of this net alone take {entry.least}"
+        )
     found = digests(path, entry.hashes)
     for algorithm, expected in entry.hashes.items():
         if found[algorithm] != expected:
-            return (f"its {name_of(algorithm)} is {found[algorithm]}, that of the published file "
-                    f"{expected}")
+            return (
+                f"its {name_of(algorithm)} is {found[algorithm]}, that of the published file "
+                f"{expected}"
+            )
     return problem_of(path)
 
 
@@ -74,7 +77,8 @@ def get(entry, root, urls=None, progress=None, pause=1.0):
         if wrong:
             raise download.FetchError(
                 f"{bootstrap.shown(place)} is not {entry.name}: {wrong}. Nothing was changed: move "
-                "that file away, then run this again")
+                "that file away, then run this again"
+            )
         return [f"{bootstrap.shown(place)} is there and right ({evidence(entry)})"]
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with download.locked(place + ".lock"):
@@ -101,9 +105,13 @@ def _download(entry, place, urls, progress, pause):
         os.replace(part, place)
         flush(os.path.dirname(place))
         return [f"{bootstrap.shown(place)}: {os.path.getsize(place)} bytes, {evidence(entry)}"]
-    raise download.FetchError("\n".join(
-        [f"none of the addresses gave {entry.name}:"] + ["  " + line for line in story]
-        + instructions(entry, place)))
+    raise download.FetchError(
+        "\n".join(
+            [f"none of the addresses gave {entry.name}:"]
+            + ["  " + line for line in story]
+            + instructions(entry, place)
+        )
+    )
 
 
 def _fetch_right(entry, url, part, progress, pause):
@@ -129,13 +137,19 @@ def evidence(entry):
 def instructions(entry, place):
     """The lines that say which file to put where."""
     size = f"{entry.size} bytes" if entry.size else f"at least {entry.least} bytes"
-    lines = ["Without a network, or where the hosts are gone: get the file "
-             f"{os.path.basename(entry.file)} ({size})",
-             "from wherever you find it, and put it here:", f"  {bootstrap.shown(place)}"]
+    lines = [
+        "Without a network, or where the hosts are gone: get the file "
+        f"{os.path.basename(entry.file)} ({size})",
+        "from wherever you find it, and put it here:",
+        f"  {bootstrap.shown(place)}",
+    ]
     lines += [f"  {name_of(a)} {value}" for a, value in entry.hashes.items()] or [
-        "  no checksum of it was ever published"]
-    lines.append(f"then `python data/weights.py {entry.name}` checks it. --url ADDRESS tries an "
-                 "address of your own.")
+        "  no checksum of it was ever published"
+    ]
+    lines.append(
+        f"then `python data/weights.py {entry.name}` checks it. --url ADDRESS tries an "
+        "address of your own."
+    )
     return lines
 
 
@@ -146,8 +160,10 @@ def listing(root):
         here = "yes" if os.path.isfile(os.path.join(root, *entry.file.split("/"))) else "no"
         size = f"{entry.size / 1e6:.0f}" if entry.size else f"≥{entry.least / 1e6:.0f}"
         sums = name_of(next(iter(entry.hashes), "none"))
-        lines.append(f"{entry.name:<22} {size:>6}  {sums.lower() if sums == 'NONE' else sums:<8} "
-                     f"{here:<5} {entry.what}")
+        lines.append(
+            f"{entry.name:<22} {size:>6}  {sums.lower() if sums == 'NONE' else sums:<8} "
+            f"{here:<5} {entry.what}"
+        )
     return lines
 
 
@@ -160,8 +176,10 @@ def table():
         sums = "<br>".join(f"{name_of(a)} `{v}`" for a, v in e.hashes.items()) or "none published"
         mean = e.mean if isinstance(e.mean, str) else ", ".join(str(v) for v in e.mean)
         links = "<br>".join(f"<{url}>" for url in e.urls)
-        lines.append(f"| {e.name} | {e.what} | `{e.file}` | {size} | {sums} | {e.licence} "
-                     f"| {mean} | {e.inputs} | {links} |")
+        lines.append(
+            f"| {e.name} | {e.what} | `{e.file}` | {size} | {sums} | {e.licence} "
+            f"| {mean} | {e.inputs} | {links} |"
+        )
     return "\n".join(lines) + "\n"
 
 

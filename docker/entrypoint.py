@@ -63,8 +63,10 @@ def command_line(arguments, gpu):
 
 def experiment(arguments):
     """The solve.py of the experiment that the first argument names."""
-    scripts = {os.path.basename(os.path.dirname(path)): path
-               for path in glob.glob(os.path.join(ROOT, "nets", "*", "solve.py"))}
+    scripts = {
+        os.path.basename(os.path.dirname(path)): path
+        for path in glob.glob(os.path.join(ROOT, "nets", "*", "solve.py"))
+    }
     if not arguments or arguments[0] not in scripts:
         received = f"; received '{arguments[0]}'" if arguments else ""
         sys.exit(f"solve: expected an experiment, one of {', '.join(sorted(scripts))}{received}")
@@ -79,8 +81,11 @@ def main():
     problem = None
     if arguments[0] in ("infer", "solve", "score", "caffe"):
         problem = gpu_problem()
-        print(f"running on the CPU: {problem}" if problem else "running on GPU 0",
-              file=sys.stderr, flush=True)
+        print(
+            f"running on the CPU: {problem}" if problem else "running on GPU 0",
+            file=sys.stderr,
+            flush=True,
+        )
     command = command_line(arguments, gpu=problem is None)
     os.execvp(command[0], command)
 

@@ -1,6 +1,6 @@
 """Make docs/images/demo.png from what `make demo` left: photos above, what FCN-8s says below.
 
-    python docs/make_picture.py [--photos data/toy/JPEGImages] [--pictures demo/pictures]
+python docs/make_picture.py [--photos data/toy/JPEGImages] [--pictures demo/pictures]
 """
 
 import argparse
@@ -19,10 +19,16 @@ GAP = 8  # pixels between columns
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--photos", type=bootstrap.user_path,
-                   default=os.path.join(bootstrap.ROOT, "data/toy/JPEGImages"))
-    p.add_argument("--pictures", type=bootstrap.user_path,
-                   default=os.path.join(bootstrap.ROOT, "demo/pictures"))
+    p.add_argument(
+        "--photos",
+        type=bootstrap.user_path,
+        default=os.path.join(bootstrap.ROOT, "data/toy/JPEGImages"),
+    )
+    p.add_argument(
+        "--pictures",
+        type=bootstrap.user_path,
+        default=os.path.join(bootstrap.ROOT, "demo/pictures"),
+    )
     args = p.parse_args()
     photos = [Image.open(os.path.join(args.photos, n + ".jpg")) for n in NAMES]
     overlays = [Image.open(os.path.join(args.pictures, n + "_overlay.jpg")) for n in NAMES]

@@ -39,24 +39,43 @@ def arguments(doc, defaults=None, argv=None, camvid=False):
     """
     defaults = defaults or {}
     parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
-    parser.add_argument("--out", type=bootstrap.user_path, default=OUT, metavar="DIR",
-                        help="where results go (default: out/experiments in the repository)")
-    parser.add_argument("--quick", action="store_true",
-                        help="a few steps on a few small pictures: shows that it runs, no more")
+    parser.add_argument(
+        "--out",
+        type=bootstrap.user_path,
+        default=OUT,
+        metavar="DIR",
+        help="where results go (default: out/experiments in the repository)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few steps on a few small pictures: shows that it runs, no more",
+    )
     parser.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
     if "seeds" in defaults:
-        parser.add_argument("--seeds", type=int, default=defaults["seeds"], metavar="N",
-                            help="runs of each variant (default: %(default)s)")
+        parser.add_argument(
+            "--seeds",
+            type=int,
+            default=defaults["seeds"],
+            metavar="N",
+            help="runs of each variant (default: %(default)s)",
+        )
     if camvid:
-        parser.add_argument("--camvid", type=bootstrap.user_path, metavar="DIR",
-                            default=os.path.join(bootstrap.ROOT, "data", "camvid"),
-                            help="CamVid as data/camvid.py lays it out (default: data/camvid)")
+        parser.add_argument(
+            "--camvid",
+            type=bootstrap.user_path,
+            metavar="DIR",
+            default=os.path.join(bootstrap.ROOT, "data", "camvid"),
+            help="CamVid as data/camvid.py lays it out (default: data/camvid)",
+        )
     args = parser.parse_args(argv)
     if getattr(args, "seeds", 1) < 1:
         parser.error(f"expected --seeds of at least 1; received {args.seeds}")
     if camvid and not os.path.isfile(os.path.join(args.camvid, "train.txt")):
-        parser.error(f"no CamVid in '{args.camvid}': python data/camvid.py says where it comes "
-                     "from; --camvid names another folder")
+        parser.error(
+            f"no CamVid in '{args.camvid}': python data/camvid.py says where it comes "
+            "from; --camvid names another folder"
+        )
     os.makedirs(args.out, exist_ok=True)
     bootstrap.enter()
     return args
@@ -67,16 +86,26 @@ class Record:
 
     def __init__(self, name, title, paper, args):
         self.args, self._began = args, time.time()
-        flags = [f"--{key} {value}" for key, value in sorted(vars(args).items())
-                 if key in ("gpu", "seeds") and value is not None]
+        flags = [
+            f"--{key} {value}"
+            for key, value in sorted(vars(args).items())
+            if key in ("gpu", "seeds") and value is not None
+        ]
         if hasattr(args, "camvid"):
             flags.append("--camvid CAMVID")
         self.fields = dict(
-            name=name, title=title, paper=paper, quick=args.quick, engine=engine(),
-            machine=_machine(), date=time.strftime("%Y-%m-%d", time.gmtime()),
-            command=" ".join([f"python experiments/{name}.py"] + flags
-                             + ["--quick"] * args.quick),
-            tables=[], plots=[], raw={})
+            name=name,
+            title=title,
+            paper=paper,
+            quick=args.quick,
+            engine=engine(),
+            machine=_machine(),
+            date=time.strftime("%Y-%m-%d", time.gmtime()),
+            command=" ".join([f"python experiments/{name}.py"] + flags + ["--quick"] * args.quick),
+            tables=[],
+            plots=[],
+            raw={},
+        )
 
     @property
     def raw(self):
@@ -85,9 +114,13 @@ class Record:
 
     def table(self, columns, rows, caption=""):
         """A table; cells are text or numbers."""
-        self.fields["tables"].append(dict(
-            caption=caption, columns=list(columns),
-            rows=[[_cell(value) for value in row] for row in rows]))
+        self.fields["tables"].append(
+            dict(
+                caption=caption,
+                columns=list(columns),
+                rows=[[_cell(value) for value in row] for row in rows],
+            )
+        )
 
     def plot(self, name, panels, alt):
         """A picture of `plots.Panel`s side by side, <out>/<name>.png. alt: what it shows."""
@@ -117,22 +150,31 @@ def markdown(fields, images):
     for plot in fields["plots"]:
         link = f"{images}/{plot['file']}" if images else plot["file"]
         parts.append(f"![{plot['alt']}]({link})")
-    parts.append("`{command}` on {engine}, {date}, {seconds:.0f} s on {machine}{quick}.".format(
-        **dict(fields, quick=", quick: the numbers mean nothing" if fields["quick"] else "")))
+    parts.append(
+        "`{command}` on {engine}, {date}, {seconds:.0f} s on {machine}{quick}.".format(
+            **dict(fields, quick=", quick: the numbers mean nothing" if fields["quick"] else "")
+        )
+    )
     return "\n\n".join(parts) + "\n"
 
 
 def _cell(value):
-    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(
-        value)
+    return (
+        value
+        if isinstance(value, str)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _machine():
     name = platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as f:
-            name = next((line.split(":")[1].strip() for line in f
-                         if line.startswith("model name")), name)
+            name = next(
+                (line.split(":")[1].strip() for line in f if line.startswith("model name")), name
+            )
     except OSError:
         pass  # not Linux
     threads = os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
@@ -140,7 +182,7 @@ def _machine():
 
 
 def mean_spread(values, digits=1, factor=1):
-    """"61.2 (60.8–61.7)": mean, and the least and greatest where there are several; what is not a
+    """ "61.2 (60.8–61.7)": mean, and the least and greatest where there are several; what is not a
     number comes from runs that diverged, and is counted."""
     lost = sum(not math.isfinite(value) for value in values)
     if lost:

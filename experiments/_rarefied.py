@@ -80,8 +80,9 @@ def _pooling(made, layer, distance, n):
     for y in range(kernel):
         for x in range(kernel):
             parts.append(f"{layer.name}_{y}_{x}")
-            crop = made.layer.add(name=parts[-1], type="Crop", top=[parts[-1]],
-                                  bottom=[layer.bottom[0], like.name])
+            crop = made.layer.add(
+                name=parts[-1], type="Crop", top=[parts[-1]], bottom=[layer.bottom[0], like.name]
+            )
             crop.crop_param.axis = 2
             crop.crop_param.offset.extend([distance * y, distance * x])
     joined = made.layer.add(name=layer.name, type="Eltwise", bottom=parts, top=list(layer.top))

@@ -23,8 +23,19 @@ from nets import catalog, fcn
 from nets.catalog.schedules import NEVER
 from nets.prototxt import to_text
 
-__all__ = ["Run", "Variant", "curves", "last_loss", "measures", "raw",
-           "rescore", "row", "seconds", "train", "train_all"]
+__all__ = [
+    "Run",
+    "Variant",
+    "curves",
+    "last_loss",
+    "measures",
+    "raw",
+    "rescore",
+    "row",
+    "seconds",
+    "train",
+    "train_all",
+]
 
 # The prototxts name the experiments' own layers as a top-level module, as they do data layers.
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
@@ -34,8 +45,11 @@ sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 #: start: a caffemodel, or a function of the seed that gives its path; batch: images in a step, None
 #: for the row's; steps, rate: of the solver, whose rate falls to zero unless `solver` says
 #: otherwise; every: steps between scorings of val, None for one at the end.
-Variant = namedtuple("Variant", "label row steps rate change solver start batch every",
-                     defaults=(None, None, None, None, None))
+Variant = namedtuple(
+    "Variant",
+    "label row steps rate change solver start batch every",
+    defaults=(None, None, None, None, None),
+)
 
 #: One training. losses: of each step; seconds: of the processor (of the clock on a GPU) that each
 #: step took, scoring left out; scores: dicts with iter, loss (per pixel) and the four measures, of
@@ -58,9 +72,17 @@ def train_all(variants, seeds, small, args):
             run = train(variant, seed, small, args)
             runs.setdefault(variant.label, []).append(run)
             last = run.scores[-1]
-            print("{}, seed {}: {} steps, {:.0f} s, loss of val {:.4f}, mean IU {:.2f} %".format(
-                variant.label, seed, len(run.losses), sum(run.seconds), last["loss"],
-                100 * last["mean_iu"]), flush=True)
+            print(
+                "{}, seed {}: {} steps, {:.0f} s, loss of val {:.4f}, mean IU {:.2f} %".format(
+                    variant.label,
+                    seed,
+                    len(run.losses),
+                    sum(run.seconds),
+                    last["loss"],
+                    100 * last["mean_iu"],
+                ),
+                flush=True,
+            )
     return runs
 
 
@@ -91,8 +113,9 @@ def train(variant, seed, small, args, scored=True):
             scores.append(_score(solver.iter, loss, hist))
     if not math.isfinite(losses[-1]):
         hist = None
-        scores.append(dict(dict.fromkeys(MEASURES, float("nan")), iter=len(losses),
-                           loss=float("nan")))
+        scores.append(
+            dict(dict.fromkeys(MEASURES, float("nan")), iter=len(losses), loss=float("nan"))
+        )
     weights = stem + ".caffemodel"
     net.save(weights)
     return Run(losses, seconds, scores, hist, weights)
@@ -126,18 +149,27 @@ def _device(gpu):
 
 def _score(iteration, loss, hist):
     found = score.metrics(hist)
-    return dict([(name, getattr(found, name)) for name in MEASURES],
-                iter=iteration, loss=loss)
+    return dict([(name, getattr(found, name)) for name in MEASURES], iter=iteration, loss=loss)
 
 
 def _write_solver(variant, seed, stem, steps):
     """The path of a solver whose train and val nets lie beside it."""
     param = caffe_pb2.SolverParameter(
-        train_net=_write_net(variant, "train", seed, stem), test_iter=[1],
-        test_interval=NEVER, test_initialization=False, display=0,
-        lr_policy="poly", power=0.9, base_lr=variant.rate, momentum=0.9, max_iter=steps,
-        weight_decay=0.0005, random_seed=seed, snapshot_after_train=False,
-        snapshot_prefix=stem)
+        train_net=_write_net(variant, "train", seed, stem),
+        test_iter=[1],
+        test_interval=NEVER,
+        test_initialization=False,
+        display=0,
+        lr_policy="poly",
+        power=0.9,
+        base_lr=variant.rate,
+        momentum=0.9,
+        max_iter=steps,
+        weight_decay=0.0005,
+        random_seed=seed,
+        snapshot_after_train=False,
+        snapshot_prefix=stem,
+    )
     param.test_net.append(_write_net(variant, "val", seed, stem))
     for key, value in (variant.solver or {}).items():
         setattr(param, key, value)
@@ -155,7 +187,8 @@ def _write_net(variant, phase, seed, stem):
         # Losses of val are told per pixel, however the variant is trained.
         experiment = experiment._replace(normalize=True)
     net = fcn.build(
-        experiment._replace(dataset=experiment.dataset._replace(**{phase: source})), phase)
+        experiment._replace(dataset=experiment.dataset._replace(**{phase: source})), phase
+    )
     if variant.change:
         variant.change(net, phase, seed)
     return _write(f"{stem}-{phase}.prototxt", net)
@@ -186,13 +219,16 @@ def measures(runs, more=None):
     rows = []
     for label, several in runs.items():
         last = [run.scores[-1] for run in several]
-        rows.append([label] + [percent([s[name] for s in last]) for name in MEASURES]
-                    + list(more(label, several) if more else []))
+        rows.append(
+            [label]
+            + [percent([s[name] for s in last]) for name in MEASURES]
+            + list(more(label, several) if more else [])
+        )
     return columns, rows
 
 
 def seconds(several):
-    """"12.3 (12.1–12.6)": of training, over several runs."""
+    """ "12.3 (12.1–12.6)": of training, over several runs."""
     return mean_spread([sum(run.seconds) for run in several])
 
 
@@ -228,13 +264,31 @@ def curves(runs, what="losses", window=20, thin=5, times=False):
 
 def raw(runs):
     """What is kept of the runs: scores, the seconds, and every tenth loss, smoothed."""
-    return OrderedDict((label, [dict(
-        scores=[{key: round(value, 5) if math.isfinite(value) else None
-                 for key, value in s.items()} for s in run.scores],
-        seconds=round(sum(run.seconds), 2), steps=len(run.losses),
-        losses=[float(f"{v:.4g}") for v in plots.smooth(run.losses, 20)[9::10]
-                if math.isfinite(v)],
-    ) for run in several]) for label, several in runs.items())
+    return OrderedDict(
+        (
+            label,
+            [
+                dict(
+                    scores=[
+                        {
+                            key: round(value, 5) if math.isfinite(value) else None
+                            for key, value in s.items()
+                        }
+                        for s in run.scores
+                    ],
+                    seconds=round(sum(run.seconds), 2),
+                    steps=len(run.losses),
+                    losses=[
+                        float(f"{v:.4g}")
+                        for v in plots.smooth(run.losses, 20)[9::10]
+                        if math.isfinite(v)
+                    ],
+                )
+                for run in several
+            ],
+        )
+        for label, several in runs.items()
+    )
 
 
 def _running(values):

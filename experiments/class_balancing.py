@@ -29,7 +29,7 @@ def shares(small):
     for _, label in kind.list_entries(None, dict(source.params)):
         counts += np.bincount(reader(label).ravel(), minlength=256)
     counts[IGNORE] = 0
-    return counts[:small.dataset.classes] / counts.sum()
+    return counts[: small.dataset.classes] / counts.sum()
 
 
 def weights(shares):
@@ -48,28 +48,49 @@ def write_matrix(path, diagonal):
 
 def main(argv=None):
     args = _common.arguments(__doc__, dict(seeds=2), argv, camvid=True)
-    record = _common.Record("class_balancing", "Class balancing by weights",
-                            "CVPR paper §4.3", args)
+    record = _common.Record(
+        "class_balancing", "Class balancing by weights", "CVPR paper §4.3", args
+    )
     panels = []
     for name, small in (
-            ("CamVid", datasets.shrunk_camvid(args.camvid, args.out, args.quick)),
-            ("generated pictures", datasets.generated(args.out, args.quick))):
+        ("CamVid", datasets.shrunk_camvid(args.camvid, args.out, args.quick)),
+        ("generated pictures", datasets.generated(args.out, args.quick)),
+    ):
         share = shares(small)
         diagonal = weights(share)
         path = write_matrix(os.path.join(args.out, f"{name.split()[0]}.binaryproto"), diagonal)
         variants = [
-            _training.Variant(f"{name}: {label}", _training.row("toy-fcn8s", small), STEPS, 0.05,
-                              change, batch=4, every=STEPS // 4)
-            for label, change in (("all alike", None), ("weighted", edits.weighted_loss(path)))]
+            _training.Variant(
+                f"{name}: {label}",
+                _training.row("toy-fcn8s", small),
+                STEPS,
+                0.05,
+                change,
+                batch=4,
+                every=STEPS // 4,
+            )
+            for label, change in (("all alike", None), ("weighted", edits.weighted_loss(path)))
+        ]
         runs = _training.train_all(variants, args.seeds, small, args)
-        record.table(*_training.measures(runs), caption=(
-            f"{name[0].upper() + name[1:]}, toy-fcn8s from the fillers, {args.seeds} runs each of "
-            f"{STEPS} steps, %, mean (least–most)"))
+        record.table(
+            *_training.measures(runs),
+            caption=(
+                f"{name[0].upper() + name[1:]}, toy-fcn8s from the fillers, {args.seeds} runs each "
+                f"of {STEPS} steps, %, mean (least–most)"
+            ),
+        )
         _add_classes(record, name, small, share, diagonal, runs)
-        panels.append(plots.Panel(
-            name, "iteration", "mean IU of val",
-            [curve._replace(label=curve.label.split(": ")[1])
-             for curve in _training.curves(runs, "mean_iu")]))
+        panels.append(
+            plots.Panel(
+                name,
+                "iteration",
+                "mean IU of val",
+                [
+                    curve._replace(label=curve.label.split(": ")[1])
+                    for curve in _training.curves(runs, "mean_iu")
+                ],
+            )
+        )
         record.raw.update(_training.raw(runs))
     record.plot("class_balancing", panels, "Mean IU of val with and without weights")
     record.write()
@@ -85,8 +106,9 @@ def _add_classes(record, name, small, share, diagonal, runs):
             ious = [_iu(run.hist, i) for run in several]
             cells.append("–" if np.isnan(ious).any() else f"{100 * np.mean(ious):.1f}")
         rows.append(cells)
-    record.table([name, "share, %", "weight", "IU, all alike", "IU, weighted"], rows,
-                 "IU of each class, %")
+    record.table(
+        [name, "share, %", "weight", "IU, all alike", "IU, weighted"], rows, "IU of each class, %"
+    )
 
 
 def _iu(hist, i):

@@ -41,11 +41,15 @@ def shrunk_camvid(source, out, quick, size=(128, 96)):
     folder = os.path.join(out, "camvid")
     if quick:
         size = (64, 48)
-    counts = [_shrink(source, folder, split, size, 4 if quick else None)
-              for split in ("train", "val")]
+    counts = [
+        _shrink(source, folder, split, size, 4 if quick else None) for split in ("train", "val")
+    ]
     row = catalog.experiment("camvid-fcn32s").dataset
-    plain = OrderedDict((key, value) for key, value in row.train.params.items()
-                        if key not in ("mirror", "scale", "crop"))
+    plain = OrderedDict(
+        (key, value)
+        for key, value in row.train.params.items()
+        if key not in ("mirror", "scale", "crop")
+    )
     row = row._replace(train=row.train._replace(params=plain), deploy_size=size[::-1])
     return Small(_placed(row, "camvid_dir", folder), counts[1])
 
@@ -61,12 +65,15 @@ def generated_labels(out, quick):
     folder = os.path.join(out, "toy-large")
     count, size = (2, (80, 60)) if quick else (40, (500, 375))
     toy.generate(folder, 1, count, size, 0)
-    return [read_label(os.path.join(folder, "SegmentationClass", f"toy_val_{i:04d}.png"))
-            for i in range(count)]
+    return [
+        read_label(os.path.join(folder, "SegmentationClass", f"toy_val_{i:04d}.png"))
+        for i in range(count)
+    ]
 
 
 def _placed(dataset, key, folder):
     """The dataset in another folder."""
+
     def moved(source):
         params = OrderedDict(source.params)
         params[key] = folder
@@ -88,7 +95,8 @@ def _shrink(source, folder, split, size, most):
             small.save(os.path.join(folder, split, name + ".png"))
             classes = Image.fromarray(np.asarray(read_label(label), np.uint8))
             classes.resize(size, Image.NEAREST).save(
-                os.path.join(folder, split + "annot", name + ".png"))
+                os.path.join(folder, split + "annot", name + ".png")
+            )
         with open(os.path.join(folder, split + ".txt"), "w", encoding="utf-8") as f:
             f.write("".join(name + "\n" for name in names))
         _mark(os.path.join(folder, split), len(pairs), size)

@@ -8,8 +8,19 @@ from google.protobuf import text_format
 
 from caffe.proto import caffe_pb2
 
-__all__ = ["both", "by_name", "fixed_trunk", "insert", "jitter", "learnt_upsampling", "mask",
-           "option", "sampled_loss", "scores_filled", "weighted_loss"]
+__all__ = [
+    "both",
+    "by_name",
+    "fixed_trunk",
+    "insert",
+    "jitter",
+    "learnt_upsampling",
+    "mask",
+    "option",
+    "sampled_loss",
+    "scores_filled",
+    "weighted_loss",
+]
 
 _PYTHON = """
 layer {{ name: "{name}" type: "Python" {blobs}
@@ -29,7 +40,7 @@ def insert(net, text, after=0):
     """Put the layers of a prototxt text after layer number `after`, the data layer by default."""
     new = caffe_pb2.NetParameter()
     text_format.Merge(text, new)
-    layers = list(net.layer[:after + 1]) + list(new.layer) + list(net.layer[after + 1:])
+    layers = list(net.layer[: after + 1]) + list(new.layer) + list(net.layer[after + 1 :])
     whole = caffe_pb2.NetParameter(layer=layers)
     del net.layer[:]
     net.layer.extend(whole.layer)
@@ -37,9 +48,11 @@ def insert(net, text, after=0):
 
 def both(*changes):
     """One change after the other."""
+
     def change(net, phase, seed):
         for each in changes:
             each(net, phase, seed)
+
     return change
 
 
@@ -50,31 +63,56 @@ def python_layer(net, name, layer, blobs, **options):
 
 def sampled_loss(share, cell):
     """While training, each cell of `cell`×`cell` pixels is in the loss with probability `share`."""
+
     def change(net, phase, seed):
         if phase == "train" and share < 1:
             net.layer[0].top[1] = "label_all"
-            python_layer(net, "sampled", "SampleLossLayer", 'bottom: "label_all" top: "label"',
-                         keep=share, cell=cell, seed=seed)
+            python_layer(
+                net,
+                "sampled",
+                "SampleLossLayer",
+                'bottom: "label_all" top: "label"',
+                keep=share,
+                cell=cell,
+                seed=seed,
+            )
+
     return change
 
 
 def jitter(by):
     """While training, images are moved by up to `by` pixels along each axis."""
+
     def change(net, phase, seed):
         if phase == "train":
             net.layer[0].top[0], net.layer[0].top[1] = "data_still", "label_still"
-            python_layer(net, "jitter", "JitterLayer", 'bottom: "data_still" bottom: "label_still" '
-                         'top: "data" top: "label"', by=by, seed=seed)
+            python_layer(
+                net,
+                "jitter",
+                "JitterLayer",
+                'bottom: "data_still" bottom: "label_still" top: "data" top: "label"',
+                by=by,
+                seed=seed,
+            )
+
     return change
 
 
 def mask(hide, foreground, phases=("train", "val")):
     """Hide the foreground or the background of the images, see `experiment_layers.MaskLayer`."""
+
     def change(net, phase, seed):
         if phase in phases:
             net.layer[0].top[0] = "data_whole"
-            python_layer(net, "mask", "MaskLayer", 'bottom: "data_whole" bottom: "label" '
-                         'top: "data"', hide=hide, foreground=list(foreground))
+            python_layer(
+                net,
+                "mask",
+                "MaskLayer",
+                'bottom: "data_whole" bottom: "label" top: "data"',
+                hide=hide,
+                foreground=list(foreground),
+            )
+
     return change
 
 
@@ -86,6 +124,7 @@ def option(phase, **options):
         if phase == wanted:
             param = net.layer[0].python_param
             param.param_str = f"{param.param_str[:-1]}, {repr(options)[1:]}"
+
     return change
 
 
@@ -108,16 +147,19 @@ def learnt_upsampling(net, phase, seed):
 
 def scores_filled(filler, **options):
     """Other initial weights in the score layers: a filler's type and fields."""
+
     def change(net, phase, seed):
         for layer in net.layer:
             if layer.name.startswith("score") and layer.type == "Convolution":
                 param = layer.convolution_param
                 param.weight_filler.CopyFrom(caffe_pb2.FillerParameter(type=filler, **options))
+
     return change
 
 
 def weighted_loss(path):
     """InfogainLoss while training, whose matrix is in a BlobProto file; val keeps its loss."""
+
     def change(net, phase, seed):
         if phase == "train":
             loss = by_name(net, "loss")
@@ -125,4 +167,5 @@ def weighted_loss(path):
             loss.loss_param.ClearField("normalize")
             loss.loss_param.normalization = caffe_pb2.LossParameter.VALID
             loss.infogain_loss_param.source = path
+
     return change

@@ -65,13 +65,18 @@ class JitterLayer(_Layer):
         height, width = bottom[0].data.shape[2:]
         for i in range(len(bottom[0].data)):
             down, right = (int(v) for v in self.random.randint(-by, by + 1, 2))
-            source = (slice(max(0, -down), height - max(0, down)),
-                      slice(max(0, -right), width - max(0, right)))
-            target = (slice(max(0, down), height - max(0, -down)),
-                      slice(max(0, right), width - max(0, -right)))
+            source = (
+                slice(max(0, -down), height - max(0, down)),
+                slice(max(0, -right), width - max(0, right)),
+            )
+            target = (
+                slice(max(0, down), height - max(0, -down)),
+                slice(max(0, right), width - max(0, -right)),
+            )
             for blob in (0, 1):
-                top[blob].data[i][(slice(None),) + target] = (
-                    bottom[blob].data[i][(slice(None),) + source])
+                top[blob].data[i][(slice(None),) + target] = bottom[blob].data[i][
+                    (slice(None),) + source
+                ]
 
 
 class MaskLayer(_Layer):

@@ -15,25 +15,45 @@ STEPS = 150
 
 def main(argv=None):
     args = _common.arguments(__doc__, dict(seeds=2), argv)
-    record = _common.Record("initial_scores", "Zero against random initial scores",
-                            "CVPR paper §4.3", args)
+    record = _common.Record(
+        "initial_scores", "Zero against random initial scores", "CVPR paper §4.3", args
+    )
     small = datasets.generated(args.out, args.quick)
     trunk = pretraining.trunks(small, args)
     variants = [
-        _training.Variant(label, _training.row("toy-fcn32s", small), STEPS, 0.02,
-                          edits.scores_filled(filler, **options), start=trunk, every=30)
+        _training.Variant(
+            label,
+            _training.row("toy-fcn32s", small),
+            STEPS,
+            0.02,
+            edits.scores_filled(filler, **options),
+            start=trunk,
+            every=30,
+        )
         for label, filler, options in (
             ("zero", "constant", dict(value=0)),
             ("Gaussian, 0.01", "gaussian", dict(std=0.01)),
-            ("Gaussian, as wide as MSRA's", "msra", {}))]
+            ("Gaussian, as wide as MSRA's", "msra", {}),
+        )
+    ]
     runs = _training.train_all(variants, args.seeds, small, args)
-    record.table(*_training.measures(runs), caption=(
-        f"Generated pictures, toy-fcn32s from a trained trunk, {args.seeds} runs each of {STEPS} "
-        "steps, %, mean (least–most)"))
-    record.plot("initial_scores", [
-        plots.Panel("training loss", "iteration", "loss", _training.curves(runs, window=10)),
-        plots.Panel("mean IU of val", "iteration", "mean IU", _training.curves(runs, "mean_iu"))],
-        "Training loss and mean IU of val for zero and random initial scores")
+    record.table(
+        *_training.measures(runs),
+        caption=(
+            f"Generated pictures, toy-fcn32s from a trained trunk, {args.seeds} runs each of "
+            f"{STEPS} steps, %, mean (least–most)"
+        ),
+    )
+    record.plot(
+        "initial_scores",
+        [
+            plots.Panel("training loss", "iteration", "loss", _training.curves(runs, window=10)),
+            plots.Panel(
+                "mean IU of val", "iteration", "mean IU", _training.curves(runs, "mean_iu")
+            ),
+        ],
+        "Training loss and mean IU of val for zero and random initial scores",
+    )
     record.raw.update(_training.raw(runs))
     record.write()
 

@@ -32,17 +32,18 @@ def centres(label, factor):
 
 
 def frequent(label, factor, classes):
-    """The most frequent class of each cell (h, w), the lowest of several; 0 where all is ignored.
-    """
+    """The most frequent class of each cell (h, w), the lowest of several; 0 if all is ignored."""
     rows, columns = (np.arange(0, n, factor) for n in label.shape)
-    counts = [np.add.reduceat(np.add.reduceat(label == c, rows, 0, np.int64), columns, 1)
-              for c in range(classes)]
+    counts = [
+        np.add.reduceat(np.add.reduceat(label == c, rows, 0, np.int64), columns, 1)
+        for c in range(classes)
+    ]
     return np.argmax(counts, 0)
 
 
 def spread(coarse, factor, shape):
     """Each cell's class over its pixels: (H, W)."""
-    return coarse.repeat(factor, 0).repeat(factor, 1)[:shape[0], :shape[1]]
+    return coarse.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
 
 
 def interpolated(coarse, factor, shape, classes):
@@ -74,34 +75,65 @@ def bound(labels, classes, factor):
     for label in labels:
         most = frequent(label, factor, classes)
         for way, found in (
-                ("centre", spread(centres(label, factor), factor, label.shape)),
-                ("most frequent", spread(most, factor, label.shape)),
-                ("most frequent, bilinear", interpolated(most, factor, label.shape, classes))):
+            ("centre", spread(centres(label, factor), factor, label.shape)),
+            ("most frequent", spread(most, factor, label.shape)),
+            ("most frequent, bilinear", interpolated(most, factor, label.shape, classes)),
+        ):
             hists[way] += score.fast_hist(label, found, classes)
     return {way: score.metrics(hist).mean_iu for way, hist in hists.items()}
 
 
 def main(argv=None):
     args = _common.arguments(__doc__, {}, argv, camvid=True)
-    record = _common.Record("label_bound", "The upper bound on mean IU from coarse labels",
-                            "CVPR paper, appendix A; PAMI paper §6", args)
-    sets = (("CamVid", datasets.camvid_labels(args.camvid, args.quick), 11),
-            ("generated", datasets.generated_labels(args.out, args.quick), len(toy.CLASSES)))
+    record = _common.Record(
+        "label_bound",
+        "The upper bound on mean IU from coarse labels",
+        "CVPR paper, appendix A; PAMI paper §6",
+        args,
+    )
+    sets = (
+        ("CamVid", datasets.camvid_labels(args.camvid, args.quick), 11),
+        ("generated", datasets.generated_labels(args.out, args.quick), len(toy.CLASSES)),
+    )
     factors = (8, 2) if args.quick else FACTORS
-    found = {name: [bound(labels, classes, factor) for factor in factors]
-             for name, labels, classes in sets}
+    found = {
+        name: [bound(labels, classes, factor) for factor in factors]
+        for name, labels, classes in sets
+    }
     names = [(name, way) for name, _, _ in sets for way in WAYS]
-    record.table(["factor"] + [f"{name}: {way}" for name, way in names],
-                 [[str(factor)] + [f"{100 * found[name][i][way]:.1f}" for name, way in names]
-                  for i, factor in enumerate(factors)],
-                 "Mean IU, %: {}".format(", ".join(
-                     "{}, {} val images of {}×{}".format(name, len(labels), *labels[0].shape[::-1])
-                     for name, labels, _ in sets)))
-    record.plot("label_bound", [plots.Panel(
-        title, "factor", "mean IU",
-        [plots.Curve(way, factors[::-1], [each[way] for each in found[title]][::-1], markers=True)
-         for way in WAYS], ylim=(0, 1), log=True) for title, _, _ in sets],
-        "The bound on mean IU over the factor")
+    record.table(
+        ["factor"] + [f"{name}: {way}" for name, way in names],
+        [
+            [str(factor)] + [f"{100 * found[name][i][way]:.1f}" for name, way in names]
+            for i, factor in enumerate(factors)
+        ],
+        "Mean IU, %: {}".format(
+            ", ".join(
+                "{}, {} val images of {}×{}".format(name, len(labels), *labels[0].shape[::-1])
+                for name, labels, _ in sets
+            )
+        ),
+    )
+    record.plot(
+        "label_bound",
+        [
+            plots.Panel(
+                title,
+                "factor",
+                "mean IU",
+                [
+                    plots.Curve(
+                        way, factors[::-1], [each[way] for each in found[title]][::-1], markers=True
+                    )
+                    for way in WAYS
+                ],
+                ylim=(0, 1),
+                log=True,
+            )
+            for title, _, _ in sets
+        ],
+        "The bound on mean IU over the factor",
+    )
     record.raw.update(factors=list(factors), bounds=found)
     record.write()
 

@@ -18,8 +18,11 @@ IMAGES = 600
 RATES = (0.05, 0.2)
 
 #: label, images of a step, momentum
-RECIPES = (("20 images, momentum 0.9", 20, 0.9), ("1 image, momentum 0.9", 1, 0.9),
-           ("1 image, momentum 0.99", 1, 0.99))
+RECIPES = (
+    ("20 images, momentum 0.9", 20, 0.9),
+    ("1 image, momentum 0.9", 1, 0.9),
+    ("1 image, momentum 0.99", 1, 0.99),
+)
 
 
 def rate_of(rate, images, momentum, pixels):
@@ -31,8 +34,9 @@ def rate_of(rate, images, momentum, pixels):
 
 def main(argv=None):
     args = _common.arguments(__doc__, dict(seeds=2), argv)
-    record = _common.Record("momentum", "Heavy momentum against minibatches",
-                            "CVPR paper §4.3; PAMI paper §6", args)
+    record = _common.Record(
+        "momentum", "Heavy momentum against minibatches", "CVPR paper §4.3; PAMI paper §6", args
+    )
     small = datasets.generated(args.out, args.quick)
     pixels = 96 * 96
     table, best = [], {}
@@ -41,27 +45,51 @@ def main(argv=None):
         tried = [
             _training.Variant(
                 f"{label}, rate {rate_of(rate, images, momentum, pixels):.2g}",
-                _training.row("toy-fcn8s", small, normalize=images > 1), steps,
-                rate_of(rate, images, momentum, pixels), batch=1, every=max(1, steps // 5),
-                solver=dict(iter_size=images, momentum=momentum, lr_policy="fixed"))
-            for rate in RATES]
+                _training.row("toy-fcn8s", small, normalize=images > 1),
+                steps,
+                rate_of(rate, images, momentum, pixels),
+                batch=1,
+                every=max(1, steps // 5),
+                solver=dict(iter_size=images, momentum=momentum, lr_policy="fixed"),
+            )
+            for rate in RATES
+        ]
         runs = _training.train_all(tried, args.seeds, small, args)
-        columns, rows = _training.measures(runs, lambda name, several: [
-            _common.mean_spread([run.scores[-1]["loss"] for run in several], 3),
-            _training.seconds(several)])
+        columns, rows = _training.measures(
+            runs,
+            lambda name, several: [
+                _common.mean_spread([run.scores[-1]["loss"] for run in several], 3),
+                _training.seconds(several),
+            ],
+        )
         table += rows
         record.raw.update(_training.raw(runs))
         winner = max(runs, key=lambda name: _mean_iu(runs[name]))
         best[label] = [_over_images(run, images) for run in runs[winner]]
-    record.table(columns + ["val loss", "seconds of the processor"], table,
-                 f"Generated pictures, toy-fcn8s from the fillers, {args.seeds} runs each over "
-                 f"{IMAGES} images, %, mean (least–most)")
-    record.plot("momentum", [
-        plots.Panel("loss of val, at the best rate", "images", "loss per pixel",
-                    _training.curves(best, "loss")),
-        plots.Panel("mean IU of val, at the best rate", "images", "mean IU",
-                    _training.curves(best, "mean_iu"))],
-        "Loss and mean IU of val over the images seen, each recipe at its best rate")
+    record.table(
+        columns + ["val loss", "seconds of the processor"],
+        table,
+        f"Generated pictures, toy-fcn8s from the fillers, {args.seeds} runs each over "
+        f"{IMAGES} images, %, mean (least–most)",
+    )
+    record.plot(
+        "momentum",
+        [
+            plots.Panel(
+                "loss of val, at the best rate",
+                "images",
+                "loss per pixel",
+                _training.curves(best, "loss"),
+            ),
+            plots.Panel(
+                "mean IU of val, at the best rate",
+                "images",
+                "mean IU",
+                _training.curves(best, "mean_iu"),
+            ),
+        ],
+        "Loss and mean IU of val over the images seen, each recipe at its best rate",
+    )
     record.write()
 
 

@@ -1,6 +1,6 @@
 """Line plots as small PNGs, with Pillow alone.
 
-    draw("loss.png", [Panel("loss over iterations", "iteration", "loss", [Curve("a", xs, ys)])])
+draw("loss.png", [Panel("loss over iterations", "iteration", "loss", [Curve("a", xs, ys)])])
 """
 
 import math
@@ -16,12 +16,22 @@ __all__ = ["Curve", "Panel", "draw", "over_runs", "smooth", "ticks"]
 Curve = namedtuple("Curve", "label xs ys low high markers", defaults=(None, None, False))
 
 #: One diagram. ylim, xlim: (low, high), None for what the curves need. log: the x axis is base 2.
-Panel = namedtuple("Panel", "title xlabel ylabel curves ylim xlim log",
-                   defaults=(None, None, False))
+Panel = namedtuple(
+    "Panel", "title xlabel ylabel curves ylim xlim log", defaults=(None, None, False)
+)
 
 #: Colours that are told apart by those who do not see red and green apart, too (Okabe and Ito).
-COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233),
-           (230, 159, 0), (90, 90, 90), (0, 0, 0), (150, 100, 40))
+COLOURS = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (230, 159, 0),
+    (90, 90, 90),
+    (0, 0, 0),
+    (150, 100, 40),
+)
 
 WIDTH, HEIGHT = 460, 320  # of one panel, pixels
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 50  # margins around its axes
@@ -79,12 +89,16 @@ def ticks(low, high, about=5):
 
 def _in_plain_letters(panel):
     """The panel with the letters of PLAIN replaced in all it says."""
+
     def plain(text):
         return "".join(PLAIN.get(letter, letter) for letter in text)
 
     return panel._replace(
-        title=plain(panel.title), xlabel=plain(panel.xlabel), ylabel=plain(panel.ylabel),
-        curves=[curve._replace(label=plain(curve.label)) for curve in panel.curves])
+        title=plain(panel.title),
+        xlabel=plain(panel.xlabel),
+        ylabel=plain(panel.ylabel),
+        curves=[curve._replace(label=plain(curve.label)) for curve in panel.curves],
+    )
 
 
 class _Axes:
@@ -94,8 +108,13 @@ class _Axes:
         self.panel, self.left = panel, left
         self.box = (left + LEFT, TOP, left + WIDTH - RIGHT, HEIGHT - BOTTOM)
         self.xlim = panel.xlim or _range([x for c in panel.curves for x in c.xs], 0)
-        ys = [y for c in panel.curves for part in (c.ys, c.low or (), c.high or ()) for y in part
-              if math.isfinite(y)]
+        ys = [
+            y
+            for c in panel.curves
+            for part in (c.ys, c.low or (), c.high or ())
+            for y in part
+            if math.isfinite(y)
+        ]
         self.ylim = panel.ylim or _range(ys, 0.04)
 
     def place(self, x, y, fine=1):
@@ -114,7 +133,7 @@ class _Axes:
         if not self.panel.log:
             return ticks(*self.xlim)
         first, last = (math.log(value, 2) for value in self.xlim)
-        return [2 ** i for i in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
+        return [2**i for i in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
 
     def draw_lines(self, image):
         """The grid, bands and lines, clipped to the axes."""
@@ -156,8 +175,12 @@ class _Axes:
         shown = ticks(*self.ylim)
         for y, word in zip(shown, _words(shown)):
             width, height = _extent(word, 11)
-            canvas.text((x0 - 6 - width, self.place(self.xlim[0], y)[1] - height / 2 - 1), word,
-                        INK, _font(11))
+            canvas.text(
+                (x0 - 6 - width, self.place(self.xlim[0], y)[1] - height / 2 - 1),
+                word,
+                INK,
+                _font(11),
+            )
         shown = self.xticks()
         for x, word in zip(shown, _words(shown)):
             _text(canvas, self.place(x, self.ylim[0])[0], y1 + 6, word, 11)
@@ -170,12 +193,17 @@ class _Axes:
 
 def _finite(curve):
     """The curve without the points where a run had diverged."""
-    kept = [i for i, values in enumerate(zip(curve.ys, curve.low or curve.ys,
-                                             curve.high or curve.ys))
-            if all(math.isfinite(value) for value in values)]
-    return curve._replace(**{
-        name: values and [values[i] for i in kept]
-        for name, values in zip(("xs", "ys", "low", "high"), curve[1:5])})
+    kept = [
+        i
+        for i, values in enumerate(zip(curve.ys, curve.low or curve.ys, curve.high or curve.ys))
+        if all(math.isfinite(value) for value in values)
+    ]
+    return curve._replace(
+        **{
+            name: values and [values[i] for i in kept]
+            for name, values in zip(("xs", "ys", "low", "high"), curve[1:5])
+        }
+    )
 
 
 def _range(values, margin):
@@ -188,8 +216,10 @@ def _words(values):
     """Numbers with as many decimals as all of them need."""
     for digits in range(7):
         words = [f"{value:.{digits}f}" for value in values]
-        if all(abs(float(word) - value) <= 1e-9 * max(1, abs(value))
-               for word, value in zip(words, values)):
+        if all(
+            abs(float(word) - value) <= 1e-9 * max(1, abs(value))
+            for word, value in zip(words, values)
+        ):
             return words
     return [f"{value:.2g}" for value in values]
 

@@ -16,6 +16,7 @@ STEPS, RATE = 180, 0.05
 
 def dense_pool5(kernel):
     """A change of FCN-32s: pool5 moves by 1, the convolution above has so large a filter."""
+
     def change(net, phase, seed):
         pool = edits.by_name(net, "pool5").pooling_param
         # A window of 3 with a border keeps size and place, which one of 2 would shift by a half.
@@ -25,6 +26,7 @@ def dense_pool5(kernel):
         up = edits.by_name(net, "upscore").convolution_param
         up.kernel_size[:], up.stride[:] = [32], [16]
         edits.by_name(net, "score").crop_param.offset[:] = [8]
+
     return change
 
 
@@ -38,17 +40,27 @@ def main(argv=None):
             ("FCN-32s", "toy-fcn32s", None),
             ("pool5 at stride 1, 3×3 above", "toy-fcn32s", dense_pool5(3)),
             ("pool5 at stride 1, 5×5 above", "toy-fcn32s", dense_pool5(5)),
-            ("FCN-16s (a skip from pool4)", "toy-fcn16s", None))]
+            ("FCN-16s (a skip from pool4)", "toy-fcn16s", None),
+        )
+    ]
     runs = _training.train_all(variants, args.seeds, small, args)
-    columns, rows = _training.measures(
-        runs, lambda label, several: [_training.seconds(several)])
-    record.table(columns + ["seconds of the processor"], rows,
-                 f"Generated pictures, from the fillers, {args.seeds} runs each of {STEPS} steps, "
-                 "%, mean (least–most)")
-    record.plot("pool5_stride", [
-        plots.Panel("training loss", "iteration", "loss", _training.curves(runs)),
-        plots.Panel("mean IU of val", "iteration", "mean IU", _training.curves(runs, "mean_iu"))],
-        "Training loss and mean IU of val with pool5 at stride 2 and 1")
+    columns, rows = _training.measures(runs, lambda label, several: [_training.seconds(several)])
+    record.table(
+        columns + ["seconds of the processor"],
+        rows,
+        f"Generated pictures, from the fillers, {args.seeds} runs each of {STEPS} steps, "
+        "%, mean (least–most)",
+    )
+    record.plot(
+        "pool5_stride",
+        [
+            plots.Panel("training loss", "iteration", "loss", _training.curves(runs)),
+            plots.Panel(
+                "mean IU of val", "iteration", "mean IU", _training.curves(runs, "mean_iu")
+            ),
+        ],
+        "Training loss and mean IU of val with pool5 at stride 2 and 1",
+    )
     record.raw.update(_training.raw(runs))
     record.write()
 

@@ -24,6 +24,7 @@ layer {{ name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "classify" bottom:
 
 def classifier(classes):
     """A change of FCN-32s, in training, to a net that says which classes are in the image."""
+
     def change(net, phase, seed):
         if phase != "train":
             return
@@ -31,24 +32,33 @@ def classifier(classes):
         top = net.layer[first].bottom[0]
         del net.layer[first:]
         edits.insert(net, HEAD.format(top=top, classes=classes), len(net.layer) - 1)
-        edits.python_layer(net, "present", "PresenceLayer", 'bottom: "label" top: "present"',
-                           classes=classes)
+        edits.python_layer(
+            net, "present", "PresenceLayer", 'bottom: "label" top: "present"', classes=classes
+        )
+
     return change
 
 
 def trunks(small, args):
     """start of a Variant: the caffemodel of a trunk trained with the run's seed, made once."""
     variant = _training.Variant(
-        "classifier", _training.row("toy-fcn32s", small), STEPS, 0.05,
-        classifier(small.dataset.classes))
+        "classifier",
+        _training.row("toy-fcn32s", small),
+        STEPS,
+        0.05,
+        classifier(small.dataset.classes),
+    )
     made = {}
 
     def start(seed):
         if seed not in made:
             run = _training.train(variant, seed, small, args, scored=False)
             made[seed] = run.weights
-            print(f"classifier, seed {seed}: loss {sum(run.losses[-20:]) / 20:.4f} in "
-                  f"{os.path.basename(run.weights)}", flush=True)
+            print(
+                f"classifier, seed {seed}: loss {sum(run.losses[-20:]) / 20:.4f} in "
+                f"{os.path.basename(run.weights)}",
+                flush=True,
+            )
         return made[seed]
 
     return start

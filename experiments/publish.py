@@ -35,17 +35,22 @@ def raw():
 
 def page(text, records):
     """The page's text with every block made anew. LookupError for a block without a record."""
+
     def block(match):
         name = match.group(2)
         if name not in records:
-            raise LookupError(f"{PAGE} has a block '{name}', of which {RAW} holds no record: run "
-                              f"experiments/{name}.py, then publish.py")
+            raise LookupError(
+                f"{PAGE} has a block '{name}', of which {RAW} holds no record: run "
+                f"experiments/{name}.py, then publish.py"
+            )
         return match.group(1) + markdown(records[name], "images/experiments") + match.group(3)
 
     missing = set(records) - {match.group(2) for match in _BLOCK.finditer(text)}
     if missing:
-        raise LookupError("{} has no block for {}: write a section with the lines <!-- NAME --> "
-                          "and <!-- end -->".format(PAGE, ", ".join(sorted(missing))))
+        raise LookupError(
+            "{} has no block for {}: write a section with the lines <!-- NAME --> "
+            "and <!-- end -->".format(PAGE, ", ".join(sorted(missing)))
+        )
     return _BLOCK.sub(block, text)
 
 
@@ -63,8 +68,10 @@ def collect(folder, records):
         with open(os.path.join(folder, file), encoding="utf-8") as f:
             fields = json.load(f)
         if fields["quick"]:
-            raise ValueError(f"{os.path.join(folder, file)} is of a --quick run, which shows "
-                             "nothing: run it again without")
+            raise ValueError(
+                f"{os.path.join(folder, file)} is of a --quick run, which shows "
+                "nothing: run it again without"
+            )
         records[fields["name"]] = fields
         names.append(fields["name"])
         for plot in fields["plots"]:
@@ -75,8 +82,14 @@ def collect(folder, records):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="folder", type=bootstrap.user_path, default=OUT,
-                        metavar="DIR", help="(default: out/experiments)")
+    parser.add_argument(
+        "--from",
+        dest="folder",
+        type=bootstrap.user_path,
+        default=OUT,
+        metavar="DIR",
+        help="(default: out/experiments)",
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
     args = parser.parse_args(argv)
     bootstrap.enter()

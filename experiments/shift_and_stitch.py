@@ -49,7 +49,7 @@ def camvid():
     net = read_net(catalog.net_path("camvid-fcn16s", "deploy"))
     names = [layer.name for layer in net.layer]
     score = net.layer[names.index("score_pool4")]
-    layers = list(net.layer[:names.index("pool4") + 1]) + [score]
+    layers = list(net.layer[: names.index("pool4") + 1]) + [score]
     made = type(net)(name=net.name)
     made.layer.extend(layers)
     return made
@@ -79,8 +79,8 @@ class Ways:
         f, side, found = self.stride, self.side, None
         shifts = [(y, x) for y in range(f) for x in range(f)]
         for first in range(0, len(shifts), batch):
-            some = shifts[first:first + batch]
-            images = np.concatenate([image[:, :, y:y + side, x:x + side] for y, x in some])
+            some = shifts[first : first + batch]
+            images = np.concatenate([image[:, :, y : y + side, x : x + side] for y, x in some])
             given = scores(self.net, images, self.blob)
             if found is None:
                 found = np.empty((given.shape[1], self.size, self.size), np.float32)
@@ -95,12 +95,11 @@ class Ways:
     def upsampled(self, image):
         """One pass, interpolated. Its places are those of the middle shift."""
         middle = self.stride // 2
-        window = image[:, :, middle:middle + self.side, middle:middle + self.side]
-        return scores(self.up, window, "upscore")[0, :, :self.size, :self.size]
+        window = image[:, :, middle : middle + self.side, middle : middle + self.side]
+        return scores(self.up, window, "upscore")[0, :, : self.size, : self.size]
 
 
 def _built(param, source=None):
-
 
     net = built(param)
     if source is not None:
@@ -115,8 +114,9 @@ def _upsampled(param, last, f):
     made = type(param)()
     made.CopyFrom(param)
     classes = last.blob.shape[1]
-    layer = made.layer.add(name="upscore", type="Deconvolution", bottom=[last.tops[0]],
-                           top=["upscore"])
+    layer = made.layer.add(
+        name="upscore", type="Deconvolution", bottom=[last.tops[0]], top=["upscore"]
+    )
     p = layer.convolution_param
     p.num_output, p.group, p.bias_term = classes, classes, False
     p.kernel_size.append(2 * f - 1)
@@ -136,9 +136,10 @@ def run(ways, repeats, clock):
     """({what was compared: how far it differs}, OrderedDict of seconds)."""
     image, f, seconds, maps = picture(ways.whole), ways.stride, OrderedDict(), []
     for label, way, times in (
-            (f"shift-and-stitch, {f}×{f} passes", lambda: ways.shift_and_stitch(image, f), 1),
-            ("rarefaction (à trous)", lambda: ways.rarefied(image), repeats),
-            ("one pass and deconvolution", lambda: ways.upsampled(image), repeats)):
+        (f"shift-and-stitch, {f}×{f} passes", lambda: ways.shift_and_stitch(image, f), 1),
+        ("rarefaction (à trous)", lambda: ways.rarefied(image), repeats),
+        ("one pass and deconvolution", lambda: ways.upsampled(image), repeats),
+    ):
         seconds[label], found = dense_grid.seconds(way, times, clock)
         maps.append(found)
     stitched, sparse, smooth = maps
@@ -149,20 +150,27 @@ def run(ways, repeats, clock):
     found = dict(
         rounding=float(np.abs(stitched - sparse).max()) / spread,
         interpolation=float(np.abs(stitched_inner - smooth_inner).mean()) / spread,
-        same=float((stitched_inner.argmax(0) == smooth_inner.argmax(0)).mean()))
+        same=float((stitched_inner.argmax(0) == smooth_inner.argmax(0)).mean()),
+    )
     return found, seconds
 
 
 def main(argv=None):
     args = _common.arguments(__doc__, {}, argv)
     clock, unit = dense_grid.start(args)
-    record = _common.Record("shift_and_stitch", "Shift-and-stitch, rarefaction, deconvolution",
-                            "CVPR paper §3.2 and §3.3", args)
+    record = _common.Record(
+        "shift_and_stitch",
+        "Shift-and-stitch, rarefaction, deconvolution",
+        "CVPR paper §3.2 and §3.3",
+        args,
+    )
     if args.quick:
         nets = [("narrow VGG", vgg(((4, 1), (4, 1)), 3), fill, 2)]
     else:
-        nets = [("narrow VGG", vgg(), fill, 16),
-                ("CamVid net", camvid(), lambda net: surgery.load(net, CAMVID), 8)]
+        nets = [
+            ("narrow VGG", vgg(), fill, 16),
+            ("CamVid net", camvid(), lambda net: surgery.load(net, CAMVID), 8),
+        ]
     for label, param, load, cells in nets:
         ways = Ways(param, load, cells)
         found, seconds = run(ways, 1 if args.quick else 3, clock)
@@ -174,9 +182,11 @@ def main(argv=None):
             f"{ways.size}×{ways.size} pixels. Shift-and-stitch and rarefaction differ by "
             f"{found['rounding']:.1g} of the largest score; interpolated scores by "
             f"{100 * found['interpolation']:.1f} % of it on average, and "
-            f"{100 * found['same']:.0f} % of the pixels have the same best class")
-        record.raw[label] = dict(found, seconds=seconds, stride=ways.stride, field=ways.field,
-                                 size=ways.size)
+            f"{100 * found['same']:.0f} % of the pixels have the same best class",
+        )
+        record.raw[label] = dict(
+            found, seconds=seconds, stride=ways.stride, field=ways.field, size=ways.size
+        )
     record.write()
 
 

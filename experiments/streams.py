@@ -17,14 +17,16 @@ STEPS = dict(coarse=300, middle=100, fine=150)
 
 def main(argv=None):
     args = _common.arguments(__doc__, dict(seeds=3), argv)
-    record = _common.Record("streams", "Stages, skips and upsampling",
-                            "CVPR paper §4.2, §4.3, table 2", args)
+    record = _common.Record(
+        "streams", "Stages, skips and upsampling", "CVPR paper §4.2, §4.3, table 2", args
+    )
     small = datasets.generated(args.out, args.quick)
     runs = {}
 
     def run(label, name, steps, rate, start, change=None):
-        variant = _training.Variant(label, _training.row(name, small), steps, rate, change,
-                                    start=start, every=50)
+        variant = _training.Variant(
+            label, _training.row(name, small), steps, rate, change, start=start, every=50
+        )
         runs.update(_training.train_all([variant], args.seeds, small, args))
 
     def after(label):
@@ -35,16 +37,34 @@ def main(argv=None):
     run("FCN-32s", "toy-fcn32s", STEPS["coarse"], 0.05, trunk)
     run("FCN-16s", "toy-fcn16s", STEPS["middle"], 0.02, after("FCN-32s"))
     run("FCN-8s", "toy-fcn8s", STEPS["fine"], 0.02, after("FCN-16s"))
-    run("FCN-8s, learnt upsampling", "toy-fcn8s", STEPS["fine"], 0.02, after("FCN-16s"),
-        edits.learnt_upsampling)
+    run(
+        "FCN-8s, learnt upsampling",
+        "toy-fcn8s",
+        STEPS["fine"],
+        0.02,
+        after("FCN-16s"),
+        edits.learnt_upsampling,
+    )
     run("FCN-8s, at once", "toy-fcn8s", sum(STEPS.values()), 0.05, trunk)
 
     columns, rows = _training.measures(runs, lambda label, several: [str(len(several[0].losses))])
-    record.table(columns + ["steps of this stage"], rows,
-                 f"Generated pictures, {args.seeds} runs each, %, mean (least–most)")
-    record.plot("streams", [plots.Panel(
-        "mean IU of val", "iteration of the stage", "mean IU",
-        _training.curves(runs, "mean_iu"))], "Mean IU of val over the iterations of each stage")
+    record.table(
+        columns + ["steps of this stage"],
+        rows,
+        f"Generated pictures, {args.seeds} runs each, %, mean (least–most)",
+    )
+    record.plot(
+        "streams",
+        [
+            plots.Panel(
+                "mean IU of val",
+                "iteration of the stage",
+                "mean IU",
+                _training.curves(runs, "mean_iu"),
+            )
+        ],
+        "Mean IU of val over the iterations of each stage",
+    )
     record.raw.update(_training.raw(runs))
     record.write()
 

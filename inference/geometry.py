@@ -52,11 +52,15 @@ def shapes(ops: list[Op], height: int, width: int) -> dict[str, tuple[int, int, 
         elif op.kind == "window":
             size = [_windows(op, axis, size[axis]) for axis in (0, 1)]
         elif op.kind == "upsample":
-            size = [op.stride[axis] * (size[axis] - 1) + op.kernel[axis] - 2 * op.pad[axis]
-                    for axis in (0, 1)]
+            size = [
+                op.stride[axis] * (size[axis] - 1) + op.kernel[axis] - 2 * op.pad[axis]
+                for axis in (0, 1)
+            ]
         if min(size) < 1:
-            raise InferenceError(f"an image of {width}x{height} (width x height) is too small: "
-                                 f"nothing is left of it at layer '{op.layer}'")
+            raise InferenceError(
+                f"an image of {width}x{height} (width x height) is too small: "
+                f"nothing is left of it at layer '{op.layer}'"
+            )
         for top in op.tops:
             known[top] = (op.channels or channels, size[0], size[1])
     return known
@@ -90,8 +94,10 @@ def memory(ops: list[Op], height: int, width: int, unrolled: bool) -> int:
                 inner, outer = counts[op.bottoms[0]], counts[op.tops[0]]
                 across, along = known[op.bottoms[0]], known[op.tops[0]]
                 work += op.columns * (
-                    outer * across[0] // along[0] if op.kind == "window"
-                    else inner * along[0] // across[0])
+                    outer * across[0] // along[0]
+                    if op.kind == "window"
+                    else inner * along[0] // across[0]
+                )
     return FLOAT * (sum(counts.values()) + kept + work)
 
 
@@ -125,8 +131,11 @@ def _through(field: Field, op: Op, axis: int) -> Field:
         return Field(scale * stride, low - scale * pad, high + scale * (kernel - 1 - pad))
     if op.kind == "upsample":
         # Position y gets i where stride·i - pad <= y <= stride·i - pad + kernel - 1.
-        return Field(scale / stride, low + scale * Fraction(pad - kernel + 1, stride),
-                     high + scale * Fraction(pad, stride))
+        return Field(
+            scale / stride,
+            low + scale * Fraction(pad - kernel + 1, stride),
+            high + scale * Fraction(pad, stride),
+        )
     if op.kind == "crop":
         offset = op.offset[axis] or 0
         return Field(scale, low + scale * offset, high + scale * offset)
@@ -138,8 +147,10 @@ def geometry(ops: list[Op], scores: str, axis: int) -> Geometry:
     known = fields(ops, axis)
     field = known[scores]
     if field.scale != 1:
-        raise InferenceError(f"blob '{scores}' has one position for {field.scale} pixels; "
-                             "expected scores for every pixel")
+        raise InferenceError(
+            f"blob '{scores}' has one position for {field.scale} pixels; "
+            "expected scores for every pixel"
+        )
     period = 1
     for other in known.values():
         # A stride of p/q (below 1 after upsampling) repeats after p pixels.

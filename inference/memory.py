@@ -11,7 +11,7 @@ def _number(path: str, key: str = "") -> Optional[int]:
         with open(path, encoding="ascii") as lines:
             for line in lines:
                 if line.startswith(key):
-                    return int(line[len(key):].split()[0])
+                    return int(line[len(key) :].split()[0])
     except (OSError, ValueError, IndexError):
         pass  # not Linux, or no such limit ("max")
     return None
@@ -25,8 +25,12 @@ def _host() -> Optional[int]:
     # Containers: the limit of the control group, version 2 or 1.  Cached files can be dropped.
     for limit, used, stat, key in (
         ("memory.max", "memory.current", "memory.stat", "inactive_file "),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
-         "total_inactive_file "),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file ",
+        ),
     ):
         most, now = _number("/sys/fs/cgroup/" + limit), _number("/sys/fs/cgroup/" + used)
         if most is not None and now is not None:

@@ -30,13 +30,17 @@ def load_weights(net, path: str) -> None:
         for blob in blobs:
             blob.data.flat[0] = np.nan
     net.copy_from(path)
-    left = [name for name, blobs in net.params.items()
-            if any(np.isnan(blob.data.flat[0]) for blob in blobs)]
+    left = [
+        name
+        for name, blobs in net.params.items()
+        if any(np.isnan(blob.data.flat[0]) for blob in blobs)
+    ]
     if left:
         raise InferenceError(
             f"'{path}' has no usable weights for {len(left)} of the net's {len(net.params)} layers "
             f"with parameters: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}; are these "
-            "the weights of another net?")
+            "the weights of another net?"
+        )
 
 
 def photo_input(experiment):
@@ -46,8 +50,10 @@ def photo_input(experiment):
     read = [top for top in experiment.dataset.val.params.get("tops", ("color",)) if top != "label"]
     if read != ["color"] or len(inputs) > 1 or inputs[0].channels != 3:
         needed = read if len(read) == len(inputs) else [blob.blob for blob in inputs]
-        raise InferenceError(f"{experiment.name} reads {' and '.join(needed)}: a photo alone will "
-                             "not do; score.py reads them from the dataset's files")
+        raise InferenceError(
+            f"{experiment.name} reads {' and '.join(needed)}: a photo alone will "
+            "not do; score.py reads them from the dataset's files"
+        )
     return inputs[0]
 
 
@@ -72,16 +78,21 @@ class Model:
         experiment = catalog.experiment(name)
         blob = photo_input(experiment)
         # Of several outputs the first is shown: its classes are those of CLASSES.
-        return cls(catalog.net_path(name, "deploy"), weights, blob.mean,
-                   "score" + experiment.dataset.outputs[0].suffix)
+        return cls(
+            catalog.net_path(name, "deploy"),
+            weights,
+            blob.mean,
+            "score" + experiment.dataset.outputs[0].suffix,
+        )
 
     def memory(self, height: int, width: int) -> int:
         """Bytes that a forward pass takes, the weights not counted."""
         # Only our engine says what it is.
         return memory(self.ops, height, width, unrolled=not hasattr(caffe, "__engine__"))
 
-    def plan(self, height: int, width: int, gpu: Optional[int] = None,
-             limit: Optional[int] = None) -> list[tiles.Tile]:
+    def plan(
+        self, height: int, width: int, gpu: Optional[int] = None, limit: Optional[int] = None
+    ) -> list[tiles.Tile]:
         """One tile, the image, if it fits into the free memory (or ``limit`` bytes); or several.
 
         Raises InferenceError if not even small tiles fit.
@@ -89,17 +100,22 @@ class Model:
         needed = self.memory(height, width)
         free = limit or available(gpu)
         if free is None:
-            raise InferenceError(f"cannot tell how much memory is free, and the image needs "
-                                 f"{text(needed)}; say --memory GB")
+            raise InferenceError(
+                f"cannot tell how much memory is free, and the image needs "
+                f"{text(needed)}; say --memory GB"
+            )
         budget = free if limit else int(free * USABLE)
         result = tiles.plan(height, width, self.geometries, self.memory, budget)
         if result is None:
-            size = [min(length, tiles.smallest(g))
-                    for length, g in zip((height, width), self.geometries)]
+            size = [
+                min(length, tiles.smallest(g))
+                for length, g in zip((height, width), self.geometries)
+            ]
             raise InferenceError(
                 f"an image of {width}x{height} takes {text(needed)}, and its smallest exact tiles "
                 f"of {size[1]}x{size[0]} take {text(self.memory(*size))} each, but only "
-                f"{text(budget)} are free; free some memory or make the image smaller")
+                f"{text(budget)} are free; free some memory or make the image smaller"
+            )
         return result
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
@@ -107,23 +123,33 @@ class Model:
         height, width = pixels.shape[:2]
         blob = self.net.blobs[self.input]
         blob.reshape(1, 3, height, width)
-        np.subtract(pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None],
-                    out=blob.data[0])
+        np.subtract(
+            pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=blob.data[0]
+        )
         self.net.forward()
         return self.net.blobs[self.scores].data[0]
 
-    def label(self, pixels: np.ndarray, plan: list[tiles.Tile],
-              progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+    def label(
+        self,
+        pixels: np.ndarray,
+        plan: list[tiles.Tile],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> np.ndarray:
         """The class of each pixel, uint8 (H, W), computed tile by tile."""
         result = np.empty(pixels.shape[:2], np.uint8)
         for i, (rows, columns) in enumerate(plan):
             progress(i, len(plan))
-            scores = self.run(pixels[rows.start:rows.stop, columns.start:columns.stop])
-            kept = scores[:, rows.first - rows.start:rows.last - rows.start,
-                          columns.first - columns.start:columns.last - columns.start]
+            scores = self.run(pixels[rows.start : rows.stop, columns.start : columns.stop])
+            kept = scores[
+                :,
+                rows.first - rows.start : rows.last - rows.start,
+                columns.first - columns.start : columns.last - columns.start,
+            ]
             if not np.isfinite(kept).all():
-                raise InferenceError("the scores are not finite numbers; the weights are damaged "
-                                     "or do not belong to this net")
-            result[rows.first:rows.last, columns.first:columns.last] = kept.argmax(axis=0)
+                raise InferenceError(
+                    "the scores are not finite numbers; the weights are damaged "
+                    "or do not belong to this net"
+                )
+            result[rows.first : rows.last, columns.first : columns.last] = kept.argmax(axis=0)
         progress(len(plan), len(plan))
         return result

@@ -13,8 +13,25 @@ __all__ = ["Op", "read_ops"]
 
 #: Layers whose top at a position depends on the bottoms at that position alone.
 POINTWISE = {
-    "AbsVal", "BatchNorm", "Bias", "BNLL", "Concat", "Dropout", "ELU", "Eltwise", "Exp", "Log",
-    "PReLU", "Power", "ReLU", "Scale", "Sigmoid", "Softmax", "Split", "Swish", "TanH",
+    "AbsVal",
+    "BatchNorm",
+    "Bias",
+    "BNLL",
+    "Concat",
+    "Dropout",
+    "ELU",
+    "Eltwise",
+    "Exp",
+    "Log",
+    "PReLU",
+    "Power",
+    "ReLU",
+    "Scale",
+    "Sigmoid",
+    "Softmax",
+    "Split",
+    "Swish",
+    "TanH",
 }
 
 #: What a layer keeps of a forward pass, in floats per value of its top: in this engine and in BVLC
@@ -58,10 +75,13 @@ def read_ops(net) -> list[Op]:
 
 def _read_inputs(layer) -> list[Op]:
     """One operation for each top: they may differ in their channels."""
-    shapes = list(layer.input_param.shape) * (1 if len(layer.input_param.shape) > 1 else
-                                              len(layer.top))
-    return [_op((layer.name, (), (top,)), "input", channels=int(shape.dim[1]))
-            for top, shape in zip(layer.top, shapes)]
+    shapes = list(layer.input_param.shape) * (
+        1 if len(layer.input_param.shape) > 1 else len(layer.top)
+    )
+    return [
+        _op((layer.name, (), (top,)), "input", channels=int(shape.dim[1]))
+        for top, shape in zip(layer.top, shapes)
+    ]
 
 
 def _kept(layer) -> tuple[int, int]:
@@ -88,7 +108,8 @@ def _read(layer) -> Op:
         return _op(names, "concat" if kind == "Concat" else "pointwise")
     raise InferenceError(
         f"layer '{layer.name}' of type {kind} does not keep the image's axes, so memory and tiles "
-        "cannot be computed for this net")
+        "cannot be computed for this net"
+    )
 
 
 def _op(names, kind, **fields) -> Op:
@@ -113,16 +134,27 @@ def _convolution(names, kind, param) -> Op:
     kernel = tuple(d * (k - 1) + 1 for d, k in zip((dilation[0], dilation[-1]), size))
     stride, pad = _pair(param, "stride", 1), _pair(param, "pad", 0)
     direct = size == (1, 1) and stride == (1, 1) and pad == (0, 0)
-    return _op(names, "window" if kind == "Convolution" else "upsample",
-               channels=int(param.num_output), kernel=kernel, stride=stride, pad=pad,
-               columns=0 if direct else size[0] * size[1])
+    return _op(
+        names,
+        "window" if kind == "Convolution" else "upsample",
+        channels=int(param.num_output),
+        kernel=kernel,
+        stride=stride,
+        pad=pad,
+        columns=0 if direct else size[0] * size[1],
+    )
 
 
 def _pooling(names, param) -> Op:
     # round_mode came after BVLC Caffe 1.0: 0 rounds up, 1 down.
-    return _op(names, "window", kernel=_pair(param, "kernel_size", 1),
-               stride=_pair(param, "stride", 1), pad=_pair(param, "pad", 0),
-               ceil=getattr(param, "round_mode", 0) == 0)
+    return _op(
+        names,
+        "window",
+        kernel=_pair(param, "kernel_size", 1),
+        stride=_pair(param, "stride", 1),
+        pad=_pair(param, "pad", 0),
+        ceil=getattr(param, "round_mode", 0) == 0,
+    )
 
 
 def _crop(names, param) -> Op:

@@ -16,19 +16,20 @@ def class_shares(label: np.ndarray) -> list[tuple[int, float]]:
     return [(int(c), counts[c] / label.size) for c in order]
 
 
-def overlay(pixels: np.ndarray, label: np.ndarray, palette: np.ndarray,
-            untouched: int = -1) -> np.ndarray:
+def overlay(
+    pixels: np.ndarray, label: np.ndarray, palette: np.ndarray, untouched: int = -1
+) -> np.ndarray:
     """RGB pixels half covered by their class's colour; class ``untouched`` stays as it is."""
     mixed = np.empty_like(pixels)
     rows = max(1, (1 << 20) // max(1, pixels.shape[1]))  # in strips: large photos stay cheap
     for top in range(0, pixels.shape[0], rows):
-        part, numbers = pixels[top:top + rows], label[top:top + rows]
+        part, numbers = pixels[top : top + rows], label[top : top + rows]
         colours = palette[numbers].astype(np.uint16)
         # ALPHA is a half, so the mean is exact in integers, rounded down as by truncation.
         blend = ((part + colours) >> 1).astype(np.uint8)
         keep = numbers == untouched
         blend[keep] = part[keep]
-        mixed[top:top + rows] = blend
+        mixed[top : top + rows] = blend
     return mixed
 
 

@@ -49,8 +49,11 @@ def spans(length: int, size: int, geometry: Geometry) -> list[Span]:
 
 
 def plan(
-    height: int, width: int, geometries: tuple[Geometry, Geometry],
-    memory: Callable[[int, int], int], budget: int,
+    height: int,
+    width: int,
+    geometries: tuple[Geometry, Geometry],
+    memory: Callable[[int, int], int],
+    budget: int,
 ) -> Optional[list[Tile]]:
     """The tiles of an image, one if possible, each within ``budget`` bytes.
 

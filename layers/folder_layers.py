@@ -33,19 +33,25 @@ class FolderSegDataLayer(SegDataLayer):
     def list_entries(self, params):
         root, images, labels = (params[key] for key in ("root", "images_dir", "labels_dir"))
         if root:
-            return read_pairs(os.path.join(root, str(params["split"]) + ".txt"),
-                              images or os.path.join(root, "images"),
-                              labels or os.path.join(root, "labels"))
+            return read_pairs(
+                os.path.join(root, str(params["split"]) + ".txt"),
+                images or os.path.join(root, "images"),
+                labels or os.path.join(root, "labels"),
+            )
         if not (images and labels):
-            raise DataError(f"{type(self).__name__}: expected root, or images_dir and labels_dir, "
-                            "in param_str")
+            raise DataError(
+                f"{type(self).__name__}: expected root, or images_dir and labels_dir, in param_str"
+            )
         found = pair_up(images, labels)
         if found.images_alone:
             alone, count = found.images_alone, len(found.images_alone) + len(found.pairs)
-            raise DataError(f"{len(alone)} of {count} images in '{images}' have no mask of their "
-                            f"name in '{labels}', the first is '{alone[0]}'")
-        return [(os.path.join(images, image), os.path.join(labels, mask))
-                for image, mask in found.pairs]
+            raise DataError(
+                f"{len(alone)} of {count} images in '{images}' have no mask of their "
+                f"name in '{labels}', the first is '{alone[0]}'"
+            )
+        return [
+            (os.path.join(images, image), os.path.join(labels, mask)) for image, mask in found.pairs
+        ]
 
     def label_reader(self, params):
         if params["ignore"] is None:
@@ -53,8 +59,10 @@ class FolderSegDataLayer(SegDataLayer):
         values = np.arange(256, dtype=np.uint8)
         ignored = np.atleast_1d(params["ignore"])
         if not (ignored.dtype.kind in "iu" and ((0 <= ignored) & (ignored <= 255)).all()):
-            raise DataError(f"{type(self).__name__}: expected for 'ignore' a value from 0 to 255 "
-                            f"or several; received {params['ignore']!r}")
+            raise DataError(
+                f"{type(self).__name__}: expected for 'ignore' a value from 0 to 255 "
+                f"or several; received {params['ignore']!r}"
+            )
         values[ignored] = IGNORE
         return functools.partial(_read_mapped, values=values)
 

@@ -36,26 +36,33 @@ class NYUDSegDataLayer(SegDataLayer):
 
     def list_entries(self, params):
         root = params["nyud_dir"]
-        ids = read_split(os.path.join(root, params["split"] + ".txt"),
-                         "'python data/nyud.py' says what of NYUDv2 is missing")
+        ids = read_split(
+            os.path.join(root, params["split"] + ".txt"),
+            "'python data/nyud.py' says what of NYUDv2 is missing",
+        )
         return [tuple(file_of(root, kind, name) for kind in params["tops"]) for name in ids]
 
     def streams(self, params):
         tops, name = params["tops"], type(self).__name__
         if not isinstance(tops, (list, tuple)) or not tops or len(set(tops)) != len(tops):
-            raise DataError(f"{name}: expected for 'tops' a list of different names, drawn from "
-                            f"{', '.join(FOLDERS)}; received {tops!r}")
+            raise DataError(
+                f"{name}: expected for 'tops' a list of different names, drawn from "
+                f"{', '.join(FOLDERS)}; received {tops!r}"
+            )
         unknown = [top for top in tops if top not in FOLDERS]
         if unknown:
-            raise DataError(f"{name}: unknown name {unknown[0]!r} in 'tops'; expected some of "
-                            f"{', '.join(FOLDERS)}")
+            raise DataError(
+                f"{name}: unknown name {unknown[0]!r} in 'tops'; expected some of "
+                f"{', '.join(FOLDERS)}"
+            )
         if params["balance"] and "label" not in tops:
             raise DataError(f"{name}: 'balance' needs the top 'label'; received tops {tops!r}")
         made = {
             "color": lambda: ColorStream(self.mean_bgr),
             "hha": lambda: HHAStream(self.mean_hha),
             "depth": lambda: DepthStream(self.mean_log_depth, params["nearest"]),
-            "label": lambda: LabelStream(read_nyud_label,
-                                         int(params["classes"] or self.num_classes)),
+            "label": lambda: LabelStream(
+                read_nyud_label, int(params["classes"] or self.num_classes)
+            ),
         }
         return [made[top]() for top in tops]

@@ -30,10 +30,13 @@ class PASCALContextSegDataLayer(SegDataLayer):
         voc, split = os.path.join(params["voc_dir"], "VOC2010"), params["split"]
         ids = read_split(
             os.path.join(voc, "ImageSets", "Main", split + ".txt"),
-            "'python data/pascalcontext.py' says what of PASCAL-Context is missing")
+            "'python data/pascalcontext.py' says what of PASCAL-Context is missing",
+        )
         return [
-            (os.path.join(voc, "JPEGImages", name + ".jpg"),
-             os.path.join(params["context_dir"], "trainval", name + ".mat"))
+            (
+                os.path.join(voc, "JPEGImages", name + ".jpg"),
+                os.path.join(params["context_dir"], "trainval", name + ".mat"),
+            )
             for name in ids
         ]
 

@@ -27,12 +27,17 @@ class SIFTFlowSegDataLayer(SegDataLayer):
 
     def list_entries(self, params):
         root = params["siftflow_dir"]
-        ids = read_split(os.path.join(root, params["split"] + ".txt"),
-                         "'python data/siftflow.py' says what of SIFT Flow is missing")
-        return [tuple(os.path.join(root, pattern.format(name)) for pattern in FILES)
-                for name in ids]
+        ids = read_split(
+            os.path.join(root, params["split"] + ".txt"),
+            "'python data/siftflow.py' says what of SIFT Flow is missing",
+        )
+        return [
+            tuple(os.path.join(root, pattern.format(name)) for pattern in FILES) for name in ids
+        ]
 
     def streams(self, params):
-        return [ColorStream(self.mean),
-                LabelStream(read_semantic_label, int(params["classes"] or self.num_classes)),
-                LabelStream(read_geometric_label, GEOMETRIC)]
+        return [
+            ColorStream(self.mean),
+            LabelStream(read_semantic_label, int(params["classes"] or self.num_classes)),
+            LabelStream(read_geometric_label, GEOMETRIC),
+        ]

@@ -27,10 +27,13 @@ class VOCSegDataLayer(SegDataLayer):
         ids = read_split(
             os.path.join(root, "ImageSets", "Segmentation", split + ".txt"),
             "'python data/voc.py' says what of VOC is missing, 'python data/toy.py' makes a toy "
-            "dataset of this layout")
+            "dataset of this layout",
+        )
         return [
-            (os.path.join(root, "JPEGImages", name + ".jpg"),
-             os.path.join(root, "SegmentationClass", name + ".png"))
+            (
+                os.path.join(root, "JPEGImages", name + ".jpg"),
+                os.path.join(root, "SegmentationClass", name + ".png"),
+            )
             for name in ids
         ]
 
@@ -45,7 +48,8 @@ class SBDDSegDataLayer(SegDataLayer):
     def list_entries(self, params):
         root, split = params["sbdd_dir"], params["split"]
         ids = read_split(
-            os.path.join(root, split + ".txt"), "'python data/voc.py' says what of SBD is missing")
+            os.path.join(root, split + ".txt"), "'python data/voc.py' says what of SBD is missing"
+        )
         return [
             (os.path.join(root, "img", name + ".jpg"), os.path.join(root, "cls", name + ".mat"))
             for name in ids

@@ -40,5 +40,6 @@ def crop(top, like):
     if a != a_like or offset.denominator != 1 or offset < 0:
         raise ValueError(
             f"no crop aligns a blob at {a}·x + {b} with one at {a_like}·x + {b_like}: both need "
-            "the same stride, and a whole number of pixels, 0 or more, between them")
+            "the same stride, and a whole number of pixels, 0 or more, between them"
+        )
     return L.Crop(top, like, axis=2, offset=[int(offset)])

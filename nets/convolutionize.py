@@ -37,17 +37,32 @@ from nets.classifiers.catalog import classifier
 from nets.prototxt import to_text
 from nets.trial import fill
 
-__all__ = ["TOLERANCE", "ConvolutionizeError", "Pair", "built", "compare", "convolutional", "pair",
-           "scores", "write"]
+__all__ = [
+    "TOLERANCE",
+    "ConvolutionizeError",
+    "Pair",
+    "built",
+    "compare",
+    "convolutional",
+    "pair",
+    "scores",
+    "write",
+]
 
 #: The largest difference of scores that is rounding, as a share of the largest score.
 TOLERANCE = 1e-4
 
 #: classifier → what FCNs call it once it is convolutional. What the published voc-fcn-alexnet
 #: starts from as alexnet-fcn is CaffeNet: its net pools before it normalises.
-OUTPUTS = OrderedDict((
-    ("vgg16", "vgg16-fcn"), ("vgg19", "vgg19-fcn"), ("caffenet", "alexnet-fcn"),
-    ("alexnet", "bvlc_alexnet-fcn"), ("googlenet", "googlenet-fcn")))
+OUTPUTS = OrderedDict(
+    (
+        ("vgg16", "vgg16-fcn"),
+        ("vgg19", "vgg19-fcn"),
+        ("caffenet", "alexnet-fcn"),
+        ("alexnet", "bvlc_alexnet-fcn"),
+        ("googlenet", "googlenet-fcn"),
+    )
+)
 
 #: A classifier and its convolutional form as nets: scores: the blobs of each that are compared.
 Pair = namedtuple("Pair", "plain dense param scores")
@@ -86,12 +101,15 @@ def convolutional(net, last="{}-conv"):
 def _convert(layer, new, shape):
     old = layer.inner_product_param
     if old.transpose or old.axis != 1:
-        raise ConvolutionizeError(f"layer '{layer.name}': an inner product that is transposed or "
-                                  f"of axis {old.axis} is no convolution")
+        raise ConvolutionizeError(
+            f"layer '{layer.name}': an inner product that is transposed or "
+            f"of axis {old.axis} is no convolution"
+        )
     sizes = shape[2:] or [1, 1]
     if len(sizes) != 2 or sizes[0] != sizes[1]:
-        raise ConvolutionizeError(f"layer '{layer.name}' reads a blob of shape {shape}; expected "
-                                  "N×C or N×C×K×K")
+        raise ConvolutionizeError(
+            f"layer '{layer.name}' reads a blob of shape {shape}; expected N×C or N×C×K×K"
+        )
     new.type = "Convolution"
     new.ClearField("inner_product_param")
     p = new.convolution_param
@@ -121,7 +139,7 @@ def pair(param, load):
         report = surgery.transplant(dense, SimpleNamespace(params=renamed))
     if report.left or report.dropped:
         raise ConvolutionizeError("the two nets differ in their layers:\n" + report.summary())
-    (old, new), = names.items()
+    ((old, new),) = names.items()
     return Pair(plain, dense, dense_param, (_top(one, old), _top(dense_param, new)))
 
 
@@ -148,8 +166,9 @@ def compare(nets, images=2, seed=0):
         if dense.shape[2:] != (1, 1):
             raise ConvolutionizeError(f"one crop gives scores of {dense.shape}, not of 1×1")
         if not (np.isfinite(plain).all() and np.isfinite(dense).all()):
-            raise ConvolutionizeError("scores are not finite: the weights are damaged, nothing "
-                                      "was written")
+            raise ConvolutionizeError(
+                "scores are not finite: the weights are damaged, nothing was written"
+            )
         worst = max(worst, float(np.abs(plain.ravel() - dense.ravel()).max()))
         largest = max(largest, float(np.abs(plain).max()))
     return worst, largest
@@ -169,8 +188,10 @@ def check(nets):
     worst, largest = compare(nets)
     share = worst / largest if largest else float("inf")
     size = nets.plain.blobs["data"].data.shape[2]
-    line = (f"classifier and convolutional net, the same images of {size}×{size}: scores up to "
-            f"{largest:.4g}, largest difference {worst:.3g}, which is {share:.2g} of that")
+    line = (
+        f"classifier and convolutional net, the same images of {size}×{size}: scores up to "
+        f"{largest:.4g}, largest difference {worst:.3g}, which is {share:.2g} of that"
+    )
     if not share <= TOLERANCE:
         raise ConvolutionizeError(f"{line}; expected at most {TOLERANCE:g}: nothing was written")
     return line
@@ -184,8 +205,7 @@ def larger(nets, more=96):
     found = scores(nets.dense, image, nets.scores[1])
     if not np.isfinite(found).all():
         raise ConvolutionizeError("the scores of a larger image are not finite")
-    return "an image of {2}×{3} gives {4} scores at {5}×{6} places".format(
-        *shape, *found.shape[1:])
+    return "an image of {2}×{3} gives {4} scores at {5}×{6} places".format(*shape, *found.shape[1:])
 
 
 def write(nets, out):
@@ -204,21 +224,36 @@ def _loader(name, path):
     def load(net):
         report = surgery.load(net, path)
         if report.left:
-            raise ConvolutionizeError(f"{bootstrap.shown(path)} is not {name}: it does not have "
-                                      + ", ".join(sorted({layer for layer, _ in report.left})))
+            raise ConvolutionizeError(
+                f"{bootstrap.shown(path)} is not {name}: it does not have "
+                + ", ".join(sorted({layer for layer, _ in report.left}))
+            )
+
     return load
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=list(OUTPUTS), help="the classifier: %(choices)s",
-                        metavar="NAME")
-    parser.add_argument("--weights", type=bootstrap.user_path, metavar="FILE",
-                        help="its caffemodel (default: as published, in ilsvrc-nets)")
-    parser.add_argument("--out", type=bootstrap.user_path, metavar="FILE",
-                        help="where to write (default: ilsvrc-nets/NAME-fcn.caffemodel)")
-    parser.add_argument("--random", action="store_true",
-                        help="no file: only check both nets against each other on random weights")
+    parser.add_argument(
+        "name", choices=list(OUTPUTS), help="the classifier: %(choices)s", metavar="NAME"
+    )
+    parser.add_argument(
+        "--weights",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="its caffemodel (default: as published, in ilsvrc-nets)",
+    )
+    parser.add_argument(
+        "--out",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="where to write (default: ilsvrc-nets/NAME-fcn.caffemodel)",
+    )
+    parser.add_argument(
+        "--random",
+        action="store_true",
+        help="no file: only check both nets against each other on random weights",
+    )
     args = parser.parse_args(argv)
     if args.random and (args.weights or args.out):
         parser.error("--random reads and writes nothing; leave out --weights and --out")
@@ -229,16 +264,24 @@ def main(argv=None):
             load = fill
         else:
             place = f"ilsvrc-nets/{row.file}"
-            load = _loader(args.name, weights.find(
-                ((place, f"{args.name} as published"),), args.weights,
-                f"no weights of {args.name}"))
+            load = _loader(
+                args.name,
+                weights.find(
+                    ((place, f"{args.name} as published"),),
+                    args.weights,
+                    f"no weights of {args.name}",
+                ),
+            )
         nets = pair(row.build("deploy"), load)
         print(check(nets))
         print(larger(nets))
         if not args.random:
             out = args.out or f"ilsvrc-nets/{OUTPUTS[args.name]}.caffemodel"
-            print("\n".join("wrote " + bootstrap.shown(os.path.abspath(path))
-                            for path in write(nets, out)))
+            print(
+                "\n".join(
+                    "wrote " + bootstrap.shown(os.path.abspath(path)) for path in write(nets, out)
+                )
+            )
     except (ConvolutionizeError, weights.MissingWeights, surgery.SurgeryError, OSError) as error:
         print(f"convolutionize.py: {error}", file=sys.stderr)
         return 1

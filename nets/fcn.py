@@ -34,8 +34,10 @@ def build(experiment, phase):
     if experiment.fusion == "late":
         names = [blob.blob for blob in experiment.dataset.inputs]
         # One by one: each trunk is followed by its own score.
-        trunks = ((name, _add_trunk(n, image, experiment, phase, name))
-                  for name, image in zip(names, images))
+        trunks = (
+            (name, _add_trunk(n, image, experiment, phase, name))
+            for name, image in zip(names, images)
+        )
         (output,) = experiment.dataset.outputs
         head.fuse(d, trunks, output)
         _add_loss(n, output, phase, d.style)
@@ -68,18 +70,23 @@ def _add_data(n, dataset, phase):
     """The data layer or the Input; returns the tops of the images."""
     names = [blob.blob for blob in dataset.inputs]
     if phase == "deploy":
-        shapes = [dict(dim=[1, blob.channels] + list(dataset.deploy_size))
-                  for blob in dataset.inputs]
+        shapes = [
+            dict(dim=[1, blob.channels] + list(dataset.deploy_size)) for blob in dataset.inputs
+        ]
         tops = L.Input(name="input", ntop=len(names), shape=shapes)
     else:
         source = getattr(dataset, phase)
         names += [output.label for output in dataset.outputs]
-        tops = L.Python(module=source.module, layer=source.layer, ntop=len(names),
-                        param_str=repr(dict(source.params)))
+        tops = L.Python(
+            module=source.module,
+            layer=source.layer,
+            ntop=len(names),
+            param_str=repr(dict(source.params)),
+        )
     tops = tops if len(names) > 1 else (tops,)
     for name, top in zip(names, tops):
         n[name] = top
-    return tops[:len(dataset.inputs)]
+    return tops[: len(dataset.inputs)]
 
 
 def _add_trunk(n, image, experiment, phase, suffix=""):
@@ -93,5 +100,7 @@ def _add_loss(n, output, phase, style):
     if phase == "deploy":
         return
     n[output.loss] = L.SoftmaxWithLoss(
-        n["score" + output.suffix], n[output.label],
-        loss_param=dict(ignore_label=IGNORE, normalize=style.normalize))
+        n["score" + output.suffix],
+        n[output.label],
+        loss_param=dict(ignore_label=IGNORE, normalize=style.normalize),
+    )

@@ -24,9 +24,29 @@ Blob = namedtuple("Blob", "shape scale shift field")
 Row = namedtuple("Row", "name type bottoms tops blob params learned macs in_place note")
 
 #: Layers whose tops have the shape and place of their first bottom.
-SAME_SHAPE = {"AbsVal", "BatchNorm", "Bias", "BNLL", "Clip", "Dropout", "Eltwise", "ELU", "Exp",
-              "Log", "LRN", "MVN", "Power", "PReLU", "ReLU", "Scale", "Sigmoid", "Softmax",
-              "Swish", "TanH", "Threshold"}
+SAME_SHAPE = {
+    "AbsVal",
+    "BatchNorm",
+    "Bias",
+    "BNLL",
+    "Clip",
+    "Dropout",
+    "Eltwise",
+    "ELU",
+    "Exp",
+    "Log",
+    "LRN",
+    "MVN",
+    "Power",
+    "PReLU",
+    "ReLU",
+    "Scale",
+    "Sigmoid",
+    "Softmax",
+    "Swish",
+    "TanH",
+    "Threshold",
+}
 
 
 class GeometryError(ValueError):
@@ -47,24 +67,42 @@ def walk(net, sizes=None):
             if handler is None:
                 raise GeometryError(
                     f"layer '{layer.name}' has type {layer.type}, whose geometry "
-                    "nets/geometry.py does not know; give it a function in _HANDLERS")
+                    "nets/geometry.py does not know; give it a function in _HANDLERS"
+                )
             top, params, macs, note = handler(layer, [blobs[name] for name in layer.bottom])
             found = [top] * len(layer.top)
         rates = [p.lr_mult for p in layer.param]
-        learned = sum(count for i, count in enumerate(params)
-                      if (rates[i] if i < len(rates) else 1) != 0 and layer.type != "BatchNorm")
+        learned = sum(
+            count
+            for i, count in enumerate(params)
+            if (rates[i] if i < len(rates) else 1) != 0 and layer.type != "BatchNorm"
+        )
         for name, blob in zip(layer.top, found):
             blobs[name] = blob
-        rows.append(Row(layer.name, layer.type, list(layer.bottom), list(layer.top), found[0],
-                        sum(params), learned, macs, set(layer.top) <= set(layer.bottom), note))
+        rows.append(
+            Row(
+                layer.name,
+                layer.type,
+                list(layer.bottom),
+                list(layer.top),
+                found[0],
+                sum(params),
+                learned,
+                macs,
+                set(layer.top) <= set(layer.bottom),
+                note,
+            )
+        )
     return rows
 
 
 def _input(layer, sizes):
     shapes = [list(shape.dim) for shape in layer.input_param.shape]
     shapes *= len(layer.top) if len(shapes) == 1 else 1
-    return [Blob(list(sizes.get(name, shape)), Fraction(1), Fraction(0), Fraction(1))
-            for name, shape in zip(layer.top, shapes)]
+    return [
+        Blob(list(sizes.get(name, shape)), Fraction(1), Fraction(0), Fraction(1))
+        for name, shape in zip(layer.top, shapes)
+    ]
 
 
 def _one(layer, values, default, name):
@@ -80,8 +118,11 @@ def _window(layer, p):
             raise GeometryError(f"layer '{layer.name}': {field} and its twin differ")
     repeated = layer.type != "Pooling"
     values = []
-    for plain, short, default in (("kernel_size", "kernel_h", None), ("stride", "stride_h", 1),
-                                  ("pad", "pad_h", 0)):
+    for plain, short, default in (
+        ("kernel_size", "kernel_h", None),
+        ("stride", "stride_h", 1),
+        ("pad", "pad_h", 0),
+    ):
         given = getattr(p, plain)
         given = list(given) if repeated else [given] * p.HasField(plain)
         if p.HasField(short):
@@ -93,8 +134,12 @@ def _window(layer, p):
 def _slide(blob, kernel, stride, pad, size, channels):
     """The blob that a sliding window makes."""
     center = Fraction(kernel - 1, 2) - pad
-    return Blob([blob.shape[0], channels, *size], blob.scale / stride,
-                (blob.shift - center) / stride, blob.field + (kernel - 1) / blob.scale)
+    return Blob(
+        [blob.shape[0], channels, *size],
+        blob.scale / stride,
+        (blob.shift - center) / stride,
+        blob.field + (kernel - 1) / blob.scale,
+    )
 
 
 def _convolution(layer, bottoms):
@@ -116,9 +161,12 @@ def _deconvolution(layer, bottoms):
     per_input = p.num_output // p.group * kernel * kernel
     params = [x.shape[1] * per_input] + [p.num_output] * p.bias_term
     # ceil(k/s) neighbours of the coarser blob reach one value.
-    top = Blob([x.shape[0], p.num_output, *size], x.scale * stride,
-               x.shift * stride + Fraction(kernel - 1, 2) - pad,
-               x.field + (ceil(Fraction(kernel, stride)) - 1) / x.scale)
+    top = Blob(
+        [x.shape[0], p.num_output, *size],
+        x.scale * stride,
+        x.shift * stride + Fraction(kernel - 1, 2) - pad,
+        x.field + (ceil(Fraction(kernel, stride)) - 1) / x.scale,
+    )
     return top, params, _count(x.shape) * per_input, ""
 
 
@@ -145,8 +193,12 @@ def _inner_product(layer, bottoms):
     p, x = layer.inner_product_param, bottoms[0]
     inner = _count(x.shape[1:])
     params = [p.num_output * inner] + [p.num_output] * p.bias_term
-    top = Blob([x.shape[0], p.num_output], x.scale, x.shift,
-               x.field + (max(x.shape[2:], default=1) - 1) / x.scale)
+    top = Blob(
+        [x.shape[0], p.num_output],
+        x.scale,
+        x.shift,
+        x.field + (max(x.shape[2:], default=1) - 1) / x.scale,
+    )
     return top, params, x.shape[0] * p.num_output * inner, ""
 
 
@@ -206,8 +258,14 @@ def _count(shape):
     return product
 
 
-_HANDLERS = {"Convolution": _convolution, "Deconvolution": _deconvolution, "Pooling": _pooling,
-             "InnerProduct": _inner_product, "Crop": _crop, "Concat": _concat}
+_HANDLERS = {
+    "Convolution": _convolution,
+    "Deconvolution": _deconvolution,
+    "Pooling": _pooling,
+    "InnerProduct": _inner_product,
+    "Crop": _crop,
+    "Concat": _concat,
+}
 
 #: Of a whole net. parameters: without upsampling and BatchNorm's statistics, as the papers count;
 #: frozen: those that never learn, upsampling and statistics included; field, stride: of the
@@ -228,12 +286,19 @@ def facts(net, sizes=None):
     for row in rows:
         frozen += row.params - row.learned
     upsampled = next((i for i, row in enumerate(rows) if row.type == "Deconvolution"), len(rows))
-    before = [row.blob.field for row in rows[:upsampled]
-              if row.blob.scale == coarsest.scale]
+    before = [row.blob.field for row in rows[:upsampled] if row.blob.scale == coarsest.scale]
     blobs = sum(_count(row.blob.shape) for row in rows if not row.in_place)
     return Facts(
-        parameters=total - sum(row.params for row in rows if row.type == "BatchNorm"
-                               or row.type == "Deconvolution" and "up" in row.name),
-        frozen=frozen, field=int(max(before)), stride=int(1 / coarsest.scale),
-        macs=sum(row.macs for row in rows), inference=4 * (total + blobs),
-        training=4 * (3 * total + 2 * blobs))
+        parameters=total
+        - sum(
+            row.params
+            for row in rows
+            if row.type == "BatchNorm" or row.type == "Deconvolution" and "up" in row.name
+        ),
+        frozen=frozen,
+        field=int(max(before)),
+        stride=int(1 / coarsest.scale),
+        macs=sum(row.macs for row in rows),
+        inference=4 * (total + blobs),
+        training=4 * (3 * total + 2 * blobs),
+    )

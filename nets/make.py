@@ -138,25 +138,48 @@ def _arguments(argv):
     own = parser.add_argument_group("a net of one's own")
     own.add_argument("--backbone", choices=list(BACKBONES), metavar="B", help=", ".join(BACKBONES))
     data = own.add_mutually_exclusive_group()
-    data.add_argument("--dataset", metavar="D",
-                      help=f"{', '.join(datasets.NAMED)}, or a dataset.json of data/folder.py")
-    data.add_argument("--classes", type=_positive, metavar="N",
-                      help="a folder with N classes, which solve.py --data names")
-    own.add_argument("--stride", type=_positive, metavar="S",
-                     help="of the finest scores: 32, 16 or 8 (1 for unet)")
-    own.add_argument("--at-once", action="store_true",
-                     help="train all streams from the beginning, the finer ones scaled")
-    own.add_argument("--two-stream", action="store_true",
-                     help="a trunk for each image blob, scores averaged (nyud: color and hha)")
-    own.add_argument("--head", choices=list(HEADS), metavar="H",
-                     help=f"{', '.join(HEADS)} (default: sum; unet on unet)")
+    data.add_argument(
+        "--dataset",
+        metavar="D",
+        help=f"{', '.join(datasets.NAMED)}, or a dataset.json of data/folder.py",
+    )
+    data.add_argument(
+        "--classes",
+        type=_positive,
+        metavar="N",
+        help="a folder with N classes, which solve.py --data names",
+    )
+    own.add_argument(
+        "--stride",
+        type=_positive,
+        metavar="S",
+        help="of the finest scores: 32, 16 or 8 (1 for unet)",
+    )
+    own.add_argument(
+        "--at-once",
+        action="store_true",
+        help="train all streams from the beginning, the finer ones scaled",
+    )
+    own.add_argument(
+        "--two-stream",
+        action="store_true",
+        help="a trunk for each image blob, scores averaged (nyud: color and hha)",
+    )
+    own.add_argument(
+        "--head",
+        choices=list(HEADS),
+        metavar="H",
+        help=f"{', '.join(HEADS)} (default: sum; unet on unet)",
+    )
     own.add_argument("--out", type=bootstrap.user_path, metavar="DIR", help="the folder to write")
     args = parser.parse_args(argv)
     wanted = (args.backbone, args.dataset or args.classes, args.stride, args.out)
     further = args.at_once or args.two_stream or args.head
     if (any(wanted) or further) and (not all(wanted) or args.check):
-        parser.error("a net of one's own needs --backbone, --dataset or --classes, --stride and "
-                     "--out, and goes without --check")
+        parser.error(
+            "a net of one's own needs --backbone, --dataset or --classes, --stride and "
+            "--out, and goes without --check"
+        )
     return args
 
 
@@ -171,8 +194,15 @@ def _write_folder(args):
     dataset = args.dataset
     if dataset and dataset.endswith(".json"):
         dataset = folders.portable(bootstrap.user_path(dataset))
-    given = dict(backbone=args.backbone, dataset=dataset, classes=args.classes, head=args.head,
-                 stride=args.stride, at_once=args.at_once, two_stream=args.two_stream)
+    given = dict(
+        backbone=args.backbone,
+        dataset=dataset,
+        classes=args.classes,
+        head=args.head,
+        stride=args.stride,
+        at_once=args.at_once,
+        two_stream=args.two_stream,
+    )
     given = {key: value for key, value in given.items() if value or key == "dataset"}
     try:
         for path, content in folder_files(args.out, given):

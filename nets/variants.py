@@ -11,9 +11,11 @@ Variant = namedtuple("Variant", "name describe")
 
 
 def _reference_in_pytorch(height, width):
-    return ("the same graph: padding 100, pooling that rounds up, crops of 5, 9 and 31 written as "
-            "numbers; scores are equal where the weights are. Its own weights come from another "
-            "VGG-16, with other numbers")
+    return (
+        "the same graph: padding 100, pooling that rounds up, crops of 5, 9 and 31 written as "
+        "numbers; scores are equal where the weights are. Its own weights come from another "
+        "VGG-16, with other numbers"
+    )
 
 
 def _floor(n, times):
@@ -34,31 +36,39 @@ def _keras(height, width):
         fine = min(2 * coarse + 2, _floor(n, 3))
         return 8 * fine + 8
 
-    return (f"no padding, pooling that rounds down ({_floor(height, 5)}×{_floor(width, 5)} after "
-            "pool5), fc6 with padding 3; crops take only the last rows and columns, an offset of 0 "
-            "where 1 would align, and nothing crops the end: the scores are "
-            f"{output(height)}×{output(width)}; pool3's lie 4 pixels to the lower right of where "
-            "they belong, pool4's 12, the coarsest 28")
+    return (
+        f"no padding, pooling that rounds down ({_floor(height, 5)}×{_floor(width, 5)} after "
+        "pool5), fc6 with padding 3; crops take only the last rows and columns, an offset of 0 "
+        "where 1 would align, and nothing crops the end: the scores are "
+        f"{output(height)}×{output(width)}; pool3's lie 4 pixels to the lower right of where "
+        "they belong, pool4's 12, the coarsest 28"
+    )
 
 
 def _tensorflow(height, width):
-    return (f"no padding, VGG-19 with average pooling that rounds up ({_ceil(height, 5)}×"
-            f"{_ceil(width, 5)} after pool5); upsampling is told the size of what it is added to, "
-            "which crops the same on both sides, so even factors stay aligned; it adds to pool4 "
-            "and pool3 themselves, not to scores of them, and all upsampling is learnt")
+    return (
+        f"no padding, VGG-19 with average pooling that rounds up ({_ceil(height, 5)}×"
+        f"{_ceil(width, 5)} after pool5); upsampling is told the size of what it is added to, "
+        "which crops the same on both sides, so even factors stay aligned; it adds to pool4 "
+        "and pool3 themselves, not to scores of them, and all upsampling is learnt"
+    )
 
 
 def _interpolating(height, width):
-    return (f"no padding, no fc6 and fc7; the head's {_floor(height, 5)}×{_floor(width, 5)} scores "
-            "are resized with corners aligned, so that the stride between them is "
-            f"{(height - 1) / max(_floor(height, 5) - 1, 1):.2f} instead of 32 and no constant "
-            "offset describes it")
+    return (
+        f"no padding, no fc6 and fc7; the head's {_floor(height, 5)}×{_floor(width, 5)} scores "
+        "are resized with corners aligned, so that the stride between them is "
+        f"{(height - 1) / max(_floor(height, 5) - 1, 1):.2f} instead of 32 and no constant "
+        "offset describes it"
+    )
 
 
 def _dilated(height, width):
     h, w = _ceil(height, 3), _ceil(width, 3)
-    return (f"another net under the same name: ResNet dilated to stride 8 ({h}×{w}), two "
-            "convolutions, resizing to the image; no skips, no deconvolution, no crop")
+    return (
+        f"another net under the same name: ResNet dilated to stride 8 ({h}×{w}), two "
+        "convolutions, resizing to the image; no skips, no deconvolution, no crop"
+    )
 
 
 VARIANTS = (

@@ -48,8 +48,11 @@ def find(places, given, why):
     width = max(len(file) for file in files)
     lines = [f"  {file:<{width}}  {origin}" for file, (_, origin) in zip(files, places)]
     known = [by_file(path) for path, _ in places]
-    lines += [f"`python data/weights.py {entry.name}` gets {os.path.basename(entry.file)}"
-              for entry in known if entry]
+    lines += [
+        f"`python data/weights.py {entry.name}` gets {os.path.basename(entry.file)}"
+        for entry in known
+        if entry
+    ]
     raise MissingWeights(
         f"{why}. Put one of these in place, or name a file by --weights:\n" + "\n".join(lines)
     )

@@ -215,7 +215,8 @@ class Run:
             if len(self.outputs) > 1:
                 print(f">>> scores of '{output.label}'")
             result = score.evaluate(
-                net, done, False, self.val, "score" + output.suffix, output.label)
+                net, done, False, self.val, "score" + output.suffix, output.label
+            )
             line = results.record(
                 result,
                 experiment=self.experiment.name,

@@ -31,7 +31,8 @@ def label_maps(folder):
             if stem in found:
                 raise StartError(
                     f"{folder} holds two label maps of '{stem}': {os.path.basename(found[stem])} "
-                    f"and {entry}; keep one")
+                    f"and {entry}; keep one"
+                )
             found[stem] = os.path.join(folder, entry)
     if not found:
         raise StartError(f"{folder} holds no label maps ({' or '.join(ENDINGS)})")
@@ -48,15 +49,15 @@ def read_label_map(path):
                 if image.mode not in ("1", "L", "P", "I", "I;16"):
                     raise StartError(
                         f"{path} is a picture of mode {image.mode}, expected class numbers as a "
-                        "palette or grey PNG; a mask in colours must be converted first")
+                        "palette or grey PNG; a mask in colours must be converted first"
+                    )
                 label = np.array(image)
     except (OSError, ValueError) as error:
         raise StartError(f"{path} cannot be read: {error}") from error
     if label.dtype == bool:
         label = label.astype(np.uint8)
     if label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
-        raise StartError(
-            f"{path}: expected integers of H×W; received {label.dtype} {label.shape}")
+        raise StartError(f"{path}: expected integers of H×W; received {label.dtype} {label.shape}")
     return label
 
 
@@ -72,7 +73,8 @@ def pairs(predicted, truth, images=None):
         if missing:
             raise StartError(
                 f"{folder} has no label map for {len(missing)} of {len(names)} images, "
-                f"'{missing[0]}' first")
+                f"'{missing[0]}' first"
+            )
     return [(name, ours[name], theirs[name]) for name in names]
 
 
@@ -83,7 +85,8 @@ def histogram(predicted, truth, classes, ignore=None):
     if found.shape != wanted.shape:
         raise StartError(
             f"{predicted} is {found.shape[1]}×{found.shape[0]}, its truth {truth} "
-            f"{wanted.shape[1]}×{wanted.shape[0]}")
+            f"{wanted.shape[1]}×{wanted.shape[0]}"
+        )
     wanted = wanted.astype(np.int64)
     if ignore is not None:
         wanted[wanted == ignore] = -1
@@ -93,7 +96,8 @@ def histogram(predicted, truth, classes, ignore=None):
         y, x = np.argwhere(wild)[0]
         raise StartError(
             f"{predicted}: the value at x={x}, y={y} is {found[y, x]}, expected 0…{classes - 1}"
-            "; is --classes right?")
+            "; is --classes right?"
+        )
     return score.fast_hist(wanted, found, classes)
 
 
@@ -105,8 +109,10 @@ def evaluate(found, classes, ignore=None):
         one = histogram(predicted, truth, classes, ignore)
         hist += one
         each.append(score.metrics(one))
-    averages = PerImage(*(_mean([getattr(m, field) for m in each])
-                          for field in PerImage._fields[:-1]), images=len(each))
+    averages = PerImage(
+        *(_mean([getattr(m, field) for m in each]) for field in PerImage._fields[:-1]),
+        images=len(each),
+    )
     return score.Score(float("nan"), hist, score.metrics(hist)), averages
 
 
@@ -118,10 +124,15 @@ def _mean(values):
 
 def report(result, averages):
     """The lines that are printed before the table of classes."""
-    lines = [f"{averages.images} images, {result.hist.sum()} pixels counted",
-             f"{'':<20} {'data set':>10} {'mean of images':>15}"]
-    for title, field in (("overall accuracy", "overall_accuracy"),
-                         ("mean accuracy", "mean_accuracy"), ("mean IU", "mean_iu")):
+    lines = [
+        f"{averages.images} images, {result.hist.sum()} pixels counted",
+        f"{'':<20} {'data set':>10} {'mean of images':>15}",
+    ]
+    for title, field in (
+        ("overall accuracy", "overall_accuracy"),
+        ("mean accuracy", "mean_accuracy"),
+        ("mean IU", "mean_iu"),
+    ):
         both = getattr(result.metrics, field), getattr(averages, field)
         lines.append("{:<20} {:>10.4f} {:>15.4f}".format(title, *both))
     lines.append(f"{'fwavacc':<20} {result.metrics.fwavacc:>10.4f}")

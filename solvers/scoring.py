@@ -23,8 +23,7 @@ def parser():
         "whole image. Appends the result to <out>/scores.jsonl. With --pred and --gt: score saved "
         "predictions, without a net.",
     )
-    p.add_argument("experiment", nargs="?",
-                   help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
+    p.add_argument("experiment", nargs="?", help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
     p.add_argument("--split", help="the split's list (default: the one of the val net)")
     p.add_argument(
         "--weights",
@@ -40,15 +39,31 @@ def parser():
     )
     files = p.add_argument_group("saved predictions")
     for name, what in (("--pred", "predicted label maps"), ("--gt", "true label maps")):
-        files.add_argument(name, type=bootstrap.user_path, metavar="DIR",
-                           help=f"{what}: palette or grey PNGs or .npy, paired by name")
+        files.add_argument(
+            name,
+            type=bootstrap.user_path,
+            metavar="DIR",
+            help=f"{what}: palette or grey PNGs or .npy, paired by name",
+        )
     files.add_argument("--dataset", choices=data.DATASETS, help="whose classes they are")
-    files.add_argument("--classes", type=options.positive, metavar="N",
-                       help="how many classes there are, in place of --dataset")
-    files.add_argument("--ignore", type=int, metavar="LABEL",
-                       help="a label of the truth that does not count, beside those out of range")
-    files.add_argument("--list", type=bootstrap.user_path, metavar="FILE",
-                       help="the names to score, one a line (default: all in --gt)")
+    files.add_argument(
+        "--classes",
+        type=options.positive,
+        metavar="N",
+        help="how many classes there are, in place of --dataset",
+    )
+    files.add_argument(
+        "--ignore",
+        type=int,
+        metavar="LABEL",
+        help="a label of the truth that does not count, beside those out of range",
+    )
+    files.add_argument(
+        "--list",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="the names to score, one a line (default: all in --gt)",
+    )
     options.shared(p, data="as its solve.py --help says", out="weights and results are")
     return p
 
@@ -105,8 +120,14 @@ def run(args):
             save = save and os.path.join(save, output.label)
         result = score.evaluate(net, 0, save, images, "score" + output.suffix, output.label)
         print(results.table(result, getattr(classes, output.names)))
-        line = results.record(result, experiment=experiment.name, output=output.label,
-                              weights=name, split=split, images=len(images))
+        line = results.record(
+            result,
+            experiment=experiment.name,
+            output=output.label,
+            weights=name,
+            split=split,
+            images=len(images),
+        )
         results.append(os.path.join(args.out, "scores.jsonl"), line)
         scores.append(result)
     return scores[0]

@@ -20,7 +20,8 @@ def weights_files(experiment, given, out):
     if given and len(given) != max(1, len(sources)):
         raise StartError(
             f"{experiment.name} starts from {max(1, len(sources))} files; --weights names "
-            f"{len(given)}")
+            f"{len(given)}"
+        )
     if given and not sources:
         return [(weights.find((), given[0], ""), "")]
     found = []
@@ -49,8 +50,9 @@ def fresh(net, files, widened=None):
             filled.update(surgery.widen_input(net, widened[0], path, widened[1]))
             report.dropped = [(name, i) for name, i in report.dropped if name != widened[1]]
         everything = [(name, i) for name, blobs in net.params.items() for i in range(len(blobs))]
-        report.left = [pair for pair in everything
-                       if pair not in filled and pair[0] not in upsampling]
+        report.left = [
+            pair for pair in everything if pair not in filled and pair[0] not in upsampling
+        ]
         print(report.summary())
     if not files:
         print("initial weights: fillers")

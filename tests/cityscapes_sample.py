@@ -64,5 +64,13 @@ def make_sample(folder, seed=7):
         photo = Image.fromarray(rng.randint(0, 256, (8, 11, 3)).astype(np.uint8))
         photo = photo.resize((SIZE[0] // 2, SIZE[1] // 2), Image.BICUBIC)  # as generators make them
         photo.save(os.path.join(results, name + "_leftImg8bit.png"))
-    return ["--cityscapes-dir", folder, "--result-dir", results, "--deploy", deploy,
-            "--weights", weights]
+    return [
+        "--cityscapes-dir",
+        folder,
+        "--result-dir",
+        results,
+        "--deploy",
+        deploy,
+        "--weights",
+        weights,
+    ]

@@ -22,8 +22,19 @@ if os.path.dirname(HERE) not in sys.path:
 from data.palette import save_label_png, voc_palette  # noqa: E402
 from data.pascalcontext import CLASSES as CONTEXT_CLASSES  # noqa: E402
 
-__all__ = ["DATASETS", "camvid", "context", "make", "nyud", "nyud_official", "photo", "rectangles",
-           "sbd", "siftflow", "voc"]
+__all__ = [
+    "DATASETS",
+    "camvid",
+    "context",
+    "make",
+    "nyud",
+    "nyud_official",
+    "photo",
+    "rectangles",
+    "sbd",
+    "siftflow",
+    "voc",
+]
 
 #: Height and width of the images, in turn.
 SIZES = ((40, 52), (43, 47), (38, 56))
@@ -47,7 +58,7 @@ def rectangles(height, width, values, rng, dtype=np.uint8):
     label = np.full((height, width), values[0], dtype)
     for value in rng.permutation(values)[:12]:
         top, left = rng.randint(0, height - 8), rng.randint(0, width - 8)
-        label[top:top + rng.randint(4, 16), left:left + rng.randint(4, 20)] = value
+        label[top : top + rng.randint(4, 16), left : left + rng.randint(4, 20)] = value
     return label
 
 
@@ -72,19 +83,32 @@ def _mat(path, **variables):
     scipy.io.savemat(path, variables, do_compression=True)
 
 
-def voc(root, train=("2008_000002", "2008_000003"),
-        val=("2007_000033", "2007_000042", "2007_000061"), seed=0):
+def voc(
+    root,
+    train=("2008_000002", "2008_000003"),
+    val=("2007_000033", "2007_000042", "2007_000061"),
+    seed=0,
+):
     """PASCAL VOC's folders: JPEG, palette PNG, lists train, val, seg11valid and seg12valid."""
     rng = np.random.RandomState(seed)
-    images, labels, lists = _folders(root, "JPEGImages", "SegmentationClass",
-                                     "ImageSets/Segmentation")
+    images, labels, lists = _folders(
+        root, "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+    )
     for i, name in enumerate(tuple(train) + tuple(val)):
         size = SIZES[i % len(SIZES)]
         _jpeg(os.path.join(images, name + ".jpg"), photo(*size, rng))
-        save_label_png(os.path.join(labels, name + ".png"),
-                       rectangles(*size, list(range(21)) + [255] * 3, rng), voc_palette())
-    for split, names in (("train", train), ("val", val), ("trainval", train + val),
-                         ("seg11valid", val), ("seg12valid", val)):
+        save_label_png(
+            os.path.join(labels, name + ".png"),
+            rectangles(*size, list(range(21)) + [255] * 3, rng),
+            voc_palette(),
+        )
+    for split, names in (
+        ("train", train),
+        ("val", val),
+        ("trainval", train + val),
+        ("seg11valid", val),
+        ("seg12valid", val),
+    ):
         _list(os.path.join(lists, split + ".txt"), names)
     return str(root)
 
@@ -114,53 +138,87 @@ def sbd_mat(path, label, kind="cls"):
     boundaries = np.empty((20, 1), object)
     for number in range(20):
         boundaries[number, 0] = scipy.sparse.csc_matrix(label == number + 1)
-    _mat(str(path), **{"GT" + kind: {"Boundaries": boundaries, "Segmentation": label,
-                                     categories: present.reshape(-1, 1)}})
+    _mat(
+        str(path),
+        **{
+            "GT" + kind: {
+                "Boundaries": boundaries,
+                "Segmentation": label,
+                categories: present.reshape(-1, 1),
+            }
+        },
+    )
 
 
 def context(root, train=("2008_000002", "2008_000003"), val=("2008_000006", "2008_000008"), seed=2):
     """``root``/pascal/VOC2010 and ``root``/pascal-context, 64 raw classes of which 59 are named."""
     rng = np.random.RandomState(seed)
-    images, lists, labels = _folders(root, "pascal/VOC2010/JPEGImages",
-                                     "pascal/VOC2010/ImageSets/Main", "pascal-context/trainval")
-    raw = sorted([CONTEXT_SPELLINGS.get(name, name) for name in CONTEXT_CLASSES[1:]]
-                 + ["air conditioner", "ash tray", "clothes tree", "unknown", "zoo"])
+    images, lists, labels = _folders(
+        root,
+        "pascal/VOC2010/JPEGImages",
+        "pascal/VOC2010/ImageSets/Main",
+        "pascal-context/trainval",
+    )
+    raw = sorted(
+        [CONTEXT_SPELLINGS.get(name, name) for name in CONTEXT_CLASSES[1:]]
+        + ["air conditioner", "ash tray", "clothes tree", "unknown", "zoo"]
+    )
     for i, name in enumerate(train + val):
         size = SIZES[i % len(SIZES)]
         _jpeg(os.path.join(images, name + ".jpg"), photo(*size, rng))
-        _mat(os.path.join(labels, name + ".mat"),
-             LabelMap=rectangles(*size, list(range(len(raw) + 1)), rng, np.uint16))
+        _mat(
+            os.path.join(labels, name + ".mat"),
+            LabelMap=rectangles(*size, list(range(len(raw) + 1)), rng, np.uint16),
+        )
     _list(os.path.join(lists, "train.txt"), train)
     _list(os.path.join(lists, "val.txt"), val)
     folder = os.path.dirname(labels)
     _list(os.path.join(folder, "labels.txt"), [f"{i}: {name}" for i, name in enumerate(raw, 1)])
-    _list(os.path.join(folder, "59_labels.txt"),
-          [f"{i}: {name}" for i, name in enumerate(CONTEXT_CLASSES) if i])
+    _list(
+        os.path.join(folder, "59_labels.txt"),
+        [f"{i}: {name}" for i, name in enumerate(CONTEXT_CLASSES) if i],
+    )
     return str(root)
 
 
-def siftflow(root, trainval=("coast_arnat59", "street_urb885", "forest_for121"),
-             test=("coast_natu975", "highway_gre141"), seed=3, lists=True):
+def siftflow(
+    root,
+    trainval=("coast_arnat59", "street_urb885", "forest_for121"),
+    test=("coast_natu975", "highway_gre141"),
+    seed=3,
+    lists=True,
+):
     """SIFT Flow's folders: S of 0 to 33 (0 void), geometric S of -1 and 1 to 3 (-1 void), names.
 
     With ``lists`` trainval.txt and test.txt; TestSet1.txt as in the archive in any case.
     """
     rng = np.random.RandomState(seed)
-    images, semantic, geometric = _folders(root, *(
-        f"{kind}/{SIFTFLOW_SUBFOLDER}" for kind in ("Images", "SemanticLabels", "GeoLabels")))
+    images, semantic, geometric = _folders(
+        root,
+        *(f"{kind}/{SIFTFLOW_SUBFOLDER}" for kind in ("Images", "SemanticLabels", "GeoLabels")),
+    )
     from data import siftflow as dataset
+
     for i, name in enumerate(tuple(trainval) + tuple(test)):
         size = SIZES[i % len(SIZES)]
         _jpeg(os.path.join(images, name + ".jpg"), photo(*size, rng))
-        _mat(os.path.join(semantic, name + ".mat"), names=_cells(dataset.CLASSES),
-             S=rectangles(*size, list(range(34)), rng))
-        _mat(os.path.join(geometric, name + ".mat"), names=_cells(dataset.GEOMETRIC_CLASSES),
-             S=rectangles(*size, [-1, 1, 2, 3] * 3, rng, np.int16))
+        _mat(
+            os.path.join(semantic, name + ".mat"),
+            names=_cells(dataset.CLASSES),
+            S=rectangles(*size, list(range(34)), rng),
+        )
+        _mat(
+            os.path.join(geometric, name + ".mat"),
+            names=_cells(dataset.GEOMETRIC_CLASSES),
+            S=rectangles(*size, [-1, 1, 2, 3] * 3, rng, np.int16),
+        )
     if lists:
         _list(os.path.join(str(root), "trainval.txt"), trainval)
         _list(os.path.join(str(root), "test.txt"), test)
-    _list(os.path.join(str(root), "TestSet1.txt"),
-          [SIFTFLOW_SUBFOLDER + "\\" + name + ".jpg" for name in test])
+    _list(
+        os.path.join(str(root), "TestSet1.txt"),
+        [SIFTFLOW_SUBFOLDER + "\\" + name + ".jpg" for name in test],
+    )
     return str(root)
 
 
@@ -175,17 +233,24 @@ def nyud(root, trainval=("5003", "5004", "5005"), test=("5001", "5002"), seed=4)
     """NYUDv2 as prepared: colour, depth (16 bits, millimetres) and HHA as PNG, labels as MAT."""
     rng = np.random.RandomState(seed)
     images, depths, hhas, labels = _folders(
-        root, "data/images", "data/depth", "data/hha", "segmentation")
+        root, "data/images", "data/depth", "data/hha", "segmentation"
+    )
     for i, name in enumerate(trainval + test):
         size = SIZES[i % len(SIZES)]
         Image.fromarray(photo(*size, rng)).save(os.path.join(images, f"img_{name}.png"))
         Image.fromarray(photo(*size, rng)).save(os.path.join(hhas, f"img_{name}.png"))
         depth = 700 + photo(*size, rng, 4)[:, :, :2].astype(np.int64).dot([30, 3])
         Image.fromarray(depth.astype(np.uint16)).save(os.path.join(depths, f"img_{name}.png"))
-        _mat(os.path.join(labels, f"img_{name}.mat"),
-             segmentation=rectangles(*size, list(range(41)), rng))
-    for split, names in (("trainval", trainval), ("train", trainval[:1]), ("val", trainval[1:]),
-                         ("test", test)):
+        _mat(
+            os.path.join(labels, f"img_{name}.mat"),
+            segmentation=rectangles(*size, list(range(41)), rng),
+        )
+    for split, names in (
+        ("trainval", trainval),
+        ("train", trainval[:1]),
+        ("val", trainval[1:]),
+        ("test", test),
+    ):
         _list(os.path.join(str(root), split + ".txt"), names)
     return str(root)
 
@@ -209,29 +274,44 @@ def nyud_official(folder, count=3, size=(480, 640), test=(1,), seed=5):
         images.append(photo(height, width, rng).transpose(2, 1, 0))
         depth = room_depth(height, width)
         hole = np.zeros(size, bool)
-        hole[height // 2:height // 2 + 20, width // 11:width // 11 + 40] = True
+        hole[height // 2 : height // 2 + 20, width // 11 : width // 11 + 40] = True
         depths.append(depth.T)
         raws.append(np.where(hole, 0, depth).T)
         labels.append(rectangles(height, width, range(len(names) + 1), rng, np.uint16).T)
     path = os.path.join(str(folder), "nyu_depth_v2_labeled.mat")
     with h5py.File(path, "w", userblock_size=512) as file:
-        for name, arrays, dtype in (("images", images, np.uint8), ("depths", depths, np.float32),
-                                    ("rawDepths", raws, np.float32),
-                                    ("labels", labels, np.uint16)):
-            file.create_dataset(name, data=np.array(arrays, dtype), compression="gzip",
-                                compression_opts=1, chunks=(1,) + arrays[0].shape)
+        for name, arrays, dtype in (
+            ("images", images, np.uint8),
+            ("depths", depths, np.float32),
+            ("rawDepths", raws, np.float32),
+            ("labels", labels, np.uint16),
+        ):
+            file.create_dataset(
+                name,
+                data=np.array(arrays, dtype),
+                compression="gzip",
+                compression_opts=1,
+                chunks=(1,) + arrays[0].shape,
+            )
         _hdf5_cells(file, "names", names, (1, len(names)))
         _hdf5_cells(file, "scenes", [f"office_{i:04d}" for i in range(count)], (1, count))
     with open(path, "r+b") as file:
         header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Thu Jun 21 10:00:00 2012 "
         file.write((header + b"HDF5 schema 1.00 .").ljust(124) + b"\x00\x02IM")
     numbers = np.setdiff1d(np.arange(1, count + 1), test)
-    _mat(os.path.join(str(folder), "splits.mat"),
-         trainNdxs=numbers.reshape(-1, 1).astype(np.float64),
-         testNdxs=np.reshape(test, (-1, 1)).astype(np.float64))
+    _mat(
+        os.path.join(str(folder), "splits.mat"),
+        trainNdxs=numbers.reshape(-1, 1).astype(np.float64),
+        testNdxs=np.reshape(test, (-1, 1)).astype(np.float64),
+    )
     from data import nyud as dataset
-    _mat(os.path.join(str(folder), "classMapping40.mat"), mapClass=mapping.reshape(1, -1),
-         className=_cells(dataset.CLASSES).T, allClassName=_cells(names).T)
+
+    _mat(
+        os.path.join(str(folder), "classMapping40.mat"),
+        mapClass=mapping.reshape(1, -1),
+        className=_cells(dataset.CLASSES).T,
+        allClassName=_cells(names).T,
+    )
     return str(folder)
 
 
@@ -241,8 +321,9 @@ def _hdf5_cells(file, name, strings, shape):
 
     references = []
     for i, text in enumerate(strings):
-        item = file.create_dataset(f"#refs#/{name}{i}",
-                                   data=np.array([ord(c) for c in text], np.uint16)[:, None])
+        item = file.create_dataset(
+            f"#refs#/{name}{i}", data=np.array([ord(c) for c in text], np.uint16)[:, None]
+        )
         item.attrs["MATLAB_class"] = np.bytes_("char")
         references.append(item.ref)
     cells = file.create_dataset(name, shape, dtype=h5py.special_dtype(ref=h5py.Reference))
@@ -274,21 +355,26 @@ def camvid(root, seed=6):
             size, name = SIZES[0], f"0016E5_{i + 1:05d}.png"
             Image.fromarray(photo(*size, rng)).save(os.path.join(images, name))
             Image.fromarray(rectangles(*size, list(range(12)), rng)).save(
-                os.path.join(labels, name))
+                os.path.join(labels, name)
+            )
             lines.append(f"/SegNet/CamVid/{split}/{name} /SegNet/CamVid/{split}annot/{name}")
         _list(os.path.join(str(root), split + ".txt"), lines)
     return str(root)
 
 
 def _make_voc(folder):
-    return {"voc_dir": voc(os.path.join(folder, "pascal", "VOC2011")),
-            "sbdd_dir": sbd(os.path.join(folder, "sbdd", "dataset"))}
+    return {
+        "voc_dir": voc(os.path.join(folder, "pascal", "VOC2011")),
+        "sbdd_dir": sbd(os.path.join(folder, "sbdd", "dataset")),
+    }
 
 
 def _make_context(folder):
     context(folder)
-    return {"voc_dir": os.path.join(folder, "pascal"),
-            "context_dir": os.path.join(folder, "pascal-context")}
+    return {
+        "voc_dir": os.path.join(folder, "pascal"),
+        "context_dir": os.path.join(folder, "pascal-context"),
+    }
 
 
 _MAKERS = {

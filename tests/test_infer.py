@@ -48,13 +48,15 @@ def weights(tmp_path):
 def photo(tmp_path):
     """A toy picture of odd size: RGB uint8 (H, W, 3)."""
     import random
+
     image, _ = toy.draw(173, 131, random.Random(8))
     return np.array(image)
 
 
 def run(weights, out, *arguments):
     return infer.main(
-        ["--net", NET, "--weights", weights, "--out", str(out)] + [str(a) for a in arguments])
+        ["--net", NET, "--weights", weights, "--out", str(out)] + [str(a) for a in arguments]
+    )
 
 
 def read_label(path):
@@ -129,8 +131,7 @@ def test_any_kind_of_image(make, weights, photo, tmp_path):
     assert received.dtype == np.uint8
     np.testing.assert_allclose(received, pixels, atol=1.01)  # alpha blending rounds
     assert run(weights, tmp_path, path) == 0
-    np.testing.assert_array_equal(
-        read_label(tmp_path / "b_label.png"), expected(weights, received))
+    np.testing.assert_array_equal(read_label(tmp_path / "b_label.png"), expected(weights, received))
 
 
 def test_cmyk_jpeg(photo, tmp_path):
@@ -183,6 +184,7 @@ def _description(name):
     from google.protobuf import text_format
 
     from caffe.proto import caffe_pb2
+
     message = caffe_pb2.NetParameter()
     with open(catalog.net_path(name, "deploy")) as lines:
         text_format.Merge(lines.read(), message)
@@ -197,19 +199,27 @@ def test_free_memory_is_told():
 
 def test_a_net_without_weights_says_which_file_goes_where(tmp_path, photo, capsys):
     Image.fromarray(photo).save(tmp_path / "g.png")
-    assert infer.main(["--net", "voc-fcn-alexnet", "--out", str(tmp_path),
-                       str(tmp_path / "g.png")]) == 1
+    assert (
+        infer.main(["--net", "voc-fcn-alexnet", "--out", str(tmp_path), str(tmp_path / "g.png")])
+        == 1
+    )
     error = capsys.readouterr().err
     assert "nets/voc-fcn-alexnet/fcn-alexnet-pascal.caffemodel" in error
     assert "python nets/voc-fcn-alexnet/solve.py" in error
     assert not list(tmp_path.glob("*_label.png"))
 
 
-@pytest.mark.parametrize("name, blobs", [
-    ("nyud-fcn32s-hha", "hha"), ("nyud-fcn32s-color-d", "color and depth"),
-    ("nyud-fcn32s-color-hha", "color and hha")])
+@pytest.mark.parametrize(
+    "name, blobs",
+    [
+        ("nyud-fcn32s-hha", "hha"),
+        ("nyud-fcn32s-color-d", "color and depth"),
+        ("nyud-fcn32s-color-hha", "color and hha"),
+    ],
+)
 def test_nets_that_need_more_than_a_photo_say_so_before_weights_are_fetched(
-        name, blobs, tmp_path, capsys):
+    name, blobs, tmp_path, capsys
+):
     assert infer.main(["--net", name, "--out", str(tmp_path), "photo.jpg"]) == 1
     assert capsys.readouterr().err.startswith(f"error: {name} reads {blobs}: a photo alone")
 
@@ -229,8 +239,20 @@ def test_a_net_of_ones_own(tmp_path, photo, capsys):
             blob.data[...] = 0.01
     net.save(str(tmp_path / "mine.caffemodel"))
     Image.fromarray(photo).save(str(tmp_path / "photo.png"))
-    assert infer.main(["--net", folder, "--weights", str(tmp_path / "mine.caffemodel"), "--out",
-                       str(tmp_path), str(tmp_path / "photo.png")]) == 0
+    assert (
+        infer.main(
+            [
+                "--net",
+                folder,
+                "--weights",
+                str(tmp_path / "mine.caffemodel"),
+                "--out",
+                str(tmp_path),
+                str(tmp_path / "photo.png"),
+            ]
+        )
+        == 0
+    )
     assert "class 0" in capsys.readouterr().out
     assert read_label(str(tmp_path / "photo_label.png")).shape == photo.shape[:2]
 
@@ -257,11 +279,14 @@ def test_weights_that_leave_layers_unset_are_refused(weights, tmp_path):
         model.Model.from_catalog(NET, path)
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda path: None, "missing image"),
-    (lambda path: Image.new("F", (9, 9)).save(path, "TIFF"), "floating-point image"),
-    (lambda path: path.write_bytes(b"not an image"), "cannot read the image"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda path: None, "missing image"),
+        (lambda path: Image.new("F", (9, 9)).save(path, "TIFF"), "floating-point image"),
+        (lambda path: path.write_bytes(b"not an image"), "cannot read the image"),
+    ],
+)
 def test_bad_images_are_named_and_the_others_done(make, message, weights, photo, tmp_path, capsys):
     make(tmp_path / "bad.png")
     Image.fromarray(photo).save(tmp_path / "good.png")

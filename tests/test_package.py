@@ -50,8 +50,18 @@ print('ran', test.forward()['loss'])
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(folder), str(ROOT)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(folder),
+            str(ROOT),
+        ],
         check=True,
     )
     (path,) = folder.glob("*.whl")
@@ -73,9 +83,19 @@ def test_a_pycaffe_script_runs_from_the_wheel_outside_the_checkout(wheel, tmp_pa
     environment = dict(os.environ, PYTHONPATH=str(site), GLOG_minloglevel="2")
     ran = subprocess.run(
         # The checkout, installed for development, is another `caffe` on the path; ours is first.
-        [sys.executable, "-W", "error", "-W", "ignore:another package named", "script.py",
-         str(site)],
-        cwd=work, env=environment, capture_output=True, text=True,
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore:another package named",
+            "script.py",
+            str(site),
+        ],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("ran")

@@ -73,6 +73,14 @@ def test_train_ids_are_taken_as_they_are(tmp_path):
 
 
 def test_nothing_to_score_is_said(tmp_path):
-    given = ["--cityscapes-dir", str(tmp_path), "--result-dir", "r", "--deploy", "d",
-             "--weights", "w"]
+    given = [
+        "--cityscapes-dir",
+        str(tmp_path),
+        "--result-dir",
+        "r",
+        "--deploy",
+        "d",
+        "--weights",
+        "w",
+    ]
     assert "no label maps below" in raised(SystemExit, script.main, given)

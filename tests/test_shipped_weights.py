@@ -41,8 +41,13 @@ def test_a_sky_above_a_road_is_seen(tmp_path):
     picture[120:] = (90, 88, 92)
     noise = np.random.RandomState(0).randint(-6, 7, picture.shape)
     Image.fromarray((picture + noise).clip(0, 255).astype(np.uint8)).save(tmp_path / "scene.png")
-    command = [sys.executable, os.path.join(bootstrap.ROOT, "infer.py"), "scene.png", "--weights",
-               PATH]
+    command = [
+        sys.executable,
+        os.path.join(bootstrap.ROOT, "infer.py"),
+        "scene.png",
+        "--weights",
+        PATH,
+    ]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     label = np.array(Image.open(next(tmp_path.glob("**/scene_label.png"))))

@@ -70,9 +70,7 @@ class Augmentation(NamedTuple):
         return tuple(all_channels * (1 + rng.uniform(-half, half)) for _ in range(3))
 
 
-def _place(
-    length: int, window: int, rng: random.Random, around: Optional[float] = None
-) -> int:
+def _place(length: int, window: int, rng: random.Random, around: Optional[float] = None) -> int:
     """Where a window begins: anywhere inside what is longer, around what is shorter.
 
     With ``around``, a place from 0 to 1 along the length, it is one of the windows that hold it.
@@ -119,8 +117,7 @@ def cut(
     else:
         sy, sx = image.height / height, image.width / width
         # The product may exceed the image by a rounding error, which Pillow refuses.
-        box = (left * sx, top * sy,
-               min(right * sx, image.width), min(bottom * sy, image.height))
+        box = (left * sx, top * sy, min(right * sx, image.width), min(bottom * sy, image.height))
         pixels = image.resize((right - left, bottom - top), resampling, box)
     pixels = np.asarray(pixels)
     at = (top - view.top, left - view.left)

@@ -35,14 +35,17 @@ def list_camvid(root: str, split: str):
     for part in split.split("+"):
         lines = read_split(
             os.path.join(root, part + ".txt"),
-            "'python data/camvid.py' says what of CamVid is missing")
+            "'python data/camvid.py' says what of CamVid is missing",
+        )
         for line in lines:
             fields = line.split()
             if len(fields) == 1:
                 fields = [os.path.join(part, line), os.path.join(part + "annot", line)]
             elif len(fields) != 2:
-                raise DataError(f"'{os.path.join(root, part + '.txt')}': expected an id or two "
-                                f"paths in a line; received '{line}'")
+                raise DataError(
+                    f"'{os.path.join(root, part + '.txt')}': expected an id or two "
+                    f"paths in a line; received '{line}'"
+                )
             pairs.append(tuple(_find(root, field) for field in fields))
     return pairs
 

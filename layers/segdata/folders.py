@@ -33,8 +33,10 @@ def list_folder(folder: str) -> dict[str, str]:
             if name.startswith(".") or ending.lower() not in ENDINGS:
                 continue
             if stem in found:
-                raise DataError(f"'{folder}' holds '{found[stem]}' and '{path}': which of the two "
-                                "is meant? keep one")
+                raise DataError(
+                    f"'{folder}' holds '{found[stem]}' and '{path}': which of the two "
+                    "is meant? keep one"
+                )
             found[stem] = path
     return dict(sorted(found.items()))
 
@@ -46,11 +48,14 @@ def pair_up(images_dir: str, labels_dir: str, suffix: str = "") -> Pairing:
     """
     images, masks = list_folder(images_dir), list_folder(labels_dir)
     if suffix:
-        masks = {stem[:-len(suffix)]: path for stem, path in masks.items()
-                 if stem.endswith(suffix)}
-    return Pairing([(path, masks[stem]) for stem, path in images.items() if stem in masks],
-                   [path for stem, path in images.items() if stem not in masks],
-                   [path for stem, path in masks.items() if stem not in images])
+        masks = {
+            stem[: -len(suffix)]: path for stem, path in masks.items() if stem.endswith(suffix)
+        }
+    return Pairing(
+        [(path, masks[stem]) for stem, path in images.items() if stem in masks],
+        [path for stem, path in images.items() if stem not in masks],
+        [path for stem, path in masks.items() if stem not in images],
+    )
 
 
 def find_stem(folder: str, stem: str) -> str:
@@ -80,6 +85,8 @@ def read_pairs(path: str, images_dir: str, labels_dir: str) -> list[tuple[str, s
         elif len(fields) == 2:
             pairs.append((os.path.join(images_dir, fields[0]), os.path.join(labels_dir, fields[1])))
         else:
-            raise DataError(f"'{path}': expected a name, or an image, a tab and a mask in a line; "
-                            f"received {line!r}")
+            raise DataError(
+                f"'{path}': expected a name, or an image, a tab and a mask in a line; "
+                f"received {line!r}"
+            )
     return pairs

@@ -92,8 +92,14 @@ def check_label(label: np.ndarray, classes: int, path: str) -> None:
     raise DataError(
         "label '{}' holds {} at x={}, y={} ({} pixels); expected 0 to {}, or 255 for ignored "
         "pixels{}".format(
-            path, value, x, y, int(counts[value]), classes - 1,
-            "" if len(bad) == 1 else "; other values out of range: {}".format(
-                ", ".join(str(int(v)) for v in bad[1:6])),
+            path,
+            value,
+            x,
+            y,
+            int(counts[value]),
+            classes - 1,
+            ""
+            if len(bad) == 1
+            else "; other values out of range: {}".format(", ".join(str(int(v)) for v in bad[1:6])),
         )
     )

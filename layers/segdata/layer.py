@@ -17,16 +17,16 @@ __all__ = ["SegDataLayer"]
 #: Keys of param_str that every data layer takes, with their defaults.
 OPTIONAL = {
     "randomize": True,  # random order; only in splits whose name contains "train"
-    "seed": None,       # of order and augmentation; None takes the time
-    "classes": None,    # number of classes, where it is not the dataset's usual one
-    "batch_size": 1,    # images of one size, unless there is a crop
-    "mirror": False,    # left-right, every second time on average
-    "scale": None,      # (low, high): uniform factor of the size
-    "crop": None,       # (height, width) of a random window, padded where the image is smaller
-    "balance": 0.0,     # share of the crops laid around an evenly drawn class of the image
-    "light": 0.0,       # brightness varies by up to this share, each channel by half of it
-    "cache": False,     # keep decoded images in memory: 3 bytes a pixel, 1 for a label, 4 for depth
-    "workers": 1,       # background threads
+    "seed": None,  # of order and augmentation; None takes the time
+    "classes": None,  # number of classes, where it is not the dataset's usual one
+    "batch_size": 1,  # images of one size, unless there is a crop
+    "mirror": False,  # left-right, every second time on average
+    "scale": None,  # (low, high): uniform factor of the size
+    "crop": None,  # (height, width) of a random window, padded where the image is smaller
+    "balance": 0.0,  # share of the crops laid around an evenly drawn class of the image
+    "light": 0.0,  # brightness varies by up to this share, each channel by half of it
+    "cache": False,  # keep decoded images in memory: 3 bytes a pixel, 1 for a label, 4 for depth
+    "workers": 1,  # background threads
 }
 
 
@@ -81,20 +81,24 @@ class SegDataLayer(caffe.Layer):
         name = type(self).__name__
         if len(bottom) != 0:
             raise DataError(f"{name}: a data layer takes no bottom; received {len(bottom)}")
-        params = parse_params(
-            self.param_str, self.required, dict(OPTIONAL, **self.optional), name)
+        params = parse_params(self.param_str, self.required, dict(OPTIONAL, **self.optional), name)
         streams = self.streams(params)
         if len(top) != len(streams):
-            raise DataError("{}: expected {} tops, {}; received {}".format(
-                name, len(streams), " and ".join(stream.what for stream in streams), len(top)))
+            raise DataError(
+                "{}: expected {} tops, {}; received {}".format(
+                    name, len(streams), " and ".join(stream.what for stream in streams), len(top)
+                )
+            )
         split = str(params["split"])
         self.entries = self.list_entries(params)
         if not self.entries:
             raise DataError(f"{name}: split '{split}' is empty")
         self.batch_size, self._workers = int(params["batch_size"]), int(params["workers"])
         if self.batch_size < 1 or self._workers < 1:
-            raise DataError(f"{name}: expected batch_size and workers of at least 1; received "
-                            f"{self.batch_size} and {self._workers}")
+            raise DataError(
+                f"{name}: expected batch_size and workers of at least 1; received "
+                f"{self.batch_size} and {self._workers}"
+            )
 
         self.random = bool(params["randomize"]) and "train" in split
         self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
@@ -127,14 +131,19 @@ class SegDataLayer(caffe.Layer):
         """Make batch number ``position``, counted from 0, the next one served."""
         if position < 0:
             raise DataError(
-                f"{type(self).__name__}: cannot seek to batch {position}; expected 0 or more")
+                f"{type(self).__name__}: cannot seek to batch {position}; expected 0 or more"
+            )
         if self._prefetcher is not None:
             self._prefetcher.close()
         self.position = int(position)
         self._prefetcher = Prefetcher(
             self._load,
-            batches(len(self.entries), self.batch_size,
-                    self.seed if self.random else None, self.position),
+            batches(
+                len(self.entries),
+                self.batch_size,
+                self.seed if self.random else None,
+                self.position,
+            ),
             workers=self._workers,
         )
 
@@ -145,23 +154,26 @@ def _augmentation(params: dict, split: str, name: str) -> Augmentation:
     if scale is not None:
         scale = tuple(float(v) for v in numbers(params, "scale", 2, name))
         if not 0 < scale[0] <= scale[1]:
-            raise DataError(f"{name}: expected scale as (low, high) with 0 < low <= high; "
-                            f"received {scale}")
+            raise DataError(
+                f"{name}: expected scale as (low, high) with 0 < low <= high; received {scale}"
+            )
     if crop is not None:
         crop = tuple(int(v) for v in numbers(params, "crop", 2, name))
         if min(crop) < 1:
             raise DataError(f"{name}: expected crop as (height, width) in pixels; received {crop}")
     balance = params["balance"]
     if not (isinstance(balance, (int, float)) and 0 <= balance <= 1) or (balance and not crop):
-        raise DataError(f"{name}: expected balance as a share from 0 to 1 of the crops, together "
-                        f"with crop; received balance {balance!r} and crop {crop}")
+        raise DataError(
+            f"{name}: expected balance as a share from 0 to 1 of the crops, together "
+            f"with crop; received balance {balance!r} and crop {crop}"
+        )
     light = params["light"]
     if not (isinstance(light, (int, float)) and 0 <= light < 1):
         raise DataError(f"{name}: expected light as a share from 0 to below 1; received {light!r}")
-    augmentation = Augmentation(
-        scale, crop, bool(params["mirror"]), float(balance), float(light))
+    augmentation = Augmentation(scale, crop, bool(params["mirror"]), float(balance), float(light))
     if augmentation.active and "train" not in split:
         raise DataError(
             f"{name}: mirror, scale, crop and light are for training, and the name of split "
-            f"'{split}' has no 'train' in it")
+            f"'{split}' has no 'train' in it"
+        )
     return augmentation

@@ -47,9 +47,11 @@ class BatchLoader:
                     "a batch needs images of one size (width x height): "
                     f"'{self.entries[batch[0][1]][0]}' is {size[1]}x{size[0]}, "
                     f"'{self.entries[index][0]}' is {view.size[1]}x{view.size[0]}; "
-                    "set 'crop' or a 'batch_size' of 1")
-        tops = tuple(np.empty((len(batch), stream.channels) + size, stream.dtype)
-                     for stream in self.streams)
+                    "set 'crop' or a 'batch_size' of 1"
+                )
+        tops = tuple(
+            np.empty((len(batch), stream.channels) + size, stream.dtype) for stream in self.streams
+        )
         for i, (images, view) in enumerate(views):
             for stream, image, top in zip(self.streams, images, tops):
                 pixels, at = cut(image, view, stream.resampling)
@@ -72,7 +74,8 @@ class BatchLoader:
                 raise DataError(
                     f"{self.streams[0].what} and {stream.what} differ in size (width x height): "
                     f"'{paths[0]}' is {images[0].width}x{images[0].height}, "
-                    f"'{path}' is {image.width}x{image.height}")
+                    f"'{path}' is {image.width}x{image.height}"
+                )
         if self._cache is not None:
             self._cache[index] = images
         return images

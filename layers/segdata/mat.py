@@ -24,8 +24,9 @@ def load_mat(path: str, *fields: str) -> np.ndarray:
         return np.asarray(value)
     # SciPy reports a damaged file by whatever its parser runs into, zlib.error among them.
     except Exception as error:
-        raise DataError("cannot read {} in the label '{}': {!r}".format(
-            ".".join(fields), path, error)) from error
+        raise DataError(
+            "cannot read {} in the label '{}': {!r}".format(".".join(fields), path, error)
+        ) from error
 
 
 def read_sbd_label(path: str, kind: str = "cls") -> np.ndarray:

@@ -11,8 +11,12 @@ __all__ = ["CLASSES", "FOLDERS", "file_of", "read_nyud_label"]
 CLASSES = 40
 
 #: Where each kind of file of an image lies, by the name of its top.
-FOLDERS = {"color": "data/images/img_{}.png", "depth": "data/depth/img_{}.png",
-           "hha": "data/hha/img_{}.png", "label": "segmentation/img_{}.mat"}
+FOLDERS = {
+    "color": "data/images/img_{}.png",
+    "depth": "data/depth/img_{}.png",
+    "hha": "data/hha/img_{}.png",
+    "label": "segmentation/img_{}.mat",
+}
 
 
 def file_of(root: str, kind: str, name: str) -> str:

@@ -35,7 +35,8 @@ def parse_params(
     if missing:
         raise DataError(
             "{}: param_str lacks {}; required: {}; received: {}".format(
-                layer, ", ".join(missing), ", ".join(required), text)
+                layer, ", ".join(missing), ", ".join(required), text
+            )
         )
     known = required + sorted(optional)
     for key in params:
@@ -43,8 +44,8 @@ def parse_params(
             near = difflib.get_close_matches(str(key), known, 1)
             raise DataError(
                 "{}: unknown key '{}' in param_str{}; known: {}".format(
-                    layer, key, f", did you mean '{near[0]}'?" if near else "",
-                    ", ".join(known))
+                    layer, key, f", did you mean '{near[0]}'?" if near else "", ", ".join(known)
+                )
             )
     return dict(optional, **params)
 
@@ -56,6 +57,7 @@ def numbers(params: Mapping[str, Any], key: str, count: int, layer: str) -> np.n
     except (TypeError, ValueError):
         values = np.empty(0)
     if values.shape != (count,):
-        raise DataError(f"{layer}: expected {count} numbers for '{key}' in param_str; "
-                        f"received {params[key]!r}")
+        raise DataError(
+            f"{layer}: expected {count} numbers for '{key}' in param_str; received {params[key]!r}"
+        )
     return values

@@ -27,9 +27,11 @@ def read_names(path: str) -> list[str]:
         with open(path, encoding="utf-8") as file:
             lines = [line for line in file if line.strip()]
     except OSError as error:
-        raise DataError(f"cannot read the list of names '{os.path.abspath(path)}' "
-                        f"({error.strerror}); 'python data/pascalcontext.py' says what of "
-                        "PASCAL-Context is missing") from error
+        raise DataError(
+            f"cannot read the list of names '{os.path.abspath(path)}' "
+            f"({error.strerror}); 'python data/pascalcontext.py' says what of "
+            "PASCAL-Context is missing"
+        ) from error
     names = []
     for line in lines:
         number, _, name = line.partition(":")
@@ -37,8 +39,10 @@ def read_names(path: str) -> list[str]:
         if number.strip() == "0":
             continue
         if not name or number.strip() != str(len(names) + 1):
-            raise DataError(f"'{path}': expected '{len(names) + 1}: name' in the next line; "
-                            f"received {line.strip()!r}")
+            raise DataError(
+                f"'{path}': expected '{len(names) + 1}: name' in the next line; "
+                f"received {line.strip()!r}"
+            )
         names.append(name)
     return names
 
@@ -52,8 +56,11 @@ def class_map(folder: str) -> np.ndarray:
         name = SPELLINGS.get(name, name)
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            raise DataError("'{}' has no '{}', which {} names{}".format(
-                path, name, TASK_NAMES, f"; is '{near[0]}' meant?" if near else ""))
+            raise DataError(
+                "'{}' has no '{}', which {} names{}".format(
+                    path, name, TASK_NAMES, f"; is '{near[0]}' meant?" if near else ""
+                )
+            )
         classes[1 + names.index(name)] = number
     return classes
 
@@ -64,6 +71,8 @@ def read_context_label(path: str, classes: np.ndarray) -> np.ndarray:
     bad = (raw < 0) | (raw >= len(classes))
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(f"label '{path}' holds {raw[y, x]} at x={x}, y={y}; expected raw classes "
-                        f"0 to {len(classes) - 1}")
+        raise DataError(
+            f"label '{path}' holds {raw[y, x]} at x={x}, y={y}; expected raw classes "
+            f"0 to {len(classes) - 1}"
+        )
     return classes[raw.astype(np.intp)]

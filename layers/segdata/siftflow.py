@@ -4,8 +4,14 @@ import numpy as np
 
 from segdata.void import read_from_one
 
-__all__ = ["FILES", "GEOMETRIC", "SEMANTIC", "SUBFOLDER", "read_geometric_label",
-           "read_semantic_label"]
+__all__ = [
+    "FILES",
+    "GEOMETRIC",
+    "SEMANTIC",
+    "SUBFOLDER",
+    "read_geometric_label",
+    "read_semantic_label",
+]
 
 #: The numbers of classes.
 SEMANTIC, GEOMETRIC = 33, 3
@@ -13,8 +19,11 @@ SEMANTIC, GEOMETRIC = 33, 3
 SUBFOLDER = "spatial_envelope_256x256_static_8outdoorcategories"
 
 #: The files of an image: itself, what is seen, how surfaces lie.
-FILES = (f"Images/{SUBFOLDER}/{{}}.jpg", f"SemanticLabels/{SUBFOLDER}/{{}}.mat",
-         f"GeoLabels/{SUBFOLDER}/{{}}.mat")
+FILES = (
+    f"Images/{SUBFOLDER}/{{}}.jpg",
+    f"SemanticLabels/{SUBFOLDER}/{{}}.mat",
+    f"GeoLabels/{SUBFOLDER}/{{}}.mat",
+)
 
 
 def read_semantic_label(path: str) -> np.ndarray:

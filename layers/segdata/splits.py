@@ -13,5 +13,6 @@ def read_split(path: str, remedy: str) -> list[str]:
         with open(path, encoding="utf-8") as lines:
             return [line.strip() for line in lines if line.strip()]
     except OSError as error:
-        raise DataError(f"cannot read the split's list '{os.path.abspath(path)}' "
-                        f"({error.strerror}); {remedy}") from error
+        raise DataError(
+            f"cannot read the split's list '{os.path.abspath(path)}' ({error.strerror}); {remedy}"
+        ) from error

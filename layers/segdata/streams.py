@@ -8,8 +8,15 @@ from PIL import Image
 from segdata.errors import DataError
 from segdata.images import IGNORE, check_label, open_image, read_rgb
 
-__all__ = ["ColorStream", "DepthStream", "HHAStream", "LabelStream", "Stream", "read_depth",
-           "read_hha"]
+__all__ = [
+    "ColorStream",
+    "DepthStream",
+    "HHAStream",
+    "LabelStream",
+    "Stream",
+    "read_depth",
+    "read_hha",
+]
 
 
 class Stream:
@@ -33,8 +40,13 @@ class Stream:
         """Write ``pixels``, (h, w) or (h, w, 3), to ``out``, (channels, h, w)."""
         raise TypeError(f"{type(self).__name__} must define fill()")
 
-    def write(self, out: np.ndarray, pixels: np.ndarray, at: tuple[int, int] = (0, 0),
-              gain: Optional[tuple[float, float, float]] = None) -> None:
+    def write(
+        self,
+        out: np.ndarray,
+        pixels: np.ndarray,
+        at: tuple[int, int] = (0, 0),
+        gain: Optional[tuple[float, float, float]] = None,
+    ) -> None:
         """Write ``pixels`` into ``out`` (channels, H, W) from row and column ``at``; pad the rest.
 
         ``gain`` is that of segdata.augment.View.
@@ -43,7 +55,7 @@ class Stream:
         if (height, width) != out.shape[1:]:
             out[...] = self.padding
         y, x = at
-        self.fill(out[:, y:y + height, x:x + width], pixels, gain)
+        self.fill(out[:, y : y + height, x : x + width], pixels, gain)
 
 
 class ColorStream(Stream):
@@ -121,8 +133,9 @@ def read_hha(path: str) -> Image.Image:
     """An HHA image, 8 bits and three channels, which are no colours and so never converted."""
     with open_image(path, "HHA") as image:
         if image.mode != "RGB":
-            raise DataError(f"HHA '{path}' is a {image.mode} image; expected three channels of 8 "
-                            "bits")
+            raise DataError(
+                f"HHA '{path}' is a {image.mode} image; expected three channels of 8 bits"
+            )
         return image.copy()
 
 
@@ -130,15 +143,19 @@ def read_depth(path: str, nearest: Optional[float] = None) -> Image.Image:
     """A 16-bit grey image as floating point, every value above 0 (see DepthStream)."""
     with open_image(path, "depth") as image:
         if not image.mode.startswith("I"):  # I;16, or I: how older Pillow opens a 16-bit PNG
-            raise DataError(f"depth '{path}' is a {image.mode} image; expected 16-bit grey levels, "
-                            "the depth in millimetres")
+            raise DataError(
+                f"depth '{path}' is a {image.mode} image; expected 16-bit grey levels, "
+                "the depth in millimetres"
+            )
         depth = np.array(image).astype(np.float32)
     if nearest is not None:
         depth = np.maximum(depth, np.float32(nearest))
     bad = depth <= 0
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(f"depth '{path}' holds {depth[y, x]:g} at x={x}, y={y} "
-                        f"({np.count_nonzero(bad)} pixels), which has no logarithm; fill in what "
-                        "was not measured, or set 'nearest' to raise it to that depth")
+        raise DataError(
+            f"depth '{path}' holds {depth[y, x]:g} at x={x}, y={y} "
+            f"({np.count_nonzero(bad)} pixels), which has no logarithm; fill in what "
+            "was not measured, or set 'nearest' to raise it to that depth"
+        )
     return Image.fromarray(depth)

@@ -54,7 +54,9 @@ class Trunk:
 
     @staticmethod
     def _fix(layer):
-        blobs = {"Convolution": 1 + layer.params.get("bias_term", True),
-                 "Scale": 1 + layer.params.get("bias_term", False)}.get(layer.type_name)
+        blobs = {
+            "Convolution": 1 + layer.params.get("bias_term", True),
+            "Scale": 1 + layer.params.get("bias_term", False),
+        }.get(layer.type_name)
         if blobs:
             layer.params["param"] = [dict(lr_mult=0, decay_mult=0)] * blobs

@@ -35,7 +35,7 @@ def add_convolutions(n, data, pad=0, norm_first=False, fields=None):
             stride=stride,
             pad=pad if name == "1" else own_pad,
             group=group,
-            **(fields("conv" + name) if fields else {})
+            **(fields("conv" + name) if fields else {}),
         )
         n["relu" + name] = top = L.ReLU(top, in_place=True)
         for kind in reversed(after) if norm_first else after:
@@ -55,8 +55,9 @@ def add(n, data, phase, classifier=True):
     classifier, conv1 pads by 5 and the border: then the scores' centres fall on pixels.
     """
     pools = add_convolutions(n, data, pad=100 if classifier else 5 + BORDER)
-    skips = OrderedDict(((16, Skip("pool2", pools["pool2"], 256)),
-                         (8, Skip("pool1", pools["pool1"], 96))))
+    skips = OrderedDict(
+        ((16, Skip("pool2", pools["pool2"], 256)), (8, Skip("pool1", pools["pool1"], 96)))
+    )
     top = pools["pool5"]
     if not classifier:
         return Features(top, 32, 256, skips, padded=False)

@@ -32,7 +32,7 @@ def conv(n, group, name, bottom, width, kernel, stride=1, pad=None, **fields):
         stride=stride,
         pad=kernel // 2 if pad is None else pad,
         param=LEARNED,
-        **fields
+        **fields,
     )
     relu = name.replace("_s2", "")
     n[f"{group}/relu_{relu}"] = top = L.ReLU(top, in_place=True)
@@ -88,8 +88,10 @@ def add(n, data, phase, classifier=True):
     than their dropout.
     """
     outputs = OrderedDict(add_modules(n, data, pad=3 + BORDER))
-    skips = OrderedDict((stride, Skip("inception_" + name, outputs[name], _channels(name)))
-                        for stride, name in ((16, "4e"), (8, "3b")))
+    skips = OrderedDict(
+        (stride, Skip("inception_" + name, outputs[name], _channels(name)))
+        for stride, name in ((16, "4e"), (8, "3b"))
+    )
     top = outputs["5b"]
     if classifier and phase != "deploy":
         n["drop_5b"] = top = L.Dropout(top, dropout_ratio=0.4, in_place=True)

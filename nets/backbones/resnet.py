@@ -13,8 +13,9 @@ from nets.backbones import BORDER, MEASURED, Features, Skip
 STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def _unit(n, name, suffix, bottom, width, look, kernel=1, stride=1, pad=None, bias=False,
-          relu=None):
+def _unit(
+    n, name, suffix, bottom, width, look, kernel=1, stride=1, pad=None, bias=False, relu=None
+):
     """Convolution, BatchNorm, Scale: `name`, bn`suffix`, scale`suffix`, and the ReLU `relu`.
 
     look: further fields of the convolution and of the BatchNorm.
@@ -26,7 +27,7 @@ def _unit(n, name, suffix, bottom, width, look, kernel=1, stride=1, pad=None, bi
         stride=stride,
         pad=kernel // 2 if pad is None else pad,
         bias_term=bias,
-        **look[0]
+        **look[0],
     )
     n["bn" + suffix] = top = L.BatchNorm(top, in_place=True, param=MEASURED, **look[1])
     n["scale" + suffix] = top = L.Scale(top, in_place=True, bias_term=True)
@@ -44,7 +45,9 @@ def _block(n, name, bottom, width, stride, project, look):
         around = _unit(n, branch + "1", f"{name}_branch1", bottom, 4 * width, look, stride=stride)
     top = bottom
     for letter, size, kernel, step in (
-        ("a", width, 1, stride), ("b", width, 3, 1), ("c", 4 * width, 1, 1)
+        ("a", width, 1, stride),
+        ("b", width, 3, 1),
+        ("c", 4 * width, 1, 1),
     ):
         relu = f"{branch}2{letter}_relu" if letter != "c" else None
         suffix = f"{name}_branch2{letter}"
@@ -68,8 +71,9 @@ def add_blocks(n, data, depth, pad=3, convolution=None, norm=None):
     """
     look = (convolution or {}, norm or {})
     # conv1 of the 50-layer net has a bias, which its BatchNorm takes away again.
-    top = _unit(n, "conv1", "_conv1", data, 64, look, 7, 2, pad, bias=depth == 50,
-                relu="conv1_relu")
+    top = _unit(
+        n, "conv1", "_conv1", data, 64, look, 7, 2, pad, bias=depth == 50, relu="conv1_relu"
+    )
     n["pool1"] = top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
     ends = OrderedDict()
     for stage, count in enumerate(STAGES[depth], 2):
@@ -88,6 +92,7 @@ def add50(n, data, phase, classifier=True):
     too few to measure anew.
     """
     ends = add_blocks(n, data, 50, pad=3 + BORDER, norm=dict(use_global_stats=True))
-    skips = OrderedDict(((16, Skip("res4f", ends["res4f"], 1024)),
-                         (8, Skip("res3d", ends["res3d"], 512))))
+    skips = OrderedDict(
+        ((16, Skip("res4f", ends["res4f"], 1024)), (8, Skip("res3d", ends["res3d"], 512)))
+    )
     return Features(ends["res5c"], 32, 2048, skips, padded=False)

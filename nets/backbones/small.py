@@ -25,9 +25,7 @@ TABLE = {
         fraction=0.95,
     ),
     # 0.1 million weights.
-    "toy": Small(
-        stem=None, stages=((12,), (16,), (32,), (48,), (64,)), top=(64,), fraction=0.95
-    ),
+    "toy": Small(stem=None, stages=((12,), (16,), (32,), (48,), (64,)), top=(64,), fraction=0.95),
 }
 
 
@@ -64,7 +62,7 @@ def add(n, data, row):
             continue
         n[f"pool{stage}"] = top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
         if stage in (3, 4):
-            skips.append((2 ** stage, Skip(f"pool{stage}", top, widths[-1])))
+            skips.append((2**stage, Skip(f"pool{stage}", top, widths[-1])))
     for i, width in enumerate(small.top, 1):
         top = _block(n, f"{len(small.stages) + 1}_{i}", top, width, small.fraction)
     return Features(top, 32, small.top[-1], OrderedDict(reversed(skips)), padded=False)

@@ -25,8 +25,13 @@ def convolutions(n, name, bottom, width):
     for i in "12":
         part = f"{name}_{i}"
         n["conv" + part] = top = L.Convolution(
-            top, num_output=width, kernel_size=3, pad=1, bias_term=False,
-            param=[dict(lr_mult=1, decay_mult=1)], weight_filler=dict(type="msra")
+            top,
+            num_output=width,
+            kernel_size=3,
+            pad=1,
+            bias_term=False,
+            param=[dict(lr_mult=1, decay_mult=1)],
+            weight_filler=dict(type="msra"),
         )
         n["bn" + part] = top = L.BatchNorm(
             top, in_place=True, moving_average_fraction=FRACTION, param=MEASURED

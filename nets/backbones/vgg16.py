@@ -43,8 +43,10 @@ def add(n, data, phase, classifier=True, stages=STAGES):
     conv1_1 pads by 100 pixels, so that any image, however small, leaves fc6 something to see.
     """
     pools = add_convolutions(n, data, stages, pad=100 if classifier else 1 + BORDER)
-    skips = OrderedDict((stride, Skip(name, pools[name], stages[int(name[-1]) - 1][0]))
-                        for stride, name in ((16, "pool4"), (8, "pool3")))
+    skips = OrderedDict(
+        (stride, Skip(name, pools[name], stages[int(name[-1]) - 1][0]))
+        for stride, name in ((16, "pool4"), (8, "pool3"))
+    )
     top = pools["pool5"]
     if not classifier:
         return Features(top, 32, stages[-1][0], skips, padded=False)

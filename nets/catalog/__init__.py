@@ -10,8 +10,17 @@ from nets.catalog.folders import read_folder
 from nets.catalog.initial import PUBLISHED
 from nets.catalog.rows import EXPERIMENTS
 
-__all__ = ["EXPERIMENTS", "IGNORE", "PUBLISHED", "Experiment", "enter", "experiment", "net_path",
-           "plan", "solver_path"]
+__all__ = [
+    "EXPERIMENTS",
+    "IGNORE",
+    "PUBLISHED",
+    "Experiment",
+    "enter",
+    "experiment",
+    "net_path",
+    "plan",
+    "solver_path",
+]
 
 #: Those that were read from folders of the user's, by name.
 _FOLDERS = {}
@@ -29,8 +38,10 @@ def experiment(name):
     found = read_folder(name)
     if found is None:
         known = ", ".join(EXPERIMENTS)
-        raise LookupError(f"no experiment {name!r} in nets/catalog; there are {known}; and there "
-                          "is no folder of that name that nets/make.py --out wrote")
+        raise LookupError(
+            f"no experiment {name!r} in nets/catalog; there are {known}; and there "
+            "is no folder of that name that nets/make.py --out wrote"
+        )
     return enter(found)
 
 
@@ -40,8 +51,10 @@ def enter(row):
     LookupError if a row of the table is called so.
     """
     if row.name in EXPERIMENTS:
-        raise LookupError(f"the folder '{row.folder}' is called as a row of nets/catalog is, "
-                          f"'{row.name}'; choose another name for it")
+        raise LookupError(
+            f"the folder '{row.folder}' is called as a row of nets/catalog is, "
+            f"'{row.name}'; choose another name for it"
+        )
     _FOLDERS[row.name] = row
     return row
 

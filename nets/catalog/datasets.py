@@ -17,8 +17,9 @@ Input = namedtuple("Input", "blob channels mean")
 #: inputs: the image blobs; deploy_size: H×W of the deploy net until it is reshaped; folders: the
 #: keys in `params` that are folders, in the order of `solve.py --data`; files: what the prototxts
 #: of train and val are called; val_images: how many val has.
-_Dataset = namedtuple("Dataset",
-                      "name outputs deploy_size folders train val inputs files val_images")
+_Dataset = namedtuple(
+    "Dataset", "name outputs deploy_size folders train val inputs files val_images"
+)
 
 
 class Dataset(_Dataset):
@@ -75,10 +76,22 @@ VOC = _dataset(
     classes=21,
     deploy_size=(500, 500),
     folders=("sbdd_dir", "voc_dir"),
-    train=_data("voc_layers", "SBDDSegDataLayer", ("sbdd_dir", "data/sbdd/dataset"), SEED,
-                ("split", "train"), ("mean", ILSVRC_MEAN)),
-    val=_data("voc_layers", "VOCSegDataLayer", ("voc_dir", "data/pascal/VOC2011"), SEED,
-              ("split", "seg11valid"), ("mean", ILSVRC_MEAN)),
+    train=_data(
+        "voc_layers",
+        "SBDDSegDataLayer",
+        ("sbdd_dir", "data/sbdd/dataset"),
+        SEED,
+        ("split", "train"),
+        ("mean", ILSVRC_MEAN),
+    ),
+    val=_data(
+        "voc_layers",
+        "VOCSegDataLayer",
+        ("voc_dir", "data/pascal/VOC2011"),
+        SEED,
+        ("split", "seg11valid"),
+        ("mean", ILSVRC_MEAN),
+    ),
     mean=ILSVRC_MEAN,
     val_images=736,
 )
@@ -87,9 +100,14 @@ VOC = _dataset(
 
 
 def _context(split):
-    return _data("pascalcontext_layers", "PASCALContextSegDataLayer",
-                 ("context_dir", "data/pascal-context"), SEED, ("split", split),
-                 ("voc_dir", "data/pascal"))
+    return _data(
+        "pascalcontext_layers",
+        "PASCALContextSegDataLayer",
+        ("context_dir", "data/pascal-context"),
+        SEED,
+        ("split", split),
+        ("voc_dir", "data/pascal"),
+    )
 
 
 #: Background is a class that is trained and scored; no pixel is left out.
@@ -108,8 +126,13 @@ PASCALCONTEXT = _dataset(
 
 
 def _siftflow(split):
-    return _data("siftflow_layers", "SIFTFlowSegDataLayer", ("siftflow_dir", "data/sift-flow"),
-                 SEED, ("split", split))
+    return _data(
+        "siftflow_layers",
+        "SIFTFlowSegDataLayer",
+        ("siftflow_dir", "data/sift-flow"),
+        SEED,
+        ("split", split),
+    )
 
 
 #: Two kinds of labels, two heads: what a thing is, and how its surface lies. The first head's loss
@@ -123,8 +146,10 @@ SIFTFLOW = _dataset(
     val=_siftflow("test"),
     mean=(114.578, 115.294, 108.353),
     val_images=200,
-    outputs=(Output("_sem", "sem", 33, "loss", "CLASSES"),
-             Output("_geo", "geo", 3, "loss_geo", "GEOMETRIC_CLASSES")),
+    outputs=(
+        Output("_sem", "sem", 33, "loss", "CLASSES"),
+        Output("_geo", "geo", 3, "loss_geo", "GEOMETRIC_CLASSES"),
+    ),
     files=("trainval", "test"),
 )
 
@@ -143,15 +168,30 @@ def _nyud(*modalities):
     """NYUDv2 through some of its modalities; one alone is the blob `data`."""
 
     def layer(split):
-        return _data("nyud_layers", "NYUDSegDataLayer", ("tops", [*modalities, "label"]), SEED,
-                     ("nyud_dir", "data/nyud"), ("split", split))
+        return _data(
+            "nyud_layers",
+            "NYUDSegDataLayer",
+            ("tops", [*modalities, "label"]),
+            SEED,
+            ("nyud_dir", "data/nyud"),
+            ("split", split),
+        )
 
     inputs = tuple(NYUD_INPUTS[name] for name in modalities)
     if len(inputs) == 1:
         inputs = (inputs[0]._replace(blob="data"),)
-    return _dataset("nyud", classes=40, deploy_size=(425, 560), folders=("nyud_dir",),
-                    train=layer("trainval"), val=layer("test"), mean=inputs[0].mean,
-                    inputs=inputs, files=("trainval", "test"), val_images=654)
+    return _dataset(
+        "nyud",
+        classes=40,
+        deploy_size=(425, 560),
+        folders=("nyud_dir",),
+        train=layer("trainval"),
+        val=layer("test"),
+        mean=inputs[0].mean,
+        inputs=inputs,
+        files=("trainval", "test"),
+        val_images=654,
+    )
 
 
 NYUD_COLOR = _nyud("color")
@@ -166,8 +206,16 @@ CAMVID_MEAN = (107.0, 108.0, 104.0)
 
 
 def _camvid(split, *more):
-    return _data("camvid_layers", "CamVidSegDataLayer", ("camvid_dir", "data/camvid"), SEED,
-                 ("split", split), ("mean", CAMVID_MEAN), ("cache", True), *more)
+    return _data(
+        "camvid_layers",
+        "CamVidSegDataLayer",
+        ("camvid_dir", "data/camvid"),
+        SEED,
+        ("split", split),
+        ("mean", CAMVID_MEAN),
+        ("cache", True),
+        *more,
+    )
 
 
 CAMVID = _dataset(
@@ -175,8 +223,9 @@ CAMVID = _dataset(
     classes=11,
     deploy_size=(360, 480),
     folders=("camvid_dir",),
-    train=_camvid("train", ("batch_size", 8), ("mirror", True), ("scale", (0.6, 1.5)),
-                  ("crop", (240, 320))),
+    train=_camvid(
+        "train", ("batch_size", 8), ("mirror", True), ("scale", (0.6, 1.5)), ("crop", (240, 320))
+    ),
     val=_camvid("val"),
     mean=CAMVID_MEAN,
     val_images=101,
@@ -184,8 +233,14 @@ CAMVID = _dataset(
 
 #: The last stage alone can tell small things: it sees all classes as often, and in more light.
 CAMVID_FINE = CAMVID._replace(
-    train=_data(CAMVID.train.module, CAMVID.train.layer, *CAMVID.train.params.items(),
-                ("balance", 0.5), ("light", 0.2)))
+    train=_data(
+        CAMVID.train.module,
+        CAMVID.train.layer,
+        *CAMVID.train.params.items(),
+        ("balance", 0.5),
+        ("light", 0.2),
+    )
+)
 
 # ---- generated pictures --------------------------------------------------------------------------
 
@@ -193,8 +248,17 @@ TOY_CLASSES = 5
 
 
 def _toy(split, *more):
-    return _data("voc_layers", "VOCSegDataLayer", ("voc_dir", "data/toy"), SEED, ("split", split),
-                 ("mean", ILSVRC_MEAN), ("classes", TOY_CLASSES), ("cache", True), *more)
+    return _data(
+        "voc_layers",
+        "VOCSegDataLayer",
+        ("voc_dir", "data/toy"),
+        SEED,
+        ("split", split),
+        ("mean", ILSVRC_MEAN),
+        ("classes", TOY_CLASSES),
+        ("cache", True),
+        *more,
+    )
 
 
 TOY = _dataset(
@@ -215,8 +279,16 @@ MEMBRANE_MEAN = (126.563, 126.563, 126.563)
 
 
 def _folder(root, split, classes, mean, *more):
-    return _data("folder_layers", "FolderSegDataLayer", ("root", root), SEED, ("split", split),
-                 ("mean", mean), ("classes", classes), *more)
+    return _data(
+        "folder_layers",
+        "FolderSegDataLayer",
+        ("root", root),
+        SEED,
+        ("split", split),
+        ("mean", mean),
+        ("classes", classes),
+        *more,
+    )
 
 
 def _membrane(split, *more):
@@ -228,8 +300,9 @@ MEMBRANE = _dataset(
     classes=2,
     deploy_size=(512, 512),
     folders=("root",),
-    train=_membrane("train", ("mirror", True), ("scale", (0.8, 1.25)), ("crop", (256, 256)),
-                    ("light", 0.1)),
+    train=_membrane(
+        "train", ("mirror", True), ("scale", (0.8, 1.25)), ("crop", (256, 256)), ("light", 0.1)
+    ),
     val=_membrane("val"),
     mean=MEMBRANE_MEAN,
     val_images=5,
@@ -237,9 +310,17 @@ MEMBRANE = _dataset(
 
 # ---- datasets by name ----------------------------------------------------------------------------
 
-NAMED = OrderedDict((("voc", VOC), ("pascalcontext", PASCALCONTEXT), ("siftflow", SIFTFLOW),
-                     ("nyud", NYUD_COLOR), ("camvid", CAMVID), ("membrane", MEMBRANE),
-                     ("toy", TOY)))
+NAMED = OrderedDict(
+    (
+        ("voc", VOC),
+        ("pascalcontext", PASCALCONTEXT),
+        ("siftflow", SIFTFLOW),
+        ("nyud", NYUD_COLOR),
+        ("camvid", CAMVID),
+        ("membrane", MEMBRANE),
+        ("toy", TOY),
+    )
+)
 
 #: What several trunks can read at once, of datasets that have it.
 STREAMS = {"nyud": NYUD_COLOR_HHA}
@@ -253,16 +334,20 @@ def named(name, classes=None, two_stream=False):
     """
     if two_stream:
         if name not in STREAMS:
-            raise ValueError(f"two streams need a dataset of two image blobs: {', '.join(STREAMS)}"
-                             f"; received {name or f'a folder of {classes} classes'}")
+            raise ValueError(
+                f"two streams need a dataset of two image blobs: {', '.join(STREAMS)}"
+                f"; received {name or f'a folder of {classes} classes'}"
+            )
         return STREAMS[name], "late"
     if name is None:
         return of_classes(classes), None
     if name.endswith(".json"):
         return described(name), None
     if name not in NAMED:
-        raise LookupError(f"no dataset {name!r}; there are {', '.join(NAMED)}, and any "
-                          "dataset.json that data/folder.py made")
+        raise LookupError(
+            f"no dataset {name!r}; there are {', '.join(NAMED)}, and any "
+            "dataset.json that data/folder.py made"
+        )
     return NAMED[name], None
 
 
@@ -272,8 +357,16 @@ def of_classes(classes, root="data/mine"):
     Its mean is that of ILSVRC, which the trained trunks are used to.
     """
     split = [_folder(root, split, classes, ILSVRC_MEAN) for split in ("train", "val")]
-    return _dataset("folder", classes=classes, deploy_size=(500, 500), folders=("root",),
-                    train=split[0], val=split[1], mean=ILSVRC_MEAN, val_images=100)
+    return _dataset(
+        "folder",
+        classes=classes,
+        deploy_size=(500, 500),
+        folders=("root",),
+        train=split[0],
+        val=split[1],
+        mean=ILSVRC_MEAN,
+        val_images=100,
+    )
 
 
 def described(path):
@@ -282,14 +375,24 @@ def described(path):
 
     found = read_description(path)
     layer = found.layer
-    train, val = (_data(layer["module"], layer["layer"], *_literal(layer[split]).items())
-                  for split in ("train", "val"))
-    return _dataset(path, classes=len(found.CLASSES), deploy_size=tuple(found.size),
-                    folders=("root",), train=train, val=val, mean=tuple(found.mean),
-                    val_images=found.images["val"])
+    train, val = (
+        _data(layer["module"], layer["layer"], *_literal(layer[split]).items())
+        for split in ("train", "val")
+    )
+    return _dataset(
+        path,
+        classes=len(found.CLASSES),
+        deploy_size=tuple(found.size),
+        folders=("root",),
+        train=train,
+        val=val,
+        mean=tuple(found.mean),
+        val_images=found.images["val"],
+    )
 
 
 def _literal(params):
     """A dict from JSON as a param_str has it: tuples in place of lists."""
-    return OrderedDict((key, tuple(value) if isinstance(value, list) else value)
-                       for key, value in params.items())
+    return OrderedDict(
+        (key, tuple(value) if isinstance(value, list) else value) for key, value in params.items()
+    )

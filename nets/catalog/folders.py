@@ -17,13 +17,21 @@ FILE = "experiment.json"
 
 def planned(folder, arguments):
     """The Experiment of some arguments (see `FILE`), its files in `folder`."""
-    dataset, fusion = named(arguments["dataset"], arguments.get("classes"),
-                            arguments.get("two_stream", False))
+    dataset, fusion = named(
+        arguments["dataset"], arguments.get("classes"), arguments.get("two_stream", False)
+    )
     folder = portable(bootstrap.user_path(folder))
     name = os.path.basename(folder)
-    return plan(dataset, arguments["backbone"], arguments["stride"], name=name, fusion=fusion,
-                head=arguments.get("head"), at_once=arguments.get("at_once", False),
-                folder=folder)
+    return plan(
+        dataset,
+        arguments["backbone"],
+        arguments["stride"],
+        name=name,
+        fusion=fusion,
+        head=arguments.get("head"),
+        at_once=arguments.get("at_once", False),
+        folder=folder,
+    )
 
 
 def read_folder(folder):
@@ -38,4 +46,4 @@ def read_folder(folder):
 def portable(path):
     """An absolute path as prototxts have it: relative to the repository if it lies below."""
     inside = os.path.join(bootstrap.ROOT, "")
-    return path[len(inside):].replace(os.sep, "/") if path.startswith(inside) else path
+    return path[len(inside) :].replace(os.sep, "/") if path.startswith(inside) else path

@@ -10,10 +10,18 @@ Source = namedtuple("Source", "places suffix")
 
 def ilsvrc(converted, published, file, name, command):
     """Classifiers trained on ILSVRC: inner products as published, or convolutions already."""
-    return (Source((
-        (f"ilsvrc-nets/{converted}.caffemodel", f"made by python nets/convolutionize.py {command}"),
-        (f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),
-    ), ""),)
+    return (
+        Source(
+            (
+                (
+                    f"ilsvrc-nets/{converted}.caffemodel",
+                    f"made by python nets/convolutionize.py {command}",
+                ),
+                (f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),
+            ),
+            "",
+        ),
+    )
 
 
 VGG16 = ilsvrc("vgg16-fcn", "its authors", "VGG_ILSVRC_16_layers", "VGG-16", "vgg16")
@@ -23,8 +31,9 @@ ALEXNET = ilsvrc("alexnet-fcn", "BVLC", "bvlc_reference_caffenet", "CaffeNet", "
 
 def convolutional(published, file, name):
     """Classifiers that are convolutions but for their last layer, which nothing here reads."""
-    return (Source(((f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),),
-                   ""),)
+    return (
+        Source(((f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),), ""),
+    )
 
 
 GOOGLENET = convolutional("BVLC", "bvlc_googlenet", "GoogLeNet")
@@ -38,10 +47,20 @@ PUBLISHED = {
     "voc-fcn8s-atonce": "fcn8s-atonce-pascal.caffemodel",
     "voc-fcn-alexnet": "fcn-alexnet-pascal.caffemodel",
 }
-PUBLISHED.update((name, name + "-heavy.caffemodel") for name in (
-    "pascalcontext-fcn32s", "pascalcontext-fcn16s", "pascalcontext-fcn8s",
-    "siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s",
-    "nyud-fcn32s-color", "nyud-fcn32s-hha", "nyud-fcn32s-color-hha"))
+PUBLISHED.update(
+    (name, name + "-heavy.caffemodel")
+    for name in (
+        "pascalcontext-fcn32s",
+        "pascalcontext-fcn16s",
+        "pascalcontext-fcn8s",
+        "siftflow-fcn32s",
+        "siftflow-fcn16s",
+        "siftflow-fcn8s",
+        "nyud-fcn32s-color",
+        "nyud-fcn32s-hha",
+        "nyud-fcn32s-color-hha",
+    )
+)
 
 
 def stage(name, suffix="", origin=None):

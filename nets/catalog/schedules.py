@@ -10,8 +10,16 @@ Schedule = namedtuple("Schedule", "steps score_every snapshot_every fields")
 NEVER = 999999999
 
 
-def reference(base_lr, test_iter=736, steps=100000, every=4000, snapshot=4000, momentum=0.99,
-              iter_size=1, max_iter=None):
+def reference(
+    base_lr,
+    test_iter=736,
+    steps=100000,
+    every=4000,
+    snapshot=4000,
+    momentum=0.99,
+    iter_size=1,
+    max_iter=None,
+):
     """The solver of the published nets; their loss sums 10⁵ pixels, hence the rates.
 
     every: steps between scorings. snapshot: the prototxt's field, None where it has none (SIFT

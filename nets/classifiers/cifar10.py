@@ -65,7 +65,7 @@ def full(form):
         top,
         num_output=10,
         param=[dict(lr_mult=1, decay_mult=250), dict(lr_mult=2, decay_mult=0)],
-        **d.fillers(gaussian(0.01))
+        **d.fillers(gaussian(0.01)),
     )
     d.end(top)
     return d.net()

@@ -53,14 +53,16 @@ def siamese(form):
         n.feat = L.InnerProduct(top, num_output=2, **fields("feat"))
         return d.net()
     phases = [
-        dict(source=f"examples/siamese/mnist_siamese_{part}_leveldb", batch_size=batch,
-             backend=P.Data.LEVELDB, transform_param=dict(scale=SCALE))
+        dict(
+            source=f"examples/siamese/mnist_siamese_{part}_leveldb",
+            batch_size=batch,
+            backend=P.Data.LEVELDB,
+            transform_param=dict(scale=SCALE),
+        )
         for part, batch in (("train", 64), ("test", 100))
     ]
     d.data("Data", "pair_data", ("pair_data", "sim"), *phases)
-    n.data, n.data_p = L.Slice(
-        n.pair_data, ntop=2, name="slice_pair", slice_dim=1, slice_point=1
-    )
+    n.data, n.data_p = L.Slice(n.pair_data, ntop=2, name="slice_pair", slice_dim=1, slice_point=1)
     for blob, suffix in (("data", ""), ("data_p", "_p")):
         top, fields = _tower(d, n[blob], suffix, shared=True)
         n["feat" + suffix] = L.InnerProduct(top, num_output=2, **fields("feat"))

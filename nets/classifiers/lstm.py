@@ -29,18 +29,27 @@ def _build(name, size, form):
             ("sentences", ("cont_sentence", "input_sentence", "target_sentence"), size.steps),
             ("features", ("image_features",), size.sentences),
         ):
-            phases = [dict(source=f"examples/coco_caption/{part}_{layer}.txt", batch_size=batch)
-                      for part in ("train", "val")]
+            phases = [
+                dict(source=f"examples/coco_caption/{part}_{layer}.txt", batch_size=batch)
+                for part in ("train", "val")
+            ]
             d.data("HDF5Data", layer, tops, *phases)
     else:
         words = (1, size.deploy_sentences)
-        d.input(cont_sentence=words, input_sentence=words,
-                image_features=(size.deploy_sentences, size.features))
+        d.input(
+            cont_sentence=words,
+            input_sentence=words,
+            image_features=(size.deploy_sentences, size.features),
+        )
     filled = dict(weight_filler=UNIFORM) if d.training else {}
     biased = dict(filled, **(dict(bias_filler=dict(type="constant", value=0)) if filled else {}))
     n.embedded_input_sentence = L.Embed(
-        n.input_sentence, name="embedding", input_dim=size.words, num_output=size.units,
-        bias_term=False, **filled
+        n.input_sentence,
+        name="embedding",
+        input_dim=size.words,
+        num_output=size.units,
+        bias_term=False,
+        **filled,
     )
     recurrent = dict(num_output=size.units, **biased)
     n.lstm1 = L.LSTM(n.embedded_input_sentence, n.cont_sentence, recurrent_param=recurrent)
@@ -50,8 +59,11 @@ def _build(name, size, form):
         n.probs = L.Softmax(n.predict, axis=2)
         return d.net()
     n.cross_entropy_loss = L.SoftmaxWithLoss(
-        n.predict, n.target_sentence, softmax_param=dict(axis=2), loss_weight=20,
-        loss_param=dict(ignore_label=NO_WORD)
+        n.predict,
+        n.target_sentence,
+        softmax_param=dict(axis=2),
+        loss_weight=20,
+        loss_param=dict(ignore_label=NO_WORD),
     )
     n.accuracy = L.Accuracy(
         n.predict, n.target_sentence, axis=2, ignore_label=NO_WORD, include=dict(phase=1)

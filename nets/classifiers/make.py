@@ -1,8 +1,8 @@
 """Write the prototxt of a published classifier.
 
-    python nets/classifiers/make.py                                  list them
-    python nets/classifiers/make.py vgg16 --form deploy --out vgg16.prototxt
-    python nets/classifiers/make.py alexnet --form deploy --v1       as in 2014, on the screen
+python nets/classifiers/make.py                                  list them
+python nets/classifiers/make.py vgg16 --form deploy --out vgg16.prototxt
+python nets/classifiers/make.py alexnet --form deploy --v1       as in 2014, on the screen
 """
 
 import argparse
@@ -47,10 +47,16 @@ def main():
     parser.add_argument("name", nargs="?", help="a classifier; without one, they are listed")
     parser.add_argument("--form", choices=FORMS, default="deploy", help="default: %(default)s")
     old = parser.add_mutually_exclusive_group()
-    old.add_argument("--v1", dest="syntax", action="store_const", const="v1",
-                     help="V1 `layers` and input_dim")
-    old.add_argument("--old-input", dest="syntax", action="store_const", const="input",
-                     help="input_dim in place of Input layers")
+    old.add_argument(
+        "--v1", dest="syntax", action="store_const", const="v1", help="V1 `layers` and input_dim"
+    )
+    old.add_argument(
+        "--old-input",
+        dest="syntax",
+        action="store_const",
+        const="input",
+        help="input_dim in place of Input layers",
+    )
     parser.add_argument("--out", help="the file to write; default: the screen")
     args = parser.parse_args()
     if args.name is None:

@@ -29,9 +29,7 @@ class Draft:
     def data(self, kind, name, tops, train, test):
         """A data layer of train_val in two phases: the fields of each are `train` and `test`."""
         for phase, fields in ((caffe.TRAIN, train), (caffe.TEST, test)):
-            made = getattr(L, kind)(
-                ntop=len(tops), name=name, include=dict(phase=phase), **fields
-            )
+            made = getattr(L, kind)(ntop=len(tops), name=name, include=dict(phase=phase), **fields)
             made = made if len(tops) > 1 else (made,)
             if phase == caffe.TRAIN:
                 for blob, top in zip(tops, made):

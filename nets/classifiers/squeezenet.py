@@ -7,8 +7,16 @@ from nets.classifiers.parts import XAVIER, Draft, gaussian
 SHAPE = (10, 3, 227, 227)
 
 #: Widths of squeeze1x1, and of expand1x1 and expand3x3 each.
-FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),
-         8: (64, 256), 9: (64, 256)}
+FIRES = {
+    2: (16, 64),
+    3: (16, 64),
+    4: (32, 128),
+    5: (32, 128),
+    6: (48, 192),
+    7: (48, 192),
+    8: (64, 256),
+    9: (64, 256),
+}
 
 
 def _conv(d, name, relu, bottom, width, kernel, weight=XAVIER, **fields):

@@ -14,10 +14,12 @@ from nets.heads import concat, light, pyramid, sums, unet
 #: classifier: whether it reads fc6 and fc7 of trunks that have them.
 Head = namedtuple("Head", "add fuse classifier")
 
-HEADS = OrderedDict((
-    ("sum", Head(sums.add, sums.fuse, classifier=True)),
-    ("light", Head(light.add, light.fuse, classifier=False)),
-    ("concat", Head(concat.add, None, classifier=True)),
-    ("pyramid", Head(pyramid.add, None, classifier=False)),
-    ("unet", Head(unet.add, None, classifier=False)),
-))
+HEADS = OrderedDict(
+    (
+        ("sum", Head(sums.add, sums.fuse, classifier=True)),
+        ("light", Head(light.add, light.fuse, classifier=False)),
+        ("concat", Head(concat.add, None, classifier=True)),
+        ("pyramid", Head(pyramid.add, None, classifier=False)),
+        ("unet", Head(unet.add, None, classifier=False)),
+    )
+)

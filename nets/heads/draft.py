@@ -29,8 +29,14 @@ class Draft:
 
     def hidden(self, bottom, width, kernel=1):
         """A convolution that keeps the size and starts at random."""
-        return L.Convolution(bottom, num_output=width, kernel_size=kernel, pad=kernel // 2,
-                             param=LEARNED, weight_filler=_RANDOM)
+        return L.Convolution(
+            bottom,
+            num_output=width,
+            kernel_size=kernel,
+            pad=kernel // 2,
+            param=LEARNED,
+            weight_filler=_RANDOM,
+        )
 
     def norm_relu(self, name, bottom):
         """BatchNorm, Scale and ReLU in place: bn_…, scale_…, relu_… `name`."""

@@ -14,8 +14,13 @@ def _score(d, features, output, stream=""):
     if "light_" + name not in n.tops:  # one for all outputs
         width = max(1, features.channels // 4)
         n["light_" + name] = L.Convolution(
-            features.top, num_output=width, kernel_size=3, pad=1, bias_term=False,
-            param=[dict(lr_mult=1, decay_mult=1)], weight_filler=dict(type="msra")
+            features.top,
+            num_output=width,
+            kernel_size=3,
+            pad=1,
+            bias_term=False,
+            param=[dict(lr_mult=1, decay_mult=1)],
+            weight_filler=dict(type="msra"),
         )
         top = d.norm_relu(name, n["light_" + name])
         if d.phase != "deploy":

@@ -18,6 +18,7 @@ def _score(d, features, output, stream=""):
 
 def add(d, features, output, score=_score):
     """score(d, features, output): adds that of the coarsest features."""
+
     def skip(stride, pool):
         blob = _scaled(d, stride, pool)
         d.n["score_" + pool.name + output.suffix] = fine = d.score(blob, output.classes)
@@ -36,8 +37,11 @@ def fuse(d, trunks, output, score=_score):
     names = [name for name, _ in known]
 
     def average(scores):
-        return L.Eltwise(*[d.n[scores + name] for name in names], operation=P.Eltwise.SUM,
-                         coeff=[1 / len(names)] * len(names))
+        return L.Eltwise(
+            *[d.n[scores + name] for name in names],
+            operation=P.Eltwise.SUM,
+            coeff=[1 / len(names)] * len(names),
+        )
 
     def skip(stride, pool):
         for name, features in known:
@@ -57,8 +61,9 @@ def _scaled(d, stride, pool, stream=""):
         return pool.blob
     name = "scale_" + pool.name + stream
     if name not in d.n.tops:  # one for all outputs
-        d.n[name] = L.Scale(pool.blob, filler=dict(type="constant", value=factor),
-                            param=[dict(lr_mult=0)])
+        d.n[name] = L.Scale(
+            pool.blob, filler=dict(type="constant", value=factor), param=[dict(lr_mult=0)]
+        )
     return d.n[name]
 
 

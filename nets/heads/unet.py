@@ -24,9 +24,14 @@ def _decoded(d, features):
         name = f"_{skip.name}_decoded"
         if f"relu{name}_2" not in n.tops:
             n["deconv" + skip.name] = top = L.Deconvolution(
-                top, param=LEARNED, convolution_param=dict(
-                    num_output=skip.channels, kernel_size=stride // finer + d.style.odd,
-                    stride=stride // finer, weight_filler=dict(type="msra"))
+                top,
+                param=LEARNED,
+                convolution_param=dict(
+                    num_output=skip.channels,
+                    kernel_size=stride // finer + d.style.odd,
+                    stride=stride // finer,
+                    weight_filler=dict(type="msra"),
+                ),
             )
             n[f"deconv{skip.name}c"] = top = crop(top, skip.blob)
             n["concat" + skip.name] = top = L.Concat(skip.blob, top)

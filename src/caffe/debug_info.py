@@ -14,8 +14,14 @@ def log_forward(graph: Graph, i: int) -> None:
     """One line for each top and each parameter of layer ``i``, after its forward pass."""
     layer = graph.layers[i]
     for b in graph.tops[i]:
-        _log("Forward", layer.name, "top blob", graph.blob_names[b], "data",
-             graph.blobs[b].data_tensor())
+        _log(
+            "Forward",
+            layer.name,
+            "top blob",
+            graph.blob_names[b],
+            "data",
+            graph.blobs[b].data_tensor(),
+        )
     for j, blob in enumerate(layer.blobs):
         specs = layer.param.param
         named = specs[j].name if j < len(specs) else ""
@@ -27,8 +33,14 @@ def log_backward(graph: Graph, i: int) -> None:
     layer = graph.layers[i]
     for b, needed in zip(graph.bottoms[i], graph.bottom_needs_backward[i]):
         if needed:
-            _log("Backward", layer.name, "bottom blob", graph.blob_names[b], "diff",
-                 graph.blobs[b].diff_tensor())
+            _log(
+                "Backward",
+                layer.name,
+                "bottom blob",
+                graph.blob_names[b],
+                "diff",
+                graph.blobs[b].diff_tensor(),
+            )
     for j, (blob, needed) in enumerate(zip(layer.blobs, graph.param_needs_backward[i])):
         if needed:
             _log("Backward", layer.name, "param blob", str(j), "diff", blob.diff_tensor())

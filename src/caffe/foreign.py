@@ -81,8 +81,10 @@ def _choice(entry: Entry, choices: dict[str, str], source: str) -> str:
 
 def _both(true: str, false: str) -> dict[str, str]:
     """The spellings of a bool in text format."""
-    return {**dict.fromkeys(("true", "True", "t", "1"), true),
-            **dict.fromkeys(("false", "False", "f", "0"), false)}
+    return {
+        **dict.fromkeys(("true", "True", "t", "1"), true),
+        **dict.fromkeys(("false", "False", "f", "0"), false),
+    }
 
 
 def _ceil_mode(found: Found, source: str) -> list[Edit]:
@@ -117,8 +119,12 @@ def _segnet_bn(found: Found, source: str) -> list[Edit]:
     edits = []
     mode = found.get("bn_mode")
     if mode is not None:
-        choices = {"LEARN": _LEARN, "0": _LEARN, "INFERENCE": "statistics: NONE",
-                   "1": "statistics: NONE"}
+        choices = {
+            "LEARN": _LEARN,
+            "0": _LEARN,
+            "INFERENCE": "statistics: NONE",
+            "1": "statistics: NONE",
+        }
         edits.append(_instead(mode, _choice(mode, choices, source)))
     for old, new in (("scale_filler", "slope_filler"), ("shift_filler", "bias_filler")):
         if old in found:
@@ -145,52 +151,164 @@ _SPEED = "how it is computed there, not what"
 _LEFT_OUT = "left out"
 
 FIELDS = (
-    Foreign("pooling_param", ("ceil_mode",),
-            "BVLC pull request 3057, the DenseNet and ShuffleNet forks, PyTorch converters",
-            "whether the output size is rounded up (true, the default) or down",
-            "round_mode: CEIL or FLOOR", _ceil_mode),
-    Foreign("convolution_param", ("hole", "hole_h", "hole_w"), "DeepLab",
-            "the step between the taps of the kernel", "dilation", _hole),
-    Foreign("layer", ("crop_param_",), "the FCN-8s file of 2015 that was passed around",
-            "the settings of a Crop, before the field had its final name", "crop_param",
-            _crop_param),
-    Foreign("layer", ("softmaxwithloss_param",), "DeepLab",
-            "the settings of the loss, ignore_label above all", "loss_param", _softmax_loss),
-    Foreign("bn_param", ("bn_mode", "scale_filler", "shift_filler"), "SegNet",
-            "batch normalisation by the batch (LEARN), or a scale and shift that hold the "
-            "statistics of the data set (INFERENCE)",
-            "statistics: BATCH or NONE, slope_filler, bias_filler", _segnet_bn),
-    Foreign("bn_param", ("moving_average",), "the temporal segment networks of 2015",
-            "whether running statistics are kept", "statistics: MOVING or BATCH", _moving_average),
-    *(Foreign(message, ("engine",), _INTEL, f"the library that computes the layer: {_SPEED}",
-              "engine: DEFAULT", _engine)
-      for message in ("convolution_param", "pooling_param", "lrn_param", "relu_param", "bn_param",
-                      "sigmoid_param", "softmax_param", "tanh_param", "spp_param")),
-    Foreign("layer", ("engine",), _INTEL, f"the library that computes the layer: {_SPEED}",
-            _LEFT_OUT, _dropped),
-    Foreign("", ("engine",), _INTEL, f"the library that computes the net: {_SPEED}", _LEFT_OUT,
-            _dropped),
-    Foreign("", ("mem_param",), "PSPNet, the temporal segment networks",
-            f"which blobs share memory: {_SPEED}", _LEFT_OUT, _dropped),
-    *(Foreign("", (name,), _NVIDIA, "the precision of the arithmetic; here it is float32",
-              _LEFT_OUT, _dropped)
-      for name in ("default_forward_type", "default_backward_type", "default_forward_math",
-                   "default_backward_math")),
-    *(Foreign("", (name,), _NVIDIA, f"the choice of kernels: {_SPEED}", _LEFT_OUT, _dropped)
-      for name in ("default_conv_algos_override", "default_cudnn_math_override")),
-    *(Foreign("layer", (name,), _NVIDIA, "the precision of the arithmetic; here it is float32",
-              _LEFT_OUT, _dropped)
-      for name in ("forward_type", "backward_type", "forward_math", "backward_math")),
-    Foreign("layer", ("cudnn_math_override",), _NVIDIA, f"the choice of kernels: {_SPEED}",
-            _LEFT_OUT, _dropped),
-    *(Foreign("convolution_param", (name,), _NVIDIA, f"the choice of kernels: {_SPEED}", _LEFT_OUT,
-              _dropped)
-      for name in ("conv_algos_override", "cudnn_convolution_algo_seeker")),
-    *(Foreign("data_param", (name,), _NVIDIA, f"how many threads read the data: {_SPEED}",
-              _LEFT_OUT, _dropped)
-      for name in ("threads", "parser_threads")),
-    Foreign("transform_param", ("use_gpu_transform",), _NVIDIA,
-            f"where pictures are transformed: {_SPEED}", _LEFT_OUT, _dropped),
+    Foreign(
+        "pooling_param",
+        ("ceil_mode",),
+        "BVLC pull request 3057, the DenseNet and ShuffleNet forks, PyTorch converters",
+        "whether the output size is rounded up (true, the default) or down",
+        "round_mode: CEIL or FLOOR",
+        _ceil_mode,
+    ),
+    Foreign(
+        "convolution_param",
+        ("hole", "hole_h", "hole_w"),
+        "DeepLab",
+        "the step between the taps of the kernel",
+        "dilation",
+        _hole,
+    ),
+    Foreign(
+        "layer",
+        ("crop_param_",),
+        "the FCN-8s file of 2015 that was passed around",
+        "the settings of a Crop, before the field had its final name",
+        "crop_param",
+        _crop_param,
+    ),
+    Foreign(
+        "layer",
+        ("softmaxwithloss_param",),
+        "DeepLab",
+        "the settings of the loss, ignore_label above all",
+        "loss_param",
+        _softmax_loss,
+    ),
+    Foreign(
+        "bn_param",
+        ("bn_mode", "scale_filler", "shift_filler"),
+        "SegNet",
+        "batch normalisation by the batch (LEARN), or a scale and shift that hold the "
+        "statistics of the data set (INFERENCE)",
+        "statistics: BATCH or NONE, slope_filler, bias_filler",
+        _segnet_bn,
+    ),
+    Foreign(
+        "bn_param",
+        ("moving_average",),
+        "the temporal segment networks of 2015",
+        "whether running statistics are kept",
+        "statistics: MOVING or BATCH",
+        _moving_average,
+    ),
+    *(
+        Foreign(
+            message,
+            ("engine",),
+            _INTEL,
+            f"the library that computes the layer: {_SPEED}",
+            "engine: DEFAULT",
+            _engine,
+        )
+        for message in (
+            "convolution_param",
+            "pooling_param",
+            "lrn_param",
+            "relu_param",
+            "bn_param",
+            "sigmoid_param",
+            "softmax_param",
+            "tanh_param",
+            "spp_param",
+        )
+    ),
+    Foreign(
+        "layer",
+        ("engine",),
+        _INTEL,
+        f"the library that computes the layer: {_SPEED}",
+        _LEFT_OUT,
+        _dropped,
+    ),
+    Foreign(
+        "", ("engine",), _INTEL, f"the library that computes the net: {_SPEED}", _LEFT_OUT, _dropped
+    ),
+    Foreign(
+        "",
+        ("mem_param",),
+        "PSPNet, the temporal segment networks",
+        f"which blobs share memory: {_SPEED}",
+        _LEFT_OUT,
+        _dropped,
+    ),
+    *(
+        Foreign(
+            "",
+            (name,),
+            _NVIDIA,
+            "the precision of the arithmetic; here it is float32",
+            _LEFT_OUT,
+            _dropped,
+        )
+        for name in (
+            "default_forward_type",
+            "default_backward_type",
+            "default_forward_math",
+            "default_backward_math",
+        )
+    ),
+    *(
+        Foreign("", (name,), _NVIDIA, f"the choice of kernels: {_SPEED}", _LEFT_OUT, _dropped)
+        for name in ("default_conv_algos_override", "default_cudnn_math_override")
+    ),
+    *(
+        Foreign(
+            "layer",
+            (name,),
+            _NVIDIA,
+            "the precision of the arithmetic; here it is float32",
+            _LEFT_OUT,
+            _dropped,
+        )
+        for name in ("forward_type", "backward_type", "forward_math", "backward_math")
+    ),
+    Foreign(
+        "layer",
+        ("cudnn_math_override",),
+        _NVIDIA,
+        f"the choice of kernels: {_SPEED}",
+        _LEFT_OUT,
+        _dropped,
+    ),
+    *(
+        Foreign(
+            "convolution_param",
+            (name,),
+            _NVIDIA,
+            f"the choice of kernels: {_SPEED}",
+            _LEFT_OUT,
+            _dropped,
+        )
+        for name in ("conv_algos_override", "cudnn_convolution_algo_seeker")
+    ),
+    *(
+        Foreign(
+            "data_param",
+            (name,),
+            _NVIDIA,
+            f"how many threads read the data: {_SPEED}",
+            _LEFT_OUT,
+            _dropped,
+        )
+        for name in ("threads", "parser_threads")
+    ),
+    Foreign(
+        "transform_param",
+        ("use_gpu_transform",),
+        _NVIDIA,
+        f"where pictures are transformed: {_SPEED}",
+        _LEFT_OUT,
+        _dropped,
+    ),
 )
 
 _NAMES = re.compile(r"\b(?:" + "|".join(sorted({n for row in FIELDS for n in row.names})) + r")\b")
@@ -261,20 +379,41 @@ def _place(entry: Entry | None) -> str:
 
 # Layer types of forks, which this engine does not have: who defined them.
 _TYPES = {
-    "SSD": ("AnnotatedData", "DetectionEvaluate", "DetectionOutput", "MultiBoxLoss", "Normalize",
-            "PriorBox", "SmoothL1Loss", "VideoData"),
+    "SSD": (
+        "AnnotatedData",
+        "DetectionEvaluate",
+        "DetectionOutput",
+        "MultiBoxLoss",
+        "Normalize",
+        "PriorBox",
+        "SmoothL1Loss",
+        "VideoData",
+    ),
     "Fast and Faster R-CNN": ("ROIPooling", "Proposal"),
     "R-FCN": ("PSROIPooling", "BoxAnnotatorOHEM"),
     "SegNet": ("DenseImageData",),
-    "DeepLab": ("DenseCRF", "ImageSegData", "MatRead", "MatWrite", "SegAccuracy",
-                "DomainTransform"),
+    "DeepLab": (
+        "DenseCRF",
+        "ImageSegData",
+        "MatRead",
+        "MatWrite",
+        "SegAccuracy",
+        "DomainTransform",
+    ),
     "CRF-RNN": ("MultiStageMeanfield",),
     "PSPNet": ("SyncBN", "BatchReduction", "SegmentData"),
     "ENet": ("SpatialDropout",),
     "ShuffleNet": ("ShuffleChannel",),
     "SENet": ("Axpy",),
-    "FlowNet": ("Correlation", "CustomData", "DataAugmentation", "Downsample", "FlowWarp",
-                "L1Loss", "Resample"),
+    "FlowNet": (
+        "Correlation",
+        "CustomData",
+        "DataAugmentation",
+        "Downsample",
+        "FlowWarp",
+        "L1Loss",
+        "Resample",
+    ),
     "converters from Darknet (YOLO)": ("Mish", "Region", "Reorg", "Yolo"),
     "NVIDIA Caffe": ("DetectNetTransformation", "L1Loss"),
     "MobileNet v3 forks": ("HSigmoid", "HSwish", "ReLU6"),

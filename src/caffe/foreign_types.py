@@ -56,7 +56,7 @@ def rename_enum_names(net: Any, source: str, type_of: Callable[[int], str]) -> N
         more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         warnings.warn(
             f"{source}: layer '{names[0]}'{more}: type \"{old}\" is the name of the old "
-            f"`layers` enum. It is read as \"{type_of(values[old].number)}\".",
+            f'`layers` enum. It is read as "{type_of(values[old].number)}".',
             ForeignFieldWarning,
             stacklevel=2,
         )

@@ -18,8 +18,14 @@ _NET = {
     "set_mode_cpu": _MODE,
     "set_device": "the device belongs to the thread, not to the net: caffe.set_device(index)",
     **dict.fromkeys(
-        ("set_mean", "set_input_scale", "set_raw_scale", "set_channel_swap", "preprocess",
-         "deprocess"),
+        (
+            "set_mean",
+            "set_input_scale",
+            "set_raw_scale",
+            "set_channel_swap",
+            "preprocess",
+            "deprocess",
+        ),
         _TRANSFORMER,
     ),
 }

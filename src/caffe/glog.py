@@ -20,7 +20,15 @@ from caffe.errors import Error
 from caffe.parallel.state import is_root
 
 __all__ = [
-    "copied_to", "error", "fatal", "info", "init_log", "is_on", "log", "set_level", "warning",
+    "copied_to",
+    "error",
+    "fatal",
+    "info",
+    "init_log",
+    "is_on",
+    "log",
+    "set_level",
+    "warning",
 ]
 
 INFO, WARNING, ERROR, FATAL = 0, 1, 2, 3

@@ -81,7 +81,10 @@ class Net:
         self._param = param
         self._plan = Plan(self._graph)
         self._callbacks: dict[str, list[LayerCallback]] = {
-            "before_forward": [], "after_forward": [], "before_backward": [], "after_backward": []
+            "before_forward": [],
+            "after_forward": [],
+            "before_backward": [],
+            "after_backward": [],
         }
         self._debug_info = param.debug_info
         self._checked_for_zeros = False

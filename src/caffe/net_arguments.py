@@ -43,8 +43,9 @@ def read(args: Sequence[Any], **named: Any) -> NetArguments:
                 "Net(network_file, weights_file, phase).)"
             )
         glog.warning(
-            "net", "DEPRECATION WARNING - deprecated use of Python interface: pass the weights"
-            " as Net(network_file, phase, weights=weights_file)"
+            "net",
+            "DEPRECATION WARNING - deprecated use of Python interface: pass the weights"
+            " as Net(network_file, phase, weights=weights_file)",
         )
         values["weights"], args = args[0], args[1:]
     if len(args) > len(_NAMES):
@@ -53,8 +54,7 @@ def read(args: Sequence[Any], **named: Any) -> NetArguments:
     phase, stages = values["phase"], values["stages"] or ()
     if not isinstance(phase, (int, np.integer)):
         raise TypeError(
-            "Net needs a phase, caffe.TRAIN or caffe.TEST, as its second argument; got "
-            f"{phase!r}"
+            f"Net needs a phase, caffe.TRAIN or caffe.TEST, as its second argument; got {phase!r}"
         )
     if phase not in (caffe_pb2.TRAIN, caffe_pb2.TEST):
         raise ValueError(f"a phase is caffe.TRAIN (0) or caffe.TEST (1), got {phase!r}")

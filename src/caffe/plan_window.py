@@ -26,9 +26,7 @@ class Window(NamedTuple):
         return self.bottom == tuple(bottom)
 
 
-def dependent(
-    inside: Interval, out: int, extent: int, stride: int, pad: int
-) -> Interval:
+def dependent(inside: Interval, out: int, extent: int, stride: int, pad: int) -> Interval:
     """The outputs of one axis that see any position of the interval ``inside``.
 
     Args:

@@ -89,7 +89,8 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> bool:
         _refuse_mixture(net, source)
         _move_transformations(net)
         crops = {
-            number for number, layer in enumerate(net.layers)
+            number
+            for number, layer in enumerate(net.layers)
             if layer.type == layer.CROP and not layer.HasField("crop_param")
         }
         _upgrade_v1(net)

@@ -203,9 +203,7 @@ def _use_stored_blobs(layer: Layer) -> None:
         except ValueError as error:
             raise layer.fail(str(error)) from error
         if values.size != blob.count:
-            raise layer.fail(
-                f"stored blob has {values.size} values for a parameter of {blob.dims}"
-            )
+            raise layer.fail(f"stored blob has {values.size} values for a parameter of {blob.dims}")
         blob.data[...] = values.reshape(blob.dims)
     del stored[:]
 

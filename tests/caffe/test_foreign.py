@@ -27,27 +27,40 @@ def read(text):
 
 CASES = [  # inside a layer: as the fork wrote it, as BVLC or an extension would have it
     ("pooling_param { ceil_mode: true }", "pooling_param { round_mode: CEIL }"),
-    ("pooling_param { ceil_mode: false kernel_size: 3 }",
-     "pooling_param { round_mode: FLOOR kernel_size: 3 }"),
+    (
+        "pooling_param { ceil_mode: false kernel_size: 3 }",
+        "pooling_param { round_mode: FLOOR kernel_size: 3 }",
+    ),
     ("pooling_param < ceil_mode : 0 >", "pooling_param { round_mode: FLOOR }"),
-    ("convolution_param { kernel_size: 3 hole: 12 }",
-     "convolution_param { kernel_size: 3 dilation: 12 }"),
+    (
+        "convolution_param { kernel_size: 3 hole: 12 }",
+        "convolution_param { kernel_size: 3 dilation: 12 }",
+    ),
     ("convolution_param { hole: [2, 3] }", "convolution_param { dilation: 2 dilation: 3 }"),
-    ("convolution_param { hole_w: 3 pad: 1 hole_h: 2 }",
-     "convolution_param { dilation: 2 dilation: 3 pad: 1 }"),
+    (
+        "convolution_param { hole_w: 3 pad: 1 hole_h: 2 }",
+        "convolution_param { dilation: 2 dilation: 3 pad: 1 }",
+    ),
     ("convolution_param { hole_w: 3 }", "convolution_param { dilation: 1 dilation: 3 }"),
     ("crop_param_ { axis: 2 offset: 19 }", "crop_param { axis: 2 offset: 19 }"),
     ("softmaxwithloss_param { ignore_label: 255 }", "loss_param { ignore_label: 255 }"),
-    ("bn_param { bn_mode: INFERENCE scale_filler { value: 1 } shift_filler { value: 0.001 } }",
-     "bn_param { statistics: NONE slope_filler { value: 1 } bias_filler { value: 0.001 } }"),
-    ("bn_param { scale_filler { value: 1 } shift_filler { value: 2 } }",
-     "bn_param { statistics: BATCH eps: 1e-9 slope_filler { value: 1 } bias_filler { value: 2 } }"),
+    (
+        "bn_param { bn_mode: INFERENCE scale_filler { value: 1 } shift_filler { value: 0.001 } }",
+        "bn_param { statistics: NONE slope_filler { value: 1 } bias_filler { value: 0.001 } }",
+    ),
+    (
+        "bn_param { scale_filler { value: 1 } shift_filler { value: 2 } }",
+        "bn_param { statistics: BATCH eps: 1e-9 slope_filler { value: 1 } "
+        "bias_filler { value: 2 } }",
+    ),
     ("bn_param { bn_mode: LEARN }", "bn_param { statistics: BATCH eps: 1e-9 }"),
     ("bn_param { moving_average: false }", "bn_param { statistics: BATCH }"),
     ("bn_param { moving_average: true }", "bn_param { }"),
     ("convolution_param { engine: MKL2017 }", "convolution_param { engine: DEFAULT }"),
-    ("relu_param { engine: MKLDNN negative_slope: 1 }",
-     "relu_param { engine: DEFAULT negative_slope: 1 }"),
+    (
+        "relu_param { engine: MKLDNN negative_slope: 1 }",
+        "relu_param { engine: DEFAULT negative_slope: 1 }",
+    ),
     ('engine: "MKL2017"', ""),
     ("forward_type: FLOAT16", ""),
     ("backward_math: FLOAT", ""),
@@ -66,9 +79,15 @@ def test_a_layers_field_is_read_as_ours_with_one_warning(old, new):
     assert "layer 'a': " in told[0] and "is a field of" in told[0]
 
 
-@pytest.mark.parametrize("text", ['engine: "MKLDNN"', "mem_param { optimize_train: true }",
-                                  "default_forward_type: FLOAT16",
-                                  'default_conv_algos_override: "1,1,1"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'engine: "MKLDNN"',
+        "mem_param { optimize_train: true }",
+        "default_forward_type: FLOAT16",
+        'default_conv_algos_override: "1,1,1"',
+    ],
+)
 def test_a_nets_field(text):
     net, told = read(f"name: 'n' {text}\nlayer {{ name: 'a' }}")
     assert net == parse("name: 'n' layer { name: 'a' }") and len(told) == 1
@@ -86,8 +105,9 @@ def test_every_row_of_the_table_is_tried_here_or_is_one_of_a_kind():
 
 def test_one_warning_for_all_uses_in_a_file_and_one_for_each_kind():
     layer = "layer {{ name: 'p{}' pooling_param {{ ceil_mode: false }} }}\n"
-    _, told = read("".join(map(layer.format, range(3)))
-                   + "layers { name: 'c' convolution_param { hole: 2 } }")
+    _, told = read(
+        "".join(map(layer.format, range(3))) + "layers { name: 'c' convolution_param { hole: 2 } }"
+    )
     assert len(told) == 2
     assert "layer 'p0': ceil_mode: false (and in 2 more places)" in told[0]
     assert "n.prototxt:4:" in told[1] and "DeepLab" in told[1] and "dilation" in told[1]
@@ -168,10 +188,16 @@ def test_types_in_the_words_of_the_old_enum(tmp_path):
     """)
     with pytest.warns(ForeignFieldWarning) as caught:
         net = caffe.Net(str(path), caffe.TEST)
-    assert [layer.type for layer in net.layers][-4:] == ["Softmax", "Softmax", "InnerProduct",
-                                                         "BNLL"]
+    assert [layer.type for layer in net.layers][-4:] == [
+        "Softmax",
+        "Softmax",
+        "InnerProduct",
+        "BNLL",
+    ]
     assert [str(w.message).split(": ", 1)[1][:24] for w in caught] == [
-        "layer 'a' (and 1 more): ", "layer 'c': type \"INNER_P"]
+        "layer 'a' (and 1 more): ",
+        "layer 'c': type \"INNER_P",
+    ]
 
 
 FIRST_FCN = """
@@ -204,8 +230,11 @@ def test_the_crop_of_the_first_fcn_files_finds_its_offset(tmp_path):
     ("old", "new", "match"),
     [
         ("kernel_size: 3 pad: 100", "kernel_size: 5", "does not lie over the second"),
-        ("num_output: 2 kernel_size: 4 stride: 2", "num_output: 2 kernel_size: 4",
-         "does not lie over"),
+        (
+            "num_output: 2 kernel_size: 4 stride: 2",
+            "num_output: 2 kernel_size: 4",
+            "does not lie over",
+        ),
         ("type: POOLING", "type: SPLIT", "does not lie over|cannot be found"),
         ("kernel_size: 2 stride: 2", "kernel_h: 2 kernel_w: 2 stride: 2", "cannot be found"),
     ],

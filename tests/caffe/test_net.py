@@ -148,8 +148,13 @@ def test_the_device_gives_the_cpus_numbers(make):
         net = make()
         net.forward(data=random((2, 3, 6, 5)))
         net.backward(ip=random((2, 2), 1))
-        results.append([net.blobs["ip"].data.copy(), net.blobs["data"].diff.copy(),
-                        *(b.diff.copy() for p in net.params.values() for b in p)])
+        results.append(
+            [
+                net.blobs["ip"].data.copy(),
+                net.blobs["data"].diff.copy(),
+                *(b.diff.copy() for p in net.params.values() for b in p),
+            ]
+        )
     for a, b in zip(*results):
         assert np.array_equal(a, b)
 
@@ -240,10 +245,14 @@ def test_named_parameters_are_one(make, device):
 
 def test_shared_parameters_must_fit(make):
     with pytest.raises(ShapeError, match=r"'w'.*'p'.*'q'.*shape mismatch"):
-        make(SHARED.replace('num_output: 2 bias_term: false weight_filler { type: "xavier" } } }\n'
-                            'layer { name: "q"',
-                            'num_output: 3 bias_term: false weight_filler { type: "xavier" } } }\n'
-                            'layer { name: "q"'))
+        make(
+            SHARED.replace(
+                'num_output: 2 bias_term: false weight_filler { type: "xavier" } } }\n'
+                'layer { name: "q"',
+                'num_output: 3 bias_term: false weight_filler { type: "xavier" } } }\n'
+                'layer { name: "q"',
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -251,15 +260,27 @@ def test_shared_parameters_must_fit(make):
     [
         ("layer { name: 'x' type: 'Convolutoin' }", LayerError, "Unknown layer type.*Convolution"),
         (SMALL.replace('bottom: "pool"', 'bottom: "poool"'), PrototxtError, "Unknown bottom.*pool"),
-        (SMALL.replace('top: "pool"', 'top: "data"').replace('bottom: "pool"', 'bottom: "data"'),
-         PrototxtError, "multiple sources"),
+        (
+            SMALL.replace('top: "pool"', 'top: "data"').replace('bottom: "pool"', 'bottom: "data"'),
+            PrototxtError,
+            "multiple sources",
+        ),
         (SMALL.replace('top: "ip"', 'top: "ip" top: "more"'), LayerError, "'ip'.*exactly 1 top"),
-        (SMALL.replace('top: "ip"', 'top: "ip" propagate_down: true propagate_down: true'),
-         PrototxtError, "propagate_down"),
-        (SMALL.replace('top: "pool"', 'top: "pool" param { lr_mult: 1 }'),
-         PrototxtError, "Too many params"),
-        (SMALL.replace('top: "ip"', 'top: "ip" loss_weight: 1 loss_weight: 2'),
-         PrototxtError, "loss_weight"),
+        (
+            SMALL.replace('top: "ip"', 'top: "ip" propagate_down: true propagate_down: true'),
+            PrototxtError,
+            "propagate_down",
+        ),
+        (
+            SMALL.replace('top: "pool"', 'top: "pool" param { lr_mult: 1 }'),
+            PrototxtError,
+            "Too many params",
+        ),
+        (
+            SMALL.replace('top: "ip"', 'top: "ip" loss_weight: 1 loss_weight: 2'),
+            PrototxtError,
+            "loss_weight",
+        ),
     ],
 )
 def test_bad_nets_are_one_clear_error(make, text, error, match):
@@ -335,8 +356,11 @@ def test_backward_without_a_loss_does_nothing(make):
 
 
 def test_parameters_with_lr_mult_0_get_no_diff(make):
-    net = make(LOSS.format(top='top: "loss"').replace(
-        'top: "ip"\n', 'top: "ip" param { lr_mult: 0 } param { lr_mult: 1 }\n'))
+    net = make(
+        LOSS.format(top='top: "loss"').replace(
+            'top: "ip"\n', 'top: "ip" param { lr_mult: 0 } param { lr_mult: 1 }\n'
+        )
+    )
     net.forward(x=random((2, 3)), t=random((2, 3), 1))
     net.backward()
     assert (net.params["ip"][0].diff == 0).all() and np.abs(net.params["ip"][1].diff).max() > 0

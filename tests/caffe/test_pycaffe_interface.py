@@ -68,9 +68,13 @@ def test_module():
         cls = getattr(caffe, solver + "Solver")
         assert issubclass(cls, caffe.SGDSolver) and issubclass(cls, _caffe.Solver)
         assert cls is getattr(caffe.pycaffe, cls.__name__) is getattr(_caffe, cls.__name__)
-    for call in (lambda: caffe.log(3), lambda: caffe.init_log("all"),
-                 lambda: caffe.set_random_seed(1.5), lambda: caffe.set_random_seed("1"),
-                 lambda: caffe.set_solver_count("two")):
+    for call in (
+        lambda: caffe.log(3),
+        lambda: caffe.init_log("all"),
+        lambda: caffe.set_random_seed(1.5),
+        lambda: caffe.set_random_seed("1"),
+        lambda: caffe.set_solver_count("two"),
+    ):
         with pytest.raises(TypeError):
             call()
 
@@ -120,9 +124,11 @@ def test_constructors(path, net, tmp_path):
     for options in ({"stages": [1]}, {"weights": 3}, {"color": 1}):
         with pytest.raises(TypeError):
             caffe.Net(path, 1, **options)
-    for call in (lambda: caffe.Net("nowhere.prototxt", 1),
-                 lambda: caffe.Net(path, 1, weights="nowhere.caffemodel"),
-                 lambda: caffe.Net(path, "nowhere.caffemodel", 1)):
+    for call in (
+        lambda: caffe.Net("nowhere.prototxt", 1),
+        lambda: caffe.Net(path, 1, weights="nowhere.caffemodel"),
+        lambda: caffe.Net(path, "nowhere.caffemodel", 1),
+    ):
         with pytest.raises(RuntimeError, match="nowhere"):
             call()
 
@@ -157,7 +163,12 @@ def test_members(net):
     layers = ["data", "z/ip", "z_z/ip_0_split", "tanh", "loss", "a/out"]
     assert list(net._layer_names) == layers == list(net.layer_dict)
     assert [layer.type for layer in net.layers] == [
-        "Input", "InnerProduct", "Split", "TanH", "EuclideanLoss", "Power"
+        "Input",
+        "InnerProduct",
+        "Split",
+        "TanH",
+        "EuclideanLoss",
+        "Power",
     ]
     assert net.inputs == ["data", "aim"] and net.outputs == ["a", "loss"]
     assert [names[i] for i in net._inputs] == net.inputs
@@ -178,8 +189,7 @@ def test_members(net):
 
 def test_an_input_that_nobody_reads_is_an_output_too(tmp_path):
     (tmp_path / "n.prototxt").write_text(
-        'layer { name: "i" type: "Input" top: "b" top: "a" '
-        "input_param { shape { dim: 1 } } }"
+        'layer { name: "i" type: "Input" top: "b" top: "a" input_param { shape { dim: 1 } } }'
     )
     net = caffe.Net(str(tmp_path / "n.prototxt"), caffe.TEST)
     assert net.inputs == ["b", "a"] and net.outputs == ["a", "b"]
@@ -212,8 +222,11 @@ def test_forward_refuses(net):
             net.backward(**options)
     with pytest.raises(KeyError):
         net.forward(blobs=["nowhere"])
-    for arrays in ({"data": DATA}, {"data": DATA, "aim": AIM, "z": AIM},
-                   {"data": DATA[:1], "aim": AIM}):
+    for arrays in (
+        {"data": DATA},
+        {"data": DATA, "aim": AIM, "z": AIM},
+        {"data": DATA[:1], "aim": AIM},
+    ):
         with pytest.raises(Exception, match="do not match|not batch sized"):
             net.forward(**arrays)
     with pytest.raises(ValueError):
@@ -279,8 +292,12 @@ def test_callbacks(net):
     net.before_forward(lambda i: calls.append(("second", i)))
     net.forward(start="tanh", end="loss")
     assert calls == [
-        ("before_forward", 3), ("second", 3), ("after_forward", 3),
-        ("before_forward", 4), ("second", 4), ("after_forward", 4),
+        ("before_forward", 3),
+        ("second", 3),
+        ("after_forward", 3),
+        ("before_forward", 4),
+        ("second", 4),
+        ("after_forward", 4),
     ]
     del calls[:]
     net.backward()
@@ -381,11 +398,15 @@ def test_blobs_outlive_their_net(path):
 @pytest.fixture
 def solver(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.prototxt").write_text(NET.replace('type: "Input" top: "data" top: "aim" '
-        "input_param {\n  shape { dim: 2 dim: 3 } shape { dim: 2 dim: 4 } }",
-        'type: "DummyData" top: "data" top: "aim" dummy_data_param { shape { dim: 2 dim: 3 } '
-        'shape { dim: 2 dim: 4 } data_filler { type: "gaussian" } '
-        'data_filler { type: "constant" value: 1 } }'))
+    (tmp_path / "train.prototxt").write_text(
+        NET.replace(
+            'type: "Input" top: "data" top: "aim" '
+            "input_param {\n  shape { dim: 2 dim: 3 } shape { dim: 2 dim: 4 } }",
+            'type: "DummyData" top: "data" top: "aim" dummy_data_param { shape { dim: 2 dim: 3 } '
+            'shape { dim: 2 dim: 4 } data_filler { type: "gaussian" } '
+            'data_filler { type: "constant" value: 1 } }',
+        )
+    )
     (tmp_path / "solver.prototxt").write_text(
         'net: "train.prototxt" test_iter: 1 test_interval: 100 test_initialization: false '
         'base_lr: 0.1 lr_policy: "step" gamma: 0.5 stepsize: 2 max_iter: 7 display: 3 '
@@ -472,13 +493,17 @@ def test_coordinates_of_layers():
     one = coord_map(conv.fn)
     axis, scale, shift = compose(one, inverse(one))
     assert axis == 1 and np.allclose([scale, shift], [[1], [0]])
-    cropped = crop(L.Deconvolution(conv, convolution_param=dict(
-        kernel_size=5, stride=2, pad=0, num_output=1)), data)
+    cropped = crop(
+        L.Deconvolution(conv, convolution_param=dict(kernel_size=5, stride=2, pad=0, num_output=1)),
+        data,
+    )
     assert cropped.fn.params["crop_param"] == {"axis": 2, "offset": [1]}
     with pytest.raises(RuntimeError):
         coord_map_from_to(conv, L.Input(shape=dict(dim=[1, 3, 5, 5])))
-    for top in (conv, L.Deconvolution(conv, convolution_param=dict(
-            kernel_size=4, stride=2, num_output=1))):  # another scale, a fractional offset
+    for top in (
+        conv,
+        L.Deconvolution(conv, convolution_param=dict(kernel_size=4, stride=2, num_output=1)),
+    ):  # another scale, a fractional offset
         with pytest.raises(AssertionError):
             crop(top, data)
 

@@ -93,13 +93,9 @@ def lenet(batch_size, seed):
         param_str=json.dumps({"batch_size": batch_size, "seed": seed}),
         ntop=2,
     )
-    n.conv1 = L.Convolution(
-        n.data, kernel_size=5, num_output=6, weight_filler=dict(type="xavier")
-    )
+    n.conv1 = L.Convolution(n.data, kernel_size=5, num_output=6, weight_filler=dict(type="xavier"))
     n.pool1 = L.Pooling(n.conv1, kernel_size=2, stride=2, pool=P.Pooling.MAX)
-    n.conv2 = L.Convolution(
-        n.pool1, kernel_size=5, num_output=8, weight_filler=dict(type="xavier")
-    )
+    n.conv2 = L.Convolution(n.pool1, kernel_size=5, num_output=8, weight_filler=dict(type="xavier"))
     n.pool2 = L.Pooling(n.conv2, kernel_size=2, stride=2, pool=P.Pooling.MAX)
     n.fc1 = L.InnerProduct(n.pool2, num_output=32, weight_filler=dict(type="xavier"))
     n.relu1 = L.ReLU(n.fc1, in_place=True)

@@ -72,8 +72,13 @@ def test_numpy_scalars_become_python_numbers():
 
 def test_where_a_net_has_them(net):
     kinds = {
-        "_blob_names": StringVec, "_layer_names": StringVec, "_inputs": IntVec, "_outputs": IntVec,
-        "_blob_loss_weights": DtypeVec, "_blobs": BlobVec, "layers": LayerVec,
+        "_blob_names": StringVec,
+        "_layer_names": StringVec,
+        "_inputs": IntVec,
+        "_outputs": IntVec,
+        "_blob_loss_weights": DtypeVec,
+        "_blobs": BlobVec,
+        "layers": LayerVec,
     }
     assert {name: type(getattr(net, name)) for name in kinds} == kinds
     assert type(net._top_ids(1)) is IntVec and list(net._bottom_ids(1)) == [0]

@@ -12,8 +12,12 @@ from data import archives
 from data.archives import Archive, ArchiveError, below, fetch, flat, unpack
 from data.prepare import Report
 
-FILES = {"V/images/a.jpg": b"a" * 700, "V/images/b.jpg": b"b" * 1500, "V/val.txt": b"a\nb\n",
-         "other/readme": b"not wanted"}
+FILES = {
+    "V/images/a.jpg": b"a" * 700,
+    "V/images/b.jpg": b"b" * 1500,
+    "V/val.txt": b"a\nb\n",
+    "other/readme": b"not wanted",
+}
 
 
 def add(tar, name, content=b"", **fields):
@@ -40,8 +44,11 @@ def make_zip(path, files=None):
     return str(path)
 
 
-MAKERS = {"x.tar": make_tar, "x.tgz": lambda path, files=None: make_tar(path, files, "w:gz"),
-          "x.zip": make_zip}
+MAKERS = {
+    "x.tar": make_tar,
+    "x.tgz": lambda path, files=None: make_tar(path, files, "w:gz"),
+    "x.zip": make_zip,
+}
 
 
 def tree(folder):
@@ -104,18 +111,25 @@ def test_an_interrupted_member_leaves_no_file(tmp_path):
     content = (tmp_path / "x.zip").read_bytes()
     with zipfile.ZipFile(archive) as opened:
         start = opened.getinfo("V/images/b.jpg").header_offset
-    (tmp_path / "x.zip").write_bytes(content[:start + 46] + b"\xff\xff" + content[start + 48:])
+    (tmp_path / "x.zip").write_bytes(content[: start + 46] + b"\xff\xff" + content[start + 48 :])
     with pytest.raises(ArchiveError, match=r"x.zip' is damaged .*'V/images/b.jpg'"):
         unpack(archive, str(tmp_path / "t"), below("V"))
     assert list(tree(tmp_path / "t")) == ["images/a.jpg"]
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
-@pytest.mark.parametrize("bad, why", [
-    ("/etc/passwd", "absolute path"), ("../out", "leads out"), ("V/../../out", "leads out"),
-    ("C:/out", "absolute path"), ("V\\..\\..\\out", "leads out"), ("V\\out", "backslash"),
-    ("V/new\nline", r"'V/new\\nline' has control characters"),
-])
+@pytest.mark.parametrize(
+    "bad, why",
+    [
+        ("/etc/passwd", "absolute path"),
+        ("../out", "leads out"),
+        ("V/../../out", "leads out"),
+        ("C:/out", "absolute path"),
+        ("V\\..\\..\\out", "leads out"),
+        ("V\\out", "backslash"),
+        ("V/new\nline", r"'V/new\\nline' has control characters"),
+    ],
+)
 def test_a_name_that_leaves_the_target_spoils_the_archive(name, bad, why, tmp_path):
     archive = MAKERS[name](tmp_path / name, dict(FILES, **{bad: b"evil"}))
     with pytest.raises(ArchiveError, match=r"x\.\w+' is refused: .*" + why):
@@ -131,11 +145,17 @@ def test_a_name_of_undecodable_bytes(tmp_path):
         unpack(path, str(tmp_path / "t"), below("V"))
 
 
-@pytest.mark.parametrize("kind, target, said", [
-    (tarfile.SYMTYPE, "/etc", "link"), (tarfile.SYMTYPE, "images", "link"),
-    (tarfile.LNKTYPE, "../../outside", "link"), (tarfile.CHRTYPE, "", "device"),
-    (tarfile.BLKTYPE, "", "device"), (tarfile.FIFOTYPE, "", "device"),
-])
+@pytest.mark.parametrize(
+    "kind, target, said",
+    [
+        (tarfile.SYMTYPE, "/etc", "link"),
+        (tarfile.SYMTYPE, "images", "link"),
+        (tarfile.LNKTYPE, "../../outside", "link"),
+        (tarfile.CHRTYPE, "", "device"),
+        (tarfile.BLKTYPE, "", "device"),
+        (tarfile.FIFOTYPE, "", "device"),
+    ],
+)
 def test_links_and_devices_are_refused(kind, target, said, tmp_path):
     path = str(tmp_path / "x.tar")
     with tarfile.open(path, "w") as tar:
@@ -249,8 +269,10 @@ def test_fetch_tells_what_to_get_and_what_is_wrong(tmp_path):
     (tmp_path / "d" / "x.tar.part").write_bytes(b"half")
     done, report = run()
     assert not done
-    assert "no 'x.tar'" in report.problems[0] and "get the X dataset from x.org" in (
-        report.problems[0])
+    assert (
+        "no 'x.tar'" in report.problems[0]
+        and "get the X dataset from x.org" in (report.problems[0])
+    )
     assert "'x.tar.part' is there" in report.problems[0]
     (tmp_path / "d" / "x.tar").write_bytes(b"<!DOCTYPE html><html>not found")
     done, report = run()
@@ -268,7 +290,8 @@ def test_fetch_leaves_a_linked_target_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "t").symlink_to(tmp_path / "mine")
     report = Report()
-    assert fetch(Archive("x.tar", "X", "x.org"), str(tmp_path), str(tmp_path / "t"), below("V"),
-                 report)
+    assert fetch(
+        Archive("x.tar", "X", "x.org"), str(tmp_path), str(tmp_path / "t"), below("V"), report
+    )
     assert "is a link to" in report.notes[0]
     assert not list((tmp_path / "mine").iterdir())

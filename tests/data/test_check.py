@@ -37,6 +37,7 @@ def run(folders, capsys):
         arguments = ["--images", str(folders / "i"), "--masks", str(folders / "m")]
         status = check.main(arguments + list(more))
         return status, capsys.readouterr().out
+
     return call
 
 
@@ -124,6 +125,7 @@ def test_many_problems_are_cut(run, folders):
 
 # Datasets through their layers
 
+
 @pytest.fixture
 def voc(tmp_path):
     """SBD and VOC 2011, with the evaluation list."""
@@ -173,21 +175,39 @@ def test_camvid_as_the_layer_emits_it(tmp_path, capsys):
     out = capsys.readouterr().out  # void, 11 in the file, is 255
     assert "1 images have no pixel that counts" in out
     assert [line.split()[-3:] for line in out.splitlines() if "does not count" in line] == [
-        ["48", "100.00%", "1"]] * 2
+        ["48", "100.00%", "1"]
+    ] * 2
 
 
-@pytest.mark.parametrize("name, said", [
-    ("siftflow", ["siftflow, trainval: 3 of 3", "siftflow, test: 2 of 2", "  sem\n", "  geo\n",
-                  "siftflow, test, sem: nothing is labelled"]),
-    ("nyud", ["nyud, trainval (color, depth, label): 3 of 3", "nyud, test (color, hha, label): 2"]),
-    ("nyud-fcn32s-hha", ["nyud-fcn32s-hha, trainval: 3 of 3"]),
-    ("pascalcontext", ["pascalcontext, train: 2 of 2", "masks: 2 .mat"]),
-])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        (
+            "siftflow",
+            [
+                "siftflow, trainval: 3 of 3",
+                "siftflow, test: 2 of 2",
+                "  sem\n",
+                "  geo\n",
+                "siftflow, test, sem: nothing is labelled",
+            ],
+        ),
+        (
+            "nyud",
+            ["nyud, trainval (color, depth, label): 3 of 3", "nyud, test (color, hha, label): 2"],
+        ),
+        ("nyud-fcn32s-hha", ["nyud-fcn32s-hha, trainval: 3 of 3"]),
+        ("pascalcontext", ["pascalcontext, train: 2 of 2", "masks: 2 .mat"]),
+    ],
+)
 def test_datasets_in_their_true_formats(name, said, tmp_path, capsys):
     dataset = name.split("-")[0]
     folders = data_samples.make(dataset, str(tmp_path))
-    keys = {"siftflow": ["siftflow_dir"], "nyud": ["nyud_dir"],
-            "pascalcontext": ["context_dir", "voc_dir"]}[dataset]
+    keys = {
+        "siftflow": ["siftflow_dir"],
+        "nyud": ["nyud_dir"],
+        "pascalcontext": ["context_dir", "voc_dir"],
+    }[dataset]
     assert check.main([name, "--data"] + [folders[key] for key in keys]) == 0
     out = capsys.readouterr().out
     for text in said:
@@ -197,19 +217,33 @@ def test_datasets_in_their_true_formats(name, said, tmp_path, capsys):
 
 def test_a_described_folder(folders, capsys):
     from data.folder import Options, prepare
-    assert prepare(Options(str(folders / "i"), str(folders / "m"), str(folders / "o"), "mine",
-                           ["sky", "road", "car"])).problems == []
+
+    assert (
+        prepare(
+            Options(
+                str(folders / "i"),
+                str(folders / "m"),
+                str(folders / "o"),
+                "mine",
+                ["sky", "road", "car"],
+            )
+        ).problems
+        == []
+    )
     path = str(folders / "o" / "dataset.json")
     assert check.main([path]) == 0
     out = capsys.readouterr().out
     assert "mine, train: 3 of 3" in out and "mine, val: 1 of 1" in out and "road" in out
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["nosuch"], "no dataset 'nosuch'; there are camvid,"),
-    (["voc", "--data", "x"], "--data needs 2 for voc: sbdd_dir, voc_dir"),
-    (["/none/dataset.json"], "/none/dataset.json"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nosuch"], "no dataset 'nosuch'; there are camvid,"),
+        (["voc", "--data", "x"], "--data needs 2 for voc: sbdd_dir, voc_dir"),
+        (["/none/dataset.json"], "/none/dataset.json"),
+    ],
+)
 def test_what_is_not_known(arguments, message, capsys):
     assert check.main(arguments) == 1
     assert message in capsys.readouterr().out
@@ -242,7 +276,9 @@ class ProbeLayer:
 """)
     monkeypatch.syspath_prepend(str(tmp_path))
     report = Report()
-    check_layer("probe", "probe_layers", "ProbeLayer", {}, ["depth"], [Labels("label", 2, None)],
-                report)
-    assert report.problems == ["probe: 'b.png' gives [-inf] in 'depth' at x=2, y=1 (1 pixels that "
-                               "are no finite numbers)"]
+    check_layer(
+        "probe", "probe_layers", "ProbeLayer", {}, ["depth"], [Labels("label", 2, None)], report
+    )
+    assert report.problems == [
+        "probe: 'b.png' gives [-inf] in 'depth' at x=2, y=1 (1 pixels that are no finite numbers)"
+    ]

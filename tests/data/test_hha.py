@@ -26,8 +26,9 @@ def room(pitch=0.0, roll=0.0, floor=1.5, ceiling=1.1, side=2.0, back=3.5):
     """
     turn = rotation(pitch, roll)
     rays = CAMERA.rays(*SHAPE).dot(turn.T)
-    planes = np.array([(0, 1, 0, floor), (0, -1, 0, ceiling), (-1, 0, 0, side), (1, 0, 0, side),
-                       (0, 0, 1, back)])
+    planes = np.array(
+        [(0, 1, 0, floor), (0, -1, 0, ceiling), (-1, 0, 0, side), (1, 0, 0, side), (0, 0, 1, back)]
+    )
     towards = rays.dot(planes[:, :3].T)
     with np.errstate(divide="ignore"):
         depths = np.where(towards > 1e-9, planes[:, 3] / towards, np.inf)
@@ -58,7 +59,7 @@ def test_gravity_of_a_tilted_camera(pitch, roll):
 def test_gravity_from_noisy_depth():
     """Noise grows with the square of the distance, as that of structured light does."""
     depth, _, down = room(18, 6)
-    depth = depth + 0.003 * depth ** 2 * np.random.RandomState(0).randn(*SHAPE)
+    depth = depth + 0.003 * depth**2 * np.random.RandomState(0).randn(*SHAPE)
     normals = hha.normals(depth, nothing_missing(depth), CAMERA, hha.COARSE)
     assert degrees_between(hha.gravity(normals), down) < 1.5
 
@@ -89,7 +90,7 @@ def test_normals_are_least_squares_planes():
     found = hha.normals(depth, missing, camera, 3)
     points = hha.points(depth, camera)
     for y, x in ((0, 0), (5, 7), (11, 14), (3, 1)):
-        window = np.s_[max(0, y - 3):y + 4, max(0, x - 3):x + 4]
+        window = np.s_[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4]
         known = ~missing[window]
         rows = points[window][known] / depth[window][known][:, None]
         plane = np.linalg.lstsq(rows, 1 / depth[window][known], rcond=None)[0]
@@ -124,7 +125,8 @@ def test_encoding_of_a_room(pitch, roll):
     height = 100 * (1.5 + hha.points(depth, CAMERA).dot(-room(pitch, roll)[2]))
     assert abs(found[:, :, 1] - np.minimum(height, 255)).max() <= 6
     np.testing.assert_array_equal(
-        found[:, :, 0], np.minimum(np.floor(310 / np.maximum(depth, 1) + 0.5), 255))
+        found[:, :, 0], np.minimum(np.floor(310 / np.maximum(depth, 1) + 0.5), 255)
+    )
 
 
 def test_ground_that_is_not_seen_is_taken_to_be_130_centimetres_below():
@@ -157,8 +159,10 @@ def test_cropping_the_camera_is_cropping_the_points():
 
 
 def test_what_is_no_depth_map_is_refused():
-    for depth, missing in ((np.ones((4, 5)), np.zeros((4, 6), bool)),
-                           (np.ones((4, 5)), np.zeros((4, 5))),
-                           (np.ones((4, 5, 1)), np.zeros((4, 5, 1), bool))):
+    for depth, missing in (
+        (np.ones((4, 5)), np.zeros((4, 6), bool)),
+        (np.ones((4, 5)), np.zeros((4, 5))),
+        (np.ones((4, 5, 1)), np.zeros((4, 5, 1), bool)),
+    ):
         with pytest.raises(ValueError, match="expected depth and a bool mask of one shape"):
             hha.encode(depth, missing, CAMERA)

@@ -33,7 +33,8 @@ def test_labels_become_class_numbers_and_nothing_is_in_both_lists(tmp_path):
     splits = {name: _lines(os.path.join(out, name + ".txt")) for name in ("train", "val")}
     assert (len(splits["train"]), len(splits["val"])) == (5, 1)
     assert sorted(image for pairs in splits.values() for image, _ in pairs) == [
-        f"{i}.png" for i in range(6)]
+        f"{i}.png" for i in range(6)
+    ]
     for image, mask in splits["train"] + splits["val"]:
         grey = np.array(Image.open(os.path.join(out, "images", image)))
         label = np.array(Image.open(os.path.join(out, "labels", mask)))

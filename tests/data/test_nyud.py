@@ -36,8 +36,10 @@ def official(_small, monkeypatch):
 
 
 def files_of(folder):
-    return [os.path.join(str(folder), name) for name in
-            ("nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat")]
+    return [
+        os.path.join(str(folder), name)
+        for name in ("nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat")
+    ]
 
 
 def pixels(path):
@@ -56,7 +58,8 @@ def test_official_files(root, full_size):
             color = pixels(root / f"data/nyud/data/images/img_{5001 + i}.png")
             assert color.shape == (425, 560, 3)
             np.testing.assert_array_equal(
-                color, file["images"][i].transpose(2, 1, 0)[rows, columns])
+                color, file["images"][i].transpose(2, 1, 0)[rows, columns]
+            )
             depth = pixels(root / f"data/nyud/data/depth/img_{5001 + i}.png")
             wanted = file["depths"][i].T[rows, columns].astype(float) * 1000
             assert abs(depth - wanted).max() <= 0.5001
@@ -69,8 +72,7 @@ def test_official_files(root, full_size):
 
 
 def _check_hha(root):
-    """The room of the sample: a camera 1.4 m above a floor, looking down by 12 degrees at a wall.
-    """
+    """The sample's room: a camera 1.4 m above a floor, looking down by 12 degrees at a wall."""
     found = pixels(root / "data/nyud/data/hha/img_5001.png").astype(int)
     depth = pixels(root / "data/nyud/data/depth/img_5001.png") / 1000
     np.testing.assert_array_equal(found[:, :, 0], np.floor(310 / depth + 0.5))
@@ -81,7 +83,8 @@ def _check_hha(root):
     assert found[240 - 45 + 10, 80 - 40, 2] == 0 and found[240 - 45 + 40, 80 - 40, 2] > 0
     camera = hha.NYUD.cropped(45, 40)
     assert camera.cx == pytest.approx(325.582449 - 41) and camera.cy == pytest.approx(
-        253.736166 - 46)
+        253.736166 - 46
+    )
 
 
 def test_it_goes_on_where_it_was_interrupted(root, official, monkeypatch):
@@ -127,24 +130,48 @@ def changed(official, folder, number, **variables):
     return paths
 
 
-@pytest.mark.parametrize("number, variables, message", [
-    (1, {"other": 1}, "has neither trainNdxs and testNdxs nor trainval and test; it has other"),
-    (1, {"trainNdxs": np.array([[1.0], [4.0]]), "testNdxs": np.array([[2.0]])},
-     "trainval has numbers 1 to 4, but there are 3 images"),
-    (2, {"other": 1}, "has no mapClass"),
-    (2, {"mapClass": np.ones((1, 59))}, "mapClass has 59 numbers from 1 to 1; expected 60 from 1"),
-    (2, {"mapClass": np.full((1, 60), 41)}, "60 numbers from 41 to 41; expected 60 from 1 to 40"),
-    (2, {"mapClass": np.ones((1, 60)), "className": np.array([["floor", "wall"]], object)},
-     "className 1 of 2 is 'floor'; expected 'wall', of 40"),
-])
+@pytest.mark.parametrize(
+    "number, variables, message",
+    [
+        (1, {"other": 1}, "has neither trainNdxs and testNdxs nor trainval and test; it has other"),
+        (
+            1,
+            {"trainNdxs": np.array([[1.0], [4.0]]), "testNdxs": np.array([[2.0]])},
+            "trainval has numbers 1 to 4, but there are 3 images",
+        ),
+        (2, {"other": 1}, "has no mapClass"),
+        (
+            2,
+            {"mapClass": np.ones((1, 59))},
+            "mapClass has 59 numbers from 1 to 1; expected 60 from 1",
+        ),
+        (
+            2,
+            {"mapClass": np.full((1, 60), 41)},
+            "60 numbers from 41 to 41; expected 60 from 1 to 40",
+        ),
+        (
+            2,
+            {"mapClass": np.ones((1, 60)), "className": np.array([["floor", "wall"]], object)},
+            "className 1 of 2 is 'floor'; expected 'wall', of 40",
+        ),
+    ],
+)
 def test_files_of_another_kind(root, official, tmp_path, number, variables, message):
     report = nyud.prepare(*changed(official, tmp_path, number, **variables))
     assert len(report.problems) == 1 and message in report.problems[0]
 
 
 def test_the_split_of_gupta_has_train_and_val(root, official, tmp_path):
-    paths = changed(official, tmp_path, 1, trainval=[[5001], [5003]], test=[[5002]],
-                    train=[[5003]], val=[[5001]])
+    paths = changed(
+        official,
+        tmp_path,
+        1,
+        trainval=[[5001], [5003]],
+        test=[[5002]],
+        train=[[5003]],
+        val=[[5001]],
+    )
     assert nyud.prepare(*paths).problems == []
     assert (root / "data/nyud/train.txt").read_text() == "5003\n"
     assert (root / "data/nyud/val.txt").read_text() == "5001\n"
@@ -158,8 +185,10 @@ def test_a_damaged_or_other_labelled_file(root, official, tmp_path):
     assert "is the download complete?" in nyud.prepare(*paths).problems[0]
     with h5py.File(paths[0], "w") as file:
         file["images"] = np.zeros((1, 3, 64, 48), np.uint8)
-    assert "has no depths, rawDepths, labels, names; expected nyu_depth" in nyud.prepare(
-        *paths).problems[0]
+    assert (
+        "has no depths, rawDepths, labels, names; expected nyu_depth"
+        in nyud.prepare(*paths).problems[0]
+    )
     with h5py.File(paths[0], "a") as file:
         for key in ("depths", "rawDepths", "labels"):
             file[key] = np.zeros((1, 64, 49), np.float32)
@@ -191,11 +220,18 @@ def test_the_prepared_archive(root, tmp_path):
     assert report.problems == []
     # The archive has no trainval.txt, which the nets read: it is train.txt and val.txt.
     assert (root / "data/nyud/trainval.txt").read_text() == "5003\n5004\n5005\n"
-    assert any("trainval.txt lists 3 images; the published list has 795" in note
-               for note in report.notes)
+    assert any(
+        "trainval.txt lists 3 images; the published list has 795" in note for note in report.notes
+    )
     assert sorted(os.listdir(str(root / "data/nyud"))) == [
-        ".unpacked-nyud.tar.gz", "data", "segmentation", "test.txt", "train.txt", "trainval.txt",
-        "val.txt"]
+        ".unpacked-nyud.tar.gz",
+        "data",
+        "segmentation",
+        "test.txt",
+        "train.txt",
+        "trainval.txt",
+        "val.txt",
+    ]
 
 
 def test_a_folder_and_the_published_lists(root, tmp_path):
@@ -217,20 +253,36 @@ def replace_depth(folder, values):
     Image.fromarray(values).save(str(folder / "data/depth/img_5001.png"))
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda f: (f / "data/hha/img_5001.png").unlink(),
-     "1 of 5 files are missing, the first is 'data/nyud/data/hha/img_5001.png'"),
-    (lambda f: replace_depth(f, np.ones((3, 4), np.uint8)),
-     "depth/img_5001.png' is a L image; expected 16-bit"),
-    (lambda f: replace_depth(f, np.ones((3, 4), np.uint16)),
-     "images/img_5001.png' is 47x43, 'data/nyud/data/depth/img_5001.png' is 4x3"),
-    (lambda f: replace_depth(f, np.zeros((3, 4), np.uint16)), "holds 0 at x=0, y=0 (12 pixels)"),
-    (lambda f: scipy.io.savemat(str(f / "segmentation/img_5001.mat"), {"other": 1}),
-     "cannot read segmentation in the label"),
-    (lambda f: (f / "test.txt").unlink(), "no 'data/nyud/test.txt'"),
-    (lambda f: (f / "test.txt").write_text("5001\n5003\n"),
-     "1 images are in trainval.txt and in test.txt, such as '5003'"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda f: (f / "data/hha/img_5001.png").unlink(),
+            "1 of 5 files are missing, the first is 'data/nyud/data/hha/img_5001.png'",
+        ),
+        (
+            lambda f: replace_depth(f, np.ones((3, 4), np.uint8)),
+            "depth/img_5001.png' is a L image; expected 16-bit",
+        ),
+        (
+            lambda f: replace_depth(f, np.ones((3, 4), np.uint16)),
+            "images/img_5001.png' is 47x43, 'data/nyud/data/depth/img_5001.png' is 4x3",
+        ),
+        (
+            lambda f: replace_depth(f, np.zeros((3, 4), np.uint16)),
+            "holds 0 at x=0, y=0 (12 pixels)",
+        ),
+        (
+            lambda f: scipy.io.savemat(str(f / "segmentation/img_5001.mat"), {"other": 1}),
+            "cannot read segmentation in the label",
+        ),
+        (lambda f: (f / "test.txt").unlink(), "no 'data/nyud/test.txt'"),
+        (
+            lambda f: (f / "test.txt").write_text("5001\n5003\n"),
+            "1 images are in trainval.txt and in test.txt, such as '5003'",
+        ),
+    ],
+)
 def test_what_is_wrong_is_said(root, tmp_path, spoil, message):
     data_samples.nyud(tmp_path / "made", test=("5001",), trainval=("5003", "5004", "5005", "5006"))
     spoil(tmp_path / "made")
@@ -243,8 +295,18 @@ def test_the_command_line(official, tmp_path, monkeypatch, capsys):
     (tmp_path / "root").mkdir()
     monkeypatch.setattr(nyud, "ROOT", str(tmp_path / "root"))
     monkeypatch.chdir(official)
-    monkeypatch.setattr("sys.argv", ["nyud.py", "--labeled", "nyu_depth_v2_labeled.mat",
-                                     "--splits", "splits.mat", "--mapping", "classMapping40.mat"])
+    monkeypatch.setattr(
+        "sys.argv",
+        [
+            "nyud.py",
+            "--labeled",
+            "nyu_depth_v2_labeled.mat",
+            "--splits",
+            "splits.mat",
+            "--mapping",
+            "classMapping40.mat",
+        ],
+    )
     with pytest.raises(SystemExit) as ended:
         nyud.main()
     assert ended.value.code == 0 and "3 images, 3 of them new" in capsys.readouterr().out
@@ -254,5 +316,10 @@ def test_the_command_line(official, tmp_path, monkeypatch, capsys):
 def test_class_names_in_the_order_of_the_nets_outputs():
     assert len(nyud.CLASSES) == len(set(nyud.CLASSES)) == 40
     assert [nyud.CLASSES[i] for i in (0, 1, 21, 23, 39)] == [
-        "wall", "floor", "ceiling", "refridgerator", "otherprop"]
+        "wall",
+        "floor",
+        "ceiling",
+        "refridgerator",
+        "otherprop",
+    ]
     assert nyud.PALETTE.shape == (256, 3)

@@ -11,8 +11,16 @@ from data.palette import save_label_png, voc_palette, with_colours
 def test_voc_colours():
     palette = voc_palette()
     assert palette.shape == (256, 3) and palette.dtype == np.uint8
-    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 7: (128, 128, 128), 8: (64, 0, 0),
-             15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
+    known = {
+        0: (0, 0, 0),
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        7: (128, 128, 128),
+        8: (64, 0, 0),
+        15: (192, 128, 128),
+        20: (0, 64, 128),
+        255: (224, 224, 192),
+    }
     for label, colour in known.items():
         assert tuple(palette[label]) == colour
     assert len({tuple(c) for c in palette}) == 256

@@ -59,8 +59,9 @@ def test_voc_missing_files_are_counted_and_the_first_named(root, tmp_path, capsy
 
 def test_voc_takes_a_list_of_the_users(root, tmp_path):
     (tmp_path / "mine.txt").write_text("c\n")
-    report = voc.prepare(make_voc(tmp_path / "v"), make_sbd(tmp_path / "s"),
-                         str(tmp_path / "mine.txt"))
+    report = voc.prepare(
+        make_voc(tmp_path / "v"), make_sbd(tmp_path / "s"), str(tmp_path / "mine.txt")
+    )
     assert report.problems == []
     assert (tmp_path / "v/ImageSets/Segmentation/seg11valid.txt").read_text() == "c\n"
 

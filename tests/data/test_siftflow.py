@@ -11,8 +11,10 @@ import true_files
 from data import siftflow
 
 SUBFOLDER = data_samples.SIFTFLOW_SUBFOLDER
-TRAINVAL, TEST = ("street_urb885", "coast_arnat59", "forest_for121"), ("highway_gre141",
-                                                                      "coast_natu975")
+TRAINVAL, TEST = (
+    ("street_urb885", "coast_arnat59", "forest_for121"),
+    ("highway_gre141", "coast_natu975"),
+)
 
 
 @pytest.fixture
@@ -40,8 +42,14 @@ def test_the_archive(root, made, tmp_path, prefix):
         assert lines(root / "data/sift-flow/trainval.txt") == sorted(TRAINVAL)
         assert lines(root / "data/sift-flow/test.txt") == list(TEST)
     assert sorted(os.listdir(str(root / "data/sift-flow"))) == [
-        ".unpacked-SiftFlowDataset.zip", "GeoLabels", "Images", "SemanticLabels", "TestSet1.txt",
-        "test.txt", "trainval.txt"]
+        ".unpacked-SiftFlowDataset.zip",
+        "GeoLabels",
+        "Images",
+        "SemanticLabels",
+        "TestSet1.txt",
+        "test.txt",
+        "trainval.txt",
+    ]
     assert any("the published list has 2486" in note for note in report.notes)
 
 
@@ -60,15 +68,21 @@ def test_without_the_archives_list(root, made):
     assert not (made / "trainval.txt").exists()
 
 
-@pytest.mark.parametrize("kind, label, message", [
-    ("SemanticLabels", np.full((43, 47), 34, np.uint8),
-     "holds 34 at x=0, y=0 (2021 pixels); expected 1 to 33, or 0 for pixels without a class"),
-    ("SemanticLabels", np.full((43, 47), -1, np.int16), "holds -1 at x=0, y=0"),
-    ("GeoLabels", np.full((43, 47), 4, np.int16), "expected 1 to 3, or -1 or 0 for pixels"),
-    ("GeoLabels", np.full((43, 47), 1.5), "holds 1.5 at x=0, y=0"),
-    ("GeoLabels", np.ones((43, 46), np.int16), "is 47x43, its labels are 47x43 and 46x43"),
-    ("GeoLabels", np.array([["text"]], object), "expected S to be a matrix of numbers"),
-])
+@pytest.mark.parametrize(
+    "kind, label, message",
+    [
+        (
+            "SemanticLabels",
+            np.full((43, 47), 34, np.uint8),
+            "holds 34 at x=0, y=0 (2021 pixels); expected 1 to 33, or 0 for pixels without a class",
+        ),
+        ("SemanticLabels", np.full((43, 47), -1, np.int16), "holds -1 at x=0, y=0"),
+        ("GeoLabels", np.full((43, 47), 4, np.int16), "expected 1 to 3, or -1 or 0 for pixels"),
+        ("GeoLabels", np.full((43, 47), 1.5), "holds 1.5 at x=0, y=0"),
+        ("GeoLabels", np.ones((43, 46), np.int16), "is 47x43, its labels are 47x43 and 46x43"),
+        ("GeoLabels", np.array([["text"]], object), "expected S to be a matrix of numbers"),
+    ],
+)
 def test_what_is_wrong_is_said(root, made, kind, label, message):
     scipy.io.savemat(str(made / kind / SUBFOLDER / "coast_arnat59.mat"), {"S": label})
     problems = siftflow.prepare(source=str(made)).problems
@@ -79,7 +93,8 @@ def test_missing_labels_are_counted(root, made):
     (made / "GeoLabels" / SUBFOLDER / "coast_arnat59.mat").unlink()
     assert siftflow.prepare(source=str(made)).problems == [
         f"1 of 3 files are missing, the first is 'data/sift-flow/GeoLabels/{SUBFOLDER}/"
-        "coast_arnat59.mat'"]
+        "coast_arnat59.mat'"
+    ]
 
 
 def test_nothing_there(root):
@@ -91,6 +106,12 @@ def test_nothing_there(root):
 def test_class_names_in_the_order_of_the_nets_outputs():
     assert len(siftflow.CLASSES) == len(set(siftflow.CLASSES)) == 33
     assert [siftflow.CLASSES[i] for i in (0, 8, 10, 15, 27, 32)] == [
-        "awning", "cow", "desert", "moon", "sky", "window"]
+        "awning",
+        "cow",
+        "desert",
+        "moon",
+        "sky",
+        "window",
+    ]
     assert siftflow.GEOMETRIC_CLASSES == ("sky", "horizontal", "vertical")
     assert siftflow.PALETTE.shape == (256, 3)

@@ -40,6 +40,7 @@ def test_layout_and_labels(tmp_path):
 
 def test_regions_are_separated_by_borders():
     import random
+
     for seed in range(10):
         _, label = toy.draw(96, 72, random.Random(seed))
         for a, b in ((label[:, 1:], label[:, :-1]), (label[1:], label[:-1])):
@@ -75,10 +76,19 @@ def test_command_line_from_any_directory(tmp_path):
     script = os.path.join(bootstrap.ROOT, "data", "toy.py")
     done = subprocess.run(
         [sys.executable, script, "--out", "mine", "--train", "2", "--val", "1", "--size", "32x24"],
-        cwd=str(tmp_path), capture_output=True, text=True, timeout=120)
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "2 pictures for training, 1 for validation, 32x24" in done.stdout
     assert (tmp_path / "mine" / "JPEGImages" / "toy_val_0000.jpg").exists()
-    bad = subprocess.run([sys.executable, script, "--size", "big"], cwd=str(tmp_path),
-                         capture_output=True, text=True, timeout=120)
+    bad = subprocess.run(
+        [sys.executable, script, "--size", "big"],
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert bad.returncode == 2 and "expected WIDTHxHEIGHT" in bad.stderr

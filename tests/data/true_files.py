@@ -24,8 +24,13 @@ def context_mat(path, label):
 
 def voc_tree(folder, train=("2008_000001",), val=("2007_000033", "2008_000002"), main=False):
     """VOC<year>'s folders with images, palette PNGs and lists; main: ImageSets/Main too."""
-    for name in ("Annotations", "JPEGImages", "SegmentationClass", "ImageSets/Segmentation",
-                 "ImageSets/Main"):
+    for name in (
+        "Annotations",
+        "JPEGImages",
+        "SegmentationClass",
+        "ImageSets/Segmentation",
+        "ImageSets/Main",
+    ):
         os.makedirs(str(folder / name))
     rng = np.random.RandomState(1)
     for i, name in enumerate(train + val):

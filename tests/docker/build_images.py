@@ -55,8 +55,18 @@ def base_image(suite, mirror):
 def build(target, mirror, mounts):
     argument, suite = IMAGES[target]
     name = f"localhost/fcn-{target}"
-    command = ["buildah", "bud", "--isolation", "chroot", "--target", target, "--tag", name,
-               "--build-arg", f"{argument}={base_image(suite, mirror)}"]
+    command = [
+        "buildah",
+        "bud",
+        "--isolation",
+        "chroot",
+        "--target",
+        target,
+        "--tag",
+        name,
+        "--build-arg",
+        f"{argument}={base_image(suite, mirror)}",
+    ]
     for path in mounts:
         outside, _, inside = path.partition(":")
         command += ["--volume", f"{outside}:{inside or outside}:ro"]
@@ -75,8 +85,18 @@ class Container:
 
     def run(self, *arguments):
         """(exit status, output of both streams) of a command given to the entry point."""
-        command = ["buildah", "run", "--isolation", "chroot", "--volume", f"{self.data}:/data",
-                   self.name, "--", *self.config["Entrypoint"], *arguments]
+        command = [
+            "buildah",
+            "run",
+            "--isolation",
+            "chroot",
+            "--volume",
+            f"{self.data}:/data",
+            self.name,
+            "--",
+            *self.config["Entrypoint"],
+            *arguments,
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
 
@@ -86,15 +106,17 @@ class Container:
 
 def label(target, image, folder):
     """The label map that an image of ours gives for a picture."""
-    shutil.copy(os.path.join(CHECKOUT, "docs", "images", "demo.png"),
-                os.path.join(folder, "photo.png"))
+    shutil.copy(
+        os.path.join(CHECKOUT, "docs", "images", "demo.png"), os.path.join(folder, "photo.png")
+    )
     container = Container(image, folder)
     try:
         if container.config.get("User") != "fcn":
             raise RuntimeError(f"{target} runs as {container.config.get('User')!r}, not as fcn")
         status, text = container.run("infer", "photo.png")
-        expect(target, "infer", status == 0 and "running on the CPU: no GPU is visible" in text,
-               text)
+        expect(
+            target, "infer", status == 0 and "running on the CPU: no GPU is visible" in text, text
+        )
         status, text = container.run("caffe", "--version")
         expect(target, "caffe --version", status == 0 and "caffe version 1.0.0" in text, text)
         if target == "gpu":

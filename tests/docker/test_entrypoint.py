@@ -7,7 +7,8 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _spec = importlib.util.spec_from_file_location(
-    "entrypoint", os.path.join(ROOT, "docker", "entrypoint.py"))
+    "entrypoint", os.path.join(ROOT, "docker", "entrypoint.py")
+)
 entrypoint = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(entrypoint)
 
@@ -20,7 +21,12 @@ def test_the_scripts_of_the_checkout_are_called_by_name():
     assert arguments_of("infer", "a.jpg") == [os.path.join(ROOT, "infer.py"), "a.jpg"]
     solve = os.path.join(ROOT, "nets", "toy-fcn8s", "solve.py")
     assert arguments_of("solve", "toy-fcn8s", "--steps", "3") == [
-        solve, "--steps", "3", "--out", "out"]
+        solve,
+        "--steps",
+        "3",
+        "--out",
+        "out",
+    ]
     assert arguments_of("solve", "toy-fcn8s", "--out=x")[1:] == ["--out=x"]
 
 
@@ -30,8 +36,9 @@ def test_a_working_gpu_is_used_unless_another_is_named():
     assert arguments_of("infer", "a.jpg", "--gpu=1", gpu=True)[1:] == ["a.jpg", "--gpu=1"]
 
 
-@pytest.mark.parametrize("command, received", [
-    (["solve"], ""), (["solve", "voc-fcn9s"], "; received 'voc-fcn9s'")])
+@pytest.mark.parametrize(
+    "command, received", [(["solve"], ""), (["solve", "voc-fcn9s"], "; received 'voc-fcn9s'")]
+)
 def test_an_unknown_experiment_names_the_known_ones(command, received):
     with pytest.raises(SystemExit) as raised:
         entrypoint.command_line(command, True)

@@ -61,8 +61,9 @@ def test_quick_mode_writes_numbers_text_and_pictures(name, camvid, tmp_path):
 
 def test_a_missing_camvid_is_told(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        _common.arguments("Test.", {}, ["--camvid", str(tmp_path), "--out", str(tmp_path)],
-                          camvid=True)
+        _common.arguments(
+            "Test.", {}, ["--camvid", str(tmp_path), "--out", str(tmp_path)], camvid=True
+        )
     assert "python data/camvid.py" in capsys.readouterr().err
 
 
@@ -75,7 +76,8 @@ def layer(tmp_path, kind, bottoms, options, tops=("a",)):
         text += f"input_param {{ shape {{ {dims} }} }} }}\n"
     text += 'layer {{ name: "l" type: "Python" {} {} python_param {{ '.format(
         " ".join(f'bottom: "{name}"' for name in bottoms),
-        " ".join(f'top: "{name}"' for name in tops))
+        " ".join(f'top: "{name}"' for name in tops),
+    )
     text += f'module: "experiment_layers" layer: "{kind}" param_str: "{options!r}" }} }}'
     net = net_of(tmp_path, text)
     for name, value in bottoms.items():
@@ -86,8 +88,9 @@ def layer(tmp_path, kind, bottoms, options, tops=("a",)):
 
 def test_sampling_keeps_whole_cells_at_the_given_share(tmp_path):
     label = np.full((50, 1, 70, 96), 3, np.float32)
-    (found,) = layer(tmp_path, "SampleLossLayer", {"label": label},
-                     {"keep": 0.25, "cell": 32, "seed": 1})
+    (found,) = layer(
+        tmp_path, "SampleLossLayer", {"label": label}, {"keep": 0.25, "cell": 32, "seed": 1}
+    )
     cells = found[:, 0, ::32, ::32]
     assert set(np.unique(found)) == {3, 255}
     assert np.array_equal(found[:, 0], cells.repeat(32, 1).repeat(32, 2)[:, :70, :96])
@@ -103,8 +106,13 @@ def test_presence_says_which_classes_are_there(tmp_path):
 
 def test_jitter_moves_image_and_label_alike(tmp_path):
     image = np.arange(1, 61, dtype=np.float32).reshape(1, 1, 6, 10).repeat(20, 0)
-    data, label = layer(tmp_path, "JitterLayer", {"data": image, "label": image % 7},
-                        {"by": 2, "seed": 3}, ("a", "b"))
+    data, label = layer(
+        tmp_path,
+        "JitterLayer",
+        {"data": image, "label": image % 7},
+        {"by": 2, "seed": 3},
+        ("a", "b"),
+    )
     assert np.array_equal(data == 0, label == 255)
     assert np.array_equal((data % 7)[data > 0], label[data > 0])
     moves = set()
@@ -115,13 +123,16 @@ def test_jitter_moves_image_and_label_alike(tmp_path):
     assert len(moves) > 5
 
 
-@pytest.mark.parametrize("hide, expected", [("foreground", [5, 0, 0, 5]), ("background", [
-    0, 5, 0, 0]), ("both", [0, 64, 0, 0])])
+@pytest.mark.parametrize(
+    "hide, expected",
+    [("foreground", [5, 0, 0, 5]), ("background", [0, 5, 0, 0]), ("both", [0, 64, 0, 0])],
+)
 def test_mask_hides_what_it_says(hide, expected, tmp_path):
     label = np.array([0, 2, 255, 1], np.float32).reshape(1, 1, 1, 4)
     image = np.full((1, 3, 1, 4), 5, np.float32)
-    (found,) = layer(tmp_path, "MaskLayer", {"data": image, "label": label},
-                     {"hide": hide, "foreground": [2]})
+    (found,) = layer(
+        tmp_path, "MaskLayer", {"data": image, "label": label}, {"hide": hide, "foreground": [2]}
+    )
     assert found[0].tolist() == [[expected]] * 3
 
 
@@ -140,21 +151,26 @@ def test_a_fixed_trunk_learns_scores_alone(toy_net):
     edits.fixed_trunk(net, "train", 1)
     learning = [each.name for each in net.layer if any(p.lr_mult for p in each.param)]
     assert learning == ["score_fr"]
-    assert all(each.batch_norm_param.use_global_stats for each in net.layer
-               if each.type == "BatchNorm")
+    assert all(
+        each.batch_norm_param.use_global_stats for each in net.layer if each.type == "BatchNorm"
+    )
 
 
 def test_learnt_upsampling_leaves_the_last_fixed(toy_net):
     net = toy_net("toy-fcn8s")
     edits.learnt_upsampling(net, "train", 1)
-    rates = {each.name: each.param[0].lr_mult for each in net.layer
-             if each.type == "Deconvolution"}
+    rates = {each.name: each.param[0].lr_mult for each in net.layer if each.type == "Deconvolution"}
     assert rates == {"upscore2": 1, "upscore_pool4": 1, "upscore8": 0}
 
 
 def test_edits_of_the_train_net_leave_val_alone(toy_net):
-    for change in (edits.sampled_loss(0.5, 32), edits.jitter(4), edits.weighted_loss("h"),
-                   edits.option("train", mirror=True), edits.mask("both", [1], ["train"])):
+    for change in (
+        edits.sampled_loss(0.5, 32),
+        edits.jitter(4),
+        edits.weighted_loss("h"),
+        edits.option("train", mirror=True),
+        edits.mask("both", [1], ["train"]),
+    ):
         before, after = toy_net("toy-fcn8s", "val"), toy_net("toy-fcn8s", "val")
         change(after, "val", 1)
         assert after == before

@@ -10,9 +10,15 @@ from PIL import Image
 from experiments import plots
 
 
-@pytest.mark.parametrize("low, high, expected", [
-    (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 300, [0, 100, 200, 300]), (17, 17, [17]),
-    (-0.1, 0.1, [-0.1, -0.05, 0, 0.05, 0.1])])
+@pytest.mark.parametrize(
+    "low, high, expected",
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0, 300, [0, 100, 200, 300]),
+        (17, 17, [17]),
+        (-0.1, 0.1, [-0.1, -0.05, 0, 0.05, 0.1]),
+    ],
+)
 def test_ticks_are_round(low, high, expected):
     assert np.allclose(plots.ticks(low, high), expected)
 
@@ -54,8 +60,17 @@ def test_odd_curves_are_drawn(xs, ys, tmp_path):
 def test_runs_that_diverged_are_left_out(tmp_path):
     path = os.path.join(str(tmp_path), "a.png")
     nan = float("nan")
-    plots.draw(path, [plots.Panel("t", "x", "y", [plots.Curve("a", [1, 2, 3], [1, nan, nan]),
-                                                  plots.Curve("b", [1, 2], [nan, nan])])])
+    plots.draw(
+        path,
+        [
+            plots.Panel(
+                "t",
+                "x",
+                "y",
+                [plots.Curve("a", [1, 2, 3], [1, nan, nan]), plots.Curve("b", [1, 2], [nan, nan])],
+            )
+        ],
+    )
     assert os.path.getsize(path) > 1000
 
 

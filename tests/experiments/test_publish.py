@@ -53,8 +53,7 @@ def test_a_block_is_replaced_and_prose_kept(here, tmp_path):
 def test_a_record_without_a_block_is_named_and_the_reverse(here, tmp_path):
     fields = record(tmp_path)
     assert "no block for example" in raised(LookupError, publish.page, "", {"example": fields})
-    assert "'other'" in raised(
-        LookupError, publish.page, "<!-- other -->\n<!-- end -->", {})
+    assert "'other'" in raised(LookupError, publish.page, "<!-- other -->\n<!-- end -->", {})
 
 
 def test_quick_results_are_refused(here, tmp_path):

@@ -18,7 +18,8 @@ layer { name: "data" type: "Input" top: "data"
 """
 
 NETS = {
-    "classifier": _INPUT + """
+    "classifier": _INPUT
+    + """
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
   param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
   convolution_param { num_output: 4 kernel_size: 3 stride: 2 pad: 1
@@ -54,7 +55,8 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fuse" bottom: "label" top:
 layer { name: "acc" type: "Accuracy" bottom: "fuse" bottom: "label" top: "acc"
   accuracy_param { top_k: 1 } include { phase: TEST stage: "" } }
 """,
-    "shapes": _INPUT + """
+    "shapes": _INPUT
+    + """
 layer { name: "slice" type: "Slice" bottom: "data" top: "a" top: "b"
   slice_param { axis: 1 slice_point: 1 } }
 layer { name: "flat" type: "Reshape" bottom: "b" top: "flat"
@@ -70,7 +72,8 @@ layer { name: "scale" type: "Scale" bottom: "cat" top: "cat"
   scale_param { bias_term: true filler { type: "constant" value: 2 } } }
 layer { name: "quiet" type: "Silence" bottom: "flat" }
 """,
-    "normalised": _INPUT + """
+    "normalised": _INPUT
+    + """
 state { level: 0 stage: "x" }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" param { name: "w" }
   convolution_param { num_output: 6 kernel_h: 1 kernel_w: 3 group: 3 dilation: 1 bias_term: false

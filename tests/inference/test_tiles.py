@@ -23,8 +23,11 @@ def narrow(name, tmp_path):
         text = lines.read()
     classes = catalog.experiment(name).dataset.classes
     # The scores' channels and the deconvolutions' groups stay; all others become 4.
-    text = re.sub(r"num_output: (\d+)",
-                  lambda m: m.group(0) if int(m.group(1)) == classes else "num_output: 4", text)
+    text = re.sub(
+        r"num_output: (\d+)",
+        lambda m: m.group(0) if int(m.group(1)) == classes else "num_output: 4",
+        text,
+    )
     path = str(tmp_path / "deploy.prototxt")
     with open(path, "w") as lines:
         lines.write(text)
@@ -76,10 +79,12 @@ def test_tiles_give_the_whole_images_scores(name, tmp_path):
     count = 0
     for rows in tiles.spans(height, least + 32, geometries[0]):
         for columns in tiles.spans(width, least + 64, geometries[1]):
-            part = scores(net, pixels[:, rows.start:rows.stop, columns.start:columns.stop])
-            joined[:, rows.first:rows.last, columns.first:columns.last] = part[
-                :, rows.first - rows.start:rows.last - rows.start,
-                columns.first - columns.start:columns.last - columns.start]
+            part = scores(net, pixels[:, rows.start : rows.stop, columns.start : columns.stop])
+            joined[:, rows.first : rows.last, columns.first : columns.last] = part[
+                :,
+                rows.first - rows.start : rows.last - rows.start,
+                columns.first - columns.start : columns.last - columns.start,
+            ]
             count += 1
     assert count >= 6
     error = np.abs(joined - whole).max() / np.abs(whole).max()
@@ -99,8 +104,8 @@ def test_a_receptive_field_too_small_would_show(name, tmp_path):
     whole = scores(net, pixels)
     less = Geometry(full.before // 4, full.after // 4, full.period)
     span = tiles.spans(width, size, less)[0]
-    part = scores(net, pixels[:, :, :span.stop])
-    error = np.abs(part[:, :, :span.last] - whole[:, :, :span.last]).max() / np.abs(whole).max()
+    part = scores(net, pixels[:, :, : span.stop])
+    error = np.abs(part[:, :, : span.last] - whole[:, :, : span.last]).max() / np.abs(whole).max()
     assert error > 1e-4, error
 
 
@@ -119,7 +124,8 @@ def test_shapes_are_those_of_the_net(name, size, tmp_path):
 
 def test_memory_counts_every_blob():
     net = caffe_pb2.NetParameter()
-    text_format.Merge("""
+    text_format.Merge(
+        """
         layer { name: "in" type: "Input" top: "data"
                 input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
         layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
@@ -127,7 +133,9 @@ def test_memory_counts_every_blob():
         layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
         layer { name: "up" type: "Deconvolution" bottom: "conv" top: "up"
                 convolution_param { num_output: 2 kernel_size: 4 stride: 2 pad: 1 } }
-    """, net)
+    """,
+        net,
+    )
     ops = read_ops(net)
     # data 3·10·20, conv 5·10·20 (the ReLU is in place), up 2·20·40; the largest is up, 1600.
     blobs = 600 + 1000 + 1600
@@ -138,13 +146,16 @@ def test_memory_counts_every_blob():
 
 def test_memory_counts_what_layers_keep():
     net = caffe_pb2.NetParameter()
-    text_format.Merge("""
+    text_format.Merge(
+        """
         layer { name: "in" type: "Input" top: "data"
                 input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
         layer { name: "bn" type: "BatchNorm" bottom: "data" top: "normal" }
         layer { name: "scale" type: "Scale" bottom: "normal" top: "normal" }
         layer { name: "copy" type: "Scale" bottom: "normal" top: "copy" }
-    """, net)
+    """,
+        net,
+    )
     ops = read_ops(net)
     # Three blobs of 3·10·20; the Scale in place keeps its bottom, the other one need not;
     # BVLC's BatchNorm keeps two blobs more.
@@ -154,7 +165,8 @@ def test_memory_counts_what_layers_keep():
 
 def test_geometry_of_a_convolution_and_pooling():
     net = caffe_pb2.NetParameter()
-    text_format.Merge("""
+    text_format.Merge(
+        """
         layer { name: "in" type: "Input" top: "data"
                 input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
         layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
@@ -163,7 +175,9 @@ def test_geometry_of_a_convolution_and_pooling():
                 pooling_param { kernel_size: 2 stride: 2 } }
         layer { name: "up" type: "Deconvolution" bottom: "pool" top: "up"
                 convolution_param { num_output: 5 kernel_size: 4 stride: 2 pad: 1 } }
-    """, net)
+    """,
+        net,
+    )
     # up[y] reads pool from (y-2)/2 to (y+1)/2, so conv from y-2 to y+2, so data from y-4 to y+4.
     assert geometry(read_ops(net), "up", 0) == Geometry(before=4, after=4, period=2)
 
@@ -195,6 +209,6 @@ def test_plan_keeps_to_the_budget():
     covered = np.zeros((300, 500), int)
     for rows, columns in several:
         assert bytes_of(rows.stop - rows.start, columns.stop - columns.start) <= 100 * 200 * 200
-        covered[rows.first:rows.last, columns.first:columns.last] += 1
+        covered[rows.first : rows.last, columns.first : columns.last] += 1
     assert (covered == 1).all()
     assert tiles.plan(300, 500, (g, g), bytes_of, 100 * 50 * 50) is None

@@ -43,7 +43,8 @@ def data_net(tmp_path, monkeypatch):
         path.write_text(
             f'layer {{ name: "data" type: "Python" {named} python_param {{ module: "{module}" '
             f'layer: "{layer}" param_str: "{text}" }} }}\n'
-            f'layer {{ name: "silence" type: "Silence" {read} }}\n')
+            f'layer {{ name: "silence" type: "Silence" {read} }}\n'
+        )
         return caffe.Net(str(path), caffe.TEST)
 
     return make

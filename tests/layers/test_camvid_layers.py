@@ -22,7 +22,8 @@ def camvid_dir(tmp_path):
         (tmp_path / (split + "annot")).mkdir()
         for name in names:
             Image.fromarray(rng.randint(0, 256, (12, 16, 3)).astype(np.uint8)).save(
-                tmp_path / split / name)
+                tmp_path / split / name
+            )
             label = rng.randint(0, 12, (12, 16)).astype(np.uint8)
             Image.fromarray(label).save(tmp_path / (split + "annot") / (name[0] + ".png"))
     (tmp_path / "train.txt").write_text("a\nb\n")
@@ -44,8 +45,11 @@ def test_void_becomes_255(camvid_dir, data_net):
 
 
 def test_splits_joined_in_a_batch(camvid_dir, data_net):
-    net = data_net("camvid_layers", "CamVidSegDataLayer",
-                   params(camvid_dir, "train+val", randomize=False, batch_size=3))
+    net = data_net(
+        "camvid_layers",
+        "CamVidSegDataLayer",
+        params(camvid_dir, "train+val", randomize=False, batch_size=3),
+    )
     net.forward()
     assert net.blobs["data"].data.shape == (3, 3, 12, 16)
     with Image.open(camvid_dir / "val" / "c.png") as image:

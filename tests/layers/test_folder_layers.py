@@ -16,9 +16,11 @@ def root(tmp_path):
         for folder in ("images", "labels"):
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.randint(0, 256, (6, 8, 3)).astype(np.uint8)).save(
-            tmp_path / "images" / name)
+            tmp_path / "images" / name
+        )
         Image.fromarray(rng.choice([0, 1, 2, 9, 255], (6, 8)).astype(np.uint8)).save(
-            (tmp_path / "labels" / name).with_suffix(".png"))
+            (tmp_path / "labels" / name).with_suffix(".png")
+        )
     (tmp_path / "train.txt").write_text("a b.jpg\ta b.png\nsub/c.png\tsub/c.png\n")
     (tmp_path / "val.txt").write_text("d\nsub/c\n")
     return tmp_path
@@ -50,7 +52,8 @@ def test_folders_elsewhere(root, data_net, tmp_path):
     (root / "labels").rename(root / "masks")
     net = net_of(data_net, root=str(root), labels_dir=str(root / "masks"))
     assert [entry[1] for entry in net.layers[0].entries] == [
-        str(root / "masks" / name) for name in ("d.png", "sub/c.png")]
+        str(root / "masks" / name) for name in ("d.png", "sub/c.png")
+    ]
 
 
 def test_without_lists_everything_is_served(root, data_net):
@@ -77,12 +80,15 @@ def test_a_value_out_of_range_is_named(root, data_net):
         net_of(data_net, root=str(root), classes=3)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({}, "expected root, or images_dir and labels_dir"),
-    ({"images_dir": "x"}, "expected root, or images_dir and labels_dir"),
-    ({"images_dir": "/none", "labels_dir": "/none"}, "no folder '/none'"),
-    ({"root": "/none"}, "cannot read the split's list '/none/val.txt'.*data/folder.py"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({}, "expected root, or images_dir and labels_dir"),
+        ({"images_dir": "x"}, "expected root, or images_dir and labels_dir"),
+        ({"images_dir": "/none", "labels_dir": "/none"}, "no folder '/none'"),
+        ({"root": "/none"}, "cannot read the split's list '/none/val.txt'.*data/folder.py"),
+    ],
+)
 def test_bad_params(change, message, data_net):
     with pytest.raises(DataError, match=message):
         net_of(data_net, **change)

@@ -19,8 +19,9 @@ def nyud_dir(tmp_path):
 
 
 def net_of(data_net, nyud_dir, tops=("color", "label"), split="test", blobs=None, **more):
-    params = dict({"tops": list(tops), "seed": 1337, "nyud_dir": str(nyud_dir), "split": split},
-                  **more)
+    params = dict(
+        {"tops": list(tops), "seed": 1337, "nyud_dir": str(nyud_dir), "split": split}, **more
+    )
     return data_net("nyud_layers", "NYUDSegDataLayer", params, blobs or tops)
 
 
@@ -46,10 +47,17 @@ def reference(nyud_dir, top, name):
     return values.transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("tops", [
-    ("color", "label"), ("hha", "label"), ("color", "depth", "label"), ("color", "hha", "label"),
-    ("label", "hha", "depth", "color"), ("depth",),
-])
+@pytest.mark.parametrize(
+    "tops",
+    [
+        ("color", "label"),
+        ("hha", "label"),
+        ("color", "depth", "label"),
+        ("color", "hha", "label"),
+        ("label", "hha", "depth", "color"),
+        ("depth",),
+    ],
+)
 def test_tops_in_any_order(tops, nyud_dir, data_net):
     net = net_of(data_net, nyud_dir, tops)
     for name in ("5001", "5002", "5001"):
@@ -80,11 +88,13 @@ def test_random_order_is_the_published_one_and_seeks(nyud_dir, data_net):
         assert layer.position == position
         net.forward()
         np.testing.assert_array_equal(
-            net.blobs["color"].data[0], reference(nyud_dir, "color", names[index]))
+            net.blobs["color"].data[0], reference(nyud_dir, "color", names[index])
+        )
     layer.seek(4)
     net.forward()
-    np.testing.assert_array_equal(net.blobs["color"].data[0],
-                                  reference(nyud_dir, "color", names[order[4]]))
+    np.testing.assert_array_equal(
+        net.blobs["color"].data[0], reference(nyud_dir, "color", names[order[4]])
+    )
 
 
 def test_augmentation_treats_all_tops_alike(nyud_dir, data_net):
@@ -96,22 +106,27 @@ def test_augmentation_treats_all_tops_alike(nyud_dir, data_net):
         Image.fromarray(image).save(str(nyud_dir / f"data/hha/img_{name}.png"))
         depth = (1000 + 50 * rows + columns).astype(np.uint16)
         Image.fromarray(depth).save(str(nyud_dir / f"data/depth/img_{name}.png"))
-        scipy.io.savemat(str(nyud_dir / f"segmentation/img_{name}.mat"),
-                         {"segmentation": (rows // 2 + 1).astype(np.uint8)})
-    net = net_of(data_net, nyud_dir, ALL, "trainval", crop=(24, 60), mirror=True, batch_size=4,
-                 light=0.0)
+        scipy.io.savemat(
+            str(nyud_dir / f"segmentation/img_{name}.mat"),
+            {"segmentation": (rows // 2 + 1).astype(np.uint8)},
+        )
+    net = net_of(
+        data_net, nyud_dir, ALL, "trainval", crop=(24, 60), mirror=True, batch_size=4, light=0.0
+    )
     for _ in range(5):
         net.forward()
         blobs = {top: net.blobs[top].data.copy() for top in ALL}
         inside = blobs["label"][:, 0] != 255
         assert inside.any() and not inside.all()  # 60 columns of 50
-        y, x = (np.rint(blobs["hha"][:, i] + mean)[inside]
-                for i, mean in enumerate((132.431, 94.076)))
+        y, x = (
+            np.rint(blobs["hha"][:, i] + mean)[inside] for i, mean in enumerate((132.431, 94.076))
+        )
         np.testing.assert_array_equal(np.rint(blobs["color"][:, 2] + 92.318)[inside], y)
         np.testing.assert_array_equal(np.rint(blobs["color"][:, 1] + 97.203)[inside], x)
         np.testing.assert_array_equal(blobs["label"][:, 0][inside], y // 2)
-        np.testing.assert_allclose(np.exp(blobs["depth"][:, 0][inside] + 7.844),
-                                   1000 + 50 * y + x, rtol=1e-5)
+        np.testing.assert_allclose(
+            np.exp(blobs["depth"][:, 0][inside] + 7.844), 1000 + 50 * y + x, rtol=1e-5
+        )
         for top in ("color", "hha", "depth"):
             assert (blobs[top].transpose(1, 0, 2, 3)[:, ~inside] == 0).all()
 
@@ -122,8 +137,11 @@ def test_a_depth_of_zero_names_file_and_pixel(nyud_dir, data_net):
         depth = np.array(image).astype(np.uint16)
     depth[7, 9] = depth[30, 2] = 0
     Image.fromarray(depth).save(str(path))
-    with pytest.raises(DataError, match=r"img_5001.png' holds 0 at x=9, y=7 \(2 pixels\), which "
-                                        "has no logarithm; .* set 'nearest'"):
+    with pytest.raises(
+        DataError,
+        match=r"img_5001.png' holds 0 at x=9, y=7 \(2 pixels\), which "
+        "has no logarithm; .* set 'nearest'",
+    ):
         net_of(data_net, nyud_dir, ("depth", "label"))
     net = net_of(data_net, nyud_dir, ("depth", "label"), nearest=500)
     net.forward()
@@ -131,19 +149,28 @@ def test_a_depth_of_zero_names_file_and_pixel(nyud_dir, data_net):
     want -= 7.844
     np.testing.assert_array_equal(net.blobs["depth"].data[0, 0], want)
     assert net.blobs["depth"].data[0, 0, 7, 9] == np.float32(np.log(np.float32(500))) - np.float32(
-        7.844)
+        7.844
+    )
 
 
-@pytest.mark.parametrize("params, message", [
-    ({"tops": ["color", "normals"]}, "unknown name 'normals' in 'tops'; expected some of color, "),
-    ({"tops": []}, "expected for 'tops' a list of different names"),
-    ({"tops": ["color", "color"]}, r"received \['color', 'color'\]"),
-    ({"tops": "color"}, "expected for 'tops' a list"),
-    ({"tops": ["color", "hha"], "split": "trainval", "crop": (8, 8), "balance": 0.5},
-     "'balance' needs the top 'label'"),
-    ({"mean": (1, 2, 3)}, "unknown key 'mean'"),
-    ({"split": "nowhere"}, "nowhere.txt.*data/nyud.py"),
-])
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        (
+            {"tops": ["color", "normals"]},
+            "unknown name 'normals' in 'tops'; expected some of color, ",
+        ),
+        ({"tops": []}, "expected for 'tops' a list of different names"),
+        ({"tops": ["color", "color"]}, r"received \['color', 'color'\]"),
+        ({"tops": "color"}, "expected for 'tops' a list"),
+        (
+            {"tops": ["color", "hha"], "split": "trainval", "crop": (8, 8), "balance": 0.5},
+            "'balance' needs the top 'label'",
+        ),
+        ({"mean": (1, 2, 3)}, "unknown key 'mean'"),
+        ({"split": "nowhere"}, "nowhere.txt.*data/nyud.py"),
+    ],
+)
 def test_what_param_str_cannot_be(params, message, nyud_dir, data_net):
     with pytest.raises(DataError, match=message):
         net_of(data_net, nyud_dir, blobs=("color", "label"), **params)
@@ -154,11 +181,14 @@ def test_as_many_tops_as_told(nyud_dir, data_net):
         net_of(data_net, nyud_dir, ("color", "depth", "label"), blobs=("a", "b"))
 
 
-@pytest.mark.parametrize("kind, pixels, message", [
-    ("depth", np.ones((40, 52), np.uint8), "depth '.*' is a L image; expected 16-bit"),
-    ("hha", np.ones((40, 52), np.uint8), "HHA '.*' is a L image; expected three channels"),
-    ("hha", np.ones((40, 51, 3), np.uint8), "HHA and label differ in size .* 51x40.* 52x40"),
-])
+@pytest.mark.parametrize(
+    "kind, pixels, message",
+    [
+        ("depth", np.ones((40, 52), np.uint8), "depth '.*' is a L image; expected 16-bit"),
+        ("hha", np.ones((40, 52), np.uint8), "HHA '.*' is a L image; expected three channels"),
+        ("hha", np.ones((40, 51, 3), np.uint8), "HHA and label differ in size .* 51x40.* 52x40"),
+    ],
+)
 def test_images_of_another_kind(kind, pixels, message, nyud_dir, data_net):
     Image.fromarray(pixels).save(str(nyud_dir / f"data/{kind}/img_5001.png"))
     with pytest.raises(DataError, match=message):

@@ -11,8 +11,10 @@ from data.pascalcontext import CLASSES
 
 SPELT = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
 #: A long list in alphabetical order, as the true one is, with spaces in some names.
-NAMES = sorted([SPELT.get(name, name) for name in CLASSES[1:]]
-               + ["air conditioner", "clothes tree", "table ware", "unknown"])
+NAMES = sorted(
+    [SPELT.get(name, name) for name in CLASSES[1:]]
+    + ["air conditioner", "clothes tree", "table ware", "unknown"]
+)
 
 
 @pytest.fixture
@@ -24,22 +26,34 @@ def folders(tmp_path):
     rng = np.random.RandomState(0)
     for name in ("2008_000002", "2008_000003"):
         Image.fromarray(rng.randint(0, 256, (12, 16, 3)).astype(np.uint8)).save(
-            voc / "JPEGImages" / (name + ".jpg"))
-        scipy.io.savemat(str(context / "trainval" / (name + ".mat")),
-                         {"LabelMap": rng.randint(0, len(NAMES) + 1, (12, 16)).astype(np.uint16)},
-                         do_compression=True)
+            voc / "JPEGImages" / (name + ".jpg")
+        )
+        scipy.io.savemat(
+            str(context / "trainval" / (name + ".mat")),
+            {"LabelMap": rng.randint(0, len(NAMES) + 1, (12, 16)).astype(np.uint16)},
+            do_compression=True,
+        )
     for split in ("train", "val"):
         (voc / "ImageSets" / "Main" / (split + ".txt")).write_text("2008_000002\n2008_000003\n")
     (context / "labels.txt").write_text(
-        "".join(f"{i}: {name}\n" for i, name in enumerate(NAMES, 1)))
+        "".join(f"{i}: {name}\n" for i, name in enumerate(NAMES, 1))
+    )
     (context / "59_labels.txt").write_text(
-        "".join(f"{i}: {name}\n" for i, name in enumerate(CLASSES) if i))
+        "".join(f"{i}: {name}\n" for i, name in enumerate(CLASSES) if i)
+    )
     return tmp_path
 
 
 def params(folders, split="val", **more):
-    return dict({"context_dir": str(folders / "pascal-context"), "seed": 1337, "split": split,
-                 "voc_dir": str(folders / "pascal")}, **more)
+    return dict(
+        {
+            "context_dir": str(folders / "pascal-context"),
+            "seed": 1337,
+            "split": split,
+            "voc_dir": str(folders / "pascal"),
+        },
+        **more,
+    )
 
 
 def net_of(data_net, *args, **more):
@@ -81,7 +95,7 @@ def test_random_in_train_only(folders, data_net):
 
 
 def test_names_are_found_whole(folders):
-    """"table" is not "table ware", and "clothes", spelt "cloth", is not "clothes tree"."""
+    """ "table" is not "table ware", and "clothes", spelt "cloth", is not "clothes tree"."""
     classes = class_map(str(folders / "pascal-context"))
     assert classes.dtype == np.uint8 and len(classes) == len(NAMES) + 1
     assert classes[1 + NAMES.index("table")] == CLASSES.index("diningtable")
@@ -96,11 +110,14 @@ def test_a_background_line_is_no_raw_class(folders):
     np.testing.assert_array_equal(class_map(str(folders / "pascal-context")), before)
 
 
-@pytest.mark.parametrize("name, text, message", [
-    ("labels.txt", None, "cannot read the list of names .*labels.txt.*data/pascalcontext.py"),
-    ("labels.txt", "1: a\n3: b\n", "expected '2: name' .*received '3: b'"),
-    ("59_labels.txt", "1: aeroplan\n", "has no 'aeroplan', .* is 'aeroplane' meant"),
-])
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("labels.txt", None, "cannot read the list of names .*labels.txt.*data/pascalcontext.py"),
+        ("labels.txt", "1: a\n3: b\n", "expected '2: name' .*received '3: b'"),
+        ("59_labels.txt", "1: aeroplan\n", "has no 'aeroplan', .* is 'aeroplane' meant"),
+    ],
+)
 def test_bad_lists(name, text, message, folders, data_net):
     path = folders / "pascal-context" / name
     path.unlink() if text is None else path.write_text(text)

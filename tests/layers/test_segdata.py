@@ -23,10 +23,13 @@ def take(iterator, count):
     return [next(iterator) for _ in range(count)]
 
 
-@pytest.mark.parametrize("n, published", [
-    (8498, [5249, 4531, 3108, 4978, 1408, 7005, 3260, 6710]),
-    (795, [491, 423, 290, 465, 131, 655, 305, 627]),
-])
+@pytest.mark.parametrize(
+    "n, published",
+    [
+        (8498, [5249, 4531, 3108, 4978, 1408, 7005, 3260, 6710]),
+        (795, [491, 423, 290, 465, 131, 655, 305, 627]),
+    ],
+)
 def test_published_order_of_seed_1337(n, published):
     assert [index for _, index in take(draws(n, 1337), 8)] == published
 
@@ -143,13 +146,15 @@ def test_balanced_crops_hold_a_pixel_of_the_rare_class():
     assert share(0.0) < 0.1
     assert 0.5 < share(1.0) < 0.65  # every second crop is laid around it, and some by chance
     assert Augmentation(crop=(4, 4), balance=1.0).draw(
-        Image.new("L", (9, 7), IGNORE), random.Random(0)).size == (4, 4)
+        Image.new("L", (9, 7), IGNORE), random.Random(0)
+    ).size == (4, 4)
 
 
 def test_light_varies_brightness_and_colour_and_nothing_else():
     label = Image.new("L", (9, 7))
     gains = np.array(
-        [Augmentation(light=0.2).draw(label, random.Random(i)).gain for i in range(2000)])
+        [Augmentation(light=0.2).draw(label, random.Random(i)).gain for i in range(2000)]
+    )
     assert gains.min() >= 0.8 * 0.9 and gains.max() <= 1.2 * 1.1
     assert abs(gains.mean() - 1) < 0.01 and gains.std(0).min() > 0.1
     assert (gains.max(1) - gains.min(1)).max() <= 1.2 * 0.2 + 1e-9
@@ -172,10 +177,16 @@ def test_to_rgb_lays_transparency_over_white():
     assert np.array(to_rgb(image)).tolist() == [[[255, 255, 255], [10, 20, 30]]]
 
 
-@pytest.mark.parametrize("mode, value, want", [
-    ("L", 9, (9, 9, 9)), ("1", 1, (255, 255, 255)), ("I", 0x1234, (0x12,) * 3),
-    ("LA", (9, 255), (9, 9, 9)), ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
-])
+@pytest.mark.parametrize(
+    "mode, value, want",
+    [
+        ("L", 9, (9, 9, 9)),
+        ("1", 1, (255, 255, 255)),
+        ("I", 0x1234, (0x12,) * 3),
+        ("LA", (9, 255), (9, 9, 9)),
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+    ],
+)
 def test_to_rgb_of_other_modes(mode, value, want):
     assert to_rgb(Image.new(mode, (1, 1), value)).getpixel((0, 0)) == want
 
@@ -240,8 +251,15 @@ def test_threads_end_with_their_layer_and_do_not_hold_up_the_program():
         thread.join(5)
         assert not thread.is_alive()
 
-    program = ("from segdata.prefetch import Prefetcher; import itertools\n"
-               "p = Prefetcher(lambda k: k, itertools.count()); p.current(); print('done')")
-    ended = subprocess.run([sys.executable, "-c", program], cwd=bootstrap.ROOT + "/layers",
-                           capture_output=True, timeout=60, check=True)
+    program = (
+        "from segdata.prefetch import Prefetcher; import itertools\n"
+        "p = Prefetcher(lambda k: k, itertools.count()); p.current(); print('done')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=bootstrap.ROOT + "/layers",
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
     assert ended.stdout.split() == [b"done"] and not ended.stderr

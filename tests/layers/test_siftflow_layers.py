@@ -32,7 +32,8 @@ def reference(siftflow_dir, name):
     data -= np.array((114.578, 115.294, 108.353), np.float32)
     semantic, geometric = (
         scipy.io.loadmat(str(siftflow_dir / kind / SUBFOLDER / (name + ".mat")))["S"]
-        for kind in ("SemanticLabels", "GeoLabels"))
+        for kind in ("SemanticLabels", "GeoLabels")
+    )
     semantic = semantic.astype(np.uint8)
     semantic -= 1
     geometric[geometric == -1] = 0
@@ -62,18 +63,28 @@ def test_random_order_is_the_published_one(siftflow_dir, data_net):
     for index in [1, 1, 1, 1, 0, 2]:  # int(U * 3) of seed 1337, as 1535, 1325, 909, … of 2486
         net.forward()
         np.testing.assert_array_equal(
-            net.blobs["data"].data[0], reference(siftflow_dir, names[index])[0])
+            net.blobs["data"].data[0], reference(siftflow_dir, names[index])[0]
+        )
 
 
 def test_augmentation_treats_both_labels_alike(siftflow_dir, data_net):
     for name in (siftflow_dir / "trainval.txt").read_text().split():
         semantic = (np.mgrid[:40, :50][1] // 2 + 1).astype(np.uint8)
         Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(
-            str(siftflow_dir / "Images" / SUBFOLDER / (name + ".jpg")))
+            str(siftflow_dir / "Images" / SUBFOLDER / (name + ".jpg"))
+        )
         for kind, label in (("SemanticLabels", semantic), ("GeoLabels", semantic % 3 + 1)):
             scipy.io.savemat(str(siftflow_dir / kind / SUBFOLDER / (name + ".mat")), {"S": label})
-    net = net_of(data_net, siftflow_dir, "trainval", crop=(24, 60), scale=(0.8, 1.2), mirror=True,
-                 batch_size=3, balance=0.5)
+    net = net_of(
+        data_net,
+        siftflow_dir,
+        "trainval",
+        crop=(24, 60),
+        scale=(0.8, 1.2),
+        mirror=True,
+        batch_size=3,
+        balance=0.5,
+    )
     for _ in range(5):
         net.forward()
         semantic, geometric = net.blobs["sem"].data, net.blobs["geo"].data
@@ -83,9 +94,13 @@ def test_augmentation_treats_both_labels_alike(siftflow_dir, data_net):
         assert (geometric[~inside] == 255).all()
 
 
-@pytest.mark.parametrize("kind, value, message", [
-    ("SemanticLabels", 34, "expected 1 to 33, or 0"), ("GeoLabels", 4, "1 to 3, or -1 or 0"),
-])
+@pytest.mark.parametrize(
+    "kind, value, message",
+    [
+        ("SemanticLabels", 34, "expected 1 to 33, or 0"),
+        ("GeoLabels", 4, "1 to 3, or -1 or 0"),
+    ],
+)
 def test_a_label_out_of_range(kind, value, message, siftflow_dir, data_net):
     label = np.ones((43, 47), np.int16)
     label[5, 6] = value

@@ -64,8 +64,7 @@ def test_randomize_false_is_sequential(voc_dir, data_net):
 
 
 def test_without_a_seed_two_layers_differ(voc_dir, data_net):
-    nets = [data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, seed=None))
-            for _ in range(2)]
+    nets = [data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, seed=None)) for _ in range(2)]
     orders = [[served(net)[0].shape for _ in range(20)] for net in nets]
     assert orders[0] != orders[1]
 
@@ -81,9 +80,13 @@ def test_reshape_alone_moves_nothing_on(voc_dir, data_net):
     np.testing.assert_array_equal(served(net)[0], reference(voc_dir, "2007_000001")[0])
 
 
-@pytest.mark.parametrize("more", [
-    {}, {"batch_size": 2, "crop": (16, 24), "mirror": True, "scale": (0.5, 1.5)},
-])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"batch_size": 2, "crop": (16, 24), "mirror": True, "scale": (0.5, 1.5)},
+    ],
+)
 def test_seek_goes_on_exactly(more, voc_dir, data_net):
     first = data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, **more))
     history = [served(first) for _ in range(9)]
@@ -102,7 +105,8 @@ def test_cache_and_workers_change_nothing(voc_dir, data_net):
     more = {"batch_size": 2, "crop": (16, 24), "mirror": True, "scale": (0.5, 1.5)}
     plain = data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, **more))
     other = data_net(
-        "voc_layers", "VOCSegDataLayer", params(voc_dir, cache=True, workers=3, **more))
+        "voc_layers", "VOCSegDataLayer", params(voc_dir, cache=True, workers=3, **more)
+    )
     for _ in range(10):
         for a, b in zip(served(plain), served(other)):
             np.testing.assert_array_equal(a, b)
@@ -116,8 +120,11 @@ def test_balance_reaches_the_crops(voc_dir, data_net):
         Image.fromarray(label).save(voc_dir / "SegmentationClass" / f"2007_{i:06d}.png")
 
     def share(balance):
-        net = data_net("voc_layers", "VOCSegDataLayer",
-                       params(voc_dir, crop=(4, 4), batch_size=100, balance=balance))
+        net = data_net(
+            "voc_layers",
+            "VOCSegDataLayer",
+            params(voc_dir, crop=(4, 4), batch_size=100, balance=balance),
+        )
         net.forward()
         return (net.blobs["label"].data == 5).any(axis=(1, 2, 3)).mean()
 
@@ -150,6 +157,7 @@ def test_sbd_reads_mat_files(voc_dir, data_net):
 
 
 # Bad input
+
 
 def test_missing_image(voc_dir, data_net):
     (voc_dir / "JPEGImages" / "2007_000001.jpg").unlink()
@@ -185,29 +193,34 @@ def test_classes_narrow_the_range(voc_dir, data_net):
 
 def test_label_of_another_size(voc_dir, data_net):
     Image.fromarray(np.zeros((20, 31), np.uint8)).save(
-        voc_dir / "SegmentationClass" / "2007_000000.png")
+        voc_dir / "SegmentationClass" / "2007_000000.png"
+    )
     with pytest.raises(DataError, match=r"differ in size .*000000.jpg' is 30x20.*png' is 31x20"):
         data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, "val"))
 
 
 def test_label_in_colours(voc_dir, data_net):
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(
-        voc_dir / "SegmentationClass" / "2007_000000.png")
+        voc_dir / "SegmentationClass" / "2007_000000.png"
+    )
     with pytest.raises(DataError, match="is a RGB image; expected class numbers"):
         data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, "val"))
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(split="nonsense"), "nonsense.txt' .*data/voc.py"),
-    (dict(voc_dr="x"), "unknown key 'voc_dr' in param_str, did you mean 'voc_dir'"),
-    (dict(mean=(1, 2)), r"expected 3 numbers for 'mean' .*received \(1, 2\)"),
-    (dict(batch_size=0), "batch_size and workers of at least 1"),
-    (dict(scale=(2, 1)), "expected scale as"),
-    (dict(crop=(0, 5)), "expected crop as"),
-    (dict(balance=0.5), "balance 0.5 and crop None"),
-    (dict(balance=2, crop=(4, 4)), "expected balance as a share from 0 to 1"),
-    (dict(split="val", mirror=True), "for training"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(split="nonsense"), "nonsense.txt' .*data/voc.py"),
+        (dict(voc_dr="x"), "unknown key 'voc_dr' in param_str, did you mean 'voc_dir'"),
+        (dict(mean=(1, 2)), r"expected 3 numbers for 'mean' .*received \(1, 2\)"),
+        (dict(batch_size=0), "batch_size and workers of at least 1"),
+        (dict(scale=(2, 1)), "expected scale as"),
+        (dict(crop=(0, 5)), "expected crop as"),
+        (dict(balance=0.5), "balance 0.5 and crop None"),
+        (dict(balance=2, crop=(4, 4)), "expected balance as a share from 0 to 1"),
+        (dict(split="val", mirror=True), "for training"),
+    ],
+)
 def test_bad_params(change, message, voc_dir, data_net):
     with pytest.raises(DataError, match=message):
         data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, **change))

@@ -87,9 +87,7 @@ def fields(message):
 def line(layer):
     """One layer as a line of the tables; what they have no place for is put at the end, to fail."""
     rates = [
-        "/".join(
-            f"{getattr(p, f):g}" if p.HasField(f) else "-" for f in ("lr_mult", "decay_mult")
-        )
+        "/".join(f"{getattr(p, f):g}" if p.HasField(f) else "-" for f in ("lr_mult", "decay_mult"))
         for p in layer.param
     ]
     known = ("name", "type", "bottom", "top", "param")
@@ -109,9 +107,7 @@ def line(layer):
         "SoftmaxWithLoss": "loss_param",
         "ReLU": None,
     }[layer.type]
-    rest = " ".join(
-        fields(v) if f.name == expected else f"UNEXPECTED {f.name}" for f, v in own
-    )
+    rest = " ".join(fields(v) if f.name == expected else f"UNEXPECTED {f.name}" for f, v in own)
     return "{} {} {} > {} | {} | {}".format(
         layer.name,
         layer.type,

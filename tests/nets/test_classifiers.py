@@ -19,37 +19,70 @@ OLD = ["alexnet", "vgg16", "googlenet", "resnet50", "mobilenet2", "lrcn-small"]
 
 #: Parameters as the published caffemodels hold them: layer → shapes.
 PUBLISHED = {
-    "alexnet": {"conv1": [(96, 3, 11, 11), (96,)], "conv2": [(256, 48, 5, 5), (256,)],
-                "fc6": [(4096, 9216), (4096,)], "fc8": [(1000, 4096), (1000,)]},
+    "alexnet": {
+        "conv1": [(96, 3, 11, 11), (96,)],
+        "conv2": [(256, 48, 5, 5), (256,)],
+        "fc6": [(4096, 9216), (4096,)],
+        "fc8": [(1000, 4096), (1000,)],
+    },
     "caffenet": {"conv5": [(256, 192, 3, 3), (256,)], "fc7": [(4096, 4096), (4096,)]},
-    "vgg16": {"conv1_1": [(64, 3, 3, 3), (64,)], "conv5_3": [(512, 512, 3, 3), (512,)],
-              "fc6": [(4096, 25088), (4096,)]},
+    "vgg16": {
+        "conv1_1": [(64, 3, 3, 3), (64,)],
+        "conv5_3": [(512, 512, 3, 3), (512,)],
+        "fc6": [(4096, 25088), (4096,)],
+    },
     "vgg19": {"conv3_4": [(256, 256, 3, 3), (256,)], "fc8": [(1000, 4096), (1000,)]},
-    "googlenet": {"conv1/7x7_s2": [(64, 3, 7, 7), (64,)],
-                  "inception_3a/5x5_reduce": [(16, 192, 1, 1), (16,)],
-                  "inception_5b/pool_proj": [(128, 832, 1, 1), (128,)],
-                  "loss3/classifier": [(1000, 1024), (1000,)]},
-    "resnet50": {"conv1": [(64, 3, 7, 7), (64,)], "bn_conv1": [(64,), (64,), (1,)],
-                 "res2a_branch1": [(256, 64, 1, 1)], "res4f_branch2b": [(256, 256, 3, 3)],
-                 "bn2a_branch2a": [(64,), (64,), (1,)], "scale5c_branch2c": [(2048,), (2048,)]},
-    "resnet101": {"conv1": [(64, 3, 7, 7)], "res3b3_branch2c": [(512, 128, 1, 1)],
-                  "scale4b22_branch2a": [(256,), (256,)], "fc1000": [(1000, 2048), (1000,)]},
-    "resnet152": {"res3b7_branch2a": [(128, 512, 1, 1)],
-                  "bn4b35_branch2c": [(1024,), (1024,), (1,)]},
+    "googlenet": {
+        "conv1/7x7_s2": [(64, 3, 7, 7), (64,)],
+        "inception_3a/5x5_reduce": [(16, 192, 1, 1), (16,)],
+        "inception_5b/pool_proj": [(128, 832, 1, 1), (128,)],
+        "loss3/classifier": [(1000, 1024), (1000,)],
+    },
+    "resnet50": {
+        "conv1": [(64, 3, 7, 7), (64,)],
+        "bn_conv1": [(64,), (64,), (1,)],
+        "res2a_branch1": [(256, 64, 1, 1)],
+        "res4f_branch2b": [(256, 256, 3, 3)],
+        "bn2a_branch2a": [(64,), (64,), (1,)],
+        "scale5c_branch2c": [(2048,), (2048,)],
+    },
+    "resnet101": {
+        "conv1": [(64, 3, 7, 7)],
+        "res3b3_branch2c": [(512, 128, 1, 1)],
+        "scale4b22_branch2a": [(256,), (256,)],
+        "fc1000": [(1000, 2048), (1000,)],
+    },
+    "resnet152": {
+        "res3b7_branch2a": [(128, 512, 1, 1)],
+        "bn4b35_branch2c": [(1024,), (1024,), (1,)],
+    },
     "squeezenet1.0": {"conv1": [(96, 3, 7, 7), (96,)], "conv10": [(1000, 512, 1, 1), (1000,)]},
-    "squeezenet1.1": {"fire2/squeeze1x1": [(16, 64, 1, 1), (16,)],
-                      "fire9/expand3x3": [(256, 64, 3, 3), (256,)]},
-    "mobilenet1": {"conv2_1/dw": [(32, 1, 3, 3)], "conv6/sep": [(1024, 1024, 1, 1)],
-                   "conv5_6/dw/scale": [(512,), (512,)], "fc7": [(1000, 1024, 1, 1), (1000,)]},
-    "mobilenet2": {"conv2_1/expand": [(32, 32, 1, 1)], "conv6_3/linear": [(320, 960, 1, 1)],
-                   "conv4_7/dwise": [(384, 1, 3, 3)], "conv6_4/bn": [(1280,), (1280,), (1,)]},
+    "squeezenet1.1": {
+        "fire2/squeeze1x1": [(16, 64, 1, 1), (16,)],
+        "fire9/expand3x3": [(256, 64, 3, 3), (256,)],
+    },
+    "mobilenet1": {
+        "conv2_1/dw": [(32, 1, 3, 3)],
+        "conv6/sep": [(1024, 1024, 1, 1)],
+        "conv5_6/dw/scale": [(512,), (512,)],
+        "fc7": [(1000, 1024, 1, 1), (1000,)],
+    },
+    "mobilenet2": {
+        "conv2_1/expand": [(32, 32, 1, 1)],
+        "conv6_3/linear": [(320, 960, 1, 1)],
+        "conv4_7/dwise": [(384, 1, 3, 3)],
+        "conv6_4/bn": [(1280,), (1280,), (1,)],
+    },
     "lenet": {"conv2": [(50, 20, 5, 5), (50,)], "ip1": [(500, 800), (500,)]},
     "siamese": {"ip2": [(10, 500), (10,)], "feat": [(2, 10), (2,)]},
     "cifar10-quick": {"conv3": [(64, 32, 5, 5), (64,)], "ip1": [(64, 1024), (64,)]},
     "cifar10-full": {"ip1": [(10, 1024), (10,)]},
-    "lrcn": {"embedding": [(8801, 1000)], "predict": [(8801, 1000), (8801,)],
-             "lstm1": [(4000, 1000), (4000,), (4000, 1000)],
-             "lstm2": [(4000, 1000), (4000,), (4000, 1000), (4000, 1000)]},
+    "lrcn": {
+        "embedding": [(8801, 1000)],
+        "predict": [(8801, 1000), (8801,)],
+        "lstm1": [(4000, 1000), (4000,), (4000, 1000)],
+        "lstm2": [(4000, 1000), (4000,), (4000, 1000), (4000, 1000)],
+    },
     "lrcn-small": {"lstm1": [(96, 24), (96,), (96, 24)]},
 }
 #: Classes or coordinates that deploy gives for each item.
@@ -97,9 +130,16 @@ def test_old_syntax_is_the_same_net(tmp_path, name):
     assert text.index("input: ") < text.index("layers {" if row.old == "v1" else "layer {")
 
     def content(net):  # without Input and Split layers, whose names follow from the inputs'
-        return [(layer, [list(b.shape) for b in net.params.get(layer, ())], net.top_names[layer],
-                 len(net.bottom_names[layer]))
-                for layer in net.layer_dict if net.layer_dict[layer].type not in ("Input", "Split")]
+        return [
+            (
+                layer,
+                [list(b.shape) for b in net.params.get(layer, ())],
+                net.top_names[layer],
+                len(net.bottom_names[layer]),
+            )
+            for layer in net.layer_dict
+            if net.layer_dict[layer].type not in ("Input", "Split")
+        ]
 
     assert content(new) == content(old)
 
@@ -110,7 +150,10 @@ def test_v1_keeps_multipliers_shared_names_and_phases():
     data, test, slicer, conv = net.layers[:4]
     types = caffe_pb2.V1LayerParameter.LayerType
     assert [types.Name(layer.type) for layer in (data, slicer, conv)] == [
-        "DATA", "SLICE", "CONVOLUTION"]
+        "DATA",
+        "SLICE",
+        "CONVOLUTION",
+    ]
     assert (data.include[0].phase, test.include[0].phase) == (caffe.TRAIN, caffe.TEST)
     assert list(conv.param) == ["conv1_w", "conv1_b"] and list(conv.blobs_lr) == [1, 2]
     assert not conv.weight_decay and conv.convolution_param.num_output == 20
@@ -139,17 +182,25 @@ def test_train_val_reads_data_in_both_phases_and_ends_in_a_loss(name):
     assert any(layer.type.endswith("Loss") for layer in net.layer)
     assert not any(layer.type in ("Input", "Softmax") for layer in net.layer)
     trained = [layer for layer in net.layer if layer.type in ("Convolution", "InnerProduct")]
-    assert all(getattr(layer, field).HasField("weight_filler") for layer in trained
-               for field in [{"Convolution": "convolution_param"}.get(
-                   layer.type, "inner_product_param")])
+    assert all(
+        getattr(layer, field).HasField("weight_filler")
+        for layer in trained
+        for field in [{"Convolution": "convolution_param"}.get(layer.type, "inner_product_param")]
+    )
 
 
 def test_googlenet_learns_with_two_more_classifiers(tmp_path):
     net = make.build("googlenet", "train_val")
-    losses = [(layer.name, layer.top[0], round(layer.loss_weight[0], 3))
-              for layer in net.layer if layer.type == "SoftmaxWithLoss"]
-    assert losses == [("loss1/loss", "loss1/loss1", 0.3), ("loss2/loss", "loss2/loss1", 0.3),
-                      ("loss3/loss3", "loss3/loss3", 1.0)]
+    losses = [
+        (layer.name, layer.top[0], round(layer.loss_weight[0], 3))
+        for layer in net.layer
+        if layer.type == "SoftmaxWithLoss"
+    ]
+    assert losses == [
+        ("loss1/loss", "loss1/loss1", 0.3),
+        ("loss2/loss", "loss2/loss1", 0.3),
+        ("loss3/loss3", "loss3/loss3", 1.0),
+    ]
     made = caffe_pb2.NetParameter()
     data = made.layer.add(name="data", type="Input", top=["data", "label"])
     data.input_param.shape.add(dim=[1, 3, 224, 224])

@@ -45,7 +45,7 @@ def test_every_place_is_its_crop_where_nothing_is_padded():
     found = convolutionize.scores(nets.dense, image, nets.scores[1])
     assert found.shape[2:] == (2, 3)
     for i, j in ((0, 0), (1, 2)):
-        crop = image[:, :, 32 * i:32 * i + 404, 32 * j:32 * j + 404]
+        crop = image[:, :, 32 * i : 32 * i + 404, 32 * j : 32 * j + 404]
         alone = convolutionize.scores(nets.plain, crop, nets.scores[0])
         np.testing.assert_allclose(found[0, :, i, j], alone[0], atol=1e-5 * np.abs(alone).max())
 
@@ -55,15 +55,24 @@ def test_what_fcns_take_from_it():
     for name, experiment in (("vgg16", "voc-fcn32s"), ("caffenet", "voc-fcn-alexnet")):
         made, names = convolutional(classifier(name).build("deploy"))
         assert names == {"fc8": "fc8-conv"}
-        have = {layer.name: layer.convolution_param for layer in made.layer
-                if layer.type == "Convolution"}
-        wanted = [layer for layer in read_net(experiment, "deploy").layer
-                  if layer.type == "Convolution" and layer.name != "score_fr"]
+        have = {
+            layer.name: layer.convolution_param
+            for layer in made.layer
+            if layer.type == "Convolution"
+        }
+        wanted = [
+            layer
+            for layer in read_net(experiment, "deploy").layer
+            if layer.type == "Convolution" and layer.name != "score_fr"
+        ]
         assert len(wanted) == len(have) - 1
         for layer in wanted:
             a, b = have[layer.name], layer.convolution_param
             assert (a.num_output, list(a.kernel_size), a.group) == (
-                b.num_output, list(b.kernel_size), b.group), layer.name
+                b.num_output,
+                list(b.kernel_size),
+                b.group,
+            ), layer.name
         assert not [layer for layer in made.layer if layer.type == "InnerProduct"]
 
 
@@ -115,8 +124,10 @@ def test_command(tmp_path, monkeypatch, capsys, v1):
     assert np.array_equal(made.params["fc6"][0].data.ravel(), plain.params["fc6"][0].data.ravel())
     assert np.abs(made.params["fc8-conv"][0].data).max() > 0
     assert made.params["fc6"][0].data.shape[2:] == (7, 7)
-    assert sorted(os.listdir(os.path.dirname(out))) == ["vgg16-fcn.caffemodel",
-                                                        "vgg16-fcn.prototxt"]
+    assert sorted(os.listdir(os.path.dirname(out))) == [
+        "vgg16-fcn.caffemodel",
+        "vgg16-fcn.prototxt",
+    ]
 
 
 def test_a_file_that_lacks_layers_is_refused(tmp_path, monkeypatch, capsys):
@@ -168,11 +179,15 @@ def test_missing_weights_say_what_to_do(capsys, monkeypatch):
 
 
 def test_what_has_no_convolutional_form():
-    text = 'layer { name: "i" type: "Input" top: "data" input_param { shape { %s } } } ' \
-           'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" ' \
-           'inner_product_param { num_output: 2 %s } }'
-    for dims, more, said in (("dim: 1 dim: 2 dim: 3 dim: 3", "transpose: true", "transposed"),
-                             ("dim: 1 dim: 2 dim: 3 dim: 4", "", "N×C×K×K")):
+    text = (
+        'layer { name: "i" type: "Input" top: "data" input_param { shape { %s } } } '
+        'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" '
+        "inner_product_param { num_output: 2 %s } }"
+    )
+    for dims, more, said in (
+        ("dim: 1 dim: 2 dim: 3 dim: 3", "transpose: true", "transposed"),
+        ("dim: 1 dim: 2 dim: 3 dim: 4", "", "N×C×K×K"),
+    ):
         net = text_format.Merge(text % (dims, more), caffe_pb2.NetParameter())
         assert said in raised(ConvolutionizeError, convolutional, net)
     net = caffe_pb2.NetParameter(name="all")
@@ -183,8 +198,11 @@ def test_what_it_writes_is_where_solve_looks():
     """The first place that the catalog names, and the command that it says makes it."""
     from nets.catalog import initial
 
-    for name, source in (("vgg16", initial.VGG16), ("vgg19", initial.VGG19),
-                         ("caffenet", initial.ALEXNET)):
+    for name, source in (
+        ("vgg16", initial.VGG16),
+        ("vgg19", initial.VGG19),
+        ("caffenet", initial.ALEXNET),
+    ):
         path, origin = source[0].places[0]
         assert path == f"ilsvrc-nets/{convolutionize.OUTPUTS[name]}.caffemodel"
         assert origin.endswith("nets/convolutionize.py " + name)

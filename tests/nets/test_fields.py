@@ -121,9 +121,7 @@ SOLVERS = {
 def test_voc_solvers_field_by_field():
     for name, (base_lr, momentum, iter_size, max_iter) in SOLVERS.items():
         solver = read_text(caffe_pb2.SolverParameter(), "solvers", name + ".prototxt")
-        got = {
-            f.name: f"{v:.7g}" if isinstance(v, float) else v for f, v in solver.ListFields()
-        }
+        got = {f.name: f"{v:.7g}" if isinstance(v, float) else v for f, v in solver.ListFields()}
         got["test_net"], got["test_iter"] = list(got["test_net"]), list(got["test_iter"])
         assert got == {
             "train_net": f"nets/{name}/train.prototxt",

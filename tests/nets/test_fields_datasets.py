@@ -22,13 +22,18 @@ score_pool4{s} Convolution pool4 > score_pool4{s} | 1/1 2/0 | num_output {n} pad
 score_pool4{s}c Crop score_pool4{s} upscore2{s} > score_pool4{s}c | | axis 2 offset 5
 fuse_pool4{s} Eltwise upscore2{s} score_pool4{s}c > fuse_pool4{s} | | operation SUM
 """
-HEAD_16 = _FINER.rstrip() + """
+HEAD_16 = (
+    _FINER.rstrip()
+    + """
 upscore16{s} Deconvolution fuse_pool4{s} > upscore16{s} | 0/- | num_output {n} bias_term 0
     kernel_size 32 stride 16
 score{s} Crop upscore16{s} {image} > score{s} | | axis 2 offset 27
 {loss} SoftmaxWithLoss score{s} {label} > {loss} | | ignore_label 255 normalize 0
 """
-HEAD_8 = _FINER.rstrip() + """
+)
+HEAD_8 = (
+    _FINER.rstrip()
+    + """
 upscore_pool4{s} Deconvolution fuse_pool4{s} > upscore_pool4{s} | 0/- | num_output {n} bias_term 0
     kernel_size 4 stride 2
 score_pool3{s} Convolution pool3 > score_pool3{s} | 1/1 2/0 | num_output {n} pad 0 kernel_size 1
@@ -39,6 +44,7 @@ upscore8{s} Deconvolution fuse_pool3{s} > upscore8{s} | 0/- | num_output {n} bia
 score{s} Crop upscore8{s} {image} > score{s} | | axis 2 offset 31
 {loss} SoftmaxWithLoss score{s} {label} > {loss} | | ignore_label 255 normalize 0
 """
+)
 FUSED = """
 score_fused Eltwise score_frcolor score_frhha > score_fused | | operation SUM coeff 0.5 coeff 0.5
 upscore Deconvolution score_fused > upscore | 0/- | num_output 40 bias_term 0
@@ -54,25 +60,35 @@ def head(stride, classes, suffix="", label="label", loss="loss"):
 
 
 def context(stride, split):
-    data = ("data Python > data label | | module pascalcontext_layers layer "
-            "PASCALContextSegDataLayer param_str {'context_dir': 'data/pascal-context', "
-            f"'seed': 1337, 'split': '{split}', 'voc_dir': 'data/pascal'}}")
+    data = (
+        "data Python > data label | | module pascalcontext_layers layer "
+        "PASCALContextSegDataLayer param_str {'context_dir': 'data/pascal-context', "
+        f"'seed': 1337, 'split': '{split}', 'voc_dir': 'data/pascal'}}"
+    )
     return [data] + lines(VGG_TRUNK) + head(stride, 60)
 
 
 def siftflow(stride, split):
-    data = ("data Python > data sem geo | | module siftflow_layers layer SIFTFlowSegDataLayer "
-            f"param_str {{'siftflow_dir': 'data/sift-flow', 'seed': 1337, 'split': '{split}'}}")
-    return ([data] + lines(VGG_TRUNK) + head(stride, 33, "_sem", "sem")
-            + head(stride, 3, "_geo", "geo", "loss_geo"))
+    data = (
+        "data Python > data sem geo | | module siftflow_layers layer SIFTFlowSegDataLayer "
+        f"param_str {{'siftflow_dir': 'data/sift-flow', 'seed': 1337, 'split': '{split}'}}"
+    )
+    return (
+        [data]
+        + lines(VGG_TRUNK)
+        + head(stride, 33, "_sem", "sem")
+        + head(stride, 3, "_geo", "geo", "loss_geo")
+    )
 
 
 def nyud_data(split, *modalities):
     first = modalities[0] if len(modalities) > 1 else "data"
     tops = " ".join(modalities) if len(modalities) > 1 else "data"
-    return (f"{first} Python > {tops} label | | module nyud_layers layer NYUDSegDataLayer "
-            f"param_str {{'tops': {[*modalities, 'label']}, 'seed': 1337, "
-            f"'nyud_dir': 'data/nyud', 'split': '{split}'}}")
+    return (
+        f"{first} Python > {tops} label | | module nyud_layers layer NYUDSegDataLayer "
+        f"param_str {{'tops': {[*modalities, 'label']}, 'seed': 1337, "
+        f"'nyud_dir': 'data/nyud', 'split': '{split}'}}"
+    )
 
 
 def nyud(modality, split):
@@ -82,8 +98,12 @@ def nyud(modality, split):
 def color_d(split):
     """The trunk's first convolution has another name; its ReLU has not."""
     trunk = [one.replace("conv1_1 ", "conv1_1_bgrd ") for one in lines(VGG_TRUNK)]
-    return [nyud_data(split, "color", "depth"), "data Concat color depth > data | |",
-            *trunk, *head("32", 40)]
+    return [
+        nyud_data(split, "color", "depth"),
+        "data Concat color depth > data | |",
+        *trunk,
+        *head("32", 40),
+    ]
 
 
 def color_hha(split):
@@ -92,9 +112,14 @@ def color_hha(split):
     for modality in ("color", "hha"):
         for one in lines(VGG_TRUNK) + head("32", 40)[:1]:
             names, rest = one.split("|", 1)
-            words = [word if word in (">", "Convolution", "ReLU", "Pooling", "Dropout")
-                     else modality if word == "data" else word + modality
-                     for word in names.split()]
+            words = [
+                word
+                if word in (">", "Convolution", "ReLU", "Pooling", "Dropout")
+                else modality
+                if word == "data"
+                else word + modality
+                for word in names.split()
+            ]
             layers.append(" ".join(words) + " |" + rest)
     return layers + lines(FUSED)
 
@@ -156,9 +181,7 @@ LOOPS = {"pascalcontext": (400000, 8000), "siftflow": (100000, 2000), "nyud": (1
 def test_solvers_field_by_field():
     for name, (test_iter, base_lr, snapshot) in SOLVERS.items():
         solver = read_text(caffe_pb2.SolverParameter(), "solvers", name + ".prototxt")
-        got = {
-            f.name: f"{v:.7g}" if isinstance(v, float) else v for f, v in solver.ListFields()
-        }
+        got = {f.name: f"{v:.7g}" if isinstance(v, float) else v for f, v in solver.ListFields()}
         got["test_net"], got["test_iter"] = list(got["test_net"]), list(got["test_iter"])
         train, val = splits(name)
         expected = {

@@ -71,8 +71,11 @@ def test_every_backbone_dataset_and_stride_is_built():
         for name, dataset in datasets.NAMED.items():
             for stride in usual.strides:
                 net = fcn.build(planned(dataset, backbone, stride), "train")
-                widths = {layer.top[0]: layer.convolution_param.num_output for layer in net.layer
-                          if layer.type in ("Convolution", "Deconvolution")}
+                widths = {
+                    layer.top[0]: layer.convolution_param.num_output
+                    for layer in net.layer
+                    if layer.type in ("Convolution", "Deconvolution")
+                }
                 for output in dataset.outputs:
                     score = "score_fr" if stride > 1 else "score"  # U-Net's has the image's size
                     assert widths[score + output.suffix] == output.classes, (backbone, name)
@@ -86,8 +89,7 @@ def test_two_streams_and_at_once_on_every_trained_backbone():
         for at_once in (False, True):
             net = fcn.build(planned(hha, backbone, 8, fusion=fusion, at_once=at_once), "deploy")
             assert list(net.layer[0].top) == ["color", "hha"]
-            scales = [layer.name for layer in net.layer
-                      if layer.scale_param.HasField("filler")]
+            scales = [layer.name for layer in net.layer if layer.scale_param.HasField("filler")]
             assert len(scales) == 4 * (at_once and backbone != "resnet50"), (backbone, scales)
             fused = [layer for layer in net.layer if layer.name.endswith("_fused")]
             assert [list(layer.eltwise_param.coeff) for layer in fused] == [[0.5, 0.5]] * 3
@@ -96,9 +98,17 @@ def test_two_streams_and_at_once_on_every_trained_backbone():
 
 def test_nets_of_every_backbone_load_and_run(tmp_path):
     """A sixteenth of the width, each backbone with another head and stride."""
-    rows = [("vgg16", 8, "light"), ("vgg19", 16, "sum"), ("alexnet", 8, "concat"),
-            ("googlenet", 8, "sum"), ("resnet50", 8, "pyramid"), ("resnet50", 16, "unet"),
-            ("toy", 8, "unet"), ("unet", 1, "unet"), ("googlenet", 16, "light")]
+    rows = [
+        ("vgg16", 8, "light"),
+        ("vgg19", 16, "sum"),
+        ("alexnet", 8, "concat"),
+        ("googlenet", 8, "sum"),
+        ("resnet50", 8, "pyramid"),
+        ("resnet50", 16, "unet"),
+        ("toy", 8, "unet"),
+        ("unet", 1, "unet"),
+        ("googlenet", 16, "light"),
+    ]
     for backbone, stride, head in rows:
         experiment = planned(datasets.TOY, backbone, stride, head=head)
         net = narrow(fcn.build(experiment, "deploy"), 16)
@@ -124,8 +134,9 @@ def test_offsets_are_those_of_coord_map():
     features = BACKBONES["vgg16"].add(n, n.data, "deploy", True)
     for skip in features.skips.values():
         for like in (n.data, skip.blob):
-            top = caffe.layers.Deconvolution(skip.blob, convolution_param=dict(
-                num_output=3, kernel_size=16, stride=8))
+            top = caffe.layers.Deconvolution(
+                skip.blob, convolution_param=dict(num_output=3, kernel_size=16, stride=8)
+            )
             ours = [align.place(blob) for blob in (top, like)]
             axis, scale, shift = coord_map.coord_map_from_to(top, like)
             assert float(ours[1][0] / ours[0][0]) == np.ravel(scale)[0]
@@ -142,8 +153,9 @@ def test_blobs_that_no_crop_aligns():
 
 def test_receptive_field_of_googlenet():
     """Table 1 of the paper: 907 with the classifier's 7×7 average, which the FCN does without."""
-    rows = {row.name: row.blob.field for row in geometry.walk(classifier("googlenet").build(
-        "deploy"))}
+    rows = {
+        row.name: row.blob.field for row in geometry.walk(classifier("googlenet").build("deploy"))
+    }
     assert (rows["pool5/7x7_s1"], rows["inception_5b/output"]) == (907, 715)
     facts = geometry.facts(read_net("voc-fcn-googlenet", "deploy"))
     assert (round(facts.parameters / 1e6), facts.field, facts.stride) == (6, 715, 32)
@@ -151,37 +163,58 @@ def test_receptive_field_of_googlenet():
 
 def test_only_the_score_layer_of_fixed_nets_learns():
     for name in ("voc-fcn32s-fixed", "toy-fcn32s-fixed"):
-        learning = [layer.name for layer in read_net(name, "train").layer
-                    if layer.type in ("Convolution", "Deconvolution", "Scale", "BatchNorm")
-                    and not (layer.param and all(p.lr_mult == 0 for p in layer.param))]
+        learning = [
+            layer.name
+            for layer in read_net(name, "train").layer
+            if layer.type in ("Convolution", "Deconvolution", "Scale", "BatchNorm")
+            and not (layer.param and all(p.lr_mult == 0 for p in layer.param))
+        ]
         assert learning == ["score_fr"], name
 
 
 def test_learnt_upsampling_leaves_the_last_one_fixed():
     for name in ("voc-fcn8s-learned", "toy-fcn8s-learned"):
-        rates = {layer.name: layer.param[0].lr_mult for layer in read_net(name, "train").layer
-                 if layer.type == "Deconvolution"}
+        rates = {
+            layer.name: layer.param[0].lr_mult
+            for layer in read_net(name, "train").layer
+            if layer.type == "Deconvolution"
+        }
         assert rates == {"upscore2": 1, "upscore_pool4": 1, "upscore8": 0}, name
 
 
 def test_what_does_not_go_together_is_refused():
     assert "no backbone 'vgg13'; there are vgg16" in raised(
-        ValueError, catalog.plan, datasets.VOC, "vgg13", 8)
+        ValueError, catalog.plan, datasets.VOC, "vgg13", 8
+    )
     assert "strides 32, 16, 8; received 4" in raised(
-        ValueError, catalog.plan, datasets.VOC, "vgg16", 4)
+        ValueError, catalog.plan, datasets.VOC, "vgg16", 4
+    )
     assert "at once goes with" in raised(
-        ValueError, catalog.plan, datasets.VOC, "vgg16", 32, at_once=True)
+        ValueError, catalog.plan, datasets.VOC, "vgg16", 32, at_once=True
+    )
     assert "several need early or late fusion" in raised(
-        ValueError, catalog.plan, datasets.NYUD_COLOR_HHA, "vgg16", 32)
+        ValueError, catalog.plan, datasets.NYUD_COLOR_HHA, "vgg16", 32
+    )
     assert "two image blobs: nyud; received voc" in raised(
-        ValueError, datasets.named, "voc", two_stream=True)
+        ValueError, datasets.named, "voc", two_stream=True
+    )
     assert "no dataset 'coco'" in raised(LookupError, datasets.named, "coco")
 
 
 def test_the_command_line(tmp_path, capsys):
     out = os.path.join(str(tmp_path), "mine")
-    given = ["--backbone", "resnet50", "--dataset", "nyud", "--two-stream", "--stride", "16",
-             "--at-once", "--out", out]
+    given = [
+        "--backbone",
+        "resnet50",
+        "--dataset",
+        "nyud",
+        "--two-stream",
+        "--stride",
+        "16",
+        "--at-once",
+        "--out",
+        out,
+    ]
     before = os.getcwd()
     try:
         assert make.main(given) == 0
@@ -191,8 +224,14 @@ def test_the_command_line(tmp_path, capsys):
     finally:
         os.chdir(before)
     assert "needs --backbone" in capsys.readouterr().err
-    assert sorted(os.listdir(out)) == ["deploy.prototxt", "experiment.json", "solve.py",
-                                       "solver.prototxt", "test.prototxt", "trainval.prototxt"]
+    assert sorted(os.listdir(out)) == [
+        "deploy.prototxt",
+        "experiment.json",
+        "solve.py",
+        "solver.prototxt",
+        "test.prototxt",
+        "trainval.prototxt",
+    ]
 
 
 def test_a_folder_of_ones_own_is_trained(tmp_path):
@@ -205,12 +244,14 @@ def test_a_folder_of_ones_own_is_trained(tmp_path):
         mask = rng.randint(0, 3, (40, 48)).astype(np.uint8)
         Image.fromarray(image).save(os.path.join(folder, "images", f"{i}.png"))
         Image.fromarray(mask).save(os.path.join(folder, "masks", f"{i}.png"))
-    report = prepare_folder(Options(os.path.join(folder, "images"), os.path.join(folder, "masks"),
-                                    folder, "photos"))
+    report = prepare_folder(
+        Options(os.path.join(folder, "images"), os.path.join(folder, "masks"), folder, "photos")
+    )
     assert not report.problems, report.problems
     net = os.path.join(str(tmp_path), "my-net")
-    given = dict(backbone="toy", dataset=os.path.join(folder, "dataset.json"), stride=8,
-                 at_once=True)
+    given = dict(
+        backbone="toy", dataset=os.path.join(folder, "dataset.json"), stride=8, at_once=True
+    )
     made = dict(make.folder_files(net, given))
     os.makedirs(net)
     for path, content in made.items():

@@ -46,8 +46,12 @@ def test_every_crop_of_the_published_nets_is_aligned():
             if row.type == "Crop":
                 assert "aligned would be" not in row.note
                 offsets.setdefault(name, []).append(int(row.note.split()[1].rstrip(":")))
-    assert offsets == {"voc-fcn32s": [19], "voc-fcn16s": [5, 27], "voc-fcn8s": [5, 9, 31],
-                       "voc-fcn-alexnet": [18]}
+    assert offsets == {
+        "voc-fcn32s": [19],
+        "voc-fcn16s": [5, 27],
+        "voc-fcn8s": [5, 9, 31],
+        "voc-fcn-alexnet": [18],
+    }
 
 
 def test_a_crop_that_is_not_aligned_says_what_would_be():

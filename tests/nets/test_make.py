@@ -51,8 +51,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     target.write_text("a file")
     before = os.getcwd()
     try:
-        status = make.main(["--backbone", "toy", "--classes", "2", "--stride", "8", "--out",
-                            str(target)])
+        status = make.main(
+            ["--backbone", "toy", "--classes", "2", "--stride", "8", "--out", str(target)]
+        )
     finally:
         os.chdir(before)
     message = capsys.readouterr().err

@@ -21,22 +21,34 @@ STAGES = {
     ("voc-fcn16s", "voc-fcn8s", ""): ("upscore16", "upscore_pool4 score_pool3 upscore8"),
     ("voc-fcn16s", "voc-fcn8s-learned", ""): ("upscore16", "upscore_pool4 score_pool3 upscore8"),
     ("pascalcontext-fcn32s", "pascalcontext-fcn16s", ""): (
-        "upscore", "upscore2 score_pool4 upscore16"),
+        "upscore",
+        "upscore2 score_pool4 upscore16",
+    ),
     ("pascalcontext-fcn16s", "pascalcontext-fcn8s", ""): (
-        "upscore16", "upscore_pool4 score_pool3 upscore8"),
+        "upscore16",
+        "upscore_pool4 score_pool3 upscore8",
+    ),
     ("siftflow-fcn32s", "siftflow-fcn16s", ""): (
         "upscore_sem upscore_geo",
-        "upscore2_sem score_pool4_sem upscore16_sem upscore2_geo score_pool4_geo upscore16_geo"),
+        "upscore2_sem score_pool4_sem upscore16_sem upscore2_geo score_pool4_geo upscore16_geo",
+    ),
     ("siftflow-fcn16s", "siftflow-fcn8s", ""): (
         "upscore16_sem upscore16_geo",
         "upscore_pool4_sem score_pool3_sem upscore8_sem "
-        "upscore_pool4_geo score_pool3_geo upscore8_geo"),
+        "upscore_pool4_geo score_pool3_geo upscore8_geo",
+    ),
     ("nyud-fcn32s-color-hha", "nyud-fcn16s-color-hha", ""): (
-        "upscore", "upscore2 score_pool4color score_pool4hha upscore16"),
+        "upscore",
+        "upscore2 score_pool4color score_pool4hha upscore16",
+    ),
     ("voc-fcn32s-resnet50", "voc-fcn16s-resnet50", ""): (
-        "upscore", "upscore2 score_res4f upscore16"),
+        "upscore",
+        "upscore2 score_res4f upscore16",
+    ),
     ("voc-fcn16s-resnet50", "voc-fcn8s-resnet50", ""): (
-        "upscore16", "upscore_res4f score_res3d upscore8"),
+        "upscore16",
+        "upscore_res4f score_res3d upscore8",
+    ),
     ("camvid-fcn32s", "camvid-fcn16s", ""): ("upscore", "upscore2 score_pool4 upscore16"),
     ("toy-fcn16s", "toy-fcn8s-learned", ""): ("upscore16", "upscore_pool4 score_pool3 upscore8"),
 }
@@ -79,8 +91,7 @@ def test_each_stage_takes_all_but_the_upsampling_it_replaces(tmp_path):
 def test_late_fusion_takes_both_single_streams(tmp_path):
     new = small(tmp_path, read_net("nyud-fcn32s-color-hha", "deploy"), "fused")
     left = set(new.params)
-    for source, suffix in zip(catalog.EXPERIMENTS["nyud-fcn32s-color-hha"].init,
-                              ("color", "hha")):
+    for source, suffix in zip(catalog.EXPERIMENTS["nyud-fcn32s-color-hha"].init, ("color", "hha")):
         name = "nyud-fcn32s-" + suffix
         assert (source.places[0][0], source.suffix) == (f"{{out}}/{name}.caffemodel", suffix)
         old, path = saved(tmp_path, name)
@@ -109,11 +120,16 @@ def test_early_fusion_takes_a_trunk_of_three_channels(tmp_path):
 def test_classifiers_fit_the_nets_on_their_backbones(tmp_path):
     """By the published names: all of the trunk, and nothing for the scores."""
     for name, experiment, lost, fresh in (
-            ("resnet50", "voc-fcn32s-resnet50", "fc1000", "score_fr upscore"),
-            ("googlenet", "voc-fcn-googlenet", "loss3/classifier", "score_fr upscore"),
-            ("resnet50", "voc-fcn8s-fpn", "fc1000",
-             "lateral_fr upsample_res4f lateral_res4f upsample_res3d lateral_res3d smooth "
-             "score_fr upscore8")):
+        ("resnet50", "voc-fcn32s-resnet50", "fc1000", "score_fr upscore"),
+        ("googlenet", "voc-fcn-googlenet", "loss3/classifier", "score_fr upscore"),
+        (
+            "resnet50",
+            "voc-fcn8s-fpn",
+            "fc1000",
+            "lateral_fr upsample_res4f lateral_res4f upsample_res3d lateral_res3d smooth "
+            "score_fr upscore8",
+        ),
+    ):
         old = small(tmp_path, classifier(name).build("deploy"), "classifier")
         path = os.path.join(str(tmp_path), "classifier.caffemodel")
         old.save(path)
@@ -128,4 +144,5 @@ def test_a_stage_of_another_backbone_is_refused(tmp_path):
     _, path = saved(tmp_path, "toy-fcn32s")
     new = small(tmp_path, read_net("voc-fcn8s", "deploy"), "other")
     assert "cannot transplant conv2_1 blob 0" in raised(
-        surgery.SurgeryError, surgery.load, new, path)
+        surgery.SurgeryError, surgery.load, new, path
+    )

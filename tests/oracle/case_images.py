@@ -32,7 +32,8 @@ def png(pixels, chunks=()):
     parts = [(b"IHDR", header)] + list(chunks) + [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts)
+        for kind, data in parts
+    )
 
 
 def image_bytes(image):
@@ -46,8 +47,9 @@ def image_bytes(image):
     pixels = arrays.make(image["array"])
     if image["format"] == "ppm":
         height, width, channels = pixels.shape
-        start = "P{}\n{} {}\n{}\n".format(6 if channels == 3 else 5, width, height,
-                                          image.get("maximum", 255))
+        start = "P{}\n{} {}\n{}\n".format(
+            6 if channels == 3 else 5, width, height, image.get("maximum", 255)
+        )
         return start.encode() + pixels.astype(np.uint8).tobytes()
     chunks = [(b"gAMA", struct.pack(">I", image["gamma"]))] if "gamma" in image else []
     kind = {"png": np.uint8, "png16": np.dtype(">u2")}[image["format"]]
@@ -72,8 +74,10 @@ def datum_of(record):
 
 def records_of(description):
     """`records`: each with `key`, `label`, and what datum_of takes."""
-    return [(record["key"].encode(), datum_of(record).SerializeToString())
-            for record in description["records"]]
+    return [
+        (record["key"].encode(), datum_of(record).SerializeToString())
+        for record in description["records"]
+    ]
 
 
 def write_image(path, description):
@@ -109,10 +113,13 @@ def picture(height, width, seed):
     """Smooth colours with some noise, uint8 (H, W, 3): what JPEG is made for."""
     rng = np.random.RandomState(seed)
     y, x = np.mgrid[:height, :width]
-    waves = [np.sin(x * rng.uniform(0.1, 0.5) + y * rng.uniform(0.1, 0.5) + rng.uniform(0, 6))
-             for _ in range(3)]
-    return np.clip(127 + 100 * np.stack(waves, 2) + rng.normal(0, 8, (height, width, 3)), 0,
-                   255).astype(np.uint8)
+    waves = [
+        np.sin(x * rng.uniform(0.1, 0.5) + y * rng.uniform(0.1, 0.5) + rng.uniform(0, 6))
+        for _ in range(3)
+    ]
+    return np.clip(
+        127 + 100 * np.stack(waves, 2) + rng.normal(0, 8, (height, width, 3)), 0, 255
+    ).astype(np.uint8)
 
 
 def read_jpegs():
@@ -138,8 +145,14 @@ def write_jpegs():
         if number % 8 >= 6:
             exif[0x0112] = 2 + number % 7
         stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=[60, 75, 90][number % 3], subsampling=number // 3 % 3,
-                   exif=exif, progressive=number % 5 == 0)
+        image.save(
+            stream,
+            "JPEG",
+            quality=[60, 75, 90][number % 3],
+            subsampling=number // 3 % 3,
+            exif=exif,
+            progressive=number % 5 == 0,
+        )
         found.append({"base64": base64.b64encode(stream.getvalue()).decode()})
     with open(JPEGS, "w") as stream:
         json.dump(found, stream, indent=0)

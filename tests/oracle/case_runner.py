@@ -116,8 +116,12 @@ class Run:
         if loss:
             self.keep("loss", loss)
         inputs = input_tops(self.net)
-        in_place = {t for n, tops in self.net.top_names.items() for t in tops
-                    if t in self.net.bottom_names[n]}
+        in_place = {
+            t
+            for n, tops in self.net.top_names.items()
+            for t in tops
+            if t in self.net.bottom_names[n]
+        }
         for name in self.own:
             if name not in inputs or name in in_place:
                 self.keep("data/" + name, self.net.blobs[name].data)

@@ -122,8 +122,15 @@ def section_of(kind):
 def what_of(group):
     """What the cases of one type compared, in words."""
     steps = {step["op"] for case, _, _ in group for step in case["steps"]}
-    return ", ".join(word for op, word in (("forward", "forward"), ("backward", "backward"),
-                                           ("step", "weights after each step")) if op in steps)
+    return ", ".join(
+        word
+        for op, word in (
+            ("forward", "forward"),
+            ("backward", "backward"),
+            ("step", "weights after each step"),
+        )
+        if op in steps
+    )
 
 
 def report(selected, expected, found, verbose=False):

@@ -33,15 +33,26 @@ JPEG_LEVELS = 2  # between two versions of libjpeg
 
 # (flags, list): what convert_imageset is asked for; lists are made by make_files.
 CONVERSIONS = [
-    ([], "mixed"), (["-gray"], "mixed"), (["--gray=true"], "mixed"), (["-nogray"], "mixed"),
+    ([], "mixed"),
+    (["-gray"], "mixed"),
+    (["--gray=true"], "mixed"),
+    (["-nogray"], "mixed"),
     (["-resize_height", "9", "-resize_width", "13"], "mixed"),
     (["-resize_height=20", "--resize_width=31", "-gray"], "mixed"),
-    (["-resize_width", "9"], "mixed"), (["-check_size"], "equal"), (["-check_size"], "mixed"),
+    (["-resize_width", "9"], "mixed"),
+    (["-check_size"], "equal"),
+    (["-check_size"], "mixed"),
     (["-check_size", "-resize_height=8", "-resize_width=8"], "mixed"),
-    (["-encoded"], "mixed"), (["-encoded", "-gray"], "mixed"), (["-encode_type", "png"], "mixed"),
-    (["-encode_type=jpg"], "mixed"), (["-encoded", "-encode_type=jpg", "-gray"], "mixed"),
+    (["-encoded"], "mixed"),
+    (["-encoded", "-gray"], "mixed"),
+    (["-encode_type", "png"], "mixed"),
+    (["-encode_type=jpg"], "mixed"),
+    (["-encoded", "-encode_type=jpg", "-gray"], "mixed"),
     (["-encoded", "-resize_height=9", "-resize_width=13"], "mixed"),
-    (["-encode_type", "nope"], "mixed"), (["-shuffle"], "one"), ([], "equal"), ([], "many"),
+    (["-encode_type", "nope"], "mixed"),
+    (["-shuffle"], "one"),
+    ([], "equal"),
+    ([], "many"),
 ]
 
 
@@ -53,19 +64,35 @@ def make_files(folder):
         pixels = case_images.picture(size[0], size[1], 100 + number)
         if number % 4 == 3:
             pixels = pixels[:, :, :1]
-        chosen.append((f"p {number}.png" if number == 6 else f"p{number}.PNG" if number == 7
-                       else f"p{number}.png", case_images.png(pixels)))
+        chosen.append(
+            (
+                f"p {number}.png"
+                if number == 6
+                else f"p{number}.PNG"
+                if number == 7
+                else f"p{number}.png",
+                case_images.png(pixels),
+            )
+        )
     for number in range(4):
-        chosen.append((f"j{number}.{['jpg', 'jpeg'][number % 2]}",
-                       case_images.image_bytes(case_images.read_jpegs()[number])))
+        chosen.append(
+            (
+                f"j{number}.{['jpg', 'jpeg'][number % 2]}",
+                case_images.image_bytes(case_images.read_jpegs()[number]),
+            )
+        )
     for name, data in chosen:
         with open(os.path.join(folder, name), "wb") as stream:
             stream.write(data)
     with open(os.path.join(folder, "damaged.png"), "wb") as stream:
         stream.write(chosen[0][1][:40])
     names = [name for name, _ in chosen]
-    lists = {"mixed": names[:9] + ["missing.png", "damaged.png"] + names[9:],
-             "equal": names[:5], "one": names[:1], "many": names * 80}
+    lists = {
+        "mixed": names[:9] + ["missing.png", "damaged.png"] + names[9:],
+        "equal": names[:5],
+        "one": names[:1],
+        "many": names * 80,
+    }
     for name, entries in lists.items():
         with open(os.path.join(folder, name + ".txt"), "w") as stream:
             stream.write("".join(f"{entry} {7 - n}\n" for n, entry in enumerate(entries)))
@@ -102,20 +129,24 @@ class Comparison:
     def conversion(self, number, options, listed, backend):
         label = " ".join(["convert_imageset", *options, listed, backend])
         names = [f"{side}_{number}_{backend}" for side in ("bvlc", "ours")]
-        arguments = [["-backend", backend, *options, "./", f"{listed}.txt", name]
-                     for name in names]
+        arguments = [["-backend", backend, *options, "./", f"{listed}.txt", name] for name in names]
         status, log = self.bvlc("convert_imageset", arguments[0])
         own_status, own_log = self.ours("convert_imageset", arguments[1])
         self.check("convert_imageset", label + ": refused", status != 0, own_status != 0)
         if status or own_status:
-            self.check("convert_imageset", label + ": left behind", [],
-                       [name for name in os.listdir(".") if name.startswith(names[1])])
+            self.check(
+                "convert_imageset",
+                label + ": left behind",
+                [],
+                [name for name in os.listdir(".") if name.startswith(names[1])],
+            )
             return None
         own_log = [line.replace(names[1], names[0]) for line in own_log]
         self.check("convert_imageset", label + ": log", log, own_log)
         stored = [records(name, backend) for name in names]
-        self.check(backend, label + ": keys", [key for key, _ in stored[0]],
-                   [key for key, _ in stored[1]])
+        self.check(
+            backend, label + ": keys", [key for key, _ in stored[0]], [key for key, _ in stored[1]]
+        )
         for (key, expected), (_, found) in zip(*stored):
             self.check(backend, f"{label}: {key}", "", difference(expected, found))
         return names
@@ -138,8 +169,9 @@ class Comparison:
 
 def log_lines(text):
     """What a program logged, without time and place; reasons of failures are each program's own."""
-    lines = [line.partition("] ")[2] for line in text.splitlines() if line[:1] in "IW"
-             and "] " in line]
+    lines = [
+        line.partition("] ")[2] for line in text.splitlines() if line[:1] in "IW" and "] " in line
+    ]
     return [line for line in lines if "take effect only together" not in line]
 
 
@@ -198,30 +230,37 @@ def refusals(comparison):
     """What neither program does: wrong calls, an existing target, a missing database."""
     os.mkdir("exists")
     for tool, arguments in [
-        ("convert_imageset", []), ("convert_imageset", ["./", "one.txt"]),
+        ("convert_imageset", []),
+        ("convert_imageset", ["./", "one.txt"]),
         ("convert_imageset", ["./", "one.txt", "exists"]),
         ("convert_imageset", ["-backend", "foo", "./", "one.txt", "new"]),
         ("convert_imageset", ["-backend", "leveldb", "./", "one.txt", "no/such/folder/new"]),
         ("convert_imageset", ["./", "one.txt", "no/such/folder/new"]),
         ("convert_imageset", ["-nope", "./", "one.txt", "new"]),
-        ("compute_image_mean", []), ("compute_image_mean", ["a", "b", "c"]),
-        ("compute_image_mean", ["missing"]), ("compute_image_mean", ["-backend=leveldb", "gone"]),
+        ("compute_image_mean", []),
+        ("compute_image_mean", ["a", "b", "c"]),
+        ("compute_image_mean", ["missing"]),
+        ("compute_image_mean", ["-backend=leveldb", "gone"]),
     ]:
-        statuses = [side(tool, arguments)[0] != 0
-                    for side in (comparison.bvlc, comparison.ours)]
+        statuses = [side(tool, arguments)[0] != 0 for side in (comparison.bvlc, comparison.ours)]
         comparison.check(tool, " ".join([tool] + arguments), (True, True), tuple(statuses))
 
 
 def report(comparison):
     """Print the counts and the differences; returns the number of differences."""
-    sections = {"lmdb": ("File formats", "LMDB of Datum records"),
-                "leveldb": ("File formats", "LevelDB of Datum records")}
+    sections = {
+        "lmdb": ("File formats", "LMDB of Datum records"),
+        "leveldb": ("File formats", "LevelDB of Datum records"),
+    }
     failed = 0
     for what, count in comparison.counts.items():
         problems = comparison.problems[what]
         section, name = sections.get(what, ("Tools", what))
-        note = ("exit status, log lines, mean files" if section == "Tools"
-                else "keys and records written by both programs, read by both")
+        note = (
+            "exit status, log lines, mean files"
+            if section == "Tools"
+            else "keys and records written by both programs, read by both"
+        )
         rows.add(section, name, count, len(problems), None, note)
         print(f"{name:<26} {count:>5} compared {len(problems):>5} different")
         for problem in problems[:10]:

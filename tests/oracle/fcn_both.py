@@ -51,8 +51,13 @@ SHARE = re.compile(r"^ +\d+\.\d%  .+$", re.MULTILINE)
 def execute(side, folder, script, *arguments):
     """Run a script of the checkout; returns the engine's name and the output."""
     runner = os.path.join(HERE, "fcn_runner.py")
-    done = side.run(runner, [os.path.join(CHECKOUT, script), *arguments], binds=[folder],
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = side.run(
+        runner,
+        [os.path.join(CHECKOUT, script), *arguments],
+        binds=[folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     log = done.stdout.decode(errors="replace")
     name = ENGINE.search(log)
     if done.returncode != 0 or name is None:
@@ -69,8 +74,11 @@ def read_weights(path):
     net = caffe_pb2.NetParameter()
     with open(path, "rb") as stream:
         net.ParseFromString(stream.read())
-    return {(layer.name, i): np.array(blob.data, np.float32).reshape(tuple(blob.shape.dim))
-            for layer in net.layer for i, blob in enumerate(layer.blobs)}
+    return {
+        (layer.name, i): np.array(blob.data, np.float32).reshape(tuple(blob.shape.dim))
+        for layer in net.layer
+        for i, blob in enumerate(layer.blobs)
+    }
 
 
 def compare_weights(expected, found):
@@ -88,8 +96,10 @@ def compare_weights(expected, found):
         if largest == 0:
             problems.append(f"{name} {i} is all zero, so the comparison says nothing")
         elif not share <= 1:  # NaN is a problem too
-            problems.append(f"{name} {i} differs by {np.abs(a - b).max():.3g}, {share:.3g} times "
-                            "what is allowed")
+            problems.append(
+                f"{name} {i} differs by {np.abs(a - b).max():.3g}, {share:.3g} times "
+                "what is allowed"
+            )
         worst = max(worst, share)
     return problems, worst
 
@@ -101,8 +111,9 @@ def compare_scores(expected, found, allowed):
     problems, worst = [], 0.0
     for a, b in zip(expected, found):
         if a["pixels"] != b["pixels"]:
-            problems.append("step {}: {} pixels expected, {} found".format(
-                a["iter"], a["pixels"], b["pixels"]))
+            problems.append(
+                "step {}: {} pixels expected, {} found".format(a["iter"], a["pixels"], b["pixels"])
+            )
         for key in MEASURES:
             apart = abs(a[key] - b[key])
             worst = max(worst, apart)
@@ -123,16 +134,28 @@ def train(sides, folder):
         for steps in (SHORT, LONG):
             names, weights, scores = [], [], []
             for side, out in zip(sides, (os.path.join(folder, "a"), os.path.join(folder, "b"))):
-                name, _ = execute(side, folder, f"nets/{stage}/solve.py", "--out", f"{out}{steps}",
-                                  "--steps", steps, "--data", os.path.join(folder, "toy"), *initial)
+                name, _ = execute(
+                    side,
+                    folder,
+                    f"nets/{stage}/solve.py",
+                    "--out",
+                    f"{out}{steps}",
+                    "--steps",
+                    steps,
+                    "--data",
+                    os.path.join(folder, "toy"),
+                    *initial,
+                )
                 names.append(name)
                 result = os.path.join(f"{out}{steps}", stage)
                 weights.append(result + ".caffemodel")
                 scores.append(read_lines(result + ".jsonl"))
             problems, apart = compare_scores(*scores, SCORES[steps])
-            text = (f"{stage}, {steps} steps by {names[0]} and by {names[1]}: mean IU "
-                    f"{scores[0][-1]['mean_iu']:.4f}, scores differ by {apart:.2g} "
-                    f"(allowed {SCORES[steps]})")
+            text = (
+                f"{stage}, {steps} steps by {names[0]} and by {names[1]}: mean IU "
+                f"{scores[0][-1]['mean_iu']:.4f}, scores differ by {apart:.2g} "
+                f"(allowed {SCORES[steps]})"
+            )
             if steps == SHORT:
                 more, share = compare_weights(*(read_weights(path) for path in weights))
                 problems += more
@@ -149,8 +172,10 @@ def draw_photos(folder):
     transparent.putalpha(Image.linear_gradient("L").resize(image.size))
     turned = Image.Exif()
     turned[0x0112] = 6  # stored lying on its left side
-    paths = [os.path.join(folder, name) for name in
-             ("odd.jpg", "grey.png", "rgba.png", "exif.jpg", "tiny.png")]
+    paths = [
+        os.path.join(folder, name)
+        for name in ("odd.jpg", "grey.png", "rgba.png", "exif.jpg", "tiny.png")
+    ]
     image.save(paths[0], quality=92)
     image.convert("L").save(paths[1])
     transparent.save(paths[2])
@@ -164,8 +189,18 @@ def label(sides, folder, weights):
     photos = draw_photos(os.path.join(folder, "photos"))
     names, outs, logs = [], [], []
     for side, out in zip(sides, (os.path.join(folder, "a"), os.path.join(folder, "b"))):
-        name, log = execute(side, folder, "infer.py", "--net", STAGES[-1], "--weights", weights,
-                            "--out", out, *photos)
+        name, log = execute(
+            side,
+            folder,
+            "infer.py",
+            "--net",
+            STAGES[-1],
+            "--weights",
+            weights,
+            "--out",
+            out,
+            *photos,
+        )
         names.append(name)
         outs.append(out)
         logs.append(SHARE.findall(log))

@@ -1,6 +1,6 @@
 """Run a script of the checkout as `python SCRIPT ARGUMENT…` does, then tell which engine it used.
 
-    python fcn_runner.py SCRIPT ARGUMENT…
+python fcn_runner.py SCRIPT ARGUMENT…
 """
 
 import os

@@ -22,13 +22,24 @@ RUNNER = "tests/oracle/pytest_runner.py"
 # Each part: arguments of pytest, the tests it runs. tests/conftest.py is left out, for it sets up
 # the engine; tests/layers and tests/data have a conftest.py of their own.
 PARTS = (
-    (("--noconftest",), ("tests/experiments", "tests/nets", "tests/solvers",
-                         "tests/test_bootstrap.py", "tests/test_score.py",
-                         "tests/test_score_cityscapes.py", "tests/test_surgery.py")),
+    (
+        ("--noconftest",),
+        (
+            "tests/experiments",
+            "tests/nets",
+            "tests/solvers",
+            "tests/test_bootstrap.py",
+            "tests/test_score.py",
+            "tests/test_score_cityscapes.py",
+            "tests/test_surgery.py",
+        ),
+    ),
     (("--confcutdir=tests/layers",), ("tests/layers",)),
     (("--confcutdir=tests/data",), ("tests/data",)),
-    (("--noconftest",), ("tests/docker", "tests/inference", "tests/test_infer.py",
-                         "tests/test_shipped_weights.py")),
+    (
+        ("--noconftest",),
+        ("tests/docker", "tests/inference", "tests/test_infer.py", "tests/test_shipped_weights.py"),
+    ),
 )
 # The engine's own tests, the oracle's, and those of the installable package.
 ELSEWHERE = ("tests/caffe", "tests/fuzz", "tests/oracle", "tests/test_package.py")
@@ -39,8 +50,11 @@ def forgotten():
     known = ELSEWHERE + tuple(name for _, names in PARTS for name in names)
     found = glob.glob(os.path.join(CHECKOUT, "tests", "**", "test_*.py"), recursive=True)
     found = [os.path.relpath(path, CHECKOUT).replace(os.sep, "/") for path in found]
-    return sorted(path for path in found
-                  if not any(path == name or path.startswith(name + "/") for name in known))
+    return sorted(
+        path
+        for path in found
+        if not any(path == name or path.startswith(name + "/") for name in known)
+    )
 
 
 def run(root, script, arguments):
@@ -49,8 +63,9 @@ def run(root, script, arguments):
     binds = [data] if os.path.isdir(data) else []
     command = enter.command_line(root, os.path.join(CHECKOUT, script), arguments, binds)
     env = dict(enter.environment(), FCN_DATA=os.path.realpath(data))
-    done = subprocess.run(command, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     return done.returncode, done.stdout.decode(errors="replace").strip().splitlines() or [""]
 
 
@@ -66,7 +81,7 @@ def main():
             status, lines = run(root, RUNNER, ["-rs", *options, *tests])
         except OracleMissing as error:
             sys.exit(f"oracle: nothing was tested: {error}")
-        title = f"{', '.join(name[len('tests/'):] for name in tests)} {lines[0]}"
+        title = f"{', '.join(name[len('tests/') :] for name in tests)} {lines[0]}"
         if status != 0:
             print("\n".join(lines))
             bad.append(f"{title}: failed with status {status}")
@@ -76,8 +91,13 @@ def main():
             notes = [line for line in lines if line.startswith("SKIPPED")]
             print("\n".join([f"{title}: {lines[-1]}", *notes]), flush=True)
             passed = re.search(r"(\d+) passed", lines[-1])
-            rows.add("FCN", "tests of " + ", ".join(tests), passed.group(1) if passed else 0, 0,
-                     note=lines[0])
+            rows.add(
+                "FCN",
+                "tests of " + ", ".join(tests),
+                passed.group(1) if passed else 0,
+                0,
+                note=lines[0],
+            )
     print("\n".join(bad))
     sys.exit(1 if bad else 0)
 

@@ -34,17 +34,27 @@ layer {{ name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
         inner_product_param {{ num_output: 5 weight_filler {{ type: "xavier" }} }} }}
 """
 # (batch size, blobs, batches, backend)
-RUNS = [(3, "ip", 2, "lmdb"), (2, "conv,ip,data", 3, "lmdb"), (4, "conv", 1, "leveldb"),
-        (5, "data,ip", 2, "leveldb"), (250, "ip", 4, "lmdb"), (2, "ip", 0, "lmdb")]
+RUNS = [
+    (3, "ip", 2, "lmdb"),
+    (2, "conv,ip,data", 3, "lmdb"),
+    (4, "conv", 1, "leveldb"),
+    (5, "data,ip", 2, "leveldb"),
+    (250, "ip", 4, "lmdb"),
+    (2, "ip", 0, "lmdb"),
+]
 
 
 def prepare(folder, batch):
     """The net, its weights and its data."""
     array = {"kind": "normal", "seed": batch, "shape": [11, 2, 3, 4], "dtype": "float32"}
-    case_files.write([{"name": "0.h5", "kind": "hdf5", "datasets": {"data": array}},
-                      {"name": "list.txt", "kind": "text", "text": "0.h5"},
-                      {"name": "net.prototxt", "kind": "text", "text": NET.format(batch=batch)}],
-                     folder)
+    case_files.write(
+        [
+            {"name": "0.h5", "kind": "hdf5", "datasets": {"data": array}},
+            {"name": "list.txt", "kind": "text", "text": "0.h5"},
+            {"name": "net.prototxt", "kind": "text", "text": NET.format(batch=batch)},
+        ],
+        folder,
+    )
     os.chdir(folder)
     caffe.set_random_seed(batch)
     caffe.Net("net.prototxt", caffe.TEST).save("net.caffemodel")
@@ -57,8 +67,15 @@ def content(path, backend):
         key, value = cursor.item()
         datum = caffe_pb2.Datum.FromString(value)
         label = datum.label if datum.HasField("label") else None
-        found.append((key, (datum.channels, datum.height, datum.width), bytes(datum.data), label,
-                      np.array(datum.float_data, np.float32)))
+        found.append(
+            (
+                key,
+                (datum.channels, datum.height, datum.width),
+                bytes(datum.data),
+                label,
+                np.array(datum.float_data, np.float32),
+            )
+        )
         if not cursor.next():
             break
     return found
@@ -66,8 +83,10 @@ def content(path, backend):
 
 def texts(log):
     """Severity and text of each line, without what BVLC logs of the net and names of databases."""
-    lines = [re.match(r"([IWEF])\d{4} \S+ +\d+ extract_features\.cpp:\d+\] (.*)", line)
-             for line in log.splitlines()]
+    lines = [
+        re.match(r"([IWEF])\d{4} \S+ +\d+ extract_features\.cpp:\d+\] (.*)", line)
+        for line in log.splitlines()
+    ]
     return [(m.group(1), re.sub(r"dataset \w+_", "dataset ", m.group(2))) for m in lines if m]
 
 
@@ -79,12 +98,14 @@ def compare(root, batch, blobs, batches, backend):
         names = ",".join(f"{side}_{blob}" for blob in blobs.split(","))
         arguments = ["net.caffemodel", "net.prototxt", blobs, names, str(batches), backend]
         if side == "bvlc":
-            command = enter.inside(root, ["extract_features"] + arguments, [os.getcwd()],
-                                   os.getcwd())
+            command = enter.inside(
+                root, ["extract_features"] + arguments, [os.getcwd()], os.getcwd()
+            )
         else:
             command = [sys.executable, "-m", "caffe", "extract_features"] + arguments
-            environment = dict(os.environ, GLOG_minloglevel="0",
-                               PYTHONPATH=os.path.join(CHECKOUT, "src"))
+            environment = dict(
+                os.environ, GLOG_minloglevel="0", PYTHONPATH=os.path.join(CHECKOUT, "src")
+            )
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             return [f"{side} failed with {done.returncode}: {done.stderr[-500:]}"], np.inf
@@ -121,12 +142,20 @@ def main():
                 sys.exit(f"oracle: nothing was compared: {error}")
             finally:
                 os.chdir(CHECKOUT)
-        print(f"extract_features {blobs}, {batches} batches of {batch}, {backend}: "
-              + ("; ".join(problems) or f"agrees, largest difference {worst:.2g} of the maximum"))
+        print(
+            f"extract_features {blobs}, {batches} batches of {batch}, {backend}: "
+            + ("; ".join(problems) or f"agrees, largest difference {worst:.2g} of the maximum")
+        )
         bad += bool(problems)
         largest = max(largest, worst)
-    rows.add("Tools", "extract_features", len(RUNS), bad, largest / 1e-5,
-             "keys, Datums and log, LMDB and LevelDB")
+    rows.add(
+        "Tools",
+        "extract_features",
+        len(RUNS),
+        bad,
+        largest / 1e-5,
+        "keys, Datums and log, LMDB and LevelDB",
+    )
     sys.exit(1 if bad else 0)
 
 

@@ -50,8 +50,11 @@ def store(family, found):
         index[key] = {"engine": result.engine, "status": result.status, "arrays": entries}
     os.makedirs(FOLDER, exist_ok=True)
     with open(path_of(family) + ".part", "wb") as stream:
-        np.savez_compressed(stream, index=np.frombuffer(json.dumps(index).encode(), np.uint8),
-                            values=np.concatenate(values).astype(np.float32))
+        np.savez_compressed(
+            stream,
+            index=np.frombuffer(json.dumps(index).encode(), np.uint8),
+            values=np.concatenate(values).astype(np.float32),
+        )
     os.rename(path_of(family) + ".part", path_of(family))
 
 
@@ -66,7 +69,7 @@ def load(family):
         arrays = {}
         for name, shape, place in entry["arrays"]:
             count = int(np.prod(shape, dtype=int))
-            arrays[name] = values[place:place + count].reshape(shape)
+            arrays[name] = values[place : place + count].reshape(shape)
         found[key] = Result(entry["engine"], entry["status"], arrays)
     return found
 

@@ -19,7 +19,10 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
 NET = 'name: "small"' + DATA + IP + LOSS
 
 # Splits, a layer in place, several losses and outputs, rules, shared parameters, a frozen layer.
-RICH = 'name: "rich"' + DATA + """
+RICH = (
+    'name: "rich"'
+    + DATA
+    + """
 layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" param { name: "w" } param { name: "b" }
   inner_product_param { num_output: 3 weight_filler { type: "uniform" min: -0.5 max: 0.5 } } }
 layer { name: "relu" type: "ReLU" bottom: "a" top: "a" }
@@ -36,6 +39,7 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" l
 layer { name: "sum" type: "Reduction" bottom: "y" top: "sum" reduction_param { operation: SUMSQ }
   loss_weight: 0.01 }
 """
+)
 
 V1 = """
 name: "old" input: "x" input_dim: 2 input_dim: 3 input_dim: 1 input_dim: 1
@@ -55,8 +59,10 @@ TRAIN = ["caffe", "train", "-solver", "solver.prototxt"]
 
 def scenario(solver, net=NET, commands=(TRAIN,), **files):
     named = {name.replace("__", "."): text for name, text in files.items()}
-    return {"files": dict(named, **{"net.prototxt": net, "solver.prototxt": solver}),
-            "commands": [list(words) for words in commands]}
+    return {
+        "files": dict(named, **{"net.prototxt": net, "solver.prototxt": solver}),
+        "commands": [list(words) for words in commands],
+    }
 
 
 def policy(text):
@@ -70,44 +76,74 @@ def rule(kind, fields=""):
 
 SCENARIOS = {
     "tests, snapshots, display": scenario(
-        FILE + BASE + "test_iter: 2 test_interval: 4 snapshot: 5"),
+        FILE + BASE + "test_iter: 2 test_interval: 4 snapshot: 5"
+    ),
     "nothing shown": scenario(FILE + BASE.replace("display: 2", "display: 0")),
     "average_loss, iter_size": scenario(FILE + BASE + "average_loss: 3 iter_size: 2"),
     "clip_gradients": scenario(FILE + BASE + "clip_gradients: 0.5 iter_size: 2"),
     "test_compute_loss, no test_initialization": scenario(
         FILE + BASE + "test_iter: 3 test_interval: 2 test_compute_loss: true "
-        "test_initialization: false snapshot_after_train: false"),
+        "test_initialization: false snapshot_after_train: false"
+    ),
     "a rich net": scenario(FILE + BASE + "test_iter: 1 test_interval: 3", RICH),
-    "level and stage": scenario(FILE + BASE, RICH, [
-        TRAIN + ["-level", "2", "--stage=extra,more"]]),
+    "level and stage": scenario(FILE + BASE, RICH, [TRAIN + ["-level", "2", "--stage=extra,more"]]),
     "several test nets": scenario(
         'train_net: "net.prototxt" test_net: "net.prototxt" test_net: "other.prototxt" '
         'test_iter: 1 test_iter: 2 test_interval: 3 test_state { stage: "a" } '
-        'test_state { stage: "b" level: 3 }' + BASE, other__prototxt=NET.replace("small", "other")),
+        'test_state { stage: "b" level: 3 }' + BASE,
+        other__prototxt=NET.replace("small", "other"),
+    ),
     "a test net and the generic net": scenario(
         FILE + 'test_net: "other.prototxt" test_iter: 1 test_iter: 2 test_interval: 3' + BASE,
-        other__prototxt=NET.replace("small", "other")),
+        other__prototxt=NET.replace("small", "other"),
+    ),
     "nets in the solver": scenario(
         f"net_param {{ {NET} }} test_net_param {{ {NET} }} test_iter: 1 test_iter: 1 "
-        f"test_interval: 4 {BASE}"),
+        f"test_interval: 4 {BASE}"
+    ),
     "train net in the solver": scenario(f"train_net_param {{ {NET} }} {BASE}"),
-    "debug_info": scenario(FILE + BASE.replace("max_iter: 8", "max_iter: 2")
-                           + "debug_info: true test_iter: 1 test_interval: 1", RICH),
+    "debug_info": scenario(
+        FILE
+        + BASE.replace("max_iter: 8", "max_iter: 2")
+        + "debug_info: true test_iter: 1 test_interval: 1",
+        RICH,
+    ),
     "HDF5 snapshots": scenario(FILE + BASE + "snapshot: 4 snapshot_format: HDF5"),
-    "resume": scenario(FILE + BASE + "snapshot: 4", commands=[
-        TRAIN, TRAIN + ["-snapshot", "snap_iter_4.solverstate"]]),
-    "resume from HDF5": scenario(FILE + BASE + "snapshot: 4 snapshot_format: HDF5", commands=[
-        TRAIN, TRAIN + ["-snapshot", "snap_iter_4.solverstate.h5"]]),
-    "finetune": scenario(FILE + BASE + "test_iter: 1 test_interval: 4", commands=[
-        TRAIN, ["caffe", "train", "-solver", "two.prototxt", "-weights",
-                "snap_iter_8.caffemodel, snap_iter_8.caffemodel"]],
+    "resume": scenario(
+        FILE + BASE + "snapshot: 4",
+        commands=[TRAIN, TRAIN + ["-snapshot", "snap_iter_4.solverstate"]],
+    ),
+    "resume from HDF5": scenario(
+        FILE + BASE + "snapshot: 4 snapshot_format: HDF5",
+        commands=[TRAIN, TRAIN + ["-snapshot", "snap_iter_4.solverstate.h5"]],
+    ),
+    "finetune": scenario(
+        FILE + BASE + "test_iter: 1 test_interval: 4",
+        commands=[
+            TRAIN,
+            [
+                "caffe",
+                "train",
+                "-solver",
+                "two.prototxt",
+                "-weights",
+                "snap_iter_8.caffemodel, snap_iter_8.caffemodel",
+            ],
+        ],
         two__prototxt='net: "two_net.prototxt"' + BASE,
-        two_net__prototxt=NET.replace('"ip"', '"fresh"')),
-    "weights in the solver": scenario(FILE + BASE, commands=[
-        TRAIN, ["caffe", "train", "-solver", "two.prototxt"],
-        ["caffe", "train", "-solver", "two.prototxt", "-snapshot", "snap_iter_8.solverstate"]],
-        two__prototxt=FILE + 'weights: "snap_iter_8.caffemodel" test_iter: 1 test_interval: 4'
-        + BASE.replace("max_iter: 8", "max_iter: 10")),
+        two_net__prototxt=NET.replace('"ip"', '"fresh"'),
+    ),
+    "weights in the solver": scenario(
+        FILE + BASE,
+        commands=[
+            TRAIN,
+            ["caffe", "train", "-solver", "two.prototxt"],
+            ["caffe", "train", "-solver", "two.prototxt", "-snapshot", "snap_iter_8.solverstate"],
+        ],
+        two__prototxt=FILE
+        + 'weights: "snap_iter_8.caffemodel" test_iter: 1 test_interval: 4'
+        + BASE.replace("max_iter: 8", "max_iter: 10"),
+    ),
     "an old net, solver_type": scenario(FILE + BASE + "solver_type: NESTEROV", V1),
     "prefix is a folder": scenario(FILE + BASE.replace('"snap"', '"."')),
     "no prefix": scenario(FILE + BASE.replace('snapshot_prefix: "snap"', "")),

@@ -29,8 +29,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="oracle-") as work:
         target = os.path.join(work, "net_semantics.json")
         try:
-            done = Bvlc(arguments.root).run(os.path.join(GOLDEN, "make_net_semantics.py"), [target],
-                                            binds=[work], capture_output=True)
+            done = Bvlc(arguments.root).run(
+                os.path.join(GOLDEN, "make_net_semantics.py"),
+                [target],
+                binds=[work],
+                capture_output=True,
+            )
         except OracleMissing as error:
             sys.exit(f"oracle: nothing was compared: {error}")
         if done.returncode != 0:
@@ -47,9 +51,14 @@ def main():
     failed = failed or int(tested.returncode != 0)
     failing = sum("fails" in result for result in found.values())
     print(f"{len(found)} nets, {failing} of which are refused; {failed} failed")
-    rows.add("Nets", "rules of nets", len(found), failed,
-             note=f"states, splits, wiring, loss weights, backward, sharing; {failing} of them are "
-                  "nets that BVLC Caffe ends the process on and the engine raises for")
+    rows.add(
+        "Nets",
+        "rules of nets",
+        len(found),
+        failed,
+        note=f"states, splits, wiring, loss weights, backward, sharing; {failing} of them are "
+        "nets that BVLC Caffe ends the process on and the engine raises for",
+    )
     sys.exit(1 if failed else 0)
 
 

@@ -26,10 +26,23 @@ import caffe
 
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order of the page.
-SCRIPTS = ("compare.py", "net_semantics_both.py", "snapshots.py", "trajectories.py",
-           "solver_log.py", "surface.py", "pycaffe_both.py", "data_tools.py", "features.py",
-           "tools.py", "whole_nets.py", "zoo.py", "fcn_both.py", "rows_both.py",
-           "fcn_tests.py")
+SCRIPTS = (
+    "compare.py",
+    "net_semantics_both.py",
+    "snapshots.py",
+    "trajectories.py",
+    "solver_log.py",
+    "surface.py",
+    "pycaffe_both.py",
+    "data_tools.py",
+    "features.py",
+    "tools.py",
+    "whole_nets.py",
+    "zoo.py",
+    "fcn_both.py",
+    "rows_both.py",
+    "fcn_tests.py",
+)
 # Minutes instead of seconds: these begin first, so that none is left to run alone at the end.
 LONG = ("rows_both.py", "zoo.py", "fcn_tests.py", "solver_log.py", "tools.py", "fcn_both.py")
 HEADINGS = ("what", "cases", "differing", "largest difference / allowed", "compared")
@@ -76,19 +89,23 @@ def page(found, types):
     layers = {row["name"] for row in found if row["section"] == "Layer types"} & set(types)
     agree = {row["name"] for row in found if row["name"] in layers and not row["failed"]}
     lines = [
-        "# Parity with BVLC Caffe", "",
+        "# Parity with BVLC Caffe",
+        "",
         "Made by `make parity`: every row was compared in that run with real BVLC Caffe 1.0 "
-        "(Debian 11's package), never with itself.", "",
+        "(Debian 11's package), never with itself.",
+        "",
         f"- date: {datetime.date.today().isoformat()}",
         f"- engine: {caffe.__engine__}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, on the CPU",
         f"- layer types of BVLC Caffe: {len(types)}; without a difference beyond tolerance: "
         f"{len(agree)}",
         f"- cases in all: {sum(row['cases'] for row in found)}; "
-        f"differing: {sum(row['failed'] for row in found)}", "",
+        f"differing: {sum(row['failed'] for row in found)}",
+        "",
         "Tolerance of one layer: |a − b| ≤ 1e-5 + 1e-4·max|a| over each array; of whole nets 1e-3 "
         "of each array's maximum. What is smaller than 1 in the fourth column is within it; where "
-        "it is empty, things are equal or they are not.", "",
+        "it is empty, things are equal or they are not.",
+        "",
     ]
     for section in rows.SECTIONS:
         own = [row for row in found if row["section"] == section]
@@ -103,8 +120,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
     parser.add_argument("--only", help="comma-separated scripts; default: all")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(),
-                        help="scripts at a time (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="scripts at a time (default: %(default)s)"
+    )
     parser.add_argument("--write", action="store_true", help="make docs/parity.md anew")
     arguments = parser.parse_args()
     scripts = arguments.only.split(",") if arguments.only else SCRIPTS
@@ -124,8 +142,10 @@ def main():
         with open(PAGE + ".part", "w", encoding="utf-8") as stream:
             stream.write(page(found, types))
         os.replace(PAGE + ".part", PAGE)
-    print(f"{sum(row['cases'] for row in found)} cases in {len(found)} rows; "
-          + ("failed: " + "; ".join(failed) if failed else "all agree"))
+    print(
+        f"{sum(row['cases'] for row in found)} cases in {len(found)} rows; "
+        + ("failed: " + "; ".join(failed) if failed else "all agree")
+    )
     sys.exit(1 if failed else 0)
 
 

@@ -50,8 +50,9 @@ layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
 def run(side, folder, name):
     """What one side found: its engine, arrays by name, what it drew."""
     out = os.path.join(folder, name)
-    done = side.run(os.path.join(HERE, "pycaffe_runner.py"), [folder, out], binds=[folder],
-                    capture_output=True)
+    done = side.run(
+        os.path.join(HERE, "pycaffe_runner.py"), [folder, out], binds=[folder], capture_output=True
+    )
     if done.returncode != 0:
         log = (done.stdout + done.stderr).decode(errors="replace")
         raise RuntimeError(f"{side.title} failed:\n{log[-3000:]}")
@@ -70,8 +71,9 @@ def compare_arrays(expected, found):
         group = groups.setdefault(name.split(",")[0], [0, [], 0.0])
         group[0] += 1
         if a is None or b is None or a.shape != b.shape:
-            group[1].append(f"{name}: {getattr(a, 'shape', None)} expected, "
-                            f"{getattr(b, 'shape', None)} found")
+            group[1].append(
+                f"{name}: {getattr(a, 'shape', None)} expected, {getattr(b, 'shape', None)} found"
+            )
             continue
         largest = float(np.abs(a).max())
         share = float(np.abs(a - b).max()) / (TOLERANCE * largest) if largest else float(np.any(b))
@@ -103,9 +105,11 @@ def interface(sides):
     same = [f"both sides were produced by {names[0]}"] if names[0] == names[1] else []
     for group, (cases, problems, worst) in compare_arrays(*arrays).items():
         yield group, cases, problems + same, worst
-    differ = [f"{key}: {drawn[0].get(key)} expected, {drawn[1].get(key)} found"
-              for key in sorted(set(drawn[0]) | set(drawn[1]))
-              if drawn[0].get(key) != drawn[1].get(key)]
+    differ = [
+        f"{key}: {drawn[0].get(key)} expected, {drawn[1].get(key)} found"
+        for key in sorted(set(drawn[0]) | set(drawn[1]))
+        if drawn[0].get(key) != drawn[1].get(key)
+    ]
     yield "draw", len(drawn[0]), differ + same, None
 
 
@@ -117,8 +121,13 @@ def scoring(sides):
         logs = []
         for side in sides:
             out = os.path.join(folder, side.title.split()[0])
-            done = side.run(script, [*arguments, "--output-dir", out], binds=[folder],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            done = side.run(
+                script,
+                [*arguments, "--output-dir", out],
+                binds=[folder],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             if done.returncode != 0:
                 raise RuntimeError(f"{side.title}: {done.stderr.decode(errors='replace')[-3000:]}")
             with open(os.path.join(out, "evaluation_results.txt")) as stream:
@@ -139,8 +148,12 @@ def tests(sides):
         path = os.path.join(CHECKOUT, "tests", "caffe", name)
         engines, counts, problems = [], [], []
         for side in sides:
-            done = side.run(runner, ["--noconftest", "-v", path], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT)
+            done = side.run(
+                runner,
+                ["--noconftest", "-v", path],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
             lines = done.stdout.decode(errors="replace").strip().splitlines() or [""]
             engines.append(lines[0])
             passed = PASSED.search(lines[-1])

@@ -23,15 +23,20 @@ MEAN_IMAGE = np.linspace(20, 140, 3 * 12 * 12).reshape(3, 12, 12)
 CLASSIFIERS = {
     "plain": {},
     "scaled": dict(raw_scale=255.0, mean=np.array([104.0, 117.0, 123.0]), input_scale=0.02),
-    "as published": dict(image_dims=(20, 17), raw_scale=255.0, channel_swap=(2, 1, 0),
-                         mean=np.array([104.0, 117.0, 123.0])),
+    "as published": dict(
+        image_dims=(20, 17),
+        raw_scale=255.0,
+        channel_swap=(2, 1, 0),
+        mean=np.array([104.0, 117.0, 123.0]),
+    ),
     "mean image": dict(image_dims=[16, 16], mean=MEAN_IMAGE / 255, channel_swap=(2, 1, 0)),
     "odd margins": dict(image_dims=(15, 18)),
 }
 DETECTORS = {
     "windows": dict(raw_scale=255.0, mean=np.array([104.0, 117.0, 123.0]), channel_swap=(2, 1, 0)),
-    "context": dict(raw_scale=255.0, mean=np.array([104.0, 117.0, 123.0]), channel_swap=(2, 1, 0),
-                    context_pad=2),
+    "context": dict(
+        raw_scale=255.0, mean=np.array([104.0, 117.0, 123.0]), channel_swap=(2, 1, 0), context_pad=2
+    ),
     "mean image": dict(raw_scale=255.0, mean=MEAN_IMAGE, channel_swap=(2, 0, 1), context_pad=3),
     "no mean": dict(context_pad=4),
 }
@@ -135,11 +140,16 @@ def draw():
         for rankdir, labels, rates in GRAPHS:
             graph = caffe.draw.get_pydot_graph(net, rankdir, labels, phase, rates)
             found[f"graph, phase {phase}, {rankdir}, {labels}, {rates}"] = {
-                "name": plain(graph.get_name()), "rankdir": graph.get_rankdir(),
-                "nodes": sorted([plain(n.get_name()), n.get_shape(), plain(n.get_fillcolor())]
-                                for n in graph.get_nodes()),
-                "edges": sorted([plain(e.get_source()), plain(e.get_destination()),
-                                 plain(e.get_label())] for e in graph.get_edges()),
+                "name": plain(graph.get_name()),
+                "rankdir": graph.get_rankdir(),
+                "nodes": sorted(
+                    [plain(n.get_name()), n.get_shape(), plain(n.get_fillcolor())]
+                    for n in graph.get_nodes()
+                ),
+                "edges": sorted(
+                    [plain(e.get_source()), plain(e.get_destination()), plain(e.get_label())]
+                    for e in graph.get_edges()
+                ),
             }
     return found
 

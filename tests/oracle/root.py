@@ -2,8 +2,18 @@
 
 import os
 
-PACKAGES = ("python3-caffe", "caffe", "python3-numpy", "python3-scipy", "python3-pil",
-            "python3-pytest", "python3-lmdb", "python3-plyvel", "python3-pydot", "graphviz")
+PACKAGES = (
+    "python3-caffe",
+    "caffe",
+    "python3-numpy",
+    "python3-scipy",
+    "python3-pil",
+    "python3-pytest",
+    "python3-lmdb",
+    "python3-plyvel",
+    "python3-pydot",
+    "graphviz",
+)
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -35,8 +45,11 @@ def missing_packages(root):
     installed = set()
     with open(os.path.join(root, "var/lib/dpkg/status"), encoding="utf-8") as stream:
         for paragraph in stream.read().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in paragraph.splitlines()
-                          if line.startswith(("Package: ", "Status: ")))
+            fields = dict(
+                line.split(": ", 1)
+                for line in paragraph.splitlines()
+                if line.startswith(("Package: ", "Status: "))
+            )
             if fields.get("Status") == "install ok installed":
                 installed.add(fields["Package"])
     return [name for name in PACKAGES if name not in installed]

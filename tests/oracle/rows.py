@@ -8,8 +8,18 @@ import json
 import os
 
 VARIABLE = "ORACLE_ROWS"
-SECTIONS = ("Layer types", "Fillers", "Solvers", "Learning-rate policies", "Nets", "File formats",
-            "Tools", "Logs", "Python interface", "FCN")
+SECTIONS = (
+    "Layer types",
+    "Fillers",
+    "Solvers",
+    "Learning-rate policies",
+    "Nets",
+    "File formats",
+    "Tools",
+    "Logs",
+    "Python interface",
+    "FCN",
+)
 
 
 def add(section, name, cases, failed, worst=None, note=""):
@@ -23,8 +33,14 @@ def add(section, name, cases, failed, worst=None, note=""):
         raise ValueError("no section {!r}; sections: {}".format(section, ", ".join(SECTIONS)))
     path = os.environ.get(VARIABLE)
     if path:
-        row = {"section": section, "name": name, "cases": int(cases), "failed": int(failed),
-               "worst": None if worst is None else float(worst), "note": note}
+        row = {
+            "section": section,
+            "name": name,
+            "cases": int(cases),
+            "failed": int(failed),
+            "worst": None if worst is None else float(worst),
+            "note": note,
+        }
         with open(path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 

@@ -38,8 +38,17 @@ from solvers import prepare
 
 RUNNER = os.path.join(HERE, "rows_runner.py")
 #: One row of each backbone, for --full.
-FULL = ("voc-fcn8s", "voc-fcn32s-vgg19", "voc-fcn-alexnet", "voc-fcn-googlenet",
-        "voc-fcn8s-resnet50", "camvid-fcn8s", "toy-fcn8s", "membrane-unet", "membrane-unet-small")
+FULL = (
+    "voc-fcn8s",
+    "voc-fcn32s-vgg19",
+    "voc-fcn-alexnet",
+    "voc-fcn-googlenet",
+    "voc-fcn8s-resnet50",
+    "camvid-fcn8s",
+    "toy-fcn8s",
+    "membrane-unet",
+    "membrane-unet-small",
+)
 #: Rates above it are divided by 100.
 FAST = 5e-4
 #: Largest difference allowed: of a loss and of the scoring pass's, as a share of it; of a parameter
@@ -50,8 +59,9 @@ LOSS, WEIGHTS, UPDATE, PIXELS = 1e-4, 1e-4, 3e-2, 2e-3
 
 def make_data(folder):
     """{dataset's name: {key of param_str: folder}} of tiny datasets in the true formats."""
-    made = {name: data_samples.make(name, os.path.join(folder, name))
-            for name in data_samples.DATASETS}
+    made = {
+        name: data_samples.make(name, os.path.join(folder, name)) for name in data_samples.DATASETS
+    }
     made["toy"] = {"voc_dir": os.path.join(folder, "toy")}
     toy.generate(made["toy"]["voc_dir"], 8, 2, (53, 45), seed=3)
     made["membrane"] = {"root": os.path.join(folder, "membrane")}
@@ -113,8 +123,9 @@ def run(side, solver, row, work, binds):
     done = side.run(RUNNER, [solver, out, *outputs], binds=binds, capture_output=True)
     if done.returncode != 0:
         log = (done.stdout + done.stderr).decode(errors="replace")
-        raise RuntimeError(f"{row.name} failed on {side.title}, status {done.returncode}:\n"
-                           f"{log[-3000:]}")
+        raise RuntimeError(
+            f"{row.name} failed on {side.title}, status {done.returncode}:\n{log[-3000:]}"
+        )
     return np.load(out)
 
 
@@ -161,15 +172,20 @@ def check(name, made, share, root, folder):
         solver = write_row(row, made[row.dataset.name], share, work)
         sides = [run(side, solver, row, work, [folder]) for side in (Bvlc(root), Engine())]
         problems, count, worst = compare(*sides)
-        learned = sum(1 for key in sides[0].files
-                      if key.startswith("update:") and np.any(sides[0][key]))
+        learned = sum(
+            1 for key in sides[0].files if key.startswith("update:") and np.any(sides[0][key])
+        )
     width = "full width" if share == 1 else f"1/{share} of the width"
-    print(f"{name}, {width}: {count} arrays, {learned} blobs learnt, largest difference "
-          f"{worst:.2g} of what is allowed", flush=True)
+    print(
+        f"{name}, {width}: {count} arrays, {learned} blobs learnt, largest difference "
+        f"{worst:.2g} of what is allowed",
+        flush=True,
+    )
     for problem in problems[:8]:
         print("  " + problem)
-    rows.add("FCN", name, count, len(problems), worst,
-             f"two training steps and a scoring pass, {width}")
+    rows.add(
+        "FCN", name, count, len(problems), worst, f"two training steps and a scoring pass, {width}"
+    )
     return len(problems)
 
 

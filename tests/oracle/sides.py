@@ -61,8 +61,13 @@ def run_cases(side, cases):
             json.dump(cases, stream)
         results = []
         while len(results) < len(cases):
-            done = side.run(RUNNER, [path, work, len(results)], binds=[work],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = side.run(
+                RUNNER,
+                [path, work, len(results)],
+                binds=[work],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
             log = done.stdout.decode(errors="replace")
             while os.path.exists(result_path(work, len(results))):
                 results.append(read_result(result_path(work, len(results))))

@@ -26,17 +26,26 @@ base_lr: 0.0005 lr_policy: "step" gamma: 0.5 stepsize: 4 weight_decay: 0.01
 max_iter: 100 display: 0 random_seed: 5 solver_mode: CPU snapshot_after_train: false
 """
 # The default delta, 1e-8, would make a step of a rounding error where a gradient is nearly zero.
-RULES = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "delta: 1e-3",
-         "RMSProp": "delta: 1e-3 rms_decay: 0.9", "AdaDelta": "delta: 1e-3 momentum: 0.9",
-         "Adam": "delta: 1e-3 momentum: 0.9"}
+RULES = {
+    "SGD": "momentum: 0.9",
+    "Nesterov": "momentum: 0.9",
+    "AdaGrad": "delta: 1e-3",
+    "RMSProp": "delta: 1e-3 rms_decay: 0.9",
+    "AdaDelta": "delta: 1e-3 momentum: 0.9",
+    "Adam": "delta: 1e-3 momentum: 0.9",
+}
 
 
 def solver_for(folder, kind, action, rule):
     path = os.path.join(folder, action + ".prototxt")
     with open(path, "w") as stream:
-        stream.write('net: "{}"\nsnapshot_prefix: "{}"\nsnapshot_format: {}\n'.format(
-            os.path.join(folder, "net.prototxt"), os.path.join(folder, "snap"), kind) + SOLVER
-            + f'type: "{rule}" {RULES[rule]}\n')
+        stream.write(
+            'net: "{}"\nsnapshot_prefix: "{}"\nsnapshot_format: {}\n'.format(
+                os.path.join(folder, "net.prototxt"), os.path.join(folder, "snap"), kind
+            )
+            + SOLVER
+            + f'type: "{rule}" {RULES[rule]}\n'
+        )
     return caffe.get_solver(path)
 
 
@@ -45,15 +54,19 @@ def train_half(solver):
     for _ in range(HALF):
         image, label = solver.net.blobs["data"], solver.net.blobs["label"]
         image.data[...] = arrays.make({"kind": "normal", "seed": solver.iter}, image.data.shape)
-        label.data[...] = arrays.make({"kind": "labels", "seed": solver.iter, "classes": 3,
-                                       "ignore": 255}, label.data.shape)
+        label.data[...] = arrays.make(
+            {"kind": "labels", "seed": solver.iter, "classes": 3, "ignore": 255}, label.data.shape
+        )
         caffe.set_random_seed(solver.iter)  # Dropout's masks: a snapshot holds no random state
         solver.step(1)
 
 
 def parameters(solver, prefix):
-    return {f"{prefix}/{name}/{i}": blob.data.copy()
-            for name, blobs in solver.net.params.items() for i, blob in enumerate(blobs)}
+    return {
+        f"{prefix}/{name}/{i}": blob.data.copy()
+        for name, blobs in solver.net.params.items()
+        for i, blob in enumerate(blobs)
+    }
 
 
 def main():

@@ -55,8 +55,9 @@ def exchange(writer, reader, kind, rule):
     with tempfile.TemporaryDirectory(prefix="snapshots-") as folder:
         with open(os.path.join(folder, "net.prototxt"), "w") as stream:
             stream.write(small_fcn())
-        names, results = zip(run(writer, "train", folder, kind, rule),
-                             run(reader, "resume", folder, kind, rule))
+        names, results = zip(
+            run(writer, "train", folder, kind, rule), run(reader, "resume", folder, kind, rule)
+        )
     problems = problems_of(*results)
     if names[0] == names[1]:
         problems.append("both sides were produced by " + names[0])
@@ -77,10 +78,18 @@ def main():
                 except OracleMissing as error:
                     sys.exit(f"oracle: nothing was compared: {error}")
                 failed += bool(problems)
-                print(f"{kind}, {rule}: written by {names[0]}, resumed by {names[1]}: "
-                      + ("; ".join(problems) or "agrees"))
-            rows.add("File formats", f"caffemodel and solverstate, {kind}", len(RULES), failed,
-                     None, f"all solver types; written by {names[0]}, resumed by {names[1]}")
+                print(
+                    f"{kind}, {rule}: written by {names[0]}, resumed by {names[1]}: "
+                    + ("; ".join(problems) or "agrees")
+                )
+            rows.add(
+                "File formats",
+                f"caffemodel and solverstate, {kind}",
+                len(RULES),
+                failed,
+                None,
+                f"all solver types; written by {names[0]}, resumed by {names[1]}",
+            )
             bad += failed
     sys.exit(1 if bad else 0)
 

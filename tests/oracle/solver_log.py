@@ -21,8 +21,14 @@ from logs import differences, normalise
 from root import CHECKOUT, OracleMissing, check_complete, default_root
 
 # Kept for the ordinary tests: without the echoed prototxts, which fill most of a log.
-KEPT = ("tests, snapshots, display", "average_loss, iter_size", "a rich net", "several test nets",
-        "debug_info", "multistep")
+KEPT = (
+    "tests, snapshots, display",
+    "average_loss, iter_size",
+    "a rich net",
+    "several test nets",
+    "debug_info",
+    "multistep",
+)
 GOLDEN = os.path.join(CHECKOUT, "tests", "oracle", "golden", "solver_log.json")
 
 
@@ -43,8 +49,9 @@ def run(scenario, folder, wrap, env):
             stream.write(text)
     log, codes = "", []
     for words in scenario["commands"]:
-        done = subprocess.run(wrap(words), cwd=folder, env=env, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            wrap(words), cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         log += done.stdout.decode(errors="replace")
         codes.append(done.returncode)
     return normalise(log, SKIP), codes

@@ -19,16 +19,19 @@ from sides import HERE, Bvlc, Engine
 
 # Names of BVLC's that are left out, and why.
 ABSENT = {
-    "caffe.io": {"resize": "scikit-image's, imported by the way",
-                 "skimage": "scikit-image is not used",
-                 "zoom": "SciPy's, imported by the way"},
+    "caffe.io": {
+        "resize": "scikit-image's, imported by the way",
+        "skimage": "scikit-image is not used",
+        "zoom": "SciPy's, imported by the way",
+    },
 }
 
 
 def surface_of(side, folder, name):
     out = os.path.join(folder, name)
-    done = side.run(os.path.join(HERE, "surface_runner.py"), [out], binds=[folder],
-                    capture_output=True)
+    done = side.run(
+        os.path.join(HERE, "surface_runner.py"), [out], binds=[folder], capture_output=True
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{side.title} failed:\n" + done.stderr.decode(errors="replace")[-3000:])
     with open(out) as stream:
@@ -50,7 +53,7 @@ def differences(expected, found):
             return f"takes {found[1]}, expected {expected[1]}"
         if default != mine[2]:
             return f"has {name}={mine[2]}, expected {name}={default}"
-    more = [a for a in found[1][len(expected[1]):] if not a[2] and not a[1].startswith("VAR_")]
+    more = [a for a in found[1][len(expected[1]) :] if not a[2] and not a[1].startswith("VAR_")]
     return f"asks for more: {more}" if more else ""
 
 
@@ -59,9 +62,13 @@ def compare(expected, found, extra):
     for owner, names in expected.items():
         absent = ABSENT.get(owner, {})
         have = found.get(owner, {})
-        problems = [f"{owner}.{name} {text}" for name, value in sorted(names.items())
-                    if name not in absent
-                    for text in [differences(value, have.get(name))] if text]
+        problems = [
+            f"{owner}.{name} {text}"
+            for name, value in sorted(names.items())
+            if name not in absent
+            for text in [differences(value, have.get(name))]
+            if text
+        ]
         yield owner, len(names), problems, sorted(set(have) - set(names)) if extra else []
 
 
@@ -87,8 +94,13 @@ def main():
     for problem in problems:
         print(problem)
     print(f"{count} public names of {names[0]}, {len(problems)} differ here")
-    rows.add("Python interface", "public names", count, len(problems),
-             note="modules, classes and their members, with arguments")
+    rows.add(
+        "Python interface",
+        "public names",
+        count,
+        len(problems),
+        note="modules, classes and their members, with arguments",
+    )
     sys.exit(1 if problems else 0)
 
 

@@ -14,20 +14,65 @@ import caffe
 import caffe.coord_map
 import caffe.draw
 
-MODULES = ("caffe", "caffe._caffe", "caffe.classifier", "caffe.coord_map", "caffe.detector",
-           "caffe.draw", "caffe.io", "caffe.net_spec", "caffe.pycaffe")
-CLASSES = ("caffe.Net", "caffe.Classifier", "caffe.Detector", "caffe.Layer", "caffe.NCCL",
-           "caffe.NetSpec", "caffe.SGDSolver", "caffe.NesterovSolver", "caffe.AdaGradSolver",
-           "caffe.RMSPropSolver", "caffe.AdaDeltaSolver", "caffe.AdamSolver", "caffe.Timer",
-           "caffe._caffe.Blob", "caffe._caffe.BlobVec", "caffe._caffe.BoolVec",
-           "caffe._caffe.DtypeVec", "caffe._caffe.IntVec", "caffe._caffe.LayerParameter",
-           "caffe._caffe.LayerVec", "caffe._caffe.NetVec", "caffe._caffe.RawBlobVec",
-           "caffe._caffe.Solver", "caffe._caffe.SolverParameter", "caffe._caffe.StringVec",
-           "caffe.io.Transformer", "caffe.net_spec.Function", "caffe.net_spec.Layers",
-           "caffe.net_spec.NetSpec", "caffe.net_spec.Parameters", "caffe.net_spec.Top")
+MODULES = (
+    "caffe",
+    "caffe._caffe",
+    "caffe.classifier",
+    "caffe.coord_map",
+    "caffe.detector",
+    "caffe.draw",
+    "caffe.io",
+    "caffe.net_spec",
+    "caffe.pycaffe",
+)
+CLASSES = (
+    "caffe.Net",
+    "caffe.Classifier",
+    "caffe.Detector",
+    "caffe.Layer",
+    "caffe.NCCL",
+    "caffe.NetSpec",
+    "caffe.SGDSolver",
+    "caffe.NesterovSolver",
+    "caffe.AdaGradSolver",
+    "caffe.RMSPropSolver",
+    "caffe.AdaDeltaSolver",
+    "caffe.AdamSolver",
+    "caffe.Timer",
+    "caffe._caffe.Blob",
+    "caffe._caffe.BlobVec",
+    "caffe._caffe.BoolVec",
+    "caffe._caffe.DtypeVec",
+    "caffe._caffe.IntVec",
+    "caffe._caffe.LayerParameter",
+    "caffe._caffe.LayerVec",
+    "caffe._caffe.NetVec",
+    "caffe._caffe.RawBlobVec",
+    "caffe._caffe.Solver",
+    "caffe._caffe.SolverParameter",
+    "caffe._caffe.StringVec",
+    "caffe.io.Transformer",
+    "caffe.net_spec.Function",
+    "caffe.net_spec.Layers",
+    "caffe.net_spec.NetSpec",
+    "caffe.net_spec.Parameters",
+    "caffe.net_spec.Top",
+)
 # Programs use these in spite of the underscore.
-PRIVATE = ("_backward", "_batch", "_blob_loss_weights", "_blob_names", "_blobs", "_bottom_ids",
-           "_caffe", "_forward", "_inputs", "_layer_names", "_outputs", "_top_ids")
+PRIVATE = (
+    "_backward",
+    "_batch",
+    "_blob_loss_weights",
+    "_blob_names",
+    "_blobs",
+    "_bottom_ids",
+    "_caffe",
+    "_forward",
+    "_inputs",
+    "_layer_names",
+    "_outputs",
+    "_top_ids",
+)
 
 
 def find(dotted):
@@ -52,8 +97,9 @@ def arguments(value):
     if not (inspect.isfunction(value) or inspect.isfunction(getattr(value, "__init__", None))):
         return None
     parameters = inspect.signature(value).parameters.values()
-    return [[p.name, p.kind.name, "" if p.default is p.empty else repr(p.default)]
-            for p in parameters]
+    return [
+        [p.name, p.kind.name, "" if p.default is p.empty else repr(p.default)] for p in parameters
+    ]
 
 
 def is_own(value):

@@ -24,8 +24,9 @@ def test_blobproto(tmp_path, legacy):
     assert (blob.width, blob.height) == ((3, 2) if legacy else (0, 0))
 
 
-@pytest.mark.parametrize("name, kind, says", [("../a", "text", "inside"),
-                                              ("a", "nope", "blobproto")])
+@pytest.mark.parametrize(
+    "name, kind, says", [("../a", "text", "inside"), ("a", "nope", "blobproto")]
+)
 def test_what_cannot_be_written_is_refused(tmp_path, name, kind, says):
     with pytest.raises(ValueError, match=says):
         case_files.write([{"name": name, "kind": kind, "text": ""}], str(tmp_path))

@@ -13,23 +13,27 @@ ONES = np.ones((2, 3), np.float32)
 def compare(a, b, zero_ok=None, engines=("BVLC Caffe 1.0.0", "engine"), statuses=("ok", "ok")):
     key = "0.forward/data/y"
     case = {"name": "case", "zero_ok": zero_ok or {}}
-    return check_case(case, Result(engines[0], statuses[0], {key: a}),
-                      Result(engines[1], statuses[1], {key: b}))
+    return check_case(
+        case, Result(engines[0], statuses[0], {key: a}), Result(engines[1], statuses[1], {key: b})
+    )
 
 
 def test_equal_arrays_agree():
     assert compare(ONES, ONES * (1 + 5e-5)) == []
 
 
-@pytest.mark.parametrize("a, b, message", [
-    (ONES, ONES * 1.001, "differs by 0.001"),
-    (ONES * 0, ONES * 0, "all zero"),
-    (ONES[:0], ONES[:0], "empty"),
-    (ONES, ONES[0], "shape (2, 3) expected, (3,) found"),
-    (ONES * np.nan, ONES, "NaN"),
-    (ONES, ONES * np.nan, "differs by inf"),
-    (ONES * -3.4e38, ONES * 0, "differs by inf"),
-])
+@pytest.mark.parametrize(
+    "a, b, message",
+    [
+        (ONES, ONES * 1.001, "differs by 0.001"),
+        (ONES * 0, ONES * 0, "all zero"),
+        (ONES[:0], ONES[:0], "empty"),
+        (ONES, ONES[0], "shape (2, 3) expected, (3,) found"),
+        (ONES * np.nan, ONES, "NaN"),
+        (ONES, ONES * np.nan, "differs by inf"),
+        (ONES * -3.4e38, ONES * 0, "differs by inf"),
+    ],
+)
 def test_differences_and_empty_comparisons_are_problems(a, b, message):
     assert message in " ".join(compare(a, b))
 
@@ -68,6 +72,8 @@ def test_golden_results_come_from_bvlc_caffe():
 @pytest.mark.parametrize("allowed, agrees", [(0.5, True), (0.4, False)])
 def test_a_declared_tolerance_is_instead_of_the_usual(allowed, agrees):
     case = {"name": "case", "tolerance": {"data/y": {"absolute": allowed, "reason": "rounding"}}}
-    sides = [Result(engine, "ok", {"0.forward/data/y": array})
-             for engine, array in (("BVLC Caffe 1.0.0", ONES), ("engine", ONES + 0.5))]
+    sides = [
+        Result(engine, "ok", {"0.forward/data/y": array})
+        for engine, array in (("BVLC Caffe 1.0.0", ONES), ("engine", ONES + 0.5))
+    ]
     assert (check_case(case, *sides) == []) is agrees

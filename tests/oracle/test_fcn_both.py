@@ -1,5 +1,4 @@
-"""What the comparison of solve.py and infer.py must refuse, so that its agreement means something.
-"""
+"""What the comparison of solve.py and infer.py must refuse, so that agreement means something."""
 
 import fcn_both
 import fcn_tests
@@ -7,8 +6,15 @@ import numpy as np
 import pytest
 
 ONES = np.ones((2, 3), np.float32)
-SCORE = {"iter": 3, "pixels": 90, "overall_accuracy": 0.9, "mean_accuracy": 0.5, "mean_iu": 0.4,
-         "fwavacc": 0.8, "loss": 0.7}
+SCORE = {
+    "iter": 3,
+    "pixels": 90,
+    "overall_accuracy": 0.9,
+    "mean_accuracy": 0.5,
+    "mean_iu": 0.4,
+    "fwavacc": 0.8,
+    "loss": 0.7,
+}
 
 
 def test_equal_weights_agree():
@@ -16,13 +22,16 @@ def test_equal_weights_agree():
     assert problems == [] and 0 < share < 1
 
 
-@pytest.mark.parametrize("a, b, message", [
-    (ONES, ONES * 1.002, "conv 0 differs by 0.002"),
-    (ONES, ONES * np.nan, "conv 0 differs by nan"),
-    (ONES * 0, ONES * 0, "all zero"),
-    (ONES, ONES[0], "shape (2, 3) expected, (3,) found"),
-    (ONES[:0], ONES[:0], "shape"),
-])
+@pytest.mark.parametrize(
+    "a, b, message",
+    [
+        (ONES, ONES * 1.002, "conv 0 differs by 0.002"),
+        (ONES, ONES * np.nan, "conv 0 differs by nan"),
+        (ONES * 0, ONES * 0, "all zero"),
+        (ONES, ONES[0], "shape (2, 3) expected, (3,) found"),
+        (ONES[:0], ONES[:0], "shape"),
+    ],
+)
 def test_different_weights_are_problems(a, b, message):
     problems, _ = fcn_both.compare_weights({("conv", 0): a}, {("conv", 0): b})
     assert message in problems[0]
@@ -33,12 +42,15 @@ def test_other_parameters_are_a_problem():
     assert fcn_both.compare_weights({}, {})[0]
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"mean_iu": 0.4003}, "mean_iu 0.400000 expected, 0.400300"),
-    ({"loss": float("nan")}, "loss"),
-    ({"pixels": 89}, "90 pixels expected, 89 found"),
-    ({"iter": 4}, "different steps"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"mean_iu": 0.4003}, "mean_iu 0.400000 expected, 0.400300"),
+        ({"loss": float("nan")}, "loss"),
+        ({"pixels": 89}, "90 pixels expected, 89 found"),
+        ({"iter": 4}, "different steps"),
+    ],
+)
 def test_different_scores_are_problems(change, message):
     assert fcn_both.compare_scores([SCORE], [SCORE], 1e-4) == ([], 0)
     problems, _ = fcn_both.compare_scores([SCORE], [dict(SCORE, **change)], 1e-4)

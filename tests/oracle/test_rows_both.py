@@ -16,8 +16,9 @@ class Side(dict):
 
 
 def side(engine, **arrays):
-    return Side({key.replace("__", ":"): value for key, value in arrays.items()},
-                engine=np.array(engine))
+    return Side(
+        {key.replace("__", ":"): value for key, value in arrays.items()}, engine=np.array(engine)
+    )
 
 
 def test_equal_sides_agree():
@@ -26,16 +27,19 @@ def test_equal_sides_agree():
     assert (problems, count, worst) == ([], 4, 0)
 
 
-@pytest.mark.parametrize("name, a, b", [
-    ("weights__conv", ONES, ONES * 1.001),
-    ("weights__conv", ONES * 0, ONES * 0),
-    ("weights__conv", ONES, ONES[0]),
-    ("update__conv", ONES, ONES * 1.05),
-    ("update__conv", ONES * 0, ONES),
-    ("loss__train", ONES, ONES * 1.001),
-    ("loss__train", ONES, ONES * np.nan),
-    ("hist__score", ONES * 1000, np.float32([[1000, 1000, 1000], [1000, 990, 1010]]) + 10),
-])
+@pytest.mark.parametrize(
+    "name, a, b",
+    [
+        ("weights__conv", ONES, ONES * 1.001),
+        ("weights__conv", ONES * 0, ONES * 0),
+        ("weights__conv", ONES, ONES[0]),
+        ("update__conv", ONES, ONES * 1.05),
+        ("update__conv", ONES * 0, ONES),
+        ("loss__train", ONES, ONES * 1.001),
+        ("loss__train", ONES, ONES * np.nan),
+        ("hist__score", ONES * 1000, np.float32([[1000, 1000, 1000], [1000, 990, 1010]]) + 10),
+    ],
+)
 def test_differences_are_problems(name, a, b):
     problems, _, _ = rows_both.compare(side("a", **{name: a}), side("b", **{name: b}))
     assert len(problems) == 1

@@ -72,15 +72,27 @@ name: "bn" layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" param { lr_
   param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 3 } }
 """
 LOST = V0.replace('type: "relu"', 'type: "relu" stride: 2')
-NETS = {"V0": V0, "V0, a field of another type": LOST, "V0, data layers": V0_DATA, "V1": V1,
-        "V2": RICH, "BatchNorm": BATCH_NORM,
-        "input fields": 'name: "i" input: "x" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4',
-        "a flaw: two generations": V1 + NET, "a flaw: an unknown V0 type":
-            'layers { layer { name: "x" type: "nonsense" } }',
-        "no prototxt": "layer {", "an unknown field": "nonsense: 1", "empty": ""}
-SOLVERS = {"old types": 'net: "n" solver_type: ADAM momentum: 0.9', "present": 'type: "SGD"',
-           "both": 'type: "SGD" solver_type: SGD', "no type": 'net: "n" snapshot_prefix: "p"',
-           "no prototxt": "net {"}
+NETS = {
+    "V0": V0,
+    "V0, a field of another type": LOST,
+    "V0, data layers": V0_DATA,
+    "V1": V1,
+    "V2": RICH,
+    "BatchNorm": BATCH_NORM,
+    "input fields": 'name: "i" input: "x" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4',
+    "a flaw: two generations": V1 + NET,
+    "a flaw: an unknown V0 type": 'layers { layer { name: "x" type: "nonsense" } }',
+    "no prototxt": "layer {",
+    "an unknown field": "nonsense: 1",
+    "empty": "",
+}
+SOLVERS = {
+    "old types": 'net: "n" solver_type: ADAM momentum: 0.9',
+    "present": 'type: "SGD"',
+    "both": 'type: "SGD" solver_type: SGD',
+    "no type": 'net: "n" snapshot_prefix: "p"',
+    "no prototxt": "net {",
+}
 
 
 def scenario(tool, commands, files=None, log=False, parsed=None, binary=None):
@@ -88,34 +100,78 @@ def scenario(tool, commands, files=None, log=False, parsed=None, binary=None):
 
     For `a flaw…` nothing is written here, where BVLC Caffe writes what it could not upgrade.
     """
-    return {"tool": tool, "commands": [line.split() for line in commands], "files": files or {},
-            "log": log, "parsed": parsed or {}, "binary": binary or {}}
+    return {
+        "tool": tool,
+        "commands": [line.split() for line in commands],
+        "files": files or {},
+        "log": log,
+        "parsed": parsed or {},
+        "binary": binary or {},
+    }
 
 
 def scenarios():
     files = {"net.prototxt": NET, "fixed.prototxt": constant(NET), "solver.prototxt": SOLVER}
-    yield "train, then test", scenario("caffe test", [
-        TRAIN, "caffe test -model fixed.prototxt -weights snap_iter_4.caffemodel -iterations 3"],
-        files, log=True)
-    yield "both phases", scenario("caffe time", [
-        "caffe time -model rich.prototxt -iterations 2",
-        "caffe time --model=rich.prototxt --iterations=1 --phase=TEST -stage extra -level 3"],
-        {"rich.prototxt": constant(RICH)}, log=True)
-    for line in ("caffe test -model net.prototxt", "caffe test", "caffe time",
-                 "caffe train", "caffe bogus", "caffe train -nonsense", "caffe train -solver",
-                 "caffe train -solver no", "caffe time -model no",
-                 "caffe time -model net.prototxt -phase test", "caffe -version",
-                 "caffe train test", "caffe device_query", "caffe time -iterations x",
-                 TRAIN + " -snapshot a -weights b", TRAIN + " -sigint_effect halt",
-                 TRAIN + " -snapshot no.solverstate", TRAIN + " -weights no.caffemodel"):
+    yield (
+        "train, then test",
+        scenario(
+            "caffe test",
+            [
+                TRAIN,
+                "caffe test -model fixed.prototxt -weights snap_iter_4.caffemodel -iterations 3",
+            ],
+            files,
+            log=True,
+        ),
+    )
+    yield (
+        "both phases",
+        scenario(
+            "caffe time",
+            [
+                "caffe time -model rich.prototxt -iterations 2",
+                "caffe time --model=rich.prototxt --iterations=1 --phase=TEST -stage extra "
+                "-level 3",
+            ],
+            {"rich.prototxt": constant(RICH)},
+            log=True,
+        ),
+    )
+    for line in (
+        "caffe test -model net.prototxt",
+        "caffe test",
+        "caffe time",
+        "caffe train",
+        "caffe bogus",
+        "caffe train -nonsense",
+        "caffe train -solver",
+        "caffe train -solver no",
+        "caffe time -model no",
+        "caffe time -model net.prototxt -phase test",
+        "caffe -version",
+        "caffe train test",
+        "caffe device_query",
+        "caffe time -iterations x",
+        TRAIN + " -snapshot a -weights b",
+        TRAIN + " -sigint_effect halt",
+        TRAIN + " -snapshot no.solverstate",
+        TRAIN + " -weights no.caffemodel",
+    ):
         command = line.split()[1] if line.split()[1] in ("train", "test", "time") else "caffe"
         name = f"caffe {command}" if command != "caffe" else "caffe"
         yield line, scenario(name, [line], files)
     net, solver = caffe_pb2.NetParameter, caffe_pb2.SolverParameter
     for kind, text in NETS.items():
         parsed = {} if kind.startswith("a flaw") else {"out": net}
-        yield kind, scenario("upgrade_net_proto_text", ["upgrade_net_proto_text in out"],
-                             {"in": text}, parsed=parsed)
+        yield (
+            kind,
+            scenario(
+                "upgrade_net_proto_text",
+                ["upgrade_net_proto_text in out"],
+                {"in": text},
+                parsed=parsed,
+            ),
+        )
         message = net()
         try:
             text_format.Parse(text, message)
@@ -123,20 +179,37 @@ def scenarios():
             content = b"\x0a\xff\x01"
         else:
             content = message.SerializeToString()
-        yield kind, scenario("upgrade_net_proto_binary", ["upgrade_net_proto_binary in out"],
-                             parsed=parsed, binary={"in": content})
+        yield (
+            kind,
+            scenario(
+                "upgrade_net_proto_binary",
+                ["upgrade_net_proto_binary in out"],
+                parsed=parsed,
+                binary={"in": content},
+            ),
+        )
     for kind, text in SOLVERS.items():
-        yield kind, scenario(
-            "upgrade_solver_proto_text", ["upgrade_solver_proto_text in out"], {"in": text},
-            parsed={} if kind == "both" else {"out": solver})
+        yield (
+            kind,
+            scenario(
+                "upgrade_solver_proto_text",
+                ["upgrade_solver_proto_text in out"],
+                {"in": text},
+                parsed={} if kind == "both" else {"out": solver},
+            ),
+        )
     for tool in ("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"):
         yield "wrong calls", scenario(tool, [tool, f"{tool} no out", f"{tool} a b c"])
 
 
 def constant(text):
     """The net without random numbers: `caffe test` and `caffe time` take no seed."""
-    for filler in ('type: "uniform" min: -0.5 max: 0.5', 'type: "xavier"',
-                   'type: "uniform" min: -1 max: 1', 'type: "uniform" min: -2 max: 2'):
+    for filler in (
+        'type: "uniform" min: -0.5 max: 0.5',
+        'type: "xavier"',
+        'type: "uniform" min: -1 max: 1',
+        'type: "uniform" min: -2 max: 2',
+    ):
         text = text.replace(filler, 'type: "constant" value: 0.3')
     return text
 
@@ -151,8 +224,9 @@ def run(found, folder, wrap, env):
             stream.write(content)
     codes, log = [], ""
     for words in found["commands"]:
-        done = subprocess.run(wrap(words), cwd=folder, env=env, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            wrap(words), cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         codes.append(1 if done.returncode in ABORTED else done.returncode)
         log += done.stdout.decode(errors="replace")
     files = {}
@@ -162,8 +236,11 @@ def run(found, folder, wrap, env):
             with open(path, "rb") as stream:
                 content = stream.read()
             binary = "binary" in found["tool"]
-            files[name] = message.FromString(content) if binary else text_format.Parse(
-                content.decode(), message())
+            files[name] = (
+                message.FromString(content)
+                if binary
+                else text_format.Parse(content.decode(), message())
+            )
     return codes, normalise(log, SKIP), files
 
 
@@ -184,6 +261,7 @@ def both(found, root):
 
                 def wrap(words, folder=folder):
                     return enter.inside(root, words, [folder], folder)
+
             env["GLOG_minloglevel"] = "0"
             results.append(run(found, folder, wrap, env))
     (codes, log, files), (their_codes, their_log, their_files) = results
@@ -194,8 +272,11 @@ def both(found, root):
         problems += differences(log, their_log)
     if sorted(files) != sorted(their_files):
         problems.append(f"written: {sorted(files)}, by BVLC Caffe {sorted(their_files)}")
-    problems += [f"{name} differs:\n{files[name]}\nBVLC Caffe's:\n{their_files[name]}"
-                 for name in files if name in their_files and files[name] != their_files[name]]
+    problems += [
+        f"{name} differs:\n{files[name]}\nBVLC Caffe's:\n{their_files[name]}"
+        for name in files
+        if name in their_files and files[name] != their_files[name]
+    ]
     return problems
 
 
@@ -216,8 +297,10 @@ def main():
         done = counts.setdefault(found["tool"], [0, 0])
         done[0] += 1
         done[1] += bool(problems)
-        print(f"{found['tool']}, {name}: " + ("agrees" if not problems else "\n".join(problems)),
-              flush=True)
+        print(
+            f"{found['tool']}, {name}: " + ("agrees" if not problems else "\n".join(problems)),
+            flush=True,
+        )
     for tool, (cases, failed) in counts.items():
         rows.add("Tools", tool, cases, failed, None, "command lines: exit status, output")
     bad = sum(failed for _, failed in counts.values())

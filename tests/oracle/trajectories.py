@@ -24,35 +24,62 @@ LEAST_MOVE = 1e-2  # of the largest weight, from the first step to the last
 # Smooth layers: a ReLU at exactly zero would make a choice of a rounding error. The gradients are
 # sums over a batch of 8 with targets far from the outputs, well above rounding.
 SHAPES = {"x": [8, 4, 5, 5], "t": [8, 3]}
-BASE_LR = {"SGD": 0.02, "Nesterov": 0.02, "AdaGrad": 0.02, "RMSProp": 0.005, "AdaDelta": 1.0,
-           "Adam": 0.01}
+BASE_LR = {
+    "SGD": 0.02,
+    "Nesterov": 0.02,
+    "AdaGrad": 0.02,
+    "RMSProp": 0.005,
+    "AdaDelta": 1.0,
+    "Adam": 0.01,
+}
 
 
 def smooth_net():
     mults = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
     return net(
-        layer("Convolution", ["x"], ["a"], name="conv", param=mults,
-              convolution_param={"num_output": 4, "kernel_size": 3}),
+        layer(
+            "Convolution",
+            ["x"],
+            ["a"],
+            name="conv",
+            param=mults,
+            convolution_param={"num_output": 4, "kernel_size": 3},
+        ),
         layer("TanH", ["a"], ["a"], name="tanh"),
-        layer("InnerProduct", ["a"], ["y"], name="ip", param=mults,
-              inner_product_param={"num_output": 3}),
+        layer(
+            "InnerProduct",
+            ["a"],
+            ["y"],
+            name="ip",
+            param=mults,
+            inner_product_param={"num_output": 3},
+        ),
         layer("EuclideanLoss", ["y", "t"], ["loss"], name="loss"),
-        force_backward=False).replace("layer {", inputs(SHAPES) + "layer {", 1)
+        force_backward=False,
+    ).replace("layer {", inputs(SHAPES) + "layer {", 1)
 
 
 def combination(kind, policy):
     name = f"{kind} {policy['lr_policy']}"
     choice = Choice("trajectory " + name, 0)
-    fields = {"type": kind, "base_lr": BASE_LR[kind], "weight_decay": 0.01, "delta": 1e-4,
-              "momentum": 0.9, "max_iter": 2 * STEPS}
+    fields = {
+        "type": kind,
+        "base_lr": BASE_LR[kind],
+        "weight_decay": 0.01,
+        "delta": 1e-4,
+        "momentum": 0.9,
+        "max_iter": 2 * STEPS,
+    }
     if kind in ("AdaGrad", "RMSProp"):
         fields["momentum"] = 0
     if kind == "RMSProp":
         fields["rms_decay"] = 0.95
     if kind == "AdaDelta":
         fields["delta"] = 1e-3
-    steps = [{"op": "params", "array": choice.normal(scale=0.3)},
-             {"op": "record", "what": "params"}]
+    steps = [
+        {"op": "params", "array": choice.normal(scale=0.3)},
+        {"op": "record", "what": "params"},
+    ]
     for _ in range(STEPS):
         steps += feed({"x": choice.normal(SHAPES["x"]), "t": choice.normal(SHAPES["t"], scale=2)})
         steps.append({"op": "step", "count": 1})
@@ -78,8 +105,9 @@ def compare(theirs, ours):
     if len(a) != STEPS + 1 or len(b) != len(a):
         return 0, 0, 0, f"{len(a)} and {len(b)} recorded steps, expected {STEPS + 1}"
     largest = max(float(np.abs(w).max()) for w in a[-1].values())
-    shares = [max(float(np.abs(x[key] - y[key]).max()) for key in x) / largest
-              for x, y in zip(a, b)]
+    shares = [
+        max(float(np.abs(x[key] - y[key]).max()) for key in x) / largest for x, y in zip(a, b)
+    ]
     moved = max(float(np.abs(a[-1][key] - a[0][key]).max()) for key in a[0]) / largest
     worst = int(np.argmax(shares))
     problem = ""
@@ -107,18 +135,28 @@ def main():
     for (kind, policy), a, b in zip(pairs, theirs, ours):
         share, step, moved, problem = compare(a, b)
         found.append((kind, policy["lr_policy"], share, step, problem))
-        print(f"{kind:9} {policy['lr_policy']:10} worst {share:.2e} of the largest weight at step "
-              f"{step:2} of {STEPS}; moved {moved:.2f}" + (f": {problem}" if problem else ""))
+        print(
+            f"{kind:9} {policy['lr_policy']:10} worst {share:.2e} of the largest weight at step "
+            f"{step:2} of {STEPS}; moved {moved:.2f}" + (f": {problem}" if problem else "")
+        )
     for section, column in (("Solvers", 0), ("Learning-rate policies", 1)):
         for name in dict.fromkeys(row[column] for row in found):
             own = [row for row in found if row[column] == name]
             worst = max(own, key=lambda row: row[2])
-            rows.add(section, f"{name}, {STEPS} steps", len(own), sum(bool(r[4]) for r in own),
-                     worst[2] / TOLERANCE, f"weights after each step, within {TOLERANCE:g} of the "
-                     f"largest; worst with {worst[1 - column]} at step {worst[3]}")
+            rows.add(
+                section,
+                f"{name}, {STEPS} steps",
+                len(own),
+                sum(bool(r[4]) for r in own),
+                worst[2] / TOLERANCE,
+                f"weights after each step, within {TOLERANCE:g} of the "
+                f"largest; worst with {worst[1 - column]} at step {worst[3]}",
+            )
     bad = [row for row in found if row[4]]
-    print(f"{len(found)} combinations of {STEPS} steps, {len(bad)} differ; worst "
-          f"{max(row[2] for row in found):.2e}")
+    print(
+        f"{len(found)} combinations of {STEPS} steps, {len(bad)} differ; worst "
+        f"{max(row[2] for row in found):.2e}"
+    )
     sys.exit(1 if bad else 0)
 
 

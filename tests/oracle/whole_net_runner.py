@@ -76,7 +76,7 @@ def adopt(net, reference):
         keys = json.load(stream)["arrays"]
     for number, key in enumerate(keys):
         if key.startswith(DATA):
-            blob = net.blobs[key[len(DATA):]]
+            blob = net.blobs[key[len(DATA) :]]
             blob.data[...] = np.load(os.path.join(reference, f"{number:03d}.npy"))
     for name, layer in net.layer_dict.items():
         if layer.type == "Pooling":

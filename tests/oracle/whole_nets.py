@@ -75,10 +75,18 @@ def compare(prototxt, size, root, work, list_all):
         if problem or list_all:
             print(f"  {key}: {problem or format(share, '.2g')}")
     count = len(expected["arrays"])
-    print(f"{bad} of {count} arrays differ; largest share of the maximum: {worst[0]:.2g} "
-          f"({worst[1]}), allowed {TOLERANCE:g}; signs decided by rounding: {signs}")
-    rows.add("Nets", os.path.relpath(os.path.dirname(prototxt), CHECKOUT), count, bad,
-             worst[0] / TOLERANCE, "every blob, the input's diff, every parameter's diff")
+    print(
+        f"{bad} of {count} arrays differ; largest share of the maximum: {worst[0]:.2g} "
+        f"({worst[1]}), allowed {TOLERANCE:g}; signs decided by rounding: {signs}"
+    )
+    rows.add(
+        "Nets",
+        os.path.relpath(os.path.dirname(prototxt), CHECKOUT),
+        count,
+        bad,
+        worst[0] / TOLERANCE,
+        "every blob, the input's diff, every parameter's diff",
+    )
     return bad
 
 

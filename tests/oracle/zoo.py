@@ -131,10 +131,19 @@ def main():
                     problems = [str(error)]
             title = f"{name} {form}" + (f" ({row.old})" if form == "old" else "")
             outcome = f"{len(problems)} differ: {'; '.join(problems[:3])}" if problems else "agree"
-            print(f"{title:<26} {count:>4} arrays, worst {worst[0]:.2g} of the maximum "
-                  f"({worst[1]}): {outcome}", flush=True)
-            rows.add("Nets", title, count, len(problems), worst[0] / TOLERANCE,
-                     "every blob, forward, from one caffemodel")
+            print(
+                f"{title:<26} {count:>4} arrays, worst {worst[0]:.2g} of the maximum "
+                f"({worst[1]}): {outcome}",
+                flush=True,
+            )
+            rows.add(
+                "Nets",
+                title,
+                count,
+                len(problems),
+                worst[0] / TOLERANCE,
+                "every blob, forward, from one caffemodel",
+            )
             bad += bool(problems)
     sys.exit(1 if bad else 0)
 

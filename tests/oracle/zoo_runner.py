@@ -29,8 +29,11 @@ def fill(net, rng):
     What a residual sum adds last is scaled down: it would grow with depth, and in training, where
     every sum is normalised anew, so would rounding errors.
     """
-    added = {net.bottom_names[name][-1] for name, layer in net.layer_dict.items()
-             if layer.type == "Eltwise"}
+    added = {
+        net.bottom_names[name][-1]
+        for name, layer in net.layer_dict.items()
+        if layer.type == "Eltwise"
+    }
     for name, blobs in net.params.items():
         kind = net.layer_dict[name].type
         if kind == "BatchNorm":

@@ -71,13 +71,22 @@ def loss_of(scores, labels):
     return -logarithms[labels[y, x], y, x].sum()
 
 
-@pytest.mark.parametrize("name, heads, first", [
-    ("siftflow-fcn8s", [("score_sem", "sem", "loss"), ("score_geo", "geo", "loss_geo")],
-     {"conv1_1": 3}),
-    ("nyud-fcn32s-color-d", [("score", "label", "loss")], {"conv1_1_bgrd": 4}),
-    ("nyud-fcn32s-color-hha", [("score", "label", "loss")],
-     {"conv1_1color": 3, "conv1_1hha": 3}),
-])
+@pytest.mark.parametrize(
+    "name, heads, first",
+    [
+        (
+            "siftflow-fcn8s",
+            [("score_sem", "sem", "loss"), ("score_geo", "geo", "loss_geo")],
+            {"conv1_1": 3},
+        ),
+        ("nyud-fcn32s-color-d", [("score", "label", "loss")], {"conv1_1_bgrd": 4}),
+        (
+            "nyud-fcn32s-color-hha",
+            [("score", "label", "loss")],
+            {"conv1_1color": 3, "conv1_1hha": 3},
+        ),
+    ],
+)
 def test_two_steps(name, heads, first, solver_of):
     solver = solver_of(name)
     net = solver.net

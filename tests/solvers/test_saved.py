@@ -47,8 +47,9 @@ def test_the_command_line_prints_both(tmp_path):
     (tmp_path / "list").write_text("a\n")
     log = io.StringIO()
     with contextlib.redirect_stdout(log):
-        status = scoring.main(["--pred", pred, "--gt", gt, "--classes", "3", "--list",
-                               str(tmp_path / "list")])
+        status = scoring.main(
+            ["--pred", pred, "--gt", gt, "--classes", "3", "--list", str(tmp_path / "list")]
+        )
     assert status == 0
     assert "1 images, 5 pixels counted" in log.getvalue()
     iu = (1 / 2 + 2 / 3 + 1) / 3
@@ -84,8 +85,17 @@ def test_what_is_wrong_is_told_with_its_file(tmp_path):
 
 def test_the_published_demo_gives_its_measures(tmp_path):
     """A pair of maps with the histogram of the published demo image."""
-    counts = {(0, 0): 52692, (0, 2): 1398, (0, 15): 299, (2, 0): 4618, (2, 2): 28404,
-              (2, 15): 1161, (15, 0): 8782, (15, 2): 7320, (15, 15): 45041}
+    counts = {
+        (0, 0): 52692,
+        (0, 2): 1398,
+        (0, 15): 299,
+        (2, 0): 4618,
+        (2, 2): 28404,
+        (2, 15): 1161,
+        (15, 0): 8782,
+        (15, 2): 7320,
+        (15, 15): 45041,
+    }
     truth = np.concatenate([np.full(n, t) for (t, _), n in counts.items()]).reshape(1, -1)
     guess = np.concatenate([np.full(n, p) for (_, p), n in counts.items()]).reshape(1, -1)
     pred, gt = str(tmp_path / "pred"), str(tmp_path / "gt")

@@ -86,8 +86,11 @@ class Recurrent(Layer):
         self.state = [Blob((1, x[1], self.hidden)) for _ in range(self.states)]
         self.kept: Any = None  # what the backward pass needs from the last forward pass
         if p.debug_info:
-            glog.info("net", f"{self.name}: recurrent_param.debug_info has no lines to add: the "
-                             "time steps are no net of their own")
+            glog.info(
+                "net",
+                f"{self.name}: recurrent_param.debug_info has no lines to add: the "
+                "time steps are no net of their own",
+            )
 
     def add_step_blobs(self, p: Any) -> None:
         """Add the parameters of one time step; then draw as the T - 1 other steps of BVLC's net

@@ -114,9 +114,7 @@ def read_windows(path: str, root: str, foreground: float, background: float) -> 
                 f"{path}: image index {index}, but there are {len(found.images)} images: "
                 "number them from 0 in the order of the file"
             )
-    found.background, found.foreground = (
-        np.array(r, np.int32).reshape(-1, 6) for r in rows
-    )
+    found.background, found.foreground = (np.array(r, np.int32).reshape(-1, 6) for r in rows)
     return found
 
 

@@ -109,9 +109,7 @@ class LSTM(Recurrent):
             c, h = unit(c, sums[t], inputs.cont[t])
             cells.append(c)
             outputs.append(h)
-        self.kept = Kept(
-            inputs.cont.clone(), torch.stack(conted), sums, torch.stack(cells), first
-        )
+        self.kept = Kept(inputs.cont.clone(), torch.stack(conted), sums, torch.stack(cells), first)
         final = self.keep_state([h, c])
         if self.steps == 1:
             y = self.state[0].data_tensor()
@@ -172,8 +170,8 @@ class LSTMUnit(Layer):
         expected = [c, (1, c[1], 4 * c[2]), (1, c[1])]
         if list(bottom_shapes) != expected:
             raise self.fail(
-                "expected bottoms of {}, {}, {} (the cell, four gates, cont); received {}, {}, {}"
-                .format(*expected, *bottom_shapes)
+                "expected bottoms of {}, {}, {} (the cell, four gates, cont); "
+                "received {}, {}, {}".format(*expected, *bottom_shapes)
             )
         return [c, c]
 

@@ -105,5 +105,6 @@ def _number(text: str, what: str) -> int:
 
 
 def _tell(count: int, name: str) -> None:
-    glog.error("extract_features", f"Extracted features of {count} query images for feature blob "
-               f"{name}")
+    glog.error(
+        "extract_features", f"Extracted features of {count} query images for feature blob {name}"
+    )

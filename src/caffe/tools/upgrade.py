@@ -54,8 +54,8 @@ def _main(kind: _Kind, argv: list[str]) -> int:
         raise UsageError(f"File not found: {source} (a {name} was to be read from it)")
     form = "binary" if kind.binary else "text"
     try:
-        message = _read_binary(source, kind) if kind.binary else read_message(
-            source, kind.message()
+        message = (
+            _read_binary(source, kind) if kind.binary else read_message(source, kind.message())
         )
     except PrototxtError as error:
         glog.error(kind.tool, f"Failed to parse input {form} file as {name}: {source}: {error}")

@@ -32,9 +32,7 @@ def test_equals_the_general_operator(way, case, layout):
     bias = torch.randn(shape[0], generator=g)
     x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
     want = torch.conv2d(x64, w64, b64, stride, pad)
-    geometry = Geometry(
-        shape[2:], [stride] * 2, [pad] * 2, [1, 1], 1, bottom, tuple(want.shape)
-    )
+    geometry = Geometry(shape[2:], [stride] * 2, [pad] * 2, [1, 1], 1, bottom, tuple(want.shape))
     assert convolution.choose(geometry, weight) == way
     storage = Storage(1)
     y = convolution.forward(way, geometry, x, weight, bias, storage)

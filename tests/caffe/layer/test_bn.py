@@ -23,8 +23,9 @@ def normal(x, eps):
 
 
 @pytest.mark.parametrize("phase", [TRAIN, TEST])
-@pytest.mark.parametrize("body", ["", "frozen: true", "statistics: BATCH", "statistics: NONE",
-                                  "eps: 0.5 momentum: 0.25"])
+@pytest.mark.parametrize(
+    "body", ["", "frozen: true", "statistics: BATCH", "statistics: NONE", "eps: 0.5 momentum: 0.25"]
+)
 def test_bn(device, body, phase):
     rig = bn(body, phase)
     assert [b.dims for b in rig.layer.blobs] == [(1, 4, 1, 1)] * (2 if "stat" in body else 4)
@@ -44,8 +45,10 @@ def test_bn(device, body, phase):
         old = 0.25 if "momentum" in body else 0.9
         share = 1 - old if batch else 0
         axes = (0, 2, 3)
-        wanted = [(1 - share) * m + share * s for m, s in
-                  zip(moving, (x.mean(axes, keepdims=True), x.var(axes, keepdims=True)))]
+        wanted = [
+            (1 - share) * m + share * s
+            for m, s in zip(moving, (x.mean(axes, keepdims=True), x.var(axes, keepdims=True)))
+        ]
         for blob, value in zip(rig.layer.blobs[2:], wanted):
             close(blob.data, value)
 
@@ -98,8 +101,11 @@ def test_bn_blobs_that_are_not_learned(tmp_path):
     layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 2 dim: 2 } } }
     layer { name: "bn" type: "BN" bottom: "x" top: "y" bn_param { slope_filler { value: 1 } %s } }
     layer { name: "l" type: "Reduction" bottom: "y" top: "l" loss_weight: 1 }"""
-    path.write_text(text % "" if "Reduction" in caffe.layer_type_list()
-                    else (text % "").replace("Reduction", "Power"))
+    path.write_text(
+        text % ""
+        if "Reduction" in caffe.layer_type_list()
+        else (text % "").replace("Reduction", "Power")
+    )
     net = caffe.Net(str(path), caffe.TRAIN)
     assert net.params_lr == [1, 1, 0, 0] and net.params_weight_decay == [1, 1, 0, 0]
     path.write_text(path.read_text().replace("value: 1 }", "value: 1 } frozen: true"))

@@ -30,8 +30,9 @@ def test_equal_features_of_an_unlike_pair_stay_finite():
     assert not rig.backward(1.0)[0].any()
 
 
-@pytest.mark.parametrize("shapes", [[(2, 3), (2, 4), (2,)], [(2, 3, 2), (2, 3, 2), (2,)],
-                                    [(2, 3), (2, 3), (2, 2)]])
+@pytest.mark.parametrize(
+    "shapes", [[(2, 3), (2, 4), (2,)], [(2, 3, 2), (2, 3, 2), (2,)], [(2, 3), (2, 3), (2, 2)]]
+)
 def test_bad_bottoms_are_refused(shapes):
     with pytest.raises(ShapeError, match="expected .* received"):
         Rig('type: "ContrastiveLoss"', *shapes)

@@ -150,8 +150,11 @@ def test_unit_forward_and_gradient(device):
 
 
 def test_unit_refuses_what_does_not_fit():
-    for shapes in [((2, N, H), (2, N, 4 * H), (2, N)), ((1, N, H), (1, N, 3 * H), (1, N)),
-                   ((1, N, H), (1, N, 4 * H), (1, N, 1))]:
+    for shapes in [
+        ((2, N, H), (2, N, 4 * H), (2, N)),
+        ((1, N, H), (1, N, 3 * H), (1, N)),
+        ((1, N, H), (1, N, 4 * H), (1, N, 1)),
+    ]:
         with pytest.raises(ShapeError, match="expected .* received"):
             Rig('type: "LSTMUnit"', *shapes, tops=2)
     rig = Rig('type: "LSTMUnit"', (1, N, H), (1, N, 4 * H), (1, N), tops=2)

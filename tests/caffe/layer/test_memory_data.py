@@ -128,8 +128,9 @@ def test_arrays_that_do_not_fit(tmp_path, change, message):
 
 
 def test_the_first_layer_must_be_memory_data(tmp_path):
-    net = make(tmp_path, 'layer { name: "x" type: "Input" top: "x" '
-                         "input_param { shape { dim: 1 } } }")
+    net = make(
+        tmp_path, 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }'
+    )
     with pytest.raises(RuntimeError, match="first layer is a MemoryDataLayer; it is Input"):
         net.set_input_arrays(*arrays())
 

@@ -35,9 +35,9 @@ def unpool(x, mask, size):
 def test_unpooling(device, body, size):
     rig = upsample(body)
     x = random(2, 3, 2, 3)
-    mask = np.stack([
-        np.random.default_rng(i).permutation(size[0] * size[1])[:6] for i in range(6)
-    ]).reshape(2, 3, 2, 3)
+    mask = np.stack(
+        [np.random.default_rng(i).permutation(size[0] * size[1])[:6] for i in range(6)]
+    ).reshape(2, 3, 2, 3)
     close(rig.forward(x, mask), unpool(x, mask, size))
     if device == "cpu":
         check_gradient(rig, x, mask.astype(np.float32))
@@ -62,8 +62,9 @@ def test_a_mask_that_points_outside(value):
     rig.forward(random(1, 1, 2, 2), np.zeros_like(mask))  # and the layer still works
 
 
-@pytest.mark.parametrize(("size", "kernel", "pad_out"), [(6, 2, ""), (5, 2, "pad_out_h: true "
-                                                                       "pad_out_w: true")])
+@pytest.mark.parametrize(
+    ("size", "kernel", "pad_out"), [(6, 2, ""), (5, 2, "pad_out_h: true pad_out_w: true")]
+)
 def test_upsample_after_max_pooling_keeps_the_maxima_alone(tmp_path, size, kernel, pad_out):
     path = tmp_path / "n.prototxt"
     path.write_text(f"""force_backward: true

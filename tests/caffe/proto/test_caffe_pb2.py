@@ -21,8 +21,14 @@ ENGINE = GOLDEN.pop("engine")
 
 # What the engine has beyond BVLC Caffe; in BVLC's own messages the numbers begin with FIRST.
 FIRST = 20001
-EXTENSIONS = {"UpsampleParameter", "InterpParameter", "PermuteParameter", "BNParameter",
-              "enum BNParameter.Engine", "enum BNParameter.Statistics"}
+EXTENSIONS = {
+    "UpsampleParameter",
+    "InterpParameter",
+    "PermuteParameter",
+    "BNParameter",
+    "enum BNParameter.Engine",
+    "enum BNParameter.Statistics",
+}
 
 
 def of_bvlc(table):
@@ -47,8 +53,11 @@ def test_fields_are_those_of_bvlc_caffe(name):
 def test_extensions_use_numbers_of_their_own():
     table = make_fields.table(caffe_pb2.DESCRIPTOR)
     added = {name: set(table[name]) - set(GOLDEN[name]) for name in GOLDEN}
-    assert {name for name in added if added[name]} <= {"LayerParameter", "V1LayerParameter",
-                                                       "enum V1LayerParameter.LayerType"}
+    assert {name for name in added if added[name]} <= {
+        "LayerParameter",
+        "V1LayerParameter",
+        "enum V1LayerParameter.LayerType",
+    }
     fields = {"upsample_param", "interp_param", "permute_param", "bn_param"}
     assert added["LayerParameter"] == fields
     # A fork's layer with such a number would be read as the wrong message.

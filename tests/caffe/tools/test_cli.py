@@ -44,8 +44,10 @@ def call(line):
 
 
 def messages(capfd):
-    return [re.sub(r"^[IWEF]\S+ \S+ +\d+ \S+\] ?", "", line)
-            for line in capfd.readouterr().err.splitlines()]
+    return [
+        re.sub(r"^[IWEF]\S+ \S+ +\d+ \S+\] ?", "", line)
+        for line in capfd.readouterr().err.splitlines()
+    ]
 
 
 def test_no_command_or_two_print_the_usage(capsys):
@@ -77,8 +79,10 @@ def test_every_command_has_its_function():
         ("train -sovler x", "unknown command line flag 'sovler'.*Did you mean 'solver'"),
         ("train", "Need a solver definition to train"),
         ("train -solver no", "Could not open file no"),
-        ("train -solver solver.prototxt -snapshot a -weights b",
-         "Give a snapshot to resume training or weights to finetune but not both"),
+        (
+            "train -solver solver.prototxt -snapshot a -weights b",
+            "Give a snapshot to resume training or weights to finetune but not both",
+        ),
         ("train -solver solver.prototxt -sigint_effect halt", "Invalid signal effect 'halt'"),
         ("train -solver solver.prototxt -sighup_effect halt", "Invalid signal effect 'halt'"),
         ("train -solver solver.prototxt -gpu x", "-gpu takes different ids"),
@@ -132,12 +136,16 @@ def test_train_resume_and_score(folder, capfd):
     assert any(line.startswith("Iteration 4 (") for line in lines)
     assert call("test -model net.prototxt -weights snap_iter_5.caffemodel -iterations 2") == 0
     lines = messages(capfd)
-    scores = lines[lines.index("Running for 2 iterations."):]
+    scores = lines[lines.index("Running for 2 iterations.") :]
     value = scores[-1].split()[2]
     assert float(value) < 1.5  # the loss before training is 7.2
-    assert scores == ["Running for 2 iterations.", f"Batch 0, loss = {value}",
-                      f"Batch 1, loss = {value}", f"Loss: {value}",
-                      f"loss = {value} (* 1 = {value} loss)"]
+    assert scores == [
+        "Running for 2 iterations.",
+        f"Batch 0, loss = {value}",
+        f"Batch 1, loss = {value}",
+        f"Loss: {value}",
+        f"loss = {value} (* 1 = {value} loss)",
+    ]
 
 
 def test_stages_reach_the_nets(capfd):
@@ -154,7 +162,8 @@ def test_weights_replace_those_of_the_solver(folder, capfd):
     capfd.readouterr()
     assert call("train -solver two.prototxt -weights snap_iter_3.caffemodel") == 0
     assert [m for m in messages(capfd) if m.startswith("Finetuning")] == [
-        "Finetuning from snap_iter_3.caffemodel"]
+        "Finetuning from snap_iter_3.caffemodel"
+    ]
 
 
 def test_time_lists_every_layer_in_both_directions(capfd):
@@ -164,15 +173,23 @@ def test_time_lists_every_layer_in_both_directions(capfd):
     names = ["data", "t_data_1_split", "ip", "loss"]
     names = [name for name in names if any(line.split()[0] == name for line in named)]
     assert [line.split()[:2] for line in named] == [
-        [name, way] for name in names for way in ("forward:", "backward:")]
+        [name, way] for name in names for way in ("forward:", "backward:")
+    ]
     assert named[0].startswith(f"{'data':>10}\tforward: ") and named[0].endswith(" ms.")
     assert {"data", "ip", "loss"} <= set(names)
     rest = [re.sub(r"[\d.e-]+ ms", "# ms", line) for line in lines if "\t" not in line]
-    assert rest[rest.index("*** Benchmark begins ***"):] == [
-        "*** Benchmark begins ***", "Testing for 2 iterations.",
-        "Iteration: 1 forward-backward time: # ms.", "Iteration: 2 forward-backward time: # ms.",
-        "Average time per layer: ", "Average Forward pass: # ms.", "Average Backward pass: # ms.",
-        "Average Forward-Backward: # ms.", "Total Time: # ms.", "*** Benchmark ends ***"]
+    assert rest[rest.index("*** Benchmark begins ***") :] == [
+        "*** Benchmark begins ***",
+        "Testing for 2 iterations.",
+        "Iteration: 1 forward-backward time: # ms.",
+        "Iteration: 2 forward-backward time: # ms.",
+        "Average time per layer: ",
+        "Average Forward pass: # ms.",
+        "Average Backward pass: # ms.",
+        "Average Forward-Backward: # ms.",
+        "Total Time: # ms.",
+        "*** Benchmark ends ***",
+    ]
 
 
 def test_device_query_without_gpu(capfd):
@@ -219,8 +236,10 @@ def test_upgrade_net_text_and_binary(folder, capfd):
     assert caffe_pb2.NetParameter.FromString((folder / "new.bin").read_bytes()) == new
     capfd.readouterr()
     assert upgrade.net_proto_text(["new", "again"]) == 0
-    assert messages(capfd) == ["File already in latest proto format: new",
-                               "Wrote upgraded NetParameter text proto to again"]
+    assert messages(capfd) == [
+        "File already in latest proto format: new",
+        "Wrote upgraded NetParameter text proto to again",
+    ]
 
 
 def test_upgrade_solver_changes_the_type_alone(folder):
@@ -258,16 +277,20 @@ def test_draw_net(folder, monkeypatch):
     assert call("draw_net net.prototxt net.svg --rankdir TB --phase TEST --display_lrm") == 0
     assert [layer.name for layer in calls[0][0].layer] == ["data", "ip", "extra", "loss"]
     assert calls[0][1] == ("net.svg", "TB", caffe.TEST, True)
-    for wrong in ("net.prototxt net.svg --phase DEV", "net.prototxt net.svg --rankdir up",
-                  "net.prototxt"):
+    for wrong in (
+        "net.prototxt net.svg --phase DEV",
+        "net.prototxt net.svg --rankdir up",
+        "net.prototxt",
+    ):
         assert call("draw_net " + wrong) == 1
     assert len(calls) == 1
 
 
 def test_python_dash_m():
     env = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(caffe.__file__)))
-    done = subprocess.run([sys.executable, "-m", "caffe", "-version"], env=env,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "caffe", "-version"], env=env, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "caffe version 1.0.0\n", "")
 
 

@@ -39,9 +39,13 @@ def test_the_tables(tmp_path, capsys):
     assert list(train[0]) == ["NumIters", "Seconds", "LearningRate", "loss"]
     assert list(test[0]) == ["NumIters", "Seconds", "LearningRate", "accuracy", "loss"]
     assert [list(map(float, row.values())) for row in train] == [
-        [0, 1, 0.1, 2.75], [2, 2, 1e-5, 1.5e-5]]
+        [0, 1, 0.1, 2.75],
+        [2, 2, 1e-5, 1.5e-5],
+    ]
     assert [list(map(float, row.values()))[:4] for row in test] == [
-        [0, 1, 0.1, 0.25], [4, 4, 1e-5, 0.5]]
+        [0, 1, 0.1, 0.25],
+        [4, 4, 1e-5, 0.5],
+    ]
     assert test[1]["loss"] == "nan"
     assert "run.log.train" in capsys.readouterr().out
 

@@ -40,7 +40,10 @@ class Training:
         with open(self.path, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "caffe", "train", "-solver", "solver.prototxt", *flags],
-                cwd=folder, env=env, stderr=log)
+                cwd=folder,
+                env=env,
+                stderr=log,
+            )
 
     def __enter__(self):
         return self

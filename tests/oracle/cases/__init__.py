@@ -12,10 +12,13 @@ from collections import OrderedDict
 
 from cases.make import Choice
 
-_modules = [importlib.import_module("cases." + found.name)
-            for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)]
-FAMILIES = OrderedDict((module.__name__.split(".")[-1], module)
-                       for module in _modules if hasattr(module, "TYPES"))
+_modules = [
+    importlib.import_module("cases." + found.name)
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)
+]
+FAMILIES = OrderedDict(
+    (module.__name__.split(".")[-1], module) for module in _modules if hasattr(module, "TYPES")
+)
 CASES_PER_TYPE = 40
 
 

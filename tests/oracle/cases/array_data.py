@@ -3,9 +3,13 @@
 from cases.make import case, feed, inputs, layer, net, text
 
 #: After a data layer: parameters that show how many words of Caffe's stream it drew.
-FILLED = layer("InnerProduct", ["data"], ["product"], name="filled",
-               inner_product_param={"num_output": 2, "bias_term": False,
-                                    "weight_filler": {"type": "uniform"}})
+FILLED = layer(
+    "InnerProduct",
+    ["data"],
+    ["product"],
+    name="filled",
+    inner_product_param={"num_output": 2, "bias_term": False, "weight_filler": {"type": "uniform"}},
+)
 PARAMS = {"op": "record", "what": "params"}
 
 
@@ -42,24 +46,38 @@ def hdf5_data(number, choice):
         steps = [{"op": "rows", "blobs": tops, "passes": 3}]
     else:
         steps = [{"op": "forward"}] * 4
-    return case("HDF5Data", number, net(body, force_backward=False), steps,
-                phase=choice.pick(["TRAIN", "TEST"]), files=files)
+    return case(
+        "HDF5Data",
+        number,
+        net(body, force_backward=False),
+        steps,
+        phase=choice.pick(["TRAIN", "TEST"]),
+        files=files,
+    )
 
 
 def hdf5_output(number, choice):
     """The file after one forward pass: blobs of up to four axes, as N×C×H×W."""
     items = choice.int(1, 5)
-    arrays = {"data": choice.normal([items] + rest_of_shape(choice)),
-              "label": choice.normal([items] + rest_of_shape(choice))}
+    arrays = {
+        "data": choice.normal([items] + rest_of_shape(choice)),
+        "label": choice.normal([items] + rest_of_shape(choice)),
+    }
     if number % 5 == 4:  # another size than that of the prototxt
         shapes = {blob: [items + 1] + a["shape"][1:] for blob, a in arrays.items()}
     else:
         shapes = {blob: a["shape"] for blob, a in arrays.items()}
-    body = layer("HDF5Output", ["data", "label"], [], name="out",
-                 hdf5_output_param={"file_name": "out.h5"})
+    body = layer(
+        "HDF5Output", ["data", "label"], [], name="out", hdf5_output_param={"file_name": "out.h5"}
+    )
     steps = feed(arrays) + [{"op": "forward"}, {"op": "hdf5", "file": "out.h5"}]
-    return case("HDF5Output", number, net(inputs(shapes), body, force_backward=False), steps,
-                phase=choice.pick(["TRAIN", "TEST"]))
+    return case(
+        "HDF5Output",
+        number,
+        net(inputs(shapes), body, force_backward=False),
+        steps,
+        phase=choice.pick(["TRAIN", "TEST"]),
+    )
 
 
 def memory_data(number, choice):
@@ -75,8 +93,11 @@ def memory_data(number, choice):
     def arrays():
         items = batch * choice.int(1, 3)
         labels = [items] if choice.yes() else [items, 1, 1, 1]
-        return {"op": "set_input_arrays", "data": choice.normal([items] + item),
-                "labels": choice.labels(labels, 9) if items > 1 else choice.normal(labels)}
+        return {
+            "op": "set_input_arrays",
+            "data": choice.normal([items] + item),
+            "labels": choice.labels(labels, 9) if items > 1 else choice.normal(labels),
+        }
 
     first = arrays()
     steps = [PARAMS, first] + [{"op": "forward"}] * choice.int(2, 4)
@@ -85,11 +106,23 @@ def memory_data(number, choice):
         steps += [{"op": "forward"}] * 2
     if number % 3 == 0:
         steps += [arrays(), {"op": "forward"}, {"op": "forward"}]
-    body = layer("MemoryData", [], ["data", "label"], name="memory", memory_data_param=param,
-                 transform_param=transform)
-    return case("MemoryData", number, net(body, FILLED, force_backward=False), steps,
-                phase=choice.pick(["TRAIN", "TEST"]), seed=number + 1,
-                zero_ok={"data/label": "the only labels drawn may be 0"})
+    body = layer(
+        "MemoryData",
+        [],
+        ["data", "label"],
+        name="memory",
+        memory_data_param=param,
+        transform_param=transform,
+    )
+    return case(
+        "MemoryData",
+        number,
+        net(body, FILLED, force_backward=False),
+        steps,
+        phase=choice.pick(["TRAIN", "TEST"]),
+        seed=number + 1,
+        zero_ok={"data/label": "the only labels drawn may be 0"},
+    )
 
 
 def window_file(choice, images):
@@ -114,39 +147,85 @@ def window_data(number, choice):
     for i in range(choice.int(1, 3)):
         height, width = choice.int(16, 48), choice.int(16, 48)
         images.append((f"{i}.png", height, width))
-        files.append({"name": f"images/{i}.png", "kind": "png",
-                      "array": choice.ties([height, width, 3], 0, 256)})
+        files.append(
+            {
+                "name": f"images/{i}.png",
+                "kind": "png",
+                "array": choice.ties([height, width, 3], 0, 256),
+            }
+        )
     files.append({"name": "windows.txt", "kind": "text", "text": window_file(choice, images)})
     crop = choice.int(7, 14)
-    param = {"source": "windows.txt", "root_folder": "images/", "batch_size": choice.int(4, 7),
-             "fg_threshold": choice.pick([None, 0.75]), "bg_threshold": choice.pick([None, 0.45]),
-             "fg_fraction": choice.pick([None, 0.5, 1 / 3, 0.9]),
-             "context_pad": choice.int(1, 3) if number % 2 else None,
-             "crop_mode": choice.pick(["warp", "square", None]),
-             "cache_images": number % 5 == 0 or None, "scale": choice.pick([None, 0.0078125, 2])}
+    param = {
+        "source": "windows.txt",
+        "root_folder": "images/",
+        "batch_size": choice.int(4, 7),
+        "fg_threshold": choice.pick([None, 0.75]),
+        "bg_threshold": choice.pick([None, 0.45]),
+        "fg_fraction": choice.pick([None, 0.5, 1 / 3, 0.9]),
+        "context_pad": choice.int(1, 3) if number % 2 else None,
+        "crop_mode": choice.pick(["warp", "square", None]),
+        "cache_images": number % 5 == 0 or None,
+        "scale": choice.pick([None, 0.0078125, 2]),
+    }
     transform = {"crop_size": crop, "mirror": choice.yes() or None}
     if number % 3 == 1:
         transform["mean_value"] = [choice.real(50, 150) for _ in range(choice.pick([1, 3]))]
     elif number % 3 == 2:
         size = crop + choice.int(0, 5)
         transform["mean_file"] = "mean.binaryproto"
-        files.append({"name": "mean.binaryproto", "kind": "blobproto", "legacy": True,
-                      "array": choice.uniform([1, 3, size, size], 50, 150)})
+        files.append(
+            {
+                "name": "mean.binaryproto",
+                "kind": "blobproto",
+                "legacy": True,
+                "array": choice.uniform([1, 3, size, size], 50, 150),
+            }
+        )
     phase = choice.pick(["TRAIN", "TEST"])
     if number % 10 == 9:  # V1 kept its transformation in the layer's own message
         means = {key: transform.pop(key) for key in ("mean_value",) if key in transform}
         param.update(transform)
-        body = text({"layers": {"name": "windows", "type": "WINDOW_DATA", "top": ["data", "label"],
-                                "transform_param": means, "window_data_param": param}})
+        body = text(
+            {
+                "layers": {
+                    "name": "windows",
+                    "type": "WINDOW_DATA",
+                    "top": ["data", "label"],
+                    "transform_param": means,
+                    "window_data_param": param,
+                }
+            }
+        )
         body = body.replace('"WINDOW_DATA"', "WINDOW_DATA")
         steps = []
     else:
-        body = layer("WindowData", [], ["data", "label"], name="windows", transform_param=transform,
-                     window_data_param=param) + FILLED
+        body = (
+            layer(
+                "WindowData",
+                [],
+                ["data", "label"],
+                name="windows",
+                transform_param=transform,
+                window_data_param=param,
+            )
+            + FILLED
+        )
         steps = [PARAMS]
-    return case("WindowData", number, net(body, force_backward=False),
-                steps + [{"op": "forward"}] * 2, phase=phase, seed=number + 1, files=files)
+    return case(
+        "WindowData",
+        number,
+        net(body, force_backward=False),
+        steps + [{"op": "forward"}] * 2,
+        phase=phase,
+        seed=number + 1,
+        files=files,
+    )
 
 
-TYPES = {"HDF5Data": hdf5_data, "HDF5Output": hdf5_output, "MemoryData": memory_data,
-         "WindowData": window_data}
+TYPES = {
+    "HDF5Data": hdf5_data,
+    "HDF5Output": hdf5_output,
+    "MemoryData": memory_data,
+    "WindowData": window_data,
+}

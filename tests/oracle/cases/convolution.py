@@ -68,15 +68,30 @@ def conv_like(kind, number, choice):
     if number % 2:
         larger = [extent + choice.int(0, 3) for extent in size]
         second = {b: choice.normal([lead[0] + 1] + lead[1:] + [channels] + larger) for b in names}
-    return single(kind, number, choice, {b: choice.normal(lead + [channels] + size) for b in names},
-                  tops, params=choice.normal(scale=0.5), second=second, repeat=number % 4 == 0,
-                  convolution_param=param)
+    return single(
+        kind,
+        number,
+        choice,
+        {b: choice.normal(lead + [channels] + size) for b in names},
+        tops,
+        params=choice.normal(scale=0.5),
+        second=second,
+        repeat=number % 4 == 0,
+        convolution_param=param,
+    )
 
 
 def convolution(number, choice):
     if number == 21:  # no spatial axis: an inner product per item
-        return single("Convolution", number, choice, {"x": choice.normal([3, 4])}, ["y"],
-                      params=choice.normal(), convolution_param={"num_output": 5})
+        return single(
+            "Convolution",
+            number,
+            choice,
+            {"x": choice.normal([3, 4])},
+            ["y"],
+            params=choice.normal(),
+            convolution_param={"num_output": 5},
+        )
     return conv_like("Convolution", number, choice)
 
 
@@ -85,12 +100,26 @@ def deconvolution(number, choice):
     found = conv_like("Deconvolution", number, choice)
     if number % 3 == 0:  # the upsampling of FCN: kernel 2s, stride s, crop to come
         stride = choice.int(2, 3)
-        param = {"num_output": 3, "group": choice.pick([1, 3]), "bias_term": False,
-                 "kernel_size": 2 * stride, "stride": stride, "pad": choice.pick([None, 1])}
+        param = {
+            "num_output": 3,
+            "group": choice.pick([1, 3]),
+            "bias_term": False,
+            "kernel_size": 2 * stride,
+            "stride": stride,
+            "pad": choice.pick([None, 1]),
+        }
         shape = [choice.int(1, 2), 3, choice.int(1, 4), choice.int(1, 4)]
-        found = single("Deconvolution", number, choice, {"x": choice.normal(shape)}, ["y"],
-                       params=choice.normal(scale=0.5), repeat=number % 4 == 0,
-                       second={"x": choice.normal([2, 3, 3, 5])}, convolution_param=param)
+        found = single(
+            "Deconvolution",
+            number,
+            choice,
+            {"x": choice.normal(shape)},
+            ["y"],
+            params=choice.normal(scale=0.5),
+            repeat=number % 4 == 0,
+            second={"x": choice.normal([2, 3, 3, 5])},
+            convolution_param=param,
+        )
     elif "pad" in found["net"]:
         found = without_pad(number, choice)
     return found
@@ -98,16 +127,38 @@ def deconvolution(number, choice):
 
 def without_pad(number, choice):
     size = spatial(choice, number)
-    param = {"num_output": choice.int(1, 4), "kernel_size": choice.int(3, 4), "pad": 1,
-             "stride": choice.int(1, 2), "dilation": choice.pick([None, 2]),
-             "bias_term": choice.pick([None, False])}
+    param = {
+        "num_output": choice.int(1, 4),
+        "kernel_size": choice.int(3, 4),
+        "pad": 1,
+        "stride": choice.int(1, 2),
+        "dilation": choice.pick([None, 2]),
+        "bias_term": choice.pick([None, False]),
+    }
     if len(size) == 2 and choice.yes():
-        param.update(kernel_size=None, pad=None, stride=None, dilation=None, kernel_h=3, kernel_w=4,
-                     pad_h=0, pad_w=1, stride_h=2, stride_w=1)
+        param.update(
+            kernel_size=None,
+            pad=None,
+            stride=None,
+            dilation=None,
+            kernel_h=3,
+            kernel_w=4,
+            pad_h=0,
+            pad_w=1,
+            stride_h=2,
+            stride_w=1,
+        )
     channels = choice.int(1, 4)
     shape = [choice.int(1, 2), channels] + size
-    return single("Deconvolution", number, choice, {"x": choice.normal(shape)}, ["y"],
-                  params=choice.normal(scale=0.5), convolution_param=param)
+    return single(
+        "Deconvolution",
+        number,
+        choice,
+        {"x": choice.normal(shape)},
+        ["y"],
+        params=choice.normal(scale=0.5),
+        convolution_param=param,
+    )
 
 
 def crop(number, choice):
@@ -128,11 +179,21 @@ def crop(number, choice):
         del param["axis"]  # 2 is the default
     second = None
     if number % 2:
-        second = {"x": choice.normal(big[:axis] + [b + 1 for b in big[axis:]]),
-                  "reference": choice.normal(reference[:axis] + [r + 1 for r in reference[axis:]])}
+        second = {
+            "x": choice.normal(big[:axis] + [b + 1 for b in big[axis:]]),
+            "reference": choice.normal(reference[:axis] + [r + 1 for r in reference[axis:]]),
+        }
     bottoms = {"x": choice.normal(big), "reference": choice.normal(reference)}
-    return single("Crop", number, choice, bottoms, ["y"], no_grad=["reference"], second=second,
-                  crop_param=param)
+    return single(
+        "Crop",
+        number,
+        choice,
+        bottoms,
+        ["y"],
+        no_grad=["reference"],
+        second=second,
+        crop_param=param,
+    )
 
 
 TYPES = {"Convolution": convolution, "Deconvolution": deconvolution, "Crop": crop}

@@ -15,8 +15,9 @@ def input_(number, choice):
         shapes = [shapes[0]] * len(tops)
     given = [dims(s) for s in (shapes[:1] if number % 2 else shapes)]
     body = [layer("Input", [], tops, name="input", input_param={"shape": given})]
-    body += [layer("Power", [top], [top + "_y"], name=top, power_param={"scale": 2})
-             for top in tops]
+    body += [
+        layer("Power", [top], [top + "_y"], name=top, power_param={"scale": 2}) for top in tops
+    ]
     arrays = {top: choice.normal(shape) for top, shape in zip(tops, shapes)}
     if number % 3 == 2:  # a size other than the prototxt's
         arrays[tops[0]] = choice.normal([s + 1 for s in shapes[0]])
@@ -26,10 +27,12 @@ def input_(number, choice):
 
 
 def filler_fields(choice, number):
-    return [{"type": "constant", "value": choice.real(0.1, 3)},
-            {"type": "uniform", "min": choice.real(-2, 0), "max": choice.real(0.5, 2)},
-            {"type": "gaussian", "mean": choice.real(-1, 1), "std": choice.real(0.1, 2)},
-            {"type": "xavier"}][number % 4]
+    return [
+        {"type": "constant", "value": choice.real(0.1, 3)},
+        {"type": "uniform", "min": choice.real(-2, 0), "max": choice.real(0.5, 2)},
+        {"type": "gaussian", "mean": choice.real(-1, 1), "std": choice.real(0.1, 2)},
+        {"type": "xavier"},
+    ][number % 4]
 
 
 def dummy_data(number, choice):
@@ -52,10 +55,20 @@ def dummy_data(number, choice):
     body = [layer("DummyData", [], tops, name="dummy", dummy_data_param=param)]
     if number == 20:
         body.append(layer("Power", tops[:1], ["shifted"], name="shifted", power_param={"shift": 1}))
-    steps = [{"op": "forward"}, {"op": "forward"}, {"op": "seed", "value": number},
-             {"op": "forward"}]
-    return case("DummyData", number, net(*body, force_backward=False), steps, seed=number + 1,
-                zero_ok=zero_ok)
+    steps = [
+        {"op": "forward"},
+        {"op": "forward"},
+        {"op": "seed", "value": number},
+        {"op": "forward"},
+    ]
+    return case(
+        "DummyData",
+        number,
+        net(*body, force_backward=False),
+        steps,
+        seed=number + 1,
+        zero_ok=zero_ok,
+    )
 
 
 PYTHON_LAYERS = ["Affine", "Affine", "Weighted", "Mixer", "Penalty"]
@@ -76,10 +89,19 @@ def python(number, choice):
     if name == "Penalty":
         bottoms["x2"] = choice.normal(shape)
     second = {blob: choice.normal([shape[0] + 1] + shape[1:]) for blob in bottoms}
-    return single("Python", number, choice, bottoms, tops, loss=name == "Penalty",
-                  loss_weight=choice.real(0.3, 2) if name == "Penalty" else None,
-                  params=choice.normal() if name == "Weighted" else None,
-                  second=second if number % 2 else None, repeat=number % 4 == 0, python_param=param)
+    return single(
+        "Python",
+        number,
+        choice,
+        bottoms,
+        tops,
+        loss=name == "Penalty",
+        loss_weight=choice.real(0.3, 2) if name == "Penalty" else None,
+        params=choice.normal() if name == "Weighted" else None,
+        second=second if number % 2 else None,
+        repeat=number % 4 == 0,
+        python_param=param,
+    )
 
 
 TYPES = {"Input": input_, "DummyData": dummy_data, "Python": python}

@@ -8,18 +8,31 @@ def depthwise(number, choice):
     channels = choice.int(1, 5)
     outputs = channels * choice.pick([1, 1, 2])
     kernel = choice.int(1, 3)
-    param = {"kernel_size": kernel, "pad": choice.int(0, 1), "stride": choice.int(1, 2),
-             "dilation": choice.pick([1, 2]), "bias_term": choice.yes()}
+    param = {
+        "kernel_size": kernel,
+        "pad": choice.int(0, 1),
+        "stride": choice.int(1, 2),
+        "dilation": choice.pick([1, 2]),
+        "bias_term": choice.yes(),
+    }
     bottoms = {"x": choice.normal([choice.int(1, 3), channels, 7, 6])}
     if outputs != channels or choice.yes():
         param["num_output"] = outputs
     kind = choice.pick(["ConvolutionDepthwise", "DepthwiseConvolution"])
-    made = single("net depthwise", number, choice, bottoms, ["y"], params=choice.normal(),
-                  body=[layer(kind, ["x"], ["y"], convolution_param=param)])
+    made = single(
+        "net depthwise",
+        number,
+        choice,
+        bottoms,
+        ["y"],
+        params=choice.normal(),
+        body=[layer(kind, ["x"], ["y"], convolution_param=param)],
+    )
     full = dict(param, num_output=outputs, group=channels)
     shapes = {"x": bottoms["x"]["shape"]}
-    made["oracle_net"] = net(inputs(shapes), layer("Convolution", ["x"], ["y"],
-                                                   convolution_param=full))
+    made["oracle_net"] = net(
+        inputs(shapes), layer("Convolution", ["x"], ["y"], convolution_param=full)
+    )
     return made
 
 

@@ -13,8 +13,13 @@ RESIZED = "resizing: one grey level"
 
 def pixels(choice, height, width, channels):
     """(H, W, C) of whole numbers for an image file."""
-    return {"kind": "integers", "seed": choice.seed(), "lo": 0, "hi": 256,
-            "shape": [height, width, channels]}
+    return {
+        "kind": "integers",
+        "seed": choice.seed(),
+        "lo": 0,
+        "hi": 256,
+        "shape": [height, width, channels],
+    }
 
 
 def planes(choice, channels, height, width, floats):
@@ -37,8 +42,14 @@ def transform(choice, number, size):
         param["mean_value"] = [choice.real(20, 150) for _ in range(choice.pick([1, channels]))]
     elif number % 4 == 3:
         param["mean_file"] = "mean.binaryproto"
-        files.append({"name": "mean.binaryproto", "kind": "blobproto", "legacy": number % 8 == 3,
-                      "array": choice.uniform([1] + list(size), 50, 150)})
+        files.append(
+            {
+                "name": "mean.binaryproto",
+                "kind": "blobproto",
+                "legacy": number % 8 == 3,
+                "array": choice.uniform([1] + list(size), 50, 150),
+            }
+        )
     scale = choice.pick([1, 0.017, 0.00390625, 2]) if number % 6 else 1
     if scale != 1:
         param["scale"] = scale
@@ -49,14 +60,30 @@ def run(kind, number, choice, fields, files, levels, reason, forwards, **more):
     """The case: the layer, then a random filler, which shows where Caffe's own stream stands."""
     tops = more.pop("tops", ["data", "label"])
     phase = more.pop("phase", "TEST" if number % 4 == 2 else "TRAIN")
-    body = [layer(kind, [], tops, name="source", **fields),
-            layer("DummyData", [], ["noise"], name="noise", dummy_data_param={
-                "shape": [dims([3])], "data_filler": [{"type": "uniform"}]})]
+    body = [
+        layer(kind, [], tops, name="source", **fields),
+        layer(
+            "DummyData",
+            [],
+            ["noise"],
+            name="noise",
+            dummy_data_param={"shape": [dims([3])], "data_filler": [{"type": "uniform"}]},
+        ),
+    ]
     tolerance = {"data/data": {"absolute": levels, "reason": reason}}
     if "label" in tops:
         tolerance["data/label"] = {"absolute": 0, "reason": "whole numbers"}
-    return case(kind, number, net(*body, force_backward=False), [{"op": "forward"}] * forwards,
-                phase, seed=choice.seed(), files=files, tolerance=tolerance, **more)
+    return case(
+        kind,
+        number,
+        net(*body, force_backward=False),
+        [{"op": "forward"}] * forwards,
+        phase,
+        seed=choice.seed(),
+        files=files,
+        tolerance=tolerance,
+        **more,
+    )
 
 
 DATA_KINDS = ["raw", "raw", "floats", "png", "jpeg", "png"]
@@ -100,8 +127,17 @@ def data(number, choice):
     tops = ["data"] if number % 7 == 6 else ["data", "label"]
     param.update(force)
     levels, reason = (2 * scale, DECODED) if kind == "jpeg" else (0, EQUAL)
-    return run("Data", number, choice, {"data_param": settings, "transform_param": param or None},
-               files, levels, reason, forwards=1 + 2 * len(sizes) // batch, tops=tops)
+    return run(
+        "Data",
+        number,
+        choice,
+        {"data_param": settings, "transform_param": param or None},
+        files,
+        levels,
+        reason,
+        forwards=1 + 2 * len(sizes) // batch,
+        tops=tops,
+    )
 
 
 IMAGE_KINDS = ["png", "ppm", "jpeg", "png16", "gamma", "png", "alpha", "jpeg"]
@@ -112,9 +148,12 @@ def image_file(kind, choice, height, width, n):
     if kind == "jpeg":
         return JPEGS[choice.int(0, len(JPEGS) - 1)]
     channels = {"ppm": choice.pick([1, 3]), "alpha": choice.pick([2, 4])}.get(
-        kind, choice.pick([1, 3]))
-    image = {"format": kind if kind in ("ppm", "png16") else "png",
-             "array": pixels(choice, height, width, channels)}
+        kind, choice.pick([1, 3])
+    )
+    image = {
+        "format": kind if kind in ("ppm", "png16") else "png",
+        "array": pixels(choice, height, width, channels),
+    }
     if kind == "png16":
         image["array"]["hi"] = 1 << 16
     if kind == "gamma":
@@ -145,27 +184,41 @@ def image_data(number, choice):
         if resized and n == 1:
             h, w = 2 * height, 2 * width  # exactly half: means of four
         name = "{} {}.img".format(n, "x" * n) if number % 4 == 1 else f"{n}.img"
-        files.append({"name": folder + name, "kind": "image",
-                      "image": image_file(kind, choice, h, w, n)})
+        files.append(
+            {"name": folder + name, "kind": "image", "image": image_file(kind, choice, h, w, n)}
+        )
         lines.append("{} {}{}".format(name, n + 1, ["", "\r", "\t"][number % 3] if n == 2 else ""))
-    files.append({"name": "list.txt", "kind": "text",
-                  "text": "\n".join(lines) + ("\n" if number % 2 else "")})
+    files.append(
+        {
+            "name": "list.txt",
+            "kind": "text",
+            "text": "\n".join(lines) + ("\n" if number % 2 else ""),
+        }
+    )
     if folder:
         settings["root_folder"] = folder
     settings["shuffle"] = number % 5 in (1, 4)
     if number % 6 == 3:
         settings["rand_skip"] = choice.int(1, count)
     fixed = resized or batch > 1
-    param, more, scale = transform(choice, number if fixed else 4,
-                                   (3 if color else 1, height, width))
+    param, more, scale = transform(
+        choice, number if fixed else 4, (3 if color else 1, height, width)
+    )
     levels, reason = 0, EQUAL
     if kind == "jpeg":
         levels, reason = 2 * scale, DECODED
     elif resized:
         levels, reason = scale, RESIZED
-    return run("ImageData", number, choice,
-               {"image_data_param": settings, "transform_param": param or None},
-               files + more, levels, reason, forwards=1 + 3 * count // batch)
+    return run(
+        "ImageData",
+        number,
+        choice,
+        {"image_data_param": settings, "transform_param": param or None},
+        files + more,
+        levels,
+        reason,
+        forwards=1 + 3 * count // batch,
+    )
 
 
 TYPES = {"Data": data, "ImageData": image_data}

@@ -8,8 +8,19 @@ layer, whose weight makes the net run backward, and the tops have loss weights.
 from cases.make import case, feed, inputs, layer, net, single
 
 
-def without_force(kind, number, choice, moved, read, tops, second=None, params=None, repeat=False,
-                  seed=None, **fields):
+def without_force(
+    kind,
+    number,
+    choice,
+    moved,
+    read,
+    tops,
+    second=None,
+    params=None,
+    repeat=False,
+    seed=None,
+    **fields,
+):
     """One layer on bottoms `moved`, which get gradients, and `read`, which get none.
 
     The arrays of `second` are for a second pass, in other shapes.
@@ -17,8 +28,15 @@ def without_force(kind, number, choice, moved, read, tops, second=None, params=N
     layers, renamed, zero_ok = [], {}, {}
     for blob in moved:
         renamed[blob] = blob + "_given"
-        layers.append(layer("Bias", [renamed[blob]], [blob], name=blob + "_bias",
-                            bias_param={"axis": 0, "num_axes": 0}))
+        layers.append(
+            layer(
+                "Bias",
+                [renamed[blob]],
+                [blob],
+                name=blob + "_bias",
+                bias_param={"axis": 0, "num_axes": 0},
+            )
+        )
         zero_ok["diff/" + renamed[blob]] = "nothing below needs it"
     for blob in read:
         zero_ok["diff/" + blob] = "an index has no gradient"
@@ -34,8 +52,11 @@ def without_force(kind, number, choice, moved, read, tops, second=None, params=N
         for top in tops:
             steps.append({"op": "diff", "blob": top, "array": choice.normal()})
         steps += [{"op": "backward"}] * (2 if repeat else 1)
-    text = net(inputs({blob: array["shape"] for blob, array in first.items()}), *layers,
-               force_backward=False)
+    text = net(
+        inputs({blob: array["shape"] for blob, array in first.items()}),
+        *layers,
+        force_backward=False,
+    )
     return case(kind, number, text, steps, zero_ok=zero_ok, seed=seed)
 
 
@@ -55,8 +76,16 @@ def batch_reindex(number, choice):
 
     first = arrays(choice.int(1, 5), choice.int(1, 7))
     second = arrays(choice.int(2, 6), choice.int(1, 8)) if number % 2 else None
-    return without_force("BatchReindex", number, choice, {"x": first["x"]},
-                         {"index": first["index"]}, ["y"], second, repeat=number % 5 == 2)
+    return without_force(
+        "BatchReindex",
+        number,
+        choice,
+        {"x": first["x"]},
+        {"index": first["index"]},
+        ["y"],
+        second,
+        repeat=number % 5 == 2,
+    )
 
 
 def filter_(number, choice):
@@ -75,16 +104,20 @@ def filter_(number, choice):
     first = arrays(choice.int(1, 7))
     second = arrays(choice.int(2, 8)) if number % 2 else None
     selector = {"selector": first.pop("selector")}
-    return without_force("Filter", number, choice, first, selector,
-                         [f"y{i}" for i in range(len(rests))], second)
+    return without_force(
+        "Filter", number, choice, first, selector, [f"y{i}" for i in range(len(rests))], second
+    )
 
 
 def embed(number, choice):
     """Indices in blobs of zero to three further axes, often repeated; with and without a bias."""
     rows = choice.int(1, 6)
     rest = tail(choice)
-    param = {"num_output": choice.int(1, 5), "input_dim": rows,
-             "bias_term": False if number % 3 == 1 else None}
+    param = {
+        "num_output": choice.int(1, 5),
+        "input_dim": rows,
+        "bias_term": False if number % 3 == 1 else None,
+    }
 
     def index(items):
         if number % 5 == 4:  # fractions are cut
@@ -97,8 +130,18 @@ def embed(number, choice):
         param["bias_filler"] = {"type": "constant", "value": choice.real(0.1, 1)}
         seed = 1 + number
     second = {"x": index(choice.int(2, 5))} if number % 2 else None
-    return without_force("Embed", number, choice, {}, {"x": index(choice.int(1, 5))}, ["y"],
-                         second, repeat=number % 4 == 2, seed=seed, embed_param=param)
+    return without_force(
+        "Embed",
+        number,
+        choice,
+        {},
+        {"x": index(choice.int(1, 5))},
+        ["y"],
+        second,
+        repeat=number % 4 == 2,
+        seed=seed,
+        embed_param=param,
+    )
 
 
 def parameter(number, choice):
@@ -107,35 +150,80 @@ def parameter(number, choice):
     Backward runs twice: the second gradient replaces the first, where others would add it.
     """
     shape = [choice.int(1, 4) for _ in range(choice.int(0 if number % 6 == 0 else 1, 4))]
-    learned = layer("Parameter", [], ["p"], name="learned", parameter_param={"shape": {
-        "dim": shape}})
+    learned = layer(
+        "Parameter", [], ["p"], name="learned", parameter_param={"shape": {"dim": shape}}
+    )
     way = number % 6
     if way == 0:
-        found = single("Parameter", number, choice, {}, ["p"], body=[learned],
-                       params=choice.normal(), repeat=True)
+        found = single(
+            "Parameter",
+            number,
+            choice,
+            {},
+            ["p"],
+            body=[learned],
+            params=choice.normal(),
+            repeat=True,
+        )
         return found
     bottoms, second = {"x": choice.normal(shape)}, None
     body = [learned]
     if way == 1:
-        body.append(layer("Eltwise", ["x", "p"], ["y"], eltwise_param={
-            "operation": choice.pick(["SUM", "PROD"])}))
+        body.append(
+            layer(
+                "Eltwise",
+                ["x", "p"],
+                ["y"],
+                eltwise_param={"operation": choice.pick(["SUM", "PROD"])},
+            )
+        )
     elif way in (2, 3):  # a scale or a bias: the batch may grow, the parameter stays
         bottoms = {"x": choice.normal([2, *shape])}
         second = {"x": choice.normal([3, *shape])}
         body.append(layer("Scale" if way == 2 else "Bias", ["x", "p"], ["y"]))
     elif way == 4:  # two readers: the gradients of both add up, in one pass
-        body.append(layer("Eltwise", ["x", "p"], ["half"], name="half",
-                          eltwise_param={"operation": "PROD"}))
+        body.append(
+            layer("Eltwise", ["x", "p"], ["half"], name="half", eltwise_param={"operation": "PROD"})
+        )
         body.append(layer("Eltwise", ["half", "p"], ["y"]))
     else:  # two layers, one parameter: the last to run backward has the gradient
-        body[0] = layer("Parameter", [], ["p"], name="learned", param={"name": "w"},
-                        parameter_param={"shape": {"dim": shape}})
-        body.append(layer("Parameter", [], ["q"], name="again", param={"name": "w"},
-                          parameter_param={"shape": {"dim": shape}}))
-        body.append(layer("Eltwise", ["p", "x", "q"], ["y"],
-                          eltwise_param={"operation": "SUM", "coeff": [1, 2, 3]}))
-    return single("Parameter", number, choice, bottoms, ["y"], body=body, second=second,
-                  params=choice.normal(), repeat=True)
+        body[0] = layer(
+            "Parameter",
+            [],
+            ["p"],
+            name="learned",
+            param={"name": "w"},
+            parameter_param={"shape": {"dim": shape}},
+        )
+        body.append(
+            layer(
+                "Parameter",
+                [],
+                ["q"],
+                name="again",
+                param={"name": "w"},
+                parameter_param={"shape": {"dim": shape}},
+            )
+        )
+        body.append(
+            layer(
+                "Eltwise",
+                ["p", "x", "q"],
+                ["y"],
+                eltwise_param={"operation": "SUM", "coeff": [1, 2, 3]},
+            )
+        )
+    return single(
+        "Parameter",
+        number,
+        choice,
+        bottoms,
+        ["y"],
+        body=body,
+        second=second,
+        params=choice.normal(),
+        repeat=True,
+    )
 
 
 TYPES = {"BatchReindex": batch_reindex, "Filter": filter_, "Embed": embed, "Parameter": parameter}

@@ -26,16 +26,27 @@ def softmax_with_loss(number, choice):
     labels = lead + tail
     if number % 4 == 1:  # (N, 1, H, W), as data layers make them
         labels = [lead[0], 1] + tail
-    bottoms = {"score": choice.normal(lead + [classes] + tail, scale=2),
-               "label": choice.labels(labels, classes, ignore)}
+    bottoms = {
+        "score": choice.normal(lead + [classes] + tail, scale=2),
+        "label": choice.labels(labels, classes, ignore),
+    }
     two = number % 5 == 2
     weight = choice.real(0.2, 3) if number % 2 else 1
     softmax = {"axis": axis} if axis is not None else []
     fields = {"softmax_param": softmax, "loss_param": loss_param(number, choice, ignore)}
     tops = ["loss", "prob"] if two else ["loss"]
-    found = single("SoftmaxWithLoss", number, choice, bottoms, tops, loss=True, no_grad=["label"],
-                   second=larger(bottoms) if number % 6 == 4 else None,
-                   loss_weight=[weight, 0] if two else weight, **fields)
+    found = single(
+        "SoftmaxWithLoss",
+        number,
+        choice,
+        bottoms,
+        tops,
+        loss=True,
+        no_grad=["label"],
+        second=larger(bottoms) if number % 6 == 4 else None,
+        loss_weight=[weight, 0] if two else weight,
+        **fields,
+    )
     if two:
         found["oracle_net"] = softmax_beside_loss(bottoms, weight, fields)
     return found
@@ -46,16 +57,21 @@ def softmax_beside_loss(bottoms, weight, fields):
 
     BVLC Caffe has a second top but aborts on it: the Softmax inside inherits both loss weights.
     """
-    return net(inputs({blob: array["shape"] for blob, array in bottoms.items()}),
-               layer("Softmax", ["score"], ["prob"], name="prob",
-                     softmax_param=fields["softmax_param"]),
-               layer("SoftmaxWithLoss", bottoms, ["loss"], loss_weight=weight, **fields))
+    return net(
+        inputs({blob: array["shape"] for blob, array in bottoms.items()}),
+        layer("Softmax", ["score"], ["prob"], name="prob", softmax_param=fields["softmax_param"]),
+        layer("SoftmaxWithLoss", bottoms, ["loss"], loss_weight=weight, **fields),
+    )
 
 
 def larger(bottoms):
     """The same bottoms with one more item and other numbers."""
-    return {blob: dict(array, shape=[array["shape"][0] + 1] + array["shape"][1:],
-                       seed=array["seed"] + 1) for blob, array in bottoms.items()}
+    return {
+        blob: dict(
+            array, shape=[array["shape"][0] + 1] + array["shape"][1:], seed=array["seed"] + 1
+        )
+        for blob, array in bottoms.items()
+    }
 
 
 def sigmoid_cross_entropy(number, choice):
@@ -64,10 +80,18 @@ def sigmoid_cross_entropy(number, choice):
     hard = ignore is not None
     target = choice.labels(shape, 2, ignore) if hard else choice.uniform(shape, 0, 1)
     bottoms = {"score": choice.normal(shape, scale=2), "target": target}
-    return single("SigmoidCrossEntropyLoss", number, choice, bottoms, ["loss"], loss=True,
-                  no_grad=["target"], second=larger(bottoms) if number % 4 == 2 else None,
-                  loss_weight=choice.real(0.2, 3) if number % 2 else None,
-                  loss_param=loss_param(number, choice, ignore))
+    return single(
+        "SigmoidCrossEntropyLoss",
+        number,
+        choice,
+        bottoms,
+        ["loss"],
+        loss=True,
+        no_grad=["target"],
+        second=larger(bottoms) if number % 4 == 2 else None,
+        loss_weight=choice.real(0.2, 3) if number % 2 else None,
+        loss_param=loss_param(number, choice, ignore),
+    )
 
 
 def euclidean(number, choice):
@@ -75,10 +99,20 @@ def euclidean(number, choice):
     # Only the counts must match; BVLC Caffe takes no more than four axes here.
     other = shape if number % 3 or len(shape) == 4 else [shape[0], 1] + shape[1:]
     bottoms = {"a": choice.normal(shape), "b": choice.normal(other)}
-    return single("EuclideanLoss", number, choice, bottoms, ["loss"], loss=True,
-                  second=larger(bottoms) if number % 4 == 2 else None,
-                  loss_weight=choice.real(0.2, 3) if number % 2 else None)
+    return single(
+        "EuclideanLoss",
+        number,
+        choice,
+        bottoms,
+        ["loss"],
+        loss=True,
+        second=larger(bottoms) if number % 4 == 2 else None,
+        loss_weight=choice.real(0.2, 3) if number % 2 else None,
+    )
 
 
-TYPES = {"SoftmaxWithLoss": softmax_with_loss, "SigmoidCrossEntropyLoss": sigmoid_cross_entropy,
-         "EuclideanLoss": euclidean}
+TYPES = {
+    "SoftmaxWithLoss": softmax_with_loss,
+    "SigmoidCrossEntropyLoss": sigmoid_cross_entropy,
+    "EuclideanLoss": euclidean,
+}

@@ -19,9 +19,23 @@ import zlib
 import numpy as np
 
 # Values that prototxt wants in quotes; other strings are enumeration names.
-QUOTED = {"name", "type", "bottom", "top", "module", "layer", "param_str", "source", "lr_policy",
-          "snapshot_prefix", "regularization_type", "file_name", "root_folder", "crop_mode",
-          "mean_file"}
+QUOTED = {
+    "name",
+    "type",
+    "bottom",
+    "top",
+    "module",
+    "layer",
+    "param_str",
+    "source",
+    "lr_policy",
+    "snapshot_prefix",
+    "regularization_type",
+    "file_name",
+    "root_folder",
+    "crop_mode",
+    "mean_file",
+}
 
 
 class Choice:
@@ -82,15 +96,21 @@ def text(fields, indent=""):
 
 
 def layer(kind, bottoms, tops, name="layer", **fields):
-    return text({"layer": dict({"name": name, "type": kind, "bottom": list(bottoms),
-                                "top": list(tops)}, **fields)})
+    return text(
+        {
+            "layer": dict(
+                {"name": name, "type": kind, "bottom": list(bottoms), "top": list(tops)}, **fields
+            )
+        }
+    )
 
 
 def inputs(shapes):
     """One Input layer per blob: name → shape."""
     return "".join(
         layer("Input", [], [blob], name=blob + "_input", input_param={"shape": dims(shape)})
-        for blob, shape in shapes.items())
+        for blob, shape in shapes.items()
+    )
 
 
 def dims(shape):
@@ -103,8 +123,13 @@ def net(*layers, **fields):
 
 
 def case(kind, number, net_text, steps, phase="TRAIN", **fields):
-    found = {"name": f"{kind}/{number:02d}", "type": kind, "net": net_text,
-             "phase": phase, "steps": steps}
+    found = {
+        "name": f"{kind}/{number:02d}",
+        "type": kind,
+        "net": net_text,
+        "phase": phase,
+        "steps": steps,
+    }
     found.update((key, value) for key, value in fields.items() if value)
     return found
 
@@ -113,8 +138,24 @@ def feed(arrays):
     return [{"op": "data", "blob": blob, "array": array} for blob, array in arrays.items()]
 
 
-def single(kind, number, choice, bottoms, tops, *, params=None, backward=True, loss=False,
-           no_grad=(), second=None, record=False, body=None, zero_ok=None, repeat=False, **fields):
+def single(
+    kind,
+    number,
+    choice,
+    bottoms,
+    tops,
+    *,
+    params=None,
+    backward=True,
+    loss=False,
+    no_grad=(),
+    second=None,
+    record=False,
+    body=None,
+    zero_ok=None,
+    repeat=False,
+    **fields,
+):
     """The usual case: one layer, given bottoms, forward, given top diffs, backward.
 
     bottoms: blob → array description; tops: names. params: description for all parameters.

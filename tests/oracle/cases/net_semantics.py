@@ -37,8 +37,17 @@ class Draft:
     def product(self, param=None, **fields):
         """An InnerProduct without bias: its blob is 3 x 3."""
         self.params.append(f"l{len(self.layers)}")
-        return self.add("InnerProduct", [self.read()], param=param or [], inner_product_param={
-            "num_output": 3, "bias_term": False, "weight_filler": {"type": "xavier"}}, **fields)
+        return self.add(
+            "InnerProduct",
+            [self.read()],
+            param=param or [],
+            inner_product_param={
+                "num_output": 3,
+                "bias_term": False,
+                "weight_filler": {"type": "xavier"},
+            },
+            **fields,
+        )
 
     def step(self):
         """One layer more, of a random kind."""
@@ -47,8 +56,9 @@ class Draft:
         if kind == "product":
             return self.product()
         if kind == "power":
-            return self.add("Power", [self.read()],
-                            power_param={"scale": choice.real(0.5, 2), "shift": 0.5})
+            return self.add(
+                "Power", [self.read()], power_param={"scale": choice.real(0.5, 2), "shift": 0.5}
+            )
         if kind == "join":
             return self.add("Eltwise", [self.read(), self.read()])
         made = [blob for blob in self.fresh if blob != "x"]
@@ -65,13 +75,17 @@ class Draft:
         """The case: random inputs and weights, a forward and two backward passes."""
         choice = self.choice
         steps = feed({"x": choice.normal(SHAPE), "t": choice.normal(SHAPE)})
-        steps += [{"op": "params", "layer": name, "array": choice.normal(scale=0.7)}
-                  for name in self.params]
+        steps += [
+            {"op": "params", "layer": name, "array": choice.normal(scale=0.7)}
+            for name in self.params
+        ]
         steps += [{"op": "forward"}] + [{"op": "backward"}] * repeat
-        zero_ok = {"diff/" + blob: "the rules may let nothing flow here"
-                   for blob in self.blobs + ["t"]}
-        zero_ok.update((f"param_diff/{name}/0", "the rules may let nothing flow here")
-                       for name in self.params)
+        zero_ok = {
+            "diff/" + blob: "the rules may let nothing flow here" for blob in self.blobs + ["t"]
+        }
+        zero_ok.update(
+            (f"param_diff/{name}/0", "the rules may let nothing flow here") for name in self.params
+        )
         text = net(inputs({"x": SHAPE, "t": SHAPE}), *self.layers, **fields)
         return case(kind, number, text, steps, zero_ok=zero_ok)
 
@@ -103,11 +117,18 @@ def losses(number, choice):
         draft.step()
     for blob in [blob for blob in draft.fresh if blob != "x"]:
         weight = {"loss_weight": choice.real(0.5, 3)} if choice.yes() else {}
-        made = draft.loss(blob, **weight) if choice.yes(0.7) else \
-            draft.add("Power", [blob], power_param={"scale": 2}, **weight)
+        made = (
+            draft.loss(blob, **weight)
+            if choice.yes(0.7)
+            else draft.add("Power", [blob], power_param={"scale": 2}, **weight)
+        )
         for _ in range(choice.int(0, 2)):
-            draft.add("Power", [made], power_param={"scale": choice.real(0.5, 2)},
-                      **({"loss_weight": choice.real(0.5, 3)} if choice.yes(0.3) else {}))
+            draft.add(
+                "Power",
+                [made],
+                power_param={"scale": choice.real(0.5, 2)},
+                **({"loss_weight": choice.real(0.5, 3)} if choice.yes(0.3) else {}),
+            )
     return draft.case("net losses", number, force_backward=choice.yes(0.3))
 
 
@@ -117,8 +138,9 @@ def backward(number, choice):
     for _ in range(choice.int(2, 5)):
         if choice.yes(0.6):
             fields = {"propagate_down": choice.yes()} if choice.yes() else {}
-            draft.product(param=[{"lr_mult": choice.pick([0, 1])}] if choice.yes() else None,
-                          **fields)
+            draft.product(
+                param=[{"lr_mult": choice.pick([0, 1])}] if choice.yes() else None, **fields
+            )
         else:
             draft.step()
     ends = [blob for blob in draft.fresh if blob != "x"]

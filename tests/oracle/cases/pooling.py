@@ -10,8 +10,9 @@ def parameters(number, choice):
         return param
     kernel, stride = choice.int(1, 4), choice.int(1, 4)
     if number % 4 == 2:
-        param.update(kernel_h=kernel, kernel_w=choice.int(2, 3), stride_h=stride,
-                     stride_w=choice.int(1, 2))
+        param.update(
+            kernel_h=kernel, kernel_w=choice.int(2, 3), stride_h=stride, stride_w=choice.int(1, 2)
+        )
         if kernel > 1:
             param.update(pad_h=choice.int(0, kernel - 1), pad_w=1)
     else:
@@ -37,8 +38,16 @@ def pooling(number, choice):
     tops = ["y", "mask"] if two else ["y"]
     bottoms = {"x": make(shape)}
     backward = not reaches_outside(param, shape) and not (second and reaches_outside(param, second))
-    return single("Pooling", number, choice, bottoms, tops, backward=backward,
-                  second={"x": make(second)} if second else None, pooling_param=param)
+    return single(
+        "Pooling",
+        number,
+        choice,
+        bottoms,
+        tops,
+        backward=backward,
+        second={"x": make(second)} if second else None,
+        pooling_param=param,
+    )
 
 
 # Sizes where the rounding, the clip of the last window or the divisor matter.
@@ -54,6 +63,7 @@ SPECIAL = {
     18: ([1, 2, 4, 6], {"pool": "MAX", "kernel_size": 2, "stride": 2}),  # FCN's, with ties
     25: ([2, 2, 5, 7], {"pool": "AVE", "kernel_size": 1, "stride": 3}),  # a window of -1 cells
 }
+
 
 def reaches_outside(param, shape):
     """True if the last window of MAX pooling holds no pixel at all.

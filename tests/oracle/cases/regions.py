@@ -16,23 +16,41 @@ def larger(choice, number, make, shape):
 def tile(number, choice):
     shape = random_shape(choice, least=2)
     axis = choice.int(0, len(shape) - 1) if number % 4 else 1
-    param = {"tiles": choice.int(1, 4),
-             "axis": choice.pick([axis, axis - len(shape)]) if number % 4 else None}
-    return single("Tile", number, choice, {"x": choice.normal(shape)}, ["y"], tile_param=param,
-                  second=larger(choice, number, choice.normal, shape))
+    param = {
+        "tiles": choice.int(1, 4),
+        "axis": choice.pick([axis, axis - len(shape)]) if number % 4 else None,
+    }
+    return single(
+        "Tile",
+        number,
+        choice,
+        {"x": choice.normal(shape)},
+        ["y"],
+        tile_param=param,
+        second=larger(choice, number, choice.normal, shape),
+    )
 
 
 def reduction(number, choice):
     shape = random_shape(choice, lo=2)
     axis = choice.pick([0, choice.int(0, len(shape) - 1)])
     operation = [None, "SUM", "ASUM", "SUMSQ", "MEAN"][number % 5]
-    param = {"operation": operation, "axis": choice.pick([axis, axis - len(shape)]) or None,
-             "coeff": choice.real(-2, 2) if number % 3 else None}
+    param = {
+        "operation": operation,
+        "axis": choice.pick([axis, axis - len(shape)]) or None,
+        "coeff": choice.real(-2, 2) if number % 3 else None,
+    }
     # Exact zeros, where the sign is 0.
     make = choice.ties if operation == "ASUM" and number % 2 == 0 else choice.normal
-    return single("Reduction", number, choice, {"x": make(shape)}, ["y"],
-                  second=larger(choice, number, make, shape),
-                  reduction_param=param if any(v is not None for v in param.values()) else [])
+    return single(
+        "Reduction",
+        number,
+        choice,
+        {"x": make(shape)},
+        ["y"],
+        second=larger(choice, number, make, shape),
+        reduction_param=param if any(v is not None for v in param.values()) else [],
+    )
 
 
 def mvn(number, choice):
@@ -47,17 +65,25 @@ def mvn(number, choice):
     if number == 13:
         shape, across = [2, 4], False
         zero_ok = dict.fromkeys(("data/y", "diff/x"), "a number less itself")
-    param = {"across_channels": True if across else None,
-             "normalize_variance": False if number % 4 == 3 else None,
-             "eps": choice.real(0.01, 0.5) if number % 5 == 1 else None}
+    param = {
+        "across_channels": True if across else None,
+        "normalize_variance": False if number % 4 == 3 else None,
+        "eps": choice.real(0.01, 0.5) if number % 5 == 1 else None,
+    }
 
     def make(shape):
         return choice.normal(shape, scale=choice.real(0.5, 3), shift=choice.real(-1, 1))
 
-    return single("MVN", number, choice, {"x": make(shape)},
-                  ["x" if number % 5 == 4 else "y"], zero_ok=zero_ok,
-                  second=larger(choice, number, make, shape),
-                  mvn_param=param if any(v is not None for v in param.values()) else [])
+    return single(
+        "MVN",
+        number,
+        choice,
+        {"x": make(shape)},
+        ["x" if number % 5 == 4 else "y"],
+        zero_ok=zero_ok,
+        second=larger(choice, number, make, shape),
+        mvn_param=param if any(v is not None for v in param.values()) else [],
+    )
 
 
 def spp(number, choice):
@@ -67,9 +93,15 @@ def spp(number, choice):
     make = choice.ties if number % 4 == 0 else choice.normal
     first, second = (fitting(choice, height, pool) for _ in range(2))
     lead = [choice.int(1, 2), choice.int(1, 3)]
-    return single("SPP", number, choice, {"x": make(lead + first)}, ["y"],
-                  second={"x": make(lead + second)} if number % 2 else None,
-                  spp_param={"pyramid_height": height, "pool": pool})
+    return single(
+        "SPP",
+        number,
+        choice,
+        {"x": make(lead + first)},
+        ["y"],
+        second={"x": make(lead + second)} if number % 2 else None,
+        spp_param={"pyramid_height": height, "pool": pool},
+    )
 
 
 def fitting(choice, height, pool):
@@ -83,18 +115,27 @@ def level_fits(size, level, pool):
     bins = 2**level
     kernel = [-(-n // bins) for n in size]
     pad = [(k * bins - n + 1) // 2 for k, n in zip(kernel, size)]
-    param = {"pool": pool or "MAX", "kernel_h": kernel[0], "kernel_w": kernel[1],
-             "stride_h": kernel[0], "stride_w": kernel[1], "pad_h": pad[0], "pad_w": pad[1]}
+    param = {
+        "pool": pool or "MAX",
+        "kernel_h": kernel[0],
+        "kernel_w": kernel[1],
+        "stride_h": kernel[0],
+        "stride_w": kernel[1],
+        "pad_h": pad[0],
+        "pad_w": pad[1],
+    }
     return all(p < k for p, k in zip(pad, kernel)) and not reaches_outside(param, [1, 1, *size])
 
 
 def im2col(number, choice):
     axes = [2, 1, 2, 3, 2, 2][number % 6]
     axis = 2 if number % 7 == 6 else 1
-    sizes = {"kernel_size": [choice.int(1, 3) for _ in range(axes)],
-             "stride": [choice.int(1, 3) for _ in range(axes)],
-             "pad": [choice.int(0, 2) for _ in range(axes)],
-             "dilation": [choice.int(1, 2) for _ in range(axes)]}
+    sizes = {
+        "kernel_size": [choice.int(1, 3) for _ in range(axes)],
+        "stride": [choice.int(1, 3) for _ in range(axes)],
+        "pad": [choice.int(0, 2) for _ in range(axes)],
+        "dilation": [choice.int(1, 2) for _ in range(axes)],
+    }
     param = {field: values if number % 3 else values[:1] for field, values in sizes.items()}
     if number % 5 == 4 and axes == 2:
         (param["kernel_h"], param["kernel_w"]) = (choice.int(1, 3), 2)
@@ -112,8 +153,15 @@ def im2col(number, choice):
     shape += [choice.int(5, 7) for _ in range(axes)]
     if number == 10:  # a kernel larger than the bottom: one place, zeros beyond
         shape, param = [2, 2, 2, 3], {"kernel_size": 3, "stride": 2}
-    return single("Im2col", number, choice, {"x": choice.normal(shape)}, ["y"],
-                  second=second_of(choice, number, shape, axis), convolution_param=param)
+    return single(
+        "Im2col",
+        number,
+        choice,
+        {"x": choice.normal(shape)},
+        ["y"],
+        second=second_of(choice, number, shape, axis),
+        convolution_param=param,
+    )
 
 
 def second_of(choice, number, shape, axis):

@@ -26,14 +26,28 @@ def training_net(choice, mults=None):
         layer("ReLU", ["a"], ["a"], name="relu"),
         layer("Convolution", ["a"], ["b"], name="down", param=params, convolution_param=down),
         layer("Deconvolution", ["b"], ["score"], name="up", convolution_param=up),
-        layer("SoftmaxWithLoss", ["score", "label"], ["loss"], name="loss",
-              loss_param={"ignore_label": 255, "normalize": choice.yes()}),
-        force_backward=False)
+        layer(
+            "SoftmaxWithLoss",
+            ["score", "label"],
+            ["loss"],
+            name="loss",
+            loss_param={"ignore_label": 255, "normalize": choice.yes()},
+        ),
+        force_backward=False,
+    )
 
 
 def solver_text(policy, **fields):
-    base = {"base_lr": 0.05, "momentum": 0.9, "max_iter": 10, "display": 0, "random_seed": 3,
-            "snapshot_prefix": "snap", "snapshot_after_train": False, "solver_mode": "CPU"}
+    base = {
+        "base_lr": 0.05,
+        "momentum": 0.9,
+        "max_iter": 10,
+        "display": 0,
+        "random_seed": 3,
+        "snapshot_prefix": "snap",
+        "snapshot_after_train": False,
+        "solver_mode": "CPU",
+    }
     base.update(policy)
     base.update(fields)
     return text({key: value for key, value in base.items() if value is not None})
@@ -42,7 +56,8 @@ def solver_text(policy, **fields):
 def trajectory(kind, number, choice, policy, mults=None, record_lr=True, **fields):
     shape = [1, 2, 4, 4]
     text_of_net = training_net(choice, mults).replace(
-        "layer {", inputs({"x": shape, "label": [1, 1, 4, 4]}) + "layer {", 1)
+        "layer {", inputs({"x": shape, "label": [1, 1, 4, 4]}) + "layer {", 1
+    )
     steps = [{"op": "params", "array": choice.normal(scale=0.5)}]
     for _ in range(STEPS):
         steps += feed({"x": choice.normal(shape), "label": choice.labels([1, 1, 4, 4], 3, 255)})
@@ -53,50 +68,86 @@ def trajectory(kind, number, choice, policy, mults=None, record_lr=True, **field
 
 
 def lr_policy(number, choice):
-    return trajectory("solver lr_policy", number, choice, POLICIES[number % len(POLICIES)],
-                      momentum=0.9 if number < 7 else None)
+    return trajectory(
+        "solver lr_policy",
+        number,
+        choice,
+        POLICIES[number % len(POLICIES)],
+        momentum=0.9 if number < 7 else None,
+    )
 
 
 def clip(number, choice):
     """Small limits, so that clipping happens; with iter_size the raw sum is what is clipped."""
-    return trajectory("solver clip_gradients", number, choice, POLICIES[0],
-                      clip_gradients=choice.real(0.05, 0.5), iter_size=choice.pick([None, 2, 3]),
-                      weight_decay=choice.pick([None, 0.1]))
+    return trajectory(
+        "solver clip_gradients",
+        number,
+        choice,
+        POLICIES[0],
+        clip_gradients=choice.real(0.05, 0.5),
+        iter_size=choice.pick([None, 2, 3]),
+        weight_decay=choice.pick([None, 0.1]),
+    )
 
 
 def decay(number, choice):
-    mults = [{"lr_mult": choice.pick([0, 1, 2, 0.5]), "decay_mult": choice.pick([0, 1, 2])}
-             for _ in range(2)]
+    mults = [
+        {"lr_mult": choice.pick([0, 1, 2, 0.5]), "decay_mult": choice.pick([0, 1, 2])}
+        for _ in range(2)
+    ]
     if number % 2:
         mults = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
-    return trajectory("solver weight_decay", number, choice, POLICIES[0], mults=mults,
-                      weight_decay=choice.real(0.01, 0.3),
-                      regularization_type=choice.pick([None, "L1", "L2"]))
+    return trajectory(
+        "solver weight_decay",
+        number,
+        choice,
+        POLICIES[0],
+        mults=mults,
+        weight_decay=choice.real(0.01, 0.3),
+        regularization_type=choice.pick([None, "L1", "L2"]),
+    )
 
 
 def iter_size(number, choice):
     """Data drawn anew at every pass, so that the passes of one step differ."""
     fillers = [{"type": "uniform", "min": -1, "max": 1}, {"type": "gaussian", "std": 0.5}]
     dummy = {"shape": [dims([2, 3]), dims([2, 2])], "data_filler": fillers}
-    body = [layer("DummyData", [], ["x", "t"], name="data", dummy_data_param=dummy),
-            layer("InnerProduct", ["x"], ["y"], name="ip", inner_product_param={"num_output": 2}),
-            layer("EuclideanLoss", ["y", "t"], ["loss"], name="loss")]
-    solver = solver_text(POLICIES[number % 5], random_seed=number, iter_size=choice.int(2, 4),
-                         weight_decay=choice.pick([None, 0.1]))
+    body = [
+        layer("DummyData", [], ["x", "t"], name="data", dummy_data_param=dummy),
+        layer("InnerProduct", ["x"], ["y"], name="ip", inner_product_param={"num_output": 2}),
+        layer("EuclideanLoss", ["y", "t"], ["loss"], name="loss"),
+    ]
+    solver = solver_text(
+        POLICIES[number % 5],
+        random_seed=number,
+        iter_size=choice.int(2, 4),
+        weight_decay=choice.pick([None, 0.1]),
+    )
     steps = [{"op": "params", "array": choice.normal()}] + [{"op": "step", "count": 1}] * STEPS
     return case("solver iter_size", number, net(*body, force_backward=False), steps, solver=solver)
 
 
 def momentum_change(number, choice):
     """The history holds the rate: after a drop of the rate old gradients count as before."""
-    return trajectory("solver momentum", number, choice,
-                      {"lr_policy": "multistep", "gamma": 0.1, "stepvalue": [3, 4]},
-                      momentum=choice.real(0.5, 0.95), record_lr=False)
+    return trajectory(
+        "solver momentum",
+        number,
+        choice,
+        {"lr_policy": "multistep", "gamma": 0.1, "stepvalue": [3, 4]},
+        momentum=choice.real(0.5, 0.95),
+        record_lr=False,
+    )
 
 
 def restore(number, choice):
-    made = trajectory("solver snapshot", number, choice, POLICIES[number % len(POLICIES)],
-                      record_lr=False, weight_decay=0.05)
+    made = trajectory(
+        "solver snapshot",
+        number,
+        choice,
+        POLICIES[number % len(POLICIES)],
+        record_lr=False,
+        weight_decay=0.05,
+    )
     half = len(made["steps"]) // 2
     step = {"op": "snapshot_restore", "prefix": "snap"}
     while made["steps"][half]["op"] != "data":
@@ -120,6 +171,12 @@ def update_rule(number, choice):
     return trajectory("solver type", number, choice, POLICIES[number % 5], **fields)
 
 
-TYPES = {"solver type": update_rule, "solver lr_policy": lr_policy, "solver clip_gradients": clip,
-         "solver weight_decay": decay, "solver iter_size": iter_size,
-         "solver momentum": momentum_change, "solver snapshot": restore}
+TYPES = {
+    "solver type": update_rule,
+    "solver lr_policy": lr_policy,
+    "solver clip_gradients": clip,
+    "solver weight_decay": decay,
+    "solver iter_size": iter_size,
+    "solver momentum": momentum_change,
+    "solver snapshot": restore,
+}

@@ -10,21 +10,39 @@ CLASSES, SIZE = 3, (13, 18)
 
 def convolution(bottom, top, outputs, kernel, pad=0):
     multipliers = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
-    return layer("Convolution", [bottom], [top], name=top, param=multipliers,
-                 convolution_param={"num_output": outputs, "kernel_size": kernel, "pad": pad})
+    return layer(
+        "Convolution",
+        [bottom],
+        [top],
+        name=top,
+        param=multipliers,
+        convolution_param={"num_output": outputs, "kernel_size": kernel, "pad": pad},
+    )
 
 
 def upscore(bottom, top):
     """Fixed bilinear interpolation by two, as FCN-8s and FCN-16s have it."""
-    return layer("Deconvolution", [bottom], [top], name=top, param={"lr_mult": 0},
-                 convolution_param={"num_output": CLASSES, "kernel_size": 4, "stride": 2,
-                                    "group": CLASSES, "bias_term": False,
-                                    "weight_filler": {"type": "bilinear"}})
+    return layer(
+        "Deconvolution",
+        [bottom],
+        [top],
+        name=top,
+        param={"lr_mult": 0},
+        convolution_param={
+            "num_output": CLASSES,
+            "kernel_size": 4,
+            "stride": 2,
+            "group": CLASSES,
+            "bias_term": False,
+            "weight_filler": {"type": "bilinear"},
+        },
+    )
 
 
 def crop(bottom, reference, top, offset):
-    return layer("Crop", [bottom, reference], [top], name=top,
-                 crop_param={"axis": 2, "offset": offset})
+    return layer(
+        "Crop", [bottom, reference], [top], name=top, crop_param={"axis": 2, "offset": offset}
+    )
 
 
 def small_fcn():
@@ -45,23 +63,41 @@ def small_fcn():
         layer("Eltwise", ["upscore2c", "score_pool1"], ["fuse"], name="fuse"),
         upscore("fuse", "upscore"),
         crop("upscore", "data", "score", 4),
-        layer("SoftmaxWithLoss", ["score", "label"], ["loss"], name="loss",
-              loss_param={"ignore_label": 255, "normalize": False}),
-        force_backward=False)
+        layer(
+            "SoftmaxWithLoss",
+            ["score", "label"],
+            ["loss"],
+            name="loss",
+            loss_param={"ignore_label": 255, "normalize": False},
+        ),
+        force_backward=False,
+    )
 
 
 def sgd(number, choice):
     """The reference's setting, unnormalised loss, high momentum; then a rate that falls."""
-    policy = [{"lr_policy": "fixed", "base_lr": 0.0001}, {"lr_policy": "poly", "power": 0.9,
-                                                         "base_lr": 0.002}][number]
-    solver = solver_text(policy, momentum=[0.99, 0.9][number], weight_decay=0.0005, max_iter=STEPS,
-                         clip_gradients=[None, 5][number])
-    steps = [{"op": "params", "layer": name, "array": choice.normal(scale=scale)}
-             for name, scale in (("conv1", 0.3), ("conv2", 0.2), ("score_fr", 0.3),
-                                 ("score_pool1", 0.3))]
+    policy = [
+        {"lr_policy": "fixed", "base_lr": 0.0001},
+        {"lr_policy": "poly", "power": 0.9, "base_lr": 0.002},
+    ][number]
+    solver = solver_text(
+        policy,
+        momentum=[0.99, 0.9][number],
+        weight_decay=0.0005,
+        max_iter=STEPS,
+        clip_gradients=[None, 5][number],
+    )
+    steps = [
+        {"op": "params", "layer": name, "array": choice.normal(scale=scale)}
+        for name, scale in (("conv1", 0.3), ("conv2", 0.2), ("score_fr", 0.3), ("score_pool1", 0.3))
+    ]
     for iteration in range(STEPS):
-        steps += feed({"data": choice.normal((1, 3) + SIZE),
-                       "label": choice.labels((1, 1) + SIZE, CLASSES, 255)})
+        steps += feed(
+            {
+                "data": choice.normal((1, 3) + SIZE),
+                "label": choice.labels((1, 1) + SIZE, CLASSES, 255),
+            }
+        )
         steps.append({"op": "step", "count": 1, "quiet": (iteration + 1) % EVERY != 0})
     return case("solver 20 steps of an FCN", number, small_fcn(), steps, solver=solver)
 

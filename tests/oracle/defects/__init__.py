@@ -8,6 +8,8 @@ Every module here that has a table DEFECTS adds to them.
 import importlib
 import pkgutil
 
-_modules = [importlib.import_module("defects." + found.name)
-            for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)]
+_modules = [
+    importlib.import_module("defects." + found.name)
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)
+]
 DEFECTS = [defect for module in _modules for defect in getattr(module, "DEFECTS", ())]

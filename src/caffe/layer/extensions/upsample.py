@@ -41,9 +41,9 @@ class Upsample(Layer):
         self.less = [int(p.pad_out_h), int(p.pad_out_w)]
         if min(self.size or self.scale) < 1:
             raise self.fail(f"the size must be positive, got {self.size or self.scale}", LayerError)
-        if self.num_bottoms == 1 and (self.size or any(self.less) or not (
-            p.HasField("scale") or p.HasField("scale_h")
-        )):
+        if self.num_bottoms == 1 and (
+            self.size or any(self.less) or not (p.HasField("scale") or p.HasField("scale_h"))
+        ):
             raise self.fail(
                 "without a mask (a second bottom) takes scale, or scale_h and scale_w, and "
                 "nothing else",
