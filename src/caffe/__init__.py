@@ -24,6 +24,7 @@ from caffe.parallel import (
     solver_count,
     solver_rank,
 )
+from caffe.precision import deterministic, precision, set_deterministic, set_precision
 from caffe.proto.caffe_pb2 import TEST, TRAIN
 from caffe.rng import get_random_state, set_random_seed, set_random_state
 from caffe.solver import (
@@ -64,6 +65,7 @@ __all__ = [
     "ZeroWeightsWarning",
     "classifier",
     "detector",
+    "deterministic",
     "get_random_state",
     "get_solver",
     "has_nccl",
@@ -74,12 +76,15 @@ __all__ = [
     "log",
     "net_spec",
     "params",
+    "precision",
     "proto",
     "pycaffe",
+    "set_deterministic",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_multiprocess",
+    "set_precision",
     "set_random_seed",
     "set_random_state",
     "set_solver_count",

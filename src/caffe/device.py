@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from caffe.errors import DeviceError
+from caffe.precision import apply as apply_precision
 
 __all__ = ["Device", "current", "set_device", "set_mode_cpu", "set_mode_gpu", "set_mode_mirror"]
 
@@ -52,7 +53,8 @@ def set_mode_gpu() -> None:
     """Compute on the GPU that :func:`set_device` chose (0 by default).
 
     Raises DeviceError where PyTorch sees no GPU; BVLC's CPU build accepts the call and aborts
-    later.  TF32 is switched off: it changes results beyond float32 rounding.
+    later.  PyTorch's precision switches are set as :func:`caffe.set_precision` says: TF32 is off by
+    default, because it changes results beyond float32 rounding.
     """
     _mode.device = _gpu(_mode.gpu)
 
@@ -86,6 +88,5 @@ def _gpu(index: int) -> Device:
     if not 0 <= index < count:
         raise DeviceError(f"GPU {index} does not exist: this machine has 0..{count - 1}")
     torch.cuda.set_device(index)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    apply_precision()
     return Device(f"gpu{index}", torch.device("cuda", index), False)

@@ -1,0 +1,113 @@
+"""The switches of PyTorch that set_precision and set_deterministic stand for."""
+
+import os
+
+import pytest
+import torch
+
+import caffe
+from caffe import device
+from caffe.precision import environment_overrides
+
+BACKENDS = torch.backends
+SWITCHES = (
+    "BACKENDS.fp32_precision",
+    "BACKENDS.cudnn.fp32_precision",
+    "BACKENDS.cudnn.conv.fp32_precision",
+    "BACKENDS.cudnn.rnn.fp32_precision",
+    "BACKENDS.cuda.matmul.fp32_precision",
+)
+
+
+@pytest.fixture(autouse=True)
+def back_to_default():
+    yield
+    caffe.set_precision("fp32")
+    caffe.set_deterministic(False)
+
+
+def switches():
+    """Every switch that this PyTorch has."""
+    names = SWITCHES if hasattr(BACKENDS, "fp32_precision") else ()
+    return (
+        BACKENDS.cuda.matmul.allow_tf32,
+        BACKENDS.cudnn.allow_tf32,
+        torch.get_float32_matmul_precision(),
+        {eval(name) for name in names},
+    )
+
+
+EXACT = (False, False, "highest", {"ieee"} if hasattr(BACKENDS, "fp32_precision") else set())
+TF32 = (True, True, "high", {"tf32"} if hasattr(BACKENDS, "fp32_precision") else set())
+
+
+@pytest.mark.parametrize(("name", "expected"), [("fp32", EXACT), ("tf32", TF32), ("bf16", TF32)])
+def test_every_switch_follows_the_name(name, expected):
+    for before in ("fp32", "tf32"):
+        caffe.set_precision(before)
+        caffe.set_precision(name)
+        assert caffe.precision() == name
+        assert switches() == expected
+    assert BACKENDS.cuda.matmul.allow_bf16_reduced_precision_reduction == (name == "bf16")
+    assert not BACKENDS.cuda.matmul.allow_fp16_reduced_precision_reduction
+
+
+@pytest.mark.skipif(not hasattr(BACKENDS, "fp32_precision"), reason="PyTorch 2.9's switches")
+def test_a_switch_set_elsewhere_is_set_back():
+    BACKENDS.cudnn.conv.fp32_precision = "tf32"
+    BACKENDS.cuda.matmul.fp32_precision = "tf32"
+    caffe.set_precision("fp32")
+    assert switches() == EXACT
+
+
+def test_gpu_mode_sets_them_too(monkeypatch):
+    caffe.set_precision("fp32")
+    BACKENDS.cuda.matmul.allow_tf32 = BACKENDS.cudnn.allow_tf32 = True
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    caffe.set_mode_gpu()
+    assert device.current().name == "gpu0"
+    assert switches() == EXACT
+
+
+def test_an_unknown_name_changes_nothing():
+    caffe.set_precision("tf32")
+    with pytest.raises(caffe.Error, match="one of fp32, tf32, bf16, received 'fp16'"):
+        caffe.set_precision("fp16")
+    assert caffe.precision() == "tf32"
+    assert switches() == TF32
+
+
+def test_deterministic(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    BACKENDS.cudnn.benchmark = True
+    caffe.set_deterministic(True)
+    assert caffe.deterministic()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert BACKENDS.cudnn.deterministic
+    assert not BACKENDS.cudnn.benchmark
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    caffe.set_deterministic(False)
+    assert not caffe.deterministic()
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not BACKENDS.cudnn.deterministic
+
+
+def test_what_the_user_set_in_pytorch_stays_without_it():
+    BACKENDS.cudnn.deterministic = True
+    try:
+        caffe.set_precision("fp32")
+        assert BACKENDS.cudnn.deterministic
+    finally:
+        BACKENDS.cudnn.deterministic = False
+
+
+def test_environment_variables_that_overrule_are_told(monkeypatch):
+    for name in ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("CUBLAS_EMULATE_SINGLE_PRECISION", raising=False)
+    assert environment_overrides() == []
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    (told,) = environment_overrides()
+    assert told.startswith("NVIDIA_TF32_OVERRIDE=1: ")
