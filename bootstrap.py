@@ -42,9 +42,9 @@ def enter():
 
 
 def _is_pycaffe(folder):
-    """Whether a package folder is BVLC's (a compiled `_caffe`) or ours (`layer/`, `net.py`)."""
+    """Whether a package folder is BVLC's (a compiled `_caffe`) or ours (`layer/`, `net/`)."""
     compiled = glob(os.path.join(folder, "_caffe*.so")) + glob(os.path.join(folder, "_caffe*.pyd"))
-    ours = all(os.path.exists(os.path.join(folder, name)) for name in ("layer", "net.py"))
+    ours = all(os.path.exists(os.path.join(folder, name)) for name in ("layer", "net"))
     return bool(compiled) or ours
 
 

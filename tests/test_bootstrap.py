@@ -40,7 +40,7 @@ def test_a_foreign_caffe_does_not_win(tmp_path):
 
 
 def test_an_installed_engine_wins(tmp_path):
-    engines = ("__init__.py", "_caffe.so"), ("__init__.py", "layer", "net.py")
+    engines = ("__init__.py", "_caffe.so"), ("__init__.py", "layer", "net")
     for number, files in enumerate(engines):
         folder = os.path.join(str(tmp_path), str(number))
         os.makedirs(folder)

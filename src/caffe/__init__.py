@@ -14,6 +14,7 @@ from caffe.former_api import missing as _missing
 from caffe.glog import init_log, log
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
+from caffe.net.zero_weights import ZeroWeightsWarning
 from caffe.net_spec import NetSpec, layers, params, to_proto
 from caffe.parallel import (
     NCCL,
@@ -37,7 +38,6 @@ from caffe.solver import (
     get_solver,
 )
 from caffe.timer import Timer
-from caffe.zero_weights import ZeroWeightsWarning
 
 _shadow.warn_of_other()  # a clear word where another package `caffe` is in the way
 _malloc.keep_memory()

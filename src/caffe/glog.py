@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TextIO
 
 from caffe.errors import Error
-from caffe.parallel.state import is_root
+from caffe.rank import is_root
 
 __all__ = [
     "copied_to",

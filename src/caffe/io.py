@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from caffe.image_resize import resize_image
+from caffe.data.image_resize import resize_image
 from caffe.proto import caffe_pb2
 from caffe.transformer import Transformer
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from caffe.image_resize import resize_image
+from caffe.data.image_resize import resize_image
 
 __all__ = ["Transformer"]
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import caffe
-from caffe.parallel import exchange, launch, rendezvous, state
+from caffe import rank
+from caffe.parallel import exchange, launch, rendezvous
 from tests.caffe import parallel_pair
 
 PAIR = Path(parallel_pair.__file__)
@@ -34,7 +35,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 @pytest.fixture(autouse=True)
 def one_solver_again():
     yield
-    state._place.__dict__.clear()
+    rank._place.__dict__.clear()
 
 
 def environment():
@@ -56,7 +57,7 @@ def write_data(folder):
 
 def test_a_thread_starts_as_one_solver_of_rank_0():
     assert (caffe.solver_count(), caffe.solver_rank()) == (1, 0)
-    assert not state.multiprocess()
+    assert not rank.multiprocess()
     assert caffe.has_nccl() is True
 
 
@@ -64,9 +65,9 @@ def test_what_is_set_belongs_to_the_thread():
     caffe.set_solver_rank(2)
     caffe.set_solver_count(3)
     caffe.set_multiprocess(True)
-    assert (caffe.solver_count(), caffe.solver_rank(), state.multiprocess()) == (3, 2, True)
+    assert (caffe.solver_count(), caffe.solver_rank(), rank.multiprocess()) == (3, 2, True)
     seen = []
-    thread = threading.Thread(target=lambda: seen.append((state.solver_count(), state.is_root())))
+    thread = threading.Thread(target=lambda: seen.append((rank.solver_count(), rank.is_root())))
     thread.start()
     thread.join()
     assert seen == [(1, True)]

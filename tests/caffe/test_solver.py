@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from caffe import device, fused_sgd, glog, rng
+from caffe import device, glog, rng
 from caffe import solver as solvers
 from caffe.errors import SolverError, WeightsError
-from caffe.solver_actions import Action
+from caffe.solver import fused_sgd
+from caffe.solver.actions import Action
 
 GOLDEN = Path(__file__).parent / "golden"
 

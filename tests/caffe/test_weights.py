@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caffe import caffemodel, solver_state, weights, weights_hdf5, wire
+from caffe import weights
 from caffe.blob import Blob
 from caffe.errors import WeightsError
 from caffe.proto import caffe_pb2
-from caffe.stored_blob import StoredBlob
+from caffe.weights import caffemodel, hdf5, solver_state, wire
+from caffe.weights.stored_blob import StoredBlob
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -99,7 +100,7 @@ def test_hdf5_solverstate_of_bvlc_holds_what_the_binary_one_does(tmp_path):
     history = [stored.array() for stored in state.history]
     for a, b in zip(history, binary.history, strict=True):
         np.testing.assert_array_equal(a, b.array())
-    weights_hdf5.write_solver_state(str(tmp_path / "s.h5"), 3, "there", history, 1)
+    hdf5.write_solver_state(str(tmp_path / "s.h5"), 3, "there", history, 1)
     again = solver_state.read_solver_state(tmp_path / "s.h5")
     assert (again.iter, again.learned_net, again.current_step) == (3, "there", 1)
     np.testing.assert_array_equal(again.history[11].array(), history[11])
@@ -135,7 +136,7 @@ def test_hdf5_weights_are_written_in_the_form_of_bvlc(tmp_path, values):
     for name, blobs in net:
         for i, blob in enumerate(blobs):
             blob.diff[...] = values[f"{name}.{i}.diff"]
-    weights_hdf5.write_net(str(tmp_path / "w.h5"), net, write_diff=True)
+    hdf5.write_net(str(tmp_path / "w.h5"), net, write_diff=True)
 
     def listing(path):
         found = {}
@@ -166,8 +167,8 @@ def test_hdf5_holds_layer_names_with_slashes(tmp_path):
         ("b/relu", []),
     ]
     path = str(tmp_path / "w.h5")
-    weights_hdf5.write_net(path, net)
-    found = {layer.name: len(layer.blobs) for layer in weights_hdf5.read_layers(path)}
+    hdf5.write_net(path, net)
+    found = {layer.name: len(layer.blobs) for layer in hdf5.read_layers(path)}
     assert found == {"a": 2, "a/1x1": 1, "b/c/d": 1, "b/relu": 0}
     empty = [(name, [Blob(blob.shape) for blob in blobs]) for name, blobs in net]
     assert list(weights.load(path, empty)) == []
@@ -179,7 +180,7 @@ def test_hdf5_holds_layer_names_with_slashes(tmp_path):
 def test_hdf5_refuses_names_that_groups_cannot_have(tmp_path, name):
     net = [(name, [as_blob([1.0])])]
     with pytest.raises(WeightsError, match=f"layer '{name}': HDF5 cannot hold.*binary"):
-        weights_hdf5.write_net(str(tmp_path / "w.h5"), net)
+        hdf5.write_net(str(tmp_path / "w.h5"), net)
     assert os.listdir(tmp_path) == []
 
 
@@ -190,7 +191,7 @@ def test_hdf5_groups_in_a_circle_are_an_error(tmp_path):
         group = file.create_group("data/a")
         group["again"] = file["data"]
     with pytest.raises(WeightsError, match="groups within each other"):
-        weights_hdf5.read_layers(path)
+        hdf5.read_layers(path)
 
 
 def test_load_copies_by_name_and_returns_the_names_the_net_lacks(values):
@@ -401,7 +402,7 @@ def test_a_cut_solverstate_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["snap \u00e9.caffemodel", "latin-1 \udce9.caffemodel"])
-@pytest.mark.parametrize("form", [solver_state, weights_hdf5], ids=["binary", "HDF5"])
+@pytest.mark.parametrize("form", [solver_state, hdf5], ids=["binary", "HDF5"])
 def test_a_solverstate_names_any_path(form, name, tmp_path):
     """The second is what Python makes of a file name that is not valid UTF-8."""
     path = os.fspath(tmp_path / "state")

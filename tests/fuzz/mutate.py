@@ -234,7 +234,7 @@ def hdf5_framing(path: str) -> list[int]:
 @functools.lru_cache(maxsize=16)
 def _framing(data: bytes) -> list[int]:
     """Offsets outside the long runs of numbers."""
-    from caffe import wire
+    from caffe.weights import wire
 
     spots: list[int] = []
 

@@ -24,7 +24,7 @@ from root import CHECKOUT, OracleMissing, default_root
 
 sys.path.insert(0, os.path.join(CHECKOUT, "src"))
 
-from caffe import db, image_files
+from caffe.data import db, image_files
 from caffe.proto import caffe_pb2
 from caffe.tools import compute_image_mean, convert_imageset, flags
 

@@ -22,7 +22,7 @@ import rows
 from root import CHECKOUT, OracleMissing, default_root
 
 import caffe
-from caffe import db
+from caffe.data import db
 from caffe.proto import caffe_pb2
 
 NET = """

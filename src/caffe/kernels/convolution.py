@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from caffe import kernels
 from caffe.kernels import winograd
-from caffe.plan_window import Block
+from caffe.kernels.window import Block
 from caffe.storage import Storage
 
 __all__ = [

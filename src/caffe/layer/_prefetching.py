@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from caffe import glog, rng
-from caffe.data_transformer import DataTransformer
+from caffe.data.data_transformer import DataTransformer
+from caffe.data.prefetch import Prefetcher
 from caffe.device import current
 from caffe.errors import DataError, Error, LayerError
 from caffe.layer import Layer, Need
-from caffe.prefetch import Prefetcher
 
 if TYPE_CHECKING:
     from caffe.blob import Blob

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 
 from caffe.errors import LayerError
 from caffe.kernels import convolution
+from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
-from caffe.plan_window import Window
 
 _HEIGHT_WIDTH = {
     "kernel_size": ("kernel_h", "kernel_w"),

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from caffe import db, glog
-from caffe.data_transformer import DataTransformer
+from caffe import glog
+from caffe.data import db
+from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError, LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PictureSource, PrefetchingLayer
@@ -24,8 +25,8 @@ class Data(PrefetchingLayer):
 
     ``data_param``: source (a folder), backend (LEVELDB by default, or LMDB), batch_size, prefetch;
     rand_skip and force_encoded_color are ignored, as in BVLC.  ``transform_param``: see
-    :mod:`caffe.data_transformer`.  Where several solvers train together, a TRAIN net takes every
-    n-th record, beginning with its rank's.
+    :mod:`caffe.data.data_transformer`.  Where several solvers train together, a TRAIN net takes
+    every n-th record, beginning with its rank's.
 
     Tops: data (batch_size, C, H, W), B G R for encoded pictures; label (batch_size) if asked for.
     """

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from caffe import glog, image_files, rng
-from caffe.data_transformer import DataTransformer
+from caffe import glog, rng
+from caffe.data import image_files
+from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError, LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PictureSource, PrefetchingLayer
@@ -26,8 +27,8 @@ class ImageData(PrefetchingLayer):
     ``image_data_param``: source (the list), root_folder (put before each path as it is, so end it
     with a slash), batch_size (1), new_height and new_width (both, or neither to keep the files'
     size), is_color (true), shuffle (before each pass, from Caffe's seed), rand_skip (begin up to so
-    many lines later).  ``transform_param``: see :mod:`caffe.data_transformer`.  Several solvers do
-    not share the images out, as in BVLC: shuffle, or use Data.
+    many lines later).  ``transform_param``: see :mod:`caffe.data.data_transformer`.  Several
+    solvers do not share the images out, as in BVLC: shuffle, or use Data.
 
     Tops: data (batch_size, 3, H, W) in B G R, or (batch_size, 1, H, W); label (batch_size).
     """

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from caffe import wire
-from caffe.blob_proto import parse_blob
 from caffe.errors import DataError, LayerError, WeightsError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._loss import (
@@ -20,6 +18,8 @@ from caffe.layer._loss import (
     normalization,
     normalizer,
 )
+from caffe.weights import wire
+from caffe.weights.blob_proto import parse_blob
 
 SMALLEST = 1e-20  # probabilities below count as this
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caffe import glog
-from caffe.data_transformer import DataTransformer
+from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError, Error, LayerError
 from caffe.layer import Layer, Need, register
 

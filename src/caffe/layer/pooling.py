@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from caffe.errors import LayerError
 from caffe.kernels.convolution import is_channels_last
+from caffe.kernels.window import Block
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer import _stochastic as stochastic
 from caffe.layer._kernel import height_width, require_positive
-from caffe.plan_window import Block
 
 LOWEST = torch.finfo(torch.float32).min
 aten = torch.ops.aten

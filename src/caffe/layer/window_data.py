@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caffe import image_files, mean_file, rng
+from caffe import rng
+from caffe.data import image_files, mean_file
 from caffe.errors import DataError, LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PrefetchingLayer
 from caffe.layer._window import place, read_windows
 
 if TYPE_CHECKING:
-    from caffe.data_transformer import DataTransformer
+    from caffe.data.data_transformer import DataTransformer
 
 CHANNELS = 3
 
@@ -49,8 +50,8 @@ class WindowData(PrefetchingLayer):
 
 
 class WindowSource:
-    """Batches of windows (see ``caffe.prefetch.Source``); ``p`` and ``transform`` are the layer's
-    messages, ``draws`` its stream."""
+    """Batches of windows (see ``caffe.data.prefetch.Source``); ``p`` and ``transform`` are the
+    layer's messages, ``draws`` its stream."""
 
     def __init__(self, p: Any, transform: Any, draws: rng.Generator) -> None:
         self.p, self.crop, self.mirror = p, transform.crop_size, transform.mirror

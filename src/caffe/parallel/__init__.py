@@ -15,7 +15,7 @@ process would see the same order, so let a Python layer seed its order with
 from caffe.parallel.launch import train_on
 from caffe.parallel.nccl import NCCL, PeerError
 from caffe.parallel.rendezvous import in_torchrun, place_from_torchrun
-from caffe.parallel.state import (
+from caffe.rank import (
     has_nccl,
     is_root,
     multiprocess,

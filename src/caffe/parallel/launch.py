@@ -22,7 +22,7 @@ from typing import Any
 
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
-from caffe.solver_actions import Action
+from caffe.solver.actions import Action
 from caffe.tools.signals import SignalHandler
 
 __all__ = ["Job", "train_on"]

@@ -22,8 +22,9 @@ import torch.distributed as dist
 
 from caffe.device import current
 from caffe.errors import DeviceError, SolverError
-from caffe.parallel import rendezvous, state
+from caffe.parallel import rendezvous
 from caffe.parallel.exchange import Exchange, in_buckets
+from caffe.rank import set_multiprocess, solver_count, solver_rank
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -66,14 +67,14 @@ class NCCL:
 
     def __init__(self, solver: Solver, uid: bytes | str, timeout: float = 1800.0) -> None:
         self._solver = solver
-        self._rank, self._count = state.solver_rank(), state.solver_count()
+        self._rank, self._count = solver_rank(), solver_count()
         if self._rank >= self._count:
             raise DeviceError(
                 f"solver rank {self._rank} of {self._count} solvers: ranks are 0 to "
                 f"{self._count - 1}. Call caffe.set_solver_count() and caffe.set_solver_rank() "
                 "before the solver is made."
             )
-        state.set_multiprocess(True)
+        set_multiprocess(True)
         self._under_way: list[tuple[Exchange, list[Blob]]] = []
         self._averaged: set[int] = set()  # which parameters, since the iteration began
         self._passes_left: int | None = None  # None: not within an iteration of the solver

@@ -16,7 +16,13 @@ from datetime import timedelta
 import torch.distributed as dist
 
 from caffe.errors import DeviceError
-from caffe.parallel import state
+from caffe.rank import (
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 
 __all__ = ["ENVIRONMENT", "in_torchrun", "local_rank", "meet", "new_uid", "place_from_torchrun"]
 
@@ -45,10 +51,10 @@ def place_from_torchrun() -> tuple[int, int]:
     torchrun it leaves one solver of rank 0.
     """
     if in_torchrun():
-        state.set_solver_count(_number("WORLD_SIZE"))
-        state.set_solver_rank(_number("RANK"))
-        state.set_multiprocess(True)
-    return state.solver_rank(), state.solver_count()
+        set_solver_count(_number("WORLD_SIZE"))
+        set_solver_rank(_number("RANK"))
+        set_multiprocess(True)
+    return solver_rank(), solver_count()
 
 
 def new_uid() -> bytes:

@@ -17,12 +17,12 @@ from pathlib import Path
 from caffe import glog
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
-from caffe.parallel import state
 from caffe.parallel.launch import Job
 from caffe.parallel.nccl import NCCL, PeerError
 from caffe.proto import caffe_pb2
+from caffe.rank import is_root, set_multiprocess, set_solver_count, set_solver_rank
 from caffe.solver import from_param
-from caffe.solver_actions import Action
+from caffe.solver.actions import Action
 
 __all__ = ["Requests", "main", "train"]
 
@@ -37,14 +37,14 @@ def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
     else:
         set_device(int(job.device))
         set_mode_gpu()
-    state.set_solver_count(job.count)
-    state.set_solver_rank(job.rank)
-    state.set_multiprocess(True)
+    set_solver_count(job.count)
+    set_solver_rank(job.rank)
+    set_multiprocess(True)
     param = caffe_pb2.SolverParameter.FromString(Path(job.param).read_bytes())
-    if not state.is_root():
+    if not is_root():
         param.ClearField("weights")  # rank 0's come by bcast
     solver = from_param(param, job.source)
-    if requests is not None and state.is_root():
+    if requests is not None and is_root():
         solver.set_action_function(requests)
     if job.snapshot:
         glog.info("caffe", f"Resuming from {job.snapshot}")
@@ -56,7 +56,7 @@ def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
         if param.layer_wise_reduce:
             solver.net.after_backward(nccl)
         glog.info("caffe", "Starting Optimization")
-        if state.is_root():
+        if is_root():
             solver.solve()
         else:
             solver.step(param.max_iter - solver.iter)

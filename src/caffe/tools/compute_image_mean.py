@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from caffe import db, glog, mean_file
-from caffe.data_transformer import DataTransformer
+from caffe import glog
+from caffe.data import db, mean_file
+from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError
 from caffe.layer.data import parse_datum
 from caffe.proto import caffe_pb2

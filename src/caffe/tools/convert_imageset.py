@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from caffe import db, glog, image_files, rng
+from caffe import glog, rng
+from caffe.data import db, image_files
 from caffe.errors import DataError
 from caffe.layer.image_data import read_list
 from caffe.proto import caffe_pb2

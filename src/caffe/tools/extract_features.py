@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from caffe import db, glog
+from caffe import glog
+from caffe.data import db
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import DataError, ShapeError
 from caffe.hints import did_you_mean

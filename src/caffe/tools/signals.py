@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from types import FrameType, TracebackType
 
-from caffe.solver_actions import Action
+from caffe.solver.actions import Action
 from caffe.tools.flags import UsageError
 
 __all__ = ["SignalHandler", "action_of"]

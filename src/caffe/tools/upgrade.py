@@ -19,8 +19,8 @@ from caffe.atomic import atomic_write
 from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_message
+from caffe.prototxt.upgrade import net_needs_upgrade, upgrade_net, upgrade_solver_type
 from caffe.tools.flags import UsageError
-from caffe.upgrade import net_needs_upgrade, upgrade_net, upgrade_solver_type
 
 __all__ = ["net_proto_binary", "net_proto_text", "solver_proto_text"]
 

@@ -11,7 +11,8 @@ import pytest
 from harness import TEST, TRAIN, Rig
 
 import caffe
-from caffe import db, io
+from caffe import io
+from caffe.data import db
 from caffe.errors import DataError, LayerError
 
 

@@ -5,7 +5,8 @@ import pytest
 from harness import TEST, TRAIN, Rig
 from PIL import Image
 
-from caffe import mean_file, rng
+from caffe import rng
+from caffe.data import mean_file
 from caffe.errors import DataError, LayerError
 from caffe.layer._window import place, read_windows
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caffe import db, glog, io, mean_file
+from caffe import glog, io
+from caffe.data import db, mean_file
 from caffe.errors import DataError
 from caffe.proto import caffe_pb2
 from caffe.tools.compute_image_mean import main

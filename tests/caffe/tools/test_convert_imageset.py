@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caffe import db, glog, image_files, rng
+from caffe import glog, rng
+from caffe.data import db, image_files
 from caffe.errors import DataError
 from caffe.proto import caffe_pb2
 from caffe.rng import Generator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import db
+from caffe.data import db
 from caffe.proto import caffe_pb2
 from caffe.tools import extract_features
 from caffe.tools.flags import UsageError

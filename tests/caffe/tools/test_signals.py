@@ -9,7 +9,7 @@ import time
 import pytest
 
 import caffe
-from caffe.solver_actions import Action
+from caffe.solver.actions import Action
 from caffe.tools.flags import UsageError
 from caffe.tools.signals import SignalHandler, action_of
 

@@ -1,0 +1,109 @@
+"""LMDB: a folder with ``data.mdb`` and ``lock.mdb``, one unnamed database in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import lmdb
+
+from caffe.data.db import Cursor, Database, Writer
+from caffe.errors import DataError
+
+__all__ = ["Reader", "Store"]
+
+_FIRST_SIZE = 1 << 26  # bytes of the map; it grows by doubling
+
+
+class LmdbCursor(Cursor):
+    """A read transaction of its own: it sees the database as it was when the cursor was made."""
+
+    def __init__(self, database: Reader):
+        super().__init__(database)
+        self._cursor = self._checked(lambda: database.env.begin().cursor())
+
+    def item(self) -> tuple[bytes, bytes]:
+        return self._checked(self._cursor.item)
+
+    def next(self) -> bool:
+        return self._checked(self._cursor.next)
+
+    def first(self) -> bool:
+        return self._checked(self._cursor.first)
+
+    def seek(self, key: bytes) -> bool:
+        return self._checked(lambda: self._cursor.set_range(key))
+
+    def _checked(self, step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except lmdb.Error as error:
+            raise DataError(f"cannot read the lmdb '{self.database.source}': {error}") from error
+
+
+class Reader(Database):
+    """An LMDB, opened read-only.  Other programs may read it, and one may write, meanwhile."""
+
+    backend = "lmdb"
+
+    def __init__(self, source: str):
+        super().__init__(source)
+        folder = os.path.isdir(source)
+        if folder and not os.path.exists(os.path.join(source, "data.mdb")):
+            raise DataError(
+                f"cannot open the lmdb '{source}': the folder has no data.mdb."
+                + (" It looks like a leveldb (backend: LEVELDB)." if _is_leveldb(source) else "")
+            )
+        try:
+            self.env = lmdb.open(
+                source, subdir=folder, readonly=True, create=False, readahead=True, max_readers=126
+            )
+        except (lmdb.Error, OSError) as error:
+            raise DataError(f"cannot open the lmdb '{source}': {error}") from error
+
+    def records(self) -> Cursor | None:
+        cursor = LmdbCursor(self)
+        return cursor if cursor.first() else None
+
+
+class Store(Writer):
+    """A new LMDB."""
+
+    def __init__(self, folder: str):
+        super().__init__(folder)
+        self._batch: list[tuple[bytes, bytes]] = []
+        try:
+            self._env = lmdb.open(folder, map_size=_FIRST_SIZE)
+        except lmdb.Error as error:
+            raise DataError(f"cannot create the lmdb '{folder}': {error}") from error
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._batch.append((key, value))
+
+    def commit(self) -> None:
+        while self._batch:
+            try:
+                with self._env.begin(write=True) as transaction:
+                    for key, value in self._batch:
+                        transaction.put(key, value)
+            except lmdb.MapFullError:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+            except lmdb.BadValsizeError as error:
+                longest = max((key for key, _ in self._batch), key=len)
+                raise DataError(
+                    f"LMDB refuses a key: expected 1 to {self._env.max_key_size()} bytes, got "
+                    f"{len(longest)}: {longest[:60]!r}... Use shorter paths, or -backend leveldb."
+                ) from error
+            except lmdb.Error as error:
+                raise DataError(f"cannot write to the lmdb '{self.folder}': {error}") from error
+            else:
+                self._batch.clear()
+
+    def close(self) -> None:
+        self._batch.clear()
+        self._env.close()
+
+
+def _is_leveldb(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "CURRENT"))

@@ -1,0 +1,106 @@
+"""The execution plan: what a forward pass may fuse or skip without changing what anyone observes.
+
+On the CPU a Convolution and the in-place ReLU after it run as one step; a MAX Pooling that no
+backward pass can follow leaves out its indices; and in a net for inference the part of the first
+layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py).
+
+What could see a difference turns it off: callbacks and ``debug_info`` (the net then asks for no
+steps), a range that ends inside a step, a layer that another may run backward, weights or blobs
+that a user may be writing to.  A step's output is always computed in the same blocks, so results
+do not depend on what earlier passes left behind, bit for bit.  (Arrays of hidden blobs that a user
+holds keep these in NCHW memory, in which some sums run in another order: equal to rounding.)
+"""
+
+from __future__ import annotations
+
+from caffe import kernels
+from caffe.device import current
+from caffe.layer.convolution import Convolution
+from caffe.layer.pooling import Pooling
+from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
+from caffe.net.wiring import Graph
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """The steps of one net."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._steps: dict[int, Step] = {}
+        for i in range(len(graph.layers)):
+            step = _step_at(graph, i)
+            if step is not None:
+                self._steps[i] = step
+        self._chains = _chains(graph, self._steps)
+        self._on = False
+        self._known: tuple | None = None  # what the windows were found for
+
+    def prepare(self) -> None:
+        """Called before every forward pass: find the windows for the inputs' shapes."""
+        self._on = current().shares_host and kernels.enabled()
+        shapes = tuple(self._graph.blobs[b].dims for b in self._chains)
+        if self._known == (self._on, shapes):
+            return
+        self._known = (self._on, shapes)
+        for shape, chain in zip(shapes, self._chains.values()):
+            for step in chain:
+                if self._on and len(shape) == 4 and min(shape) > 0:
+                    step.set_window(shape)
+                else:
+                    step.clear_window()
+
+    def forward_group(self, k: int, last: int) -> int:
+        """Run the step that starts at layer ``k``, if it ends by layer ``last``; the index of the
+        next layer to run, ``k`` itself where there is no such step."""
+        step = self._steps.get(k)
+        if not self._on or step is None or step.end - 1 > last:
+            return k
+        step.run()
+        return step.end
+
+
+def _step_at(graph: Graph, i: int) -> Step | None:
+    """The step that begins with layer ``i``."""
+    layer = graph.layers[i]
+    if any(graph.loss_weights[i]) or len(graph.bottoms[i]) != 1 or len(graph.tops[i]) != 1:
+        return None
+    if type(layer) is Convolution and layer.channel_axis == 1 and not layer.in_place:
+        return ConvolutionStep(graph, i, i + 1 + _is_relu_of(graph, i + 1, graph.tops[i]))
+    if type(layer) is Pooling and layer.needs_no_index() and not graph.layer_needs_backward[i]:
+        return PoolingStep(graph, i, i + 1)
+    return None
+
+
+def _is_relu_of(graph: Graph, i: int, blobs: list[int]) -> bool:
+    """True where layer ``i`` is a plain ReLU in place on these blobs."""
+    if i >= len(graph.layers) or graph.layers[i].type != "ReLU" or graph.layers[i].slope:
+        return False
+    return graph.bottoms[i] == graph.tops[i] == blobs and not any(graph.loss_weights[i])
+
+
+def _chains(graph: Graph, steps: dict[int, Step]) -> dict[int, list[Step]]:
+    """The steps that follow from an Input layer's blob through nothing but steps and Splits and
+    never run backward: blob index -> steps, each after its source."""
+    chains: dict[int, list[Step]] = {b: [] for b in graph.inputs}
+    origin: dict[int, tuple[int, Step | None]] = {b: (b, None) for b in graph.inputs}
+    skip_to = 0
+    for i, layer in enumerate(graph.layers):
+        bottoms, tops = graph.bottoms[i], graph.tops[i]
+        if i < skip_to or layer.type == "Input":
+            continue
+        if layer.type == "Split" and bottoms[0] in origin:
+            origin.update((b, origin[bottoms[0]]) for b in tops)
+            continue
+        step = steps.get(i)
+        within = step is not None and bottoms[0] in origin
+        if within and not any(graph.layer_needs_backward[i : step.end]):
+            root, step.source = origin[bottoms[0]]
+            chains[root].append(step)
+            origin[tops[0]] = root, step
+            skip_to = step.end
+        else:
+            for b in set(tops) & set(bottoms):  # written in place: no longer what the step left
+                origin.pop(b, None)
+    return {root: chain for root, chain in chains.items() if chain}

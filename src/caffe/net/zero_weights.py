@@ -1,0 +1,59 @@
+"""The warning about weights that are all zero: the commonest reason for an all-zero FCN."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from caffe.net.wiring import Graph
+
+__all__ = ["ZeroWeightsWarning", "warn_of_zero_weights"]
+
+# Running sums, offsets and user-made parameters start at zero by design.
+_START_AT_ZERO = {"BatchNorm", "Bias", "Parameter", "Python", "Scale", "PReLU"}
+
+
+class ZeroWeightsWarning(UserWarning):
+    """A layer's weights are all zero at the first forward pass."""
+
+
+def warn_of_zero_weights(graph: Graph, source: str) -> None:
+    """One warning for each layer whose weight blob is all zero though nobody asked for that.
+
+    Silent where the prototxt says so by an explicit constant-0 filler, for layer types that start
+    at zero, and in training for layers named ``score...``: FCN learns its scores from zero.
+    """
+    for layer in graph.layers:
+        if not layer.blobs or layer.type in _START_AT_ZERO or not layer.blobs[0].count:
+            continue
+        if layer.phase == 0 and layer.name.startswith("score"):
+            continue
+        if _asked_for_zero(layer.param) or not _all_zero(layer.blobs[0]):
+            continue
+        warnings.warn(
+            f"{source}: the weights of layer '{layer.name}' (type {layer.type}) are all zero, so "
+            "its output is too. Load weights (net.copy_from), give it a weight_filler, or, for "
+            "an upsampling Deconvolution, fill it with bilinear kernels (surgery.interp)",
+            ZeroWeightsWarning,
+            stacklevel=4,
+        )
+
+
+def _asked_for_zero(param) -> bool:
+    """True where the prototxt has a constant weight_filler written out."""
+    for field, message in param.ListFields():
+        if field.name.endswith("_param") and field.message_type is not None:
+            if "weight_filler" in field.message_type.fields_by_name:
+                given = message.HasField("weight_filler")
+                return given and message.weight_filler.type == "constant"
+    return False
+
+
+def _all_zero(blob) -> bool:
+    if blob.data_storage.is_zero:
+        return True
+    values = blob.data_tensor().reshape(-1)
+    if torch.any(values[:1024] != 0):
+        return False
+    return not torch.any(values != 0)

@@ -1,0 +1,105 @@
+"""Snapshots: a solver's weights and state to files and back, in either format.
+
+Names as in BVLC Caffe: ``<prefix>_iter_<N>.caffemodel`` and ``.solverstate``, with ``.h5`` appended
+for HDF5.  Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from caffe import glog, weights
+from caffe.errors import SolverError, WeightsError
+from caffe.weights import hdf5, solver_state
+
+if TYPE_CHECKING:
+    from caffe.solver import Solver
+
+__all__ = ["check_writable", "restore", "save"]
+
+
+def _name(solver: Solver, extension: str) -> str:
+    return f"{solver.param.snapshot_prefix}_iter_{solver.iter}{extension}"
+
+
+def check_writable(prefix: str) -> None:
+    """Raise SolverError at the start rather than at the first snapshot."""
+    probe = f"{prefix}_iter_0.tempfile"
+    try:
+        with open(probe, "w"):
+            pass
+        os.remove(probe)
+    except OSError as error:
+        raise SolverError(
+            f"Cannot write to snapshot prefix '{prefix}': {error.strerror or error}. Make sure "
+            "that the directory exists and is writable."
+        ) from error
+
+
+def save(solver: Solver) -> None:
+    """Write the weights, then the state that names them."""
+    param = solver.param
+    history = solver.history_arrays()
+    if param.snapshot_format == param.BINARYPROTO:
+        model = _name(solver, ".caffemodel")
+        glog.info("solver", f"Snapshotting to binary proto file {model}")
+        blobs = [blobs for _, blobs in solver.net.layer_params()]
+        weights.write_net(model, solver.net.to_proto(), blobs, param.snapshot_diff)
+        state = _name(solver, ".solverstate")
+        glog.info("sgd_solver", f"Snapshotting solver state to binary proto file {state}")
+        write = solver_state.write_solver_state
+    else:
+        model = _name(solver, ".caffemodel.h5")
+        glog.info("solver", f"Snapshotting to HDF5 file {model}")
+        hdf5.write_net(model, solver.net.layer_params(), param.snapshot_diff)
+        state = _name(solver, ".solverstate.h5")
+        glog.info("sgd_solver", f"Snapshotting solver state to HDF5 file {state}")
+        write = hdf5.write_solver_state
+    write(state, solver.iter, model, history, solver.current_step)
+
+
+def _state_beside(path: str) -> str:
+    stem, _, end = path.rpartition(".caffemodel")
+    return f"{stem}.solverstate{end}"
+
+
+def restore(solver: Solver, path: str) -> None:
+    """Continue from a solverstate; test nets follow at the next test.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another net or solver type; the solver's
+            state is then as it was.
+    """
+    if path.endswith((".caffemodel", ".caffemodel.h5")):
+        raise WeightsError(
+            f"{path} is a file of weights, not a solverstate: to go on where training stopped give "
+            f"the file of the same name with .solverstate, {_state_beside(path)!r}; to begin anew "
+            "from these weights load them into the net (caffe train: -weights)"
+        )
+    state = solver_state.read_solver_state(path)
+    shapes = solver.history_shapes()
+    if len(state.history) != len(shapes):
+        raise WeightsError(
+            f"{path}: Incorrect length of history blobs: expected {len(shapes)} for this net and "
+            f"solver type ({solver.type}), the file has {len(state.history)}"
+        )
+    for k, (stored, shape) in enumerate(zip(state.history, shapes)):
+        if not stored.matches(shape):
+            raise WeightsError(
+                f"{path}: history blob {k} has the shape {stored.describe_shape()}, the net's "
+                f"parameter {' '.join(map(str, shape))}. The state belongs to another net."
+            )
+    history = [torch.from_numpy(stored.array()) for stored in state.history]
+    if state.learned_net:
+        if not os.path.exists(state.learned_net):
+            raise WeightsError(
+                f"{path} continues the weights '{state.learned_net}', which do not exist. The path "
+                "is relative to the directory the training ran in: start from there."
+            )
+        solver.net.copy_from(state.learned_net)
+    if not weights.is_hdf5(path):  # BVLC is silent for HDF5
+        glog.info("sgd_solver", "SGDSolver: restoring history")
+    solver.set_state(state.iter, state.current_step, history)

@@ -1,0 +1,221 @@
+"""Weights and solver state in HDF5, the format of ``snapshot_format: HDF5``.
+
+Weights: a group ``data`` with one group per layer (every layer, parameters or not) and in it the
+datasets "0", "1", ...; with diffs a group ``diff`` of the same form.  A parameter shared with an
+earlier layer is left out of ``data``.  A layer name with ``/`` makes a group in a group, where BVLC
+aborts; BVLC reads such a file but takes those layers for absent.  Solver state: ``iter``,
+``current_step``, ``learned_net`` and the group ``history``.
+
+The package h5py is needed for these files only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caffe.atomic import atomic_path
+from caffe.errors import WeightsError
+from caffe.weights.caffemodel import LayerWeights
+from caffe.weights.stored_blob import StoredBlob
+
+if TYPE_CHECKING:
+    from caffe.weights.solver_state import SolverState
+
+__all__ = ["Hdf5Blob", "read_layers", "read_solver_state", "write_net", "write_solver_state"]
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise WeightsError(
+            "HDF5 files need the package h5py, which is not installed. Install it with "
+            "'pip install h5py', or use the binary format (snapshot_format: BINARYPROTO)."
+        ) from error
+    return h5py
+
+
+class Hdf5Blob(StoredBlob):
+    """A dataset; the file stays open while this object lives."""
+
+    def __init__(self, where: str, dataset: Any):
+        super().__init__(where, shape=dataset.shape)
+        self.dataset = dataset
+
+    def check(self) -> None:
+        if self.dataset.dtype.kind not in "fiu":
+            raise WeightsError(f"{self.where}: expected numbers, received {self.dataset.dtype}")
+
+    def copies(self, array: np.ndarray, diff: bool = False) -> list[Callable[[], None]]:
+        """The numbers are read here, so that a damaged file changes no parameter."""
+        with _reading(self.where):
+            values = self.dataset[()]
+
+        def copy() -> None:
+            array.reshape(self.shape)[...] = values
+
+        return [copy]
+
+
+@contextlib.contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """h5py raises exceptions of many types from damaged files; here they are one."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{where}: {error}. The file is damaged or holds something else: get or write it again."
+        ) from error
+
+
+def _open(path: str) -> Any:
+    try:
+        return _h5py().File(path, "r")
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error}") from error
+
+
+_MOST_BLOBS = 1000  # of a layer, before numbers taken for a name fill memory
+_LONGEST_PATH = 1 << 16
+_DEPTH = 32  # of groups in groups, that is of slashes in a layer name; links may make circles
+
+
+def _layers(
+    path: str, group: Any, prefix: str = "", above: tuple[Any, ...] = ()
+) -> Iterator[LayerWeights]:
+    """The layers in a group, and in the groups within it; ``above`` are the groups it lies in."""
+    for key, item in group.items():
+        name = prefix + key
+        if not hasattr(item, "items"):
+            raise WeightsError(f"{path}: '{name}' is no group, so it holds no layer")
+        if name.count("/") > _DEPTH or item in above:
+            raise WeightsError(f"{path}: more than {_DEPTH} groups within each other: '{name}'")
+        inner = {k: v for k, v in item.items() if hasattr(v, "items")}
+        own = {k: v for k, v in item.items() if k not in inner}
+        if own or not inner:
+            yield LayerWeights(name, "", _blobs(path, name, own))
+        if inner:
+            yield from _layers(path, inner, name + "/", (*above, item))
+
+
+def _blobs(path: str, layer: str, datasets: dict[str, Any]) -> list[StoredBlob | None]:
+    """The datasets of one layer by index; None for an index that is not there."""
+    found: dict[int, StoredBlob] = {}
+    for key, dataset in datasets.items():
+        where = f"{path}, layer '{layer}', blob {key}"
+        if not key.isdecimal() or int(key) >= _MOST_BLOBS:
+            raise WeightsError(f"{where}: unexpected name, expected the datasets 0, 1, ...")
+        if not hasattr(dataset, "shape"):
+            raise WeightsError(f"{where}: no dataset. The file is damaged: get or write it again.")
+        found[int(key)] = Hdf5Blob(where, dataset)
+    return [found.get(index) for index in range(max(found, default=-1) + 1)]
+
+
+def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
+    """See :func:`caffe.weights.read_layers`; diffs in the file are left alone, as in BVLC."""
+    path = os.fsdecode(path)
+    with _reading(path):
+        file = _open(path)
+        if "data" not in file:
+            raise WeightsError(f"{path}: no group 'data': this HDF5 file holds no Caffe weights")
+        return list(_layers(path, file["data"]))
+
+
+def read_solver_state(path: str) -> SolverState:
+    """See :func:`caffe.weights.solver_state.read_solver_state`."""
+    from caffe.weights.solver_state import SolverState
+
+    with _reading(path):
+        file = _open(path)
+        missing = [key for key in ("iter", "history") if key not in file]
+        if missing:
+            raise WeightsError(f"{path}: no '{missing[0]}': this HDF5 file is no solverstate")
+        group = file["history"]
+        history = [Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))]
+        return SolverState(
+            iter=_number(path, file, "iter"),
+            learned_net=_learned_net(path, file),
+            history=list(history),
+            current_step=_number(path, file, "current_step") if "current_step" in file else 0,
+        )
+
+
+def _number(path: str, file: Any, key: str) -> int:
+    dataset = file[key]
+    if dataset.size != 1 or dataset.dtype.kind not in "iu":
+        raise WeightsError(
+            f"{path}: '{key}' should be one whole number, the file has {dataset.dtype} of the "
+            f"shape {dataset.shape}. The file is damaged: get or write it again."
+        )
+    return int(np.ravel(dataset[()])[0])
+
+
+def _learned_net(path: str, file: Any) -> str:
+    """The path of the weights, or nothing."""
+    if "learned_net" not in file:
+        return ""
+    dataset = file["learned_net"]
+    if dataset.shape != () or dataset.dtype.itemsize > _LONGEST_PATH:
+        raise WeightsError(
+            f"{path}: 'learned_net' should be one path, the file has {dataset.dtype} of the shape "
+            f"{dataset.shape}. The file is damaged: get or write it again."
+        )
+    return os.fsdecode(dataset[()])
+
+
+def write_net(
+    path: str, params: Iterable[tuple[str, Sequence[Any]]], write_diff: bool = False
+) -> None:
+    """Write weights, and with ``write_diff`` their diffs.
+
+    ``params`` are ``(layer name, blobs)`` of every layer, in order.
+    """
+    h5py = _h5py()
+    params = list(params)
+    for name, _ in params:
+        first, *rest = name.split("/")
+        if first in ("", ".") or any(part in ("", ".") or part.isdigit() for part in rest):
+            raise WeightsError(
+                f"layer '{name}': HDF5 cannot hold this layer name: the parts between slashes must "
+                "not be empty, '.' or a number. Save in the binary format instead (Net.save, "
+                "snapshot_format: BINARYPROTO)."
+            )
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        data = file.create_group("data")
+        diff = file.create_group("diff") if write_diff else None
+        written: set[int] = set()  # storages: a shared parameter is stored with its first layer
+        for name, blobs in params:
+            group = data.require_group(name)
+            diff_group = diff.require_group(name) if diff is not None else None
+            for index, blob in enumerate(blobs):
+                if id(blob.data_storage) not in written:
+                    written.add(id(blob.data_storage))
+                    group.create_dataset(str(index), data=np.asarray(blob.data, np.float32))
+                if diff_group is not None:
+                    diff_group.create_dataset(str(index), data=np.asarray(blob.diff, np.float32))
+
+
+def write_solver_state(
+    path: str,
+    iteration: int,
+    learned_net: str,
+    history: Iterable[np.ndarray],
+    current_step: int,
+) -> None:
+    """See :func:`caffe.weights.solver_state.write_solver_state`."""
+    h5py = _h5py()
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file["iter"] = np.array([iteration], np.int32)
+        name = os.fsencode(learned_net)
+        file["learned_net"] = np.array(name, f"S{len(name) + 1}")  # BVLC reads on up to a zero
+        file["current_step"] = np.array([current_step], np.int32)
+        group = file.create_group("history")
+        for index, array in enumerate(history):
+            group.create_dataset(str(index), data=np.asarray(array, np.float32))

@@ -1,0 +1,151 @@
+"""LMDB and LevelDB under one interface: order, wrapping, sharing, errors, what is half written."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from caffe.data import db
+from caffe.errors import DataError
+
+BOTH = pytest.mark.parametrize("backend", ["lmdb", "leveldb"])
+
+
+def make(path, backend, keys=(b"b", b"a", b"c")):
+    with db.create(path, backend) as writer:
+        for key in keys:
+            writer.put(key, b"value of " + key)
+    return str(path)
+
+
+@BOTH
+def test_records_come_in_key_order_and_begin_anew(tmp_path, backend):
+    cursor = db.open(make(tmp_path / "d", backend), backend).cursor()
+    keys, wrapped = [], []
+    for _ in range(7):
+        key, value = cursor.item()
+        assert value == b"value of " + key
+        keys.append(key)
+        wrapped.append(cursor.advance())
+    assert keys == [b"a", b"b", b"c"] * 2 + [b"a"]
+    assert wrapped == [False, False, True] * 2 + [False]
+
+
+@BOTH
+def test_seek(tmp_path, backend):
+    cursor = db.open(make(tmp_path / "d", backend), backend).cursor()
+    assert cursor.seek(b"b")
+    assert cursor.item()[0] == b"b"
+    assert cursor.seek(b"bb")
+    assert cursor.item()[0] == b"c"
+    assert not cursor.next()
+    assert not cursor.seek(b"d")
+    assert cursor.first()
+    assert cursor.item()[0] == b"a"
+
+
+@BOTH
+def test_one_database_can_be_used_twice(tmp_path, backend):
+    path = make(tmp_path / "d", backend)
+    first, second = (db.open(name, backend).cursor() for name in (path, path + "/."))
+    first.advance()
+    assert (first.item()[0], second.item()[0]) == (b"b", b"a")
+
+
+@BOTH
+def test_the_last_value_of_a_key_wins(tmp_path, backend):
+    with db.create(tmp_path / "d", backend) as writer:
+        writer.put(b"k", b"1")
+        writer.commit()
+        writer.put(b"k", b"2")
+    assert db.open(tmp_path / "d", backend).cursor().item() == (b"k", b"2")
+
+
+def test_an_lmdb_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr("caffe.data.db_lmdb._FIRST_SIZE", 1 << 16)
+    with db.create(tmp_path / "d", "lmdb") as writer:
+        for n in range(100):
+            writer.put(b"%03d" % n, bytes(10_000))
+    cursor = db.open(tmp_path / "d", "lmdb").cursor()
+    count = 1
+    while cursor.next():
+        count += 1
+    assert count == 100
+
+
+@BOTH
+def test_a_failure_leaves_nothing_behind(tmp_path, backend):
+    def fail():
+        with db.create(tmp_path / "d", backend) as writer:
+            writer.put(b"a", b"1")
+            writer.commit()
+            assert not (tmp_path / "d").exists()
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+@BOTH
+def test_an_existing_name_is_refused(tmp_path, backend):
+    (tmp_path / "d").write_text("mine")
+    with pytest.raises(DataError, match="it exists already"):
+        make(tmp_path / "d", backend)
+    assert (tmp_path / "d").read_text() == "mine"
+    with pytest.raises(DataError, match="No such file"):
+        make(tmp_path / "no" / "d", backend)
+
+
+@BOTH
+def test_missing_empty_and_foreign_databases(tmp_path, backend):
+    other = {"lmdb": "leveldb", "leveldb": "lmdb"}[backend]
+    with pytest.raises(DataError, match=f"cannot open the {backend} .*gone.*No such file"):
+        db.open(tmp_path / "gone", backend)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="has no"):
+        db.open(tmp_path / "folder", backend)
+    path = make(tmp_path / "d", other)
+    with pytest.raises(DataError, match="looks like"):
+        db.open(path, backend)
+    with pytest.raises(DataError, match=f"{other} .*/e has no records"):
+        db.open(make(tmp_path / "e", other, ()), other).cursor()
+
+
+def test_a_damaged_lmdb(tmp_path):
+    path = make(tmp_path / "d", "lmdb")
+    (tmp_path / "d" / "data.mdb").write_bytes(b"x" * 5000)
+    with pytest.raises(DataError, match=f"cannot open the lmdb '{path}'"):
+        db.open(path, "lmdb")
+
+
+def test_a_locked_leveldb(tmp_path):
+    path = make(tmp_path / "d", "leveldb")
+    hold = f"import plyvel, sys; d = plyvel.DB({path!r}); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(DataError, match="Only one process at a time"):
+            db.open(path, "leveldb")
+        other.communicate(b"\n")
+    assert db.open(path, "leveldb").cursor().item()[0] == b"a"
+
+
+def test_a_key_that_lmdb_refuses(tmp_path):
+    with pytest.raises(DataError, match="expected 1 to 511 bytes, got 600"):
+        make(tmp_path / "d", "lmdb", [b"a", b"k" * 600])
+    assert os.listdir(tmp_path) == []
+
+
+def test_leveldb_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plyvel", None)
+    monkeypatch.delitem(sys.modules, "caffe.data.db_leveldb", raising=False)
+    with pytest.raises(DataError, match="pip install plyvel"):
+        db.open(tmp_path, "leveldb")
+
+
+def test_unknown_backends(tmp_path):
+    with pytest.raises(DataError, match="Unknown database backend 'ldmb'.*Did you mean 'lmdb'"):
+        db.open(tmp_path, "ldmb")
