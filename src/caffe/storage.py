@@ -242,6 +242,7 @@ class Storage:
                 self._host is None
                 and current().shares_host
                 and t.device.type == "cpu"
+                and t.dtype is torch.float32
                 and t.numel() == self.capacity
                 and t.is_contiguous()
             ):

@@ -20,6 +20,11 @@ A layer computes from the blobs' *current* contents, as BVLC's do: ``forward`` g
 between.  Nothing keeps an autograd graph from one call to the next.  What the arithmetic needs
 beyond the blobs (a dropout mask, an argmax) is the layer's own state, an attribute.
 
+On a GPU a pass never waits for the device: no ``.item()``, no ``bool(tensor)``, no result whose
+shape depends on values.  What the host has to do in a pass (draw a random seed, check labels that
+lie in its memory) goes into ``before_forward``; what only the device can find out goes into
+``verdict``, which is read when something is displayed anyway.
+
 Most layers work on tensors.  The few that deal in blobs themselves, because they share memory
 between them or run user code (Split, Reshape, Python, ...), override ``reshape_blobs``,
 ``forward_blobs`` and ``backward_blobs`` instead.
@@ -69,6 +74,10 @@ class Layer:
         no_gradient: indices of the bottoms that never get a gradient, also under
             ``force_backward`` (the labels of a loss).
         differentiable: False where no bottom can get a gradient (Accuracy, ArgMax).
+        graphable: False where a pass cannot be captured into a CUDA graph: it runs user code, reads
+            on the host, or has tops whose shapes depend on values.
+        any_precision: True where forward and backward are right on bfloat16 tensors as they come.
+            Other layers get float32 bottoms, tops and top diffs.  Parameters are always float32.
 
     Instance attributes, set before ``setup``:
         param: the layer's ``LayerParameter``.
@@ -76,6 +85,8 @@ class Layer:
         blobs: the parameter blobs; ``setup`` makes them with :meth:`add_blob`.
         num_bottoms, num_tops: how many this net uses.
         in_place: True where top 0 is bottom 0; then forward may overwrite its input.
+        verdict: what a check on the device found, an int32 scalar there, 0 while all is well; None
+            in a layer without such a check.
     """
 
     type: ClassVar[str] = ""
@@ -86,6 +97,8 @@ class Layer:
     is_loss: ClassVar[bool] = False
     no_gradient: ClassVar[frozenset[int]] = frozenset()
     differentiable: ClassVar[bool] = True
+    graphable: bool = True
+    any_precision: bool = False
 
     def __init__(self, param: Any, phase: int) -> None:
         from caffe.blob import BlobVec
@@ -96,6 +109,7 @@ class Layer:
         self.num_bottoms = len(param.bottom)
         self.num_tops = len(param.top)
         self.in_place = bool(param.bottom) and bool(param.top) and param.bottom[0] == param.top[0]
+        self.verdict: torch.Tensor | None = None
 
     # What a layer file implements -----------------------------------------------------------
 
@@ -148,6 +162,24 @@ class Layer:
             [next(filled) if n else None for n in need.bottoms],
             [next(filled) if n else None for n in need.params],
         )
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        """The host's part of a forward pass; the net calls it right before every forward pass of
+        this layer, also where the pass itself is replayed from a CUDA graph.
+
+        For random seeds drawn from Caffe's stream, and checks of labels that lie on the host.
+        """
+
+    def generators(self) -> list[torch.Generator]:
+        """The device's random generators that ``forward`` draws from; a CUDA graph of the layer
+        registers them."""
+        return []
+
+    def raise_verdict(self) -> None:
+        """Raise the layer's error if a check on the device has failed since the last call.
+
+        Reads :attr:`verdict`, so it waits for the device.
+        """
 
     def overwrites_param_diff(self, index: int) -> bool:
         """True where Caffe assigns a parameter's gradient instead of adding it (Scale, by a
@@ -218,7 +250,7 @@ class Layer:
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Compute the tops' data from the bottoms' data."""
-        bottoms = [b.data_tensor() for b in bottom]
+        bottoms = self._in_precision(bottom)
         params = [b.data_tensor() for b in self.blobs]
         results = self.forward(bottoms, params)
         for i, (blob, result) in enumerate(zip(top, results)):
@@ -232,24 +264,28 @@ class Layer:
             if any(need.bottoms):
                 raise self.fail("has no backward pass (not differentiable)", LayerError)
             return  # `caffe time` runs every layer's backward pass, needed or not
-        top_diffs = [b.diff_tensor() for b in top]
-        bottom_diffs, param_diffs = self.backward(
-            [b.data_tensor() for b in top],
-            top_diffs,
-            [b.data_tensor() for b in bottom],
-            [b.data_tensor() for b in self.blobs],
-            need,
-        )
+        tops, bottoms = self._in_precision(top), self._in_precision(bottom)
+        top_diffs = [b.diff_tensor().to(t.dtype) for b, t in zip(top, tops)]
+        params = [b.data_tensor() for b in self.blobs]
+        bottom_diffs, param_diffs = self.backward(tops, top_diffs, bottoms, params, need)
         for blob, diff in zip(bottom, bottom_diffs):
             if diff is not None:
-                blob.set_diff(diff if self.in_place else _own_memory(diff, top_diffs))
+                diff = diff if self.in_place else _own_memory(diff, top_diffs)
+                blob.set_diff(diff.to(blob.data_tensor().dtype))  # the precision of the data
         for i, (blob, diff) in enumerate(zip(self.blobs, param_diffs)):
             if diff is None:
                 continue
+            diff = _own_memory(diff, top_diffs).float()
             if self.overwrites_param_diff(i):
-                blob.set_diff(_own_memory(diff, top_diffs))
+                blob.set_diff(diff)
             else:
-                blob.add_diff(_own_memory(diff, top_diffs))
+                blob.add_diff(diff)
+
+    def _in_precision(self, blobs: list[Blob]) -> Tensors:
+        """The blobs' data as this layer may compute with it."""
+        if self.any_precision:
+            return [b.data_tensor() for b in blobs]
+        return [b.data_tensor().float() for b in blobs]
 
 
 def _own_memory(result: torch.Tensor, inputs: Tensors) -> torch.Tensor:

@@ -93,6 +93,7 @@ class PrefetchingLayer(Layer):
     pass on; what they hold is decided by the seed alone.
     """
 
+    graphable = False
     bottoms = 0
     log_name = ""  # the file that BVLC's log lines come from
 

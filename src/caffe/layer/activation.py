@@ -27,6 +27,8 @@ class ReLU(Elementwise):
     BVLC NaN (0 times -inf); and where x is NaN the top's diff goes through, in BVLC it does not.
     """
 
+    any_precision = True
+
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         self.slope = self.param.relu_param.negative_slope
 
@@ -48,6 +50,8 @@ class ReLU(Elementwise):
 class Sigmoid(Elementwise):
     """``1 / (1 + exp(-x))``; gradient ``y (1 - y)``."""
 
+    any_precision = True
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         return [bottoms[0].sigmoid_() if self.in_place else bottoms[0].sigmoid()]
 
@@ -59,6 +63,8 @@ class Sigmoid(Elementwise):
 class TanH(Elementwise):
     """``tanh(x)``; gradient ``1 - y^2``."""
 
+    any_precision = True
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         return [bottoms[0].tanh_() if self.in_place else bottoms[0].tanh()]
 
@@ -69,6 +75,8 @@ class TanH(Elementwise):
 @register("ELU")
 class ELU(Elementwise):
     """``x`` where it is positive, else ``alpha (exp(x) - 1)``; gradient ``alpha + y`` there."""
+
+    any_precision = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         self.alpha = self.param.elu_param.alpha

@@ -19,6 +19,7 @@ class Concat(Layer):
     """Bottoms equal but for ``axis`` (default 1; ``concat_dim`` is its old name).  A single
     bottom shares its memory with the top."""
 
+    any_precision = True
     bottoms = (1, None)
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:

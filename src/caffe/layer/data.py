@@ -31,6 +31,7 @@ class Data(PrefetchingLayer):
     Tops: data (batch_size, C, H, W), B G R for encoded pictures; label (batch_size) if asked for.
     """
 
+    graphable = False
     tops = (1, 2)
     log_name = "data_layer"
 

@@ -19,6 +19,8 @@ class Dropout(Layer):
     PyTorch's generator, so that the stream's state alone still determines what follows.
     """
 
+    any_precision = True
+
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         self.ratio = self.param.dropout_param.dropout_ratio
         if not 0 <= self.ratio <= 1:

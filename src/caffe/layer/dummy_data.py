@@ -25,6 +25,7 @@ class DummyData(Layer):
     (or the legacy num, channels, height, width) one for all tops or one for each.
     """
 
+    graphable = False
     bottoms = 0
     tops = (1, None)
 

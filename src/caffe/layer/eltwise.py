@@ -9,8 +9,6 @@ import torch
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 
-LOWEST = torch.finfo(torch.float32).min
-
 
 @register("Eltwise")
 class Eltwise(Layer):
@@ -24,6 +22,7 @@ class Eltwise(Layer):
     first operand, and each bottom's gradient is made from what the one before left in the blob.
     """
 
+    any_precision = True
     bottoms = (2, None)
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -98,7 +97,9 @@ class Eltwise(Layer):
         return y
 
     def _max(self, bottoms: Tensors) -> torch.Tensor:
-        first = torch.full_like(bottoms[0], LOWEST) if self.in_place else bottoms[0]
+        first = bottoms[0]
+        if self.in_place:
+            first = torch.full_like(first, torch.finfo(first.dtype).min)
         ahead = first > bottoms[1]
         y = torch.where(ahead, first, bottoms[1])
         winner = (~ahead).to(torch.int16)

@@ -24,6 +24,7 @@ class Filter(Layer):
     ``force_backward`` does, is an error, as in Caffe.
     """
 
+    graphable = False
     bottoms = (2, None)
     tops = (1, None)
     refuses_in_place = True  # BVLC accepts it: the bottom then shrinks before it is read

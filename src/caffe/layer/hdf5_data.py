@@ -42,6 +42,7 @@ class HDF5Data(Layer):
     Tops: (batch_size, rest of the dataset's shape).
     """
 
+    graphable = False
     bottoms = 0
     tops = (1, None)
 

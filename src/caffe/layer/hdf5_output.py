@@ -29,6 +29,7 @@ class HDF5Output(Layer):
     Bottoms: two of equal first axis and up to 4 axes, written as (N, C, H, W), float32.
     """
 
+    graphable = False
     bottoms = 2
     tops = 0
 

@@ -33,6 +33,7 @@ class ImageData(PrefetchingLayer):
     Tops: data (batch_size, 3, H, W) in B G R, or (batch_size, 1, H, W); label (batch_size).
     """
 
+    graphable = False
     tops = 2
     log_name = "image_data_layer"
 

@@ -28,6 +28,7 @@ class MemoryData(Layer):
     forward pass on (batch_size, 1, 1, 1), as in BVLC.
     """
 
+    graphable = False
     bottoms = 0
     tops = 2
 

@@ -26,9 +26,10 @@ class Pooling(Layer):
     pad, a last window that would start beyond the image and its pad is dropped; without one it is
     kept, and where it lies outside the image MAX gives -3.4e38 and AVE 0 or NaN.
 
-    MAX takes the first maximum in raster order; NaN never wins.  A second top receives its index
-    ``h W + w``, -1 for none.  AVE divides by the window's area before it is clipped to the image,
-    but after it is clipped to the image with its pad.
+    MAX takes the first maximum in raster order; NaN never wins, nor does -inf.  On a GPU both do:
+    to learn whether there are any, the host would have to wait for the device in every pass.  A
+    second top receives the index ``h W + w``, -1 for none.  AVE divides by the window's area before
+    it is clipped to the image, but after it is clipped to the image with its pad.
 
     STOCHASTIC draws one value of each window in TRAIN, with probability proportional to the value,
     and takes the mean of such draws, ``sum x^2 / sum x``, in TEST, as BVLC does on a GPU (on the
@@ -36,6 +37,7 @@ class Pooling(Layer):
     BVLC's goes to what was drawn last.
     """
 
+    any_precision = True
     tops = (1, 2)
     refuses_in_place = True  # BVLC accepts it and gives garbage of a new shape in every pass
 
@@ -43,6 +45,8 @@ class Pooling(Layer):
         p = self.param.pooling_param
         self.max = p.pool == p.MAX
         self.stochastic = p.pool == p.STOCHASTIC
+        if self.stochastic:  # running sums need float32
+            self.any_precision = False
         if self.num_tops == 2 and not self.max:
             raise self.fail("only MAX pooling has a second top (the mask)", LayerError)
         kernel = self._pair("kernel_size", "kernel")
@@ -89,6 +93,8 @@ class Pooling(Layer):
         beyond = [n + 2 * p + k for n, p, k in zip(image, self.pad, self.kernel)]
         self.stride = [min(s, b) for s, b in zip(self.given_stride, beyond)]
         self.ceil_mode = self._pytorch_mode(image)
+        starts = ((n - 1) * s - p for n, s, p in zip(out, self.stride, self.pad))
+        self.all_see_image = all(a < size for a, size in zip(starts, image))
         return [(*shape[:2], *out)] * self.num_tops
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
@@ -98,7 +104,7 @@ class Pooling(Layer):
         if not self.max:
             return [self._average(x)]
         y, self.index, self.plain = self._maximum(x)
-        return [y, self.index.to(y.dtype)] if self.num_tops == 2 else [y]
+        return [y, self.index.float()] if self.num_tops == 2 else [y]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
@@ -119,7 +125,7 @@ class Pooling(Layer):
             args = self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
             return [aten.max_pool2d_with_indices_backward(g, x, *args, index)], []
         d = x.new_zeros(*x.shape[:2], x.shape[2] * x.shape[3])
-        g = torch.where(index >= 0, g, 0.0)
+        g = g.masked_fill(index < 0, 0.0)
         d.scatter_add_(2, index.clamp(min=0).flatten(2), g.flatten(2))
         return [d.view(x.shape)], []
 
@@ -156,7 +162,7 @@ class Pooling(Layer):
                     elif part.numel():  # a window may reach beyond the image
                         best = y[:, :, : part.shape[2], : part.shape[3]]
                         torch.maximum(best, part, out=best)
-            if bool(y.amin() >= LOWEST):
+            if x.device.type != "cpu" or bool(y.amin() >= LOWEST):
                 return out
         # NaN and -inf lose in Caffe and win here; windows may also miss the image.
         return out.copy_(self._maximum(x)[0])
@@ -179,15 +185,17 @@ class Pooling(Layer):
             )
             if around:
                 y = y.contiguous()
-            # In PyTorch NaN wins and so can -inf, in Caffe neither; the minimum shows both.
-            if y.numel() == 0 or bool(y.amin() >= LOWEST):
+            if y.numel() == 0 or (x.device.type != "cpu" and self.all_see_image):
                 return y, index, True
-        width = x.shape[3]
-        x = self._framed(torch.nan_to_num(x, LOWEST, torch.inf, LOWEST), LOWEST)
+            # In PyTorch NaN wins and so can -inf, in Caffe neither; the minimum shows both.
+            if x.device.type == "cpu" and bool(y.amin() >= LOWEST):
+                return y, index, True
+        width, lowest = x.shape[3], torch.finfo(x.dtype).min
+        x = self._framed(torch.nan_to_num(x, lowest, torch.inf, lowest), lowest)
         y, index = aten.max_pool2d_with_indices(x, self.kernel, self.stride)
         row = index.div(x.shape[3], rounding_mode="floor") - self.pad[0]
         column = index % x.shape[3] - self.pad[1]
-        index = torch.where(y > LOWEST, row * width + column, -1)
+        index = torch.where(y > lowest, row * width + column, -1)
         return y, index, False
 
     # STOCHASTIC -----------------------------------------------------------------------------------
@@ -228,7 +236,7 @@ class Pooling(Layer):
         height, width = (
             torch.tensor(
                 [min(a + k, n + p) - a for a in range(-p, -p + s * out, s)],
-                dtype=x.dtype,
+                dtype=torch.float32,
                 device=x.device,
             )
             for n, k, s, p, out in zip(x.shape[2:], self.kernel, self.stride, self.pad, self.out)

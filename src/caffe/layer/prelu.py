@@ -15,6 +15,8 @@ class PReLU(Layer):
     """``max(x, 0) + a min(x, 0)`` with one slope a channel (axis 1), or one for all with
     ``channel_shared``; the slopes start at 0.25.  May work in place."""
 
+    any_precision = True
+
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         from caffe.proto import caffe_pb2
 
@@ -39,7 +41,7 @@ class PReLU(Layer):
         x = bottoms[0]
         if self.in_place:
             self.saved = kept_copy(self.saved, x)
-        return [torch.prelu(x, params[0].view(-1))]
+        return [torch.prelu(x, params[0].view(-1).to(x.dtype))]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
@@ -51,7 +53,7 @@ class PReLU(Layer):
         bottom_diff = slope_diff = None
         if need.params[0]:
             axes = [a for a in range(x.ndim) if self.shared or a != 1]
-            slope_diff = (g * x.clamp(max=0)).sum(axes).view(params[0].shape)
+            slope_diff = (g * x.clamp(max=0)).sum(axes, dtype=torch.float32).view(params[0].shape)
         if need.bottoms[0]:
             # No torch.where, which stumbles over random signs on the CPU.
             passed = torch.ops.aten.threshold_backward(g, x, 0.0)  # g where x > 0, else 0

@@ -80,6 +80,7 @@ class Python(Layer):
     caller unchanged.
     """
 
+    graphable = False
     bottoms = (0, None)
     tops = (0, None)
 

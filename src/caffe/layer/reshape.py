@@ -21,6 +21,7 @@ class Reshape(Layer):
     negative ``axis`` counts from behind the last: -1 appends.  The top shares the bottom's memory.
     """
 
+    any_precision = True
     refuses_in_place = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -81,6 +82,7 @@ class Flatten(Layer):
     """Makes the axes from ``axis`` (1) to ``end_axis`` (-1) one.  The top takes over the bottom's
     data in each forward pass, the bottom the top's diff in each backward pass."""
 
+    any_precision = True
     refuses_in_place = True
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class Silence(Layer):
     """No tops; the bottoms' diffs are zeroed where asked for."""
 
+    any_precision = True
     bottoms = (1, None)
     tops = 0
 

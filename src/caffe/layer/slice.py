@@ -20,6 +20,7 @@ class Slice(Layer):
     """Cut along ``axis`` (default 1; ``slice_dim`` is its old name) at each ``slice_point``, or
     into equal parts where none is given.  A single top shares its memory with the bottom."""
 
+    any_precision = True
     tops = (1, None)
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:

@@ -17,6 +17,7 @@ class Split(Layer):
     The net inserts these layers wherever a blob is consumed more than once.
     """
 
+    any_precision = True
     tops = (1, None)
     refuses_in_place = True
 

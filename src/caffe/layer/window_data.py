@@ -37,6 +37,7 @@ class WindowData(PrefetchingLayer):
     Tops: data (batch_size, 3, crop_size, crop_size), class (batch_size).
     """
 
+    graphable = False
     tops = 2
     log_name = "window_data_layer"
 

@@ -306,6 +306,7 @@ class Net:
         layer, bottom, top = graph.layers[i], graph.bottom(i), graph.top(i)
         with naming(layer):
             layer.reshape_blobs(bottom, top)
+            layer.before_forward(bottom)
             layer.forward_blobs(bottom, top)
         loss = np.float32(0)
         for blob, weight in zip(top, graph.loss_weights[i]):
@@ -460,6 +461,15 @@ class Net:
     def forward_loss(self) -> float:
         """A whole forward pass; the total weighted loss."""
         return self._forward(0, len(self._graph.layers) - 1)
+
+    def check_verdicts(self) -> None:
+        """Raise the error of the first layer whose check on the device has failed since the last
+        call.  On a GPU labels that only the device sees are checked there; what it found is read
+        here, when a result is displayed, saved or scored."""
+        for layer in self._graph.layers:
+            if layer.verdict is not None:
+                with naming(layer):
+                    layer.raise_verdict()
 
     def backward_all(self) -> None:
         self._backward(len(self._graph.layers) - 1, 0)

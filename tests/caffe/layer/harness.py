@@ -54,6 +54,7 @@ class Rig:
             blob.data[...] = array
         with torch.no_grad():
             self.layer.reshape_blobs(self.bottom, self.top)
+            self.layer.before_forward(self.bottom)
             self.layer.forward_blobs(self.bottom, self.top)
         return self.top[0].data.copy() if self.top else np.zeros(0, np.float32)
 
