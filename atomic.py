@@ -4,6 +4,7 @@
 """
 
 import os
+import secrets
 from contextlib import contextmanager
 
 __all__ = ["flush", "replacing", "write_text"]
@@ -15,18 +16,42 @@ def replacing(path, durable=True):
 
     durable: flush it to disk first, so that it also survives a power cut. Thousands of small files
     that can be made again do without: a flush takes milliseconds.
+
+    The temporary file lies beside `path` under a random name, and it is made here: what somebody
+    else put there, a link for one, is never written through. An OSError names `path`.
     """
-    temporary = f"{path}.tmp-{os.getpid()}"
+    path = os.fspath(path)
+    temporary = None
     try:
+        temporary = _new_file(path)
         yield temporary
         if durable:
             flush(temporary)
         os.replace(temporary, path)
+        temporary = None
         if durable:
             flush(os.path.dirname(os.path.abspath(path)))
+    except OSError as error:
+        # A full disk is reported without a name, or with the temporary one.
+        if error.errno is None or error.filename not in (None, temporary, path):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), path) from error
     finally:
-        if os.path.lexists(temporary):
+        if temporary is not None and os.path.lexists(temporary):
             os.remove(temporary)
+
+
+def _new_file(path):
+    """The name of an empty file beside `path` that did not exist before."""
+    while True:
+        temporary = f"{path}.tmp-{secrets.token_hex(8)}"
+        try:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno), path) from error
+        return temporary
 
 
 def flush(path):

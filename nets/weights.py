@@ -21,9 +21,14 @@ class MissingWeights(RuntimeError):
 
 
 def trained(name, out=OUT):
-    """The places of an experiment's trained weights: this user's, the repository's, published."""
+    """The places of an experiment's trained weights: this user's, the repository's, published.
+
+    Of this user's, those that were best on val come before the last ones.
+    """
+    made = f"made by python nets/{name}/solve.py"
     places = [
-        (os.path.join(out, name + ".caffemodel"), f"made by python nets/{name}/solve.py"),
+        (os.path.join(out, name + "-best.caffemodel"), made),
+        (os.path.join(out, name + ".caffemodel"), made),
         (f"nets/{name}/{name}.caffemodel", "next to the net, as shipped for camvid-fcn8s"),
     ]
     if name in PUBLISHED:

@@ -3,6 +3,7 @@
 from segdata import DataError
 
 import caffe
+from fcn.lock import Busy
 from nets.weights import MissingWeights
 from surgery import SurgeryError
 
@@ -15,6 +16,15 @@ class Diverged(Exception):
     """The loss or a weight is not a number any more."""
 
 
-USER_ERRORS = (OSError, LookupError, StartError, MissingWeights, Diverged, SurgeryError, DataError)
+USER_ERRORS = (
+    OSError,
+    LookupError,
+    Busy,
+    StartError,
+    MissingWeights,
+    Diverged,
+    SurgeryError,
+    DataError,
+)
 if hasattr(caffe, "Error"):  # BVLC Caffe has none: it ends the process
     USER_ERRORS += (caffe.Error,)

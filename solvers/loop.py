@@ -1,9 +1,14 @@
 """The training loop that every solve.py calls: steps and scoring in turn, until all steps are done.
 
 A run writes to <out> (default: out/):
-    <experiment>.caffemodel     the final weights, from which the next stage starts
-    <experiment>.jsonl          one line per scoring of val
-    <experiment>/               the prototxts as used, and the last few snapshots
+    <experiment>.caffemodel       the final weights, from which the next stage starts
+    <experiment>-best.caffemodel  those with the best mean IU on val: infer.py and score.py use them
+    <experiment>.jsonl            one line per scoring of val
+    <experiment>/                 the prototxts as used, the three newest snapshots, the best so far
+    <experiment>.lock             while the run lasts
+
+Nothing of a finished run is replaced unless --restart says so, and then only when the new run has
+the same of its own: snapshots at its first, the weights at its end.
 
 Resuming is exact: killed anywhere and resumed, a run on the CPU ends with the same bytes. For that
 the random generator is seeded before every step with seed + iteration, so that it needs no saving
@@ -15,6 +20,7 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime, timezone
 
 import numpy as np
 
@@ -23,11 +29,15 @@ import caffe
 import score
 from atomic import replacing
 from bootstrap import shown
+from fcn.lock import locked
 from nets import catalog, fcn
 from solvers import options, prepare, results, start
 from solvers.errors import USER_ERRORS, Diverged, StartError
 from solvers.progress import Progress
 from solvers.snapshots import Snapshots
+
+#: What of a snapshot's JSON a run goes on with.
+_STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
 
 
 def main(name, argv=None):
@@ -52,6 +62,9 @@ class Run:
         self.experiment, self.args = experiment, args
         self.folder = _from_root(os.path.join(args.out, experiment.name))
         self.final = os.path.join(args.out, experiment.name + ".caffemodel")
+        self.best = os.path.join(args.out, experiment.name + "-best.caffemodel")
+        self.best_so_far = os.path.join(args.out, experiment.name, "best.caffemodel")
+        self.best_iu = -math.inf
         self.log = os.path.join(args.out, experiment.name + ".jsonl")
         self.snapshots = Snapshots(self.folder)
         self.outputs = experiment.dataset.outputs
@@ -62,6 +75,14 @@ class Run:
         self.interrupted = None
 
     def train(self):
+        """Train from where the command line says; returns the exit code."""
+        os.makedirs(self.args.out, exist_ok=True)
+        busy = f"another run of {self.experiment.name} writes to {shown(self.args.out)}: wait for "
+        busy += "it, or give this one another --out"
+        with locked(os.path.join(self.args.out, self.experiment.name + ".lock"), busy):
+            return self._train()
+
+    def _train(self):
         args = self.args
         found = self.snapshots.newest()
         if args.resume:
@@ -80,31 +101,52 @@ class Run:
         if path:
             start.restore(self.solver, path, state)
             results.forget_after(self.log, self.run, self.solver.iter)
+            self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
             print(f"resumed from {shown(os.path.abspath(path))}")
         else:
             start.fresh(self.net, initial, fcn.widened(self.experiment))
-            self.snapshots.clear()  # an earlier run's, now that nothing can keep this one back
         return self._loop(state["losses"])
 
     def _new_state(self, found):
-        if found and not self.args.restart:
-            done, steps = found[1]["iter"], found[1]["steps"]
-            if done < steps or not os.path.exists(self.final):
-                raise StartError(
-                    f"{self._where()} holds a run that stopped at step {done} of {steps}: go on "
-                    "with it by --resume, or begin anew by --restart"
-                )
+        if not self.args.restart:
+            self._check_nothing_is_lost(found)
         return {
             "steps": self.experiment.schedule.steps,
             "seed": options.SEED if self.args.seed is None else self.args.seed,
-            "run": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            # Two runs may begin within a second.
+            "run": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "losses": [],
             "data": {},
         }
 
+    def _check_nothing_is_lost(self, found):
+        """StartError where a new run would take the place of another, finished or not."""
+        if os.path.exists(self.final):
+            finished = results.last(self.log, self.outputs[0].label)
+            what = "" if finished is None else " ({} steps, mean IU {})".format(*finished)
+            more = "go on with it by --resume --steps N, " if found else ""
+            raise StartError(
+                f"{shown(self.final)} is the result of a finished run{what}: {more}"
+                "give this one another --out, or replace it by --restart"
+            )
+        if found:
+            raise StartError(
+                "{} holds a run that stopped at step {} of {}: go on with it by --resume, "
+                "or begin anew by --restart".format(
+                    self._where(), found[1]["iter"], found[1]["steps"]
+                )
+            )
+
     def _check_resumable(self, state):
         """StartError where the command line contradicts the run in the snapshot."""
         args = self.args
+        for key, kind in _STATE.items():
+            if not isinstance(state.get(key), kind):
+                raise StartError(
+                    f"the JSON beside the newest snapshot in {self._where()} is damaged: expected "
+                    f"'{key}' to be a {kind.__name__}, received {state.get(key)!r}; remove that "
+                    "snapshot, and --resume takes the one before it"
+                )
         if args.weights or args.seed not in (None, state["seed"]):
             raise StartError(
                 "--resume goes on with the run's own weights and seed; leave out --weights and "
@@ -167,10 +209,15 @@ class Run:
             where = f"{solver.iter} of {self.steps}"
             print(f"stopped at step {where}, with a snapshot; --resume goes on")
             return 128 + self.interrupted
-        with replacing(self.final) as temporary:
-            self.net.save(temporary)
+        if os.path.exists(self.best_so_far):
+            os.replace(self.best_so_far, self.best)
+        self._save_weights(self.final)
         print(f"wrote {shown(self.final)}")
         return 0
+
+    def _save_weights(self, path):
+        with replacing(path) as temporary:
+            self.net.save(temporary)
 
     def _step(self, progress):
         solver, net = self.solver, self.net
@@ -228,6 +275,10 @@ class Run:
                 seconds=round(time.time() - began, 2),
             )
             results.append(self.log, line)
+            if output is self.outputs[0] and result.metrics.mean_iu > self.best_iu:
+                self._check_weights()
+                self._save_weights(self.best_so_far)
+                self.best_iu = result.metrics.mean_iu
 
     def _snapshot(self, progress):
         self._check_weights()

@@ -8,6 +8,9 @@ from nets.weights import OUT
 #: Of the fillers and dropout, unless --seed says otherwise.
 SEED = 1337
 
+#: The largest number that an option takes.
+MOST = 2**31 - 1
+
 
 def parser(experiment):
     schedule = experiment.schedule
@@ -56,14 +59,14 @@ def parser(experiment):
         help=f"iterations between scorings of val (default: {schedule.score_every})",
     )
     p.add_argument(
-        "--seed", type=int, metavar="N", help=f"of fillers and dropout (default: {SEED})"
+        "--seed", type=natural, metavar="N", help=f"of fillers and dropout (default: {SEED})"
     )
     return p
 
 
 def shared(p, data, out):
     """Add --gpu, --data and --out to a parser. data: which folders; out: what is in <out>."""
-    p.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
+    p.add_argument("--gpu", type=natural, metavar="N", help="the GPU to use (default: the CPU)")
     p.add_argument(
         "--data",
         nargs="+",
@@ -82,6 +85,18 @@ def shared(p, data, out):
 
 def positive(text):
     """The number that an argument says; 1 or more."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1; received '{text}'")
+    return _number(text, 1)
+
+
+def natural(text):
+    """The number that an argument says; 0 or more."""
+    return _number(text, 0)
+
+
+def _number(text, least):
+    # Beyond that neither a solver's fields nor Caffe's random generator can hold it.
+    if not (text.isdecimal() and len(text) < 12 and least <= int(text) <= MOST):
+        raise argparse.ArgumentTypeError(
+            f"expected a number from {least} to {MOST}; received '{text}'"
+        )
     return int(text)

@@ -25,12 +25,14 @@ def test_the_first_that_is_there(tmp_path):
 def test_places_of_an_experiment():
     paths = [path for path, _ in weights.trained("voc-fcn8s", "results")]
     assert paths == [
+        os.path.join("results", "voc-fcn8s-best.caffemodel"),
         os.path.join("results", "voc-fcn8s.caffemodel"),
         "nets/voc-fcn8s/voc-fcn8s.caffemodel",
         "nets/voc-fcn8s/fcn8s-heavy-pascal.caffemodel",
     ]
     paths = [path for path, _ in weights.trained("camvid-fcn8s")]
     assert paths == [
+        os.path.join(ROOT, "out", "camvid-fcn8s-best.caffemodel"),
         os.path.join(ROOT, "out", "camvid-fcn8s.caffemodel"),
         "nets/camvid-fcn8s/camvid-fcn8s.caffemodel",
     ]

@@ -77,10 +77,14 @@ def test_another_format_does_not_count(tmp_path):
     assert snapshots.newest() is None
 
 
-def test_clear(tmp_path):
+def test_another_runs_snapshots_go_when_the_new_one_is_whole(tmp_path):
     snapshots = taken(tmp_path, [5, 6])
-    snapshots.clear()
-    assert os.listdir(snapshots.folder) == [] and snapshots.newest() is None
+    solver = FakeSolver(snapshots)
+    solver.iter = 2
+    assert snapshots.newest()[1]["iter"] == 6
+    snapshots.save(solver, {"run": "2026-01-01T00:00:00Z"})
+    assert snapshots.newest()[1]["iter"] == 2
+    assert len(os.listdir(snapshots.folder)) == 3
 
 
 def test_replacing_leaves_the_old_file_on_an_error(tmp_path):

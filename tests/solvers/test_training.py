@@ -229,6 +229,165 @@ def test_a_run_is_not_lost_to_a_mistake(tmp_path):
     assert [r["iter"] for r in results(tmp_path, "o")] == [6]
 
 
+def contents(folder):
+    """{path: bytes} of all files below a folder."""
+    found = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(base, name), "rb") as f:
+                found[os.path.join(base, name)] = f.read()
+    return found
+
+
+def test_a_finished_run_is_kept(tmp_path):
+    toy_data(tmp_path)
+    out = os.path.join(str(tmp_path), "o")
+    code, text = call(tmp_path, "--steps", "4", "--snapshot-every", "2", "--score-every", "2")
+    assert code == 0, text
+    before = contents(out)
+    assert not any(path.endswith(".lock") for path in before), list(before)
+    code, text = call(tmp_path, "--steps", "2")
+    assert code == 1 and "finished run (4 steps, mean IU 0." in text, text
+    assert "--out" in text and "--restart" in text and "--resume --steps" in text, text
+    assert contents(out) == before
+    # Weights alone, whose run's folder is gone, are a result too.
+    shutil.move(os.path.join(out, "toy-fcn32s"), os.path.join(str(tmp_path), "aside"))
+    code, text = call(tmp_path, "--steps", "2")
+    assert code == 1 and "finished run" in text, text
+
+
+def test_a_restart_takes_the_place_of_a_run_only_when_it_has_its_own(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "6", "--snapshot-every", "3")
+    assert code == 0, text
+    before = contents(os.path.join(str(tmp_path), "o"))
+    # It ends before its first snapshot: the earlier run can go on.
+    net = caffe.Net(os.path.join(ROOT, "nets", "toy-fcn32s", "deploy.prototxt"), caffe.TEST)
+    net.params["score_fr"][0].data[0, 0] = np.nan
+    bad = os.path.join(str(tmp_path), "bad.caffemodel")
+    net.save(bad)
+    code, text = call(tmp_path, "--restart", "--weights", bad)
+    assert code == 1 and "at step 1 of" in text, text
+    after = contents(os.path.join(str(tmp_path), "o"))
+    assert {
+        p: b for p, b in after.items() if "train_iter" in p or p.endswith("fcn32s.caffemodel")
+    } == {p: b for p, b in before.items() if "train_iter" in p or p.endswith("fcn32s.caffemodel")}
+    # One that is stopped at its step 2 is what goes on, not the earlier one's step 6.
+    from solvers.snapshots import Snapshots
+
+    code, text = call(tmp_path, "--restart", "--steps", "2", "--snapshot-every", "1", "--seed", "8")
+    assert code == 0, text
+    path, state = Snapshots(os.path.join(str(tmp_path), "o", "toy-fcn32s")).newest()
+    assert state["iter"] == 2 and state["seed"] == 8
+    names = os.listdir(os.path.dirname(path))
+    assert not any("iter_6" in name or "iter_3" in name for name in names), names
+
+
+def test_the_best_weights_on_val_are_kept(tmp_path):
+    from nets import weights as places
+    from solvers import results as lines
+    from solvers import scoring
+
+    toy_data(tmp_path)
+    out = os.path.join(str(tmp_path), "o")
+    code, text = call(tmp_path, "--steps", "40", "--score-every", "4", "--snapshot-every", "40")
+    assert code == 0, text
+    scores = results(tmp_path, "o")
+    best = max(scores, key=lambda r: r["mean_iu"])
+    assert best["iter"] < 40, scores  # else the test shows nothing
+    toy = ["--data", os.path.join(str(tmp_path), "toy"), "--out", out]
+    with contextlib.redirect_stdout(io.StringIO()):
+        scored = scoring.run(scoring.parser().parse_args(["toy-fcn32s", *toy]))
+    assert scored.metrics.mean_iu == best["mean_iu"]
+    assert places.find(places.trained("toy-fcn32s", out), None, "").endswith("-best.caffemodel")
+    run = scores[0]["run"]
+    assert lines.best(os.path.join(out, "toy-fcn32s.jsonl"), run, "label") == best["mean_iu"]
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    from fcn.lock import locked
+
+    toy_data(tmp_path)
+    os.makedirs(os.path.join(str(tmp_path), "o"))
+    with locked(os.path.join(str(tmp_path), "o", "toy-fcn32s.lock"), "held by the test"):
+        code, text = call(tmp_path, "--steps", "2")
+    assert code == 1 and "another run of toy-fcn32s" in text and "--out" in text, text
+    assert os.listdir(os.path.join(str(tmp_path), "o")) == []
+    code, text = call(tmp_path, "--steps", "2")
+    assert code == 0, text
+
+
+def test_zeros_in_a_snapshot_are_noticed(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "6", "--snapshot-every", "3")
+    assert code == 0, text
+    whole = weights(tmp_path, "o")
+    folder = os.path.join(str(tmp_path), "o", "toy-fcn32s")
+    path = os.path.join(folder, "train_iter_6.caffemodel")
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        f.write(bytes(1000))
+    code, text = call(tmp_path, "--resume")
+    assert code == 0 and "train_iter_3" in text, text
+    assert weights(tmp_path, "o") == whole
+
+
+def test_a_damaged_sidecar_is_one_line(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "2")
+    assert code == 0, text
+    path = os.path.join(str(tmp_path), "o", "toy-fcn32s", "train_iter_2.json")
+    with open(path) as f:
+        state = json.load(f)
+    for change in ({"seed": "x"}, {"positions": []}, {"data": None}, {"losses": 3}):
+        with open(path, "w") as f:
+            json.dump(dict(state, **change), f)
+        code, text = call(tmp_path, "--resume")
+        assert code == 1 and "Traceback" not in text and next(iter(change)) in text, text
+    for text in ("[]", "3", '{"sizes": 3}', "[" * 100000):
+        with open(path, "w") as f:
+            f.write(text)
+        code, text = call(tmp_path, "--resume")
+        assert code == 1 and "nothing to resume" in text, text
+
+
+def test_a_cut_line_of_the_log_does_not_join_the_next(tmp_path):
+    from solvers import results as lines
+
+    path = os.path.join(str(tmp_path), "x.jsonl")
+    lines.append(path, {"run": "a", "iter": 1})
+    with open(path, "a") as f:
+        f.write('{"run": "a", "it')
+    lines.append(path, {"run": "b", "iter": 2})
+    with open(path) as f:
+        assert [json.loads(line) for line in f] == [
+            {"run": "a", "iter": 1},
+            {"run": "b", "iter": 2},
+        ]
+    # As earlier versions left it: joined. It is kept, and does not count.
+    joined = '{"run": "a", "it{"run": "b", "iter": 3}\n'
+    with open(path, "a") as f:
+        f.write(joined)
+    lines.append(path, {"run": "b", "iter": 4})
+    assert [r["iter"] for r in lines.read(path)] == [1, 2, 4]
+    lines.forget_after(path, "b", 2)
+    with open(path) as f:
+        assert f.read() == '{"run": "a", "iter": 1}\n{"run": "b", "iter": 2}\n' + joined
+
+
+def test_huge_numbers_are_refused(tmp_path, capsys):
+    from solvers import loop
+
+    for option in ("--seed", "--steps", "--gpu"):
+        try:
+            loop.main("toy-fcn32s", [option, "9" * 5000])
+        except SystemExit as end:
+            assert end.code == 2
+        else:
+            raise AssertionError(option)
+        assert "2147483647" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_line(tmp_path):
     for arguments, words in (
         (("--resume",), "nothing to resume"),
