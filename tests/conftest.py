@@ -1,9 +1,13 @@
-"""Shared fixtures: every test starts on the CPU with quiet logs; `device` runs a test twice."""
+"""Shared fixtures: every test starts on the CPU with quiet logs; `device` runs a test on each.
+
+`--everywhere pretend` starts every test on the pretend GPU instead, `mirror` and `gpu` likewise.
+"""
 
 import os
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+import pretend_device
 import pytest
 import torch
 
@@ -11,16 +15,65 @@ from caffe import device as devices
 
 torch.set_num_threads(1)  # the tensors are small, and the tests run in several processes
 
+HAS_GPU = torch.cuda.is_available()
+# Beside a real GPU the pretend one would take pinned memory from it: PyTorch knows one accelerator.
+DEVICES = ["cpu", "mirror", "gpu" if HAS_GPU else "pretend"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--everywhere",
+        choices=["cpu", "mirror", "pretend", "gpu"],
+        help="run every test on this device instead of the CPU",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cpu_only: means the CPU; left out of --everywhere")
+
+
+def pytest_collection_modifyitems(config, items):
+    where = config.getoption("--everywhere")
+    if where not in (None, "cpu"):
+        skip = pytest.mark.skip(reason=f"means the CPU, not {where}")
+        for item in items:
+            if item.get_closest_marker("cpu_only"):
+                item.add_marker(skip)
+
+
+def pytest_generate_tests(metafunc):
+    if "device" in metafunc.fixturenames:
+        where = metafunc.config.getoption("--everywhere")
+        metafunc.parametrize("device", [where] if where else DEVICES, indirect=True)
+
+
+def set_mode(name):
+    """Compute on the device of this name in this thread."""
+    if name == "pretend":
+        pretend_device.install()
+        pretend_device.set_mode_pretend()
+    else:
+        getattr(devices, f"set_mode_{name}")()
+
 
 @pytest.fixture(autouse=True)
-def _cpu_mode():
-    devices.set_mode_cpu()
+def _cpu_mode(request):
+    set_mode(request.config.getoption("--everywhere") or "cpu")
     yield
     devices.set_mode_cpu()
+    pretend_device.uninstall()
 
 
-@pytest.fixture(params=["cpu", "mirror"])
+@pytest.fixture
 def device(request):
-    """The CPU, then the mirror: a second copy of every blob, synchronised as a GPU's is."""
-    getattr(devices, f"set_mode_{request.param}")()
+    """The name of the device that the test runs on: the CPU; the mirror, a second copy of every
+    blob that is synchronised as a GPU's is; a real GPU where there is one, else the pretend one."""
+    set_mode(request.param)
     return request.param
+
+
+@pytest.fixture
+def pretend():
+    """The pretend GPU: the module that counts what happens on it."""
+    set_mode("pretend")
+    return pretend_device

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from caffe.device import current
 from caffe.storage import Storage
 
 SHAPE = (2, 3)
 
 
 def full(value):
-    return torch.full(SHAPE, float(value))
+    """A tensor on the test's device."""
+    return torch.full(SHAPE, float(value), device=current().torch_device)
 
 
 def test_starts_zero_and_allocates_nothing(device):
@@ -59,7 +61,7 @@ def test_a_view_derived_from_an_array_counts_as_alive(device):
     gc.collect()
     s.tensor(SHAPE)
     row[...] = 2
-    assert torch.equal(s.tensor(SHAPE)[1], torch.full((3,), 2.0))
+    assert torch.equal(s.tensor(SHAPE)[1], full(2)[1])
     flat = np.frombuffer(row, np.float32) if row.flags.c_contiguous else row
     del row
     s.tensor(SHAPE)
@@ -105,17 +107,17 @@ def test_the_mirror_keeps_memory_of_its_own():
 
 def test_channels_last_results_read_as_nchw(device):
     shape = (1, 2, 3, 4)
-    values = torch.arange(24.0).view(shape)
+    values = torch.arange(24.0, device=current().torch_device).view(shape)
     s = Storage(24)
     s.write(values.contiguous(memory_format=torch.channels_last))
-    assert np.array_equal(s.array(shape), values.numpy())
+    assert np.array_equal(s.array(shape), values.cpu().numpy())
     assert s.array(shape).flags.c_contiguous
 
 
 def test_a_smaller_shape_sees_the_prefix(device):
     s = Storage(6)
-    s.write(torch.arange(6.0).view(SHAPE))
-    assert torch.equal(s.tensor((2, 2)), torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
+    s.write(torch.arange(6.0, device=current().torch_device).view(SHAPE))
+    assert s.tensor((2, 2)).tolist() == [[0, 1], [2, 3]]
     assert np.array_equal(s.array((4,)), [0, 1, 2, 3])
 
 

@@ -15,13 +15,19 @@ def dropout(ratio: float, shape=(4, 50), **options) -> Rig:
 @pytest.mark.parametrize("in_place", [False, True])
 def test_the_mask_is_the_seeds_and_serves_backward(device, in_place):
     """A value is kept where the 32-bit random number is at most keep (2^32 - 1); NumPy's
-    RandomState gives the same numbers."""
+    RandomState gives the same numbers.  A GPU draws its own, seeded by the next of them."""
     rig = dropout(0.3, in_place=in_place)
     x, g = random(4, 50), random(4, 50, seed=1)
     rng.set_random_seed(7)
     y = rig.forward(x)
     u = np.random.RandomState(7).randint(0, 2**32, 200, np.uint64).reshape(4, 50)
     kept = u <= (1 - np.float64(np.float32(0.3))) * (2**32 - 1)
+    if device in ("pretend", "gpu"):
+        kept = y != 0
+        assert 100 < kept.sum() < 180
+        rng.set_random_seed(7)
+        again = dropout(0.3, in_place=in_place)
+        np.testing.assert_array_equal(again.forward(x), y)
     close(y, np.where(kept, x / 0.7, 0))
     close(rig.backward(g)[0], np.where(kept, g / 0.7, 0))
 
