@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/)"
 	@echo "make test         lint and tests"
+	@echo "make lint         ruff (rules and format) and mypy"
 	@echo "make setup        only the virtual environment .venv that both use"
 	@echo "make oracle       compare live with BVLC Caffe (make oracle-build once, as root)"
 	@echo "make oracle-teeth show that the comparison catches planted defects"
@@ -41,6 +42,8 @@ test: lint
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:
 	rm -rf $(VENV) build dist demo data/toy

@@ -1,5 +1,6 @@
 """The message classes: equal to BVLC's in every field, up to date, without clashes."""
 
+import ast
 import copy
 import importlib.util
 import json
@@ -67,6 +68,59 @@ def test_extensions_use_numbers_of_their_own():
 def test_descriptor_file_is_compiled_from_the_present_proto():
     pytest.importorskip("grpc_tools", reason="grpcio-tools compiles caffe.proto")
     assert build.DESCRIPTOR_FILE.read_bytes() == build.compile_proto(), (
+        "caffe.proto has changed: run python src/caffe/proto/build.py"
+    )
+
+
+def stub_of(body):
+    """What a stub declares: the fields of each message, the values of each enum, by full name."""
+    found = {}
+
+    def visit(node, prefix):
+        name = prefix + node.name
+        found[name] = {
+            item.target.id
+            for item in node.body
+            if isinstance(item, ast.AnnAssign) and not item.target.id.endswith("_FIELD_NUMBER")
+        }
+        for item in node.body:
+            if isinstance(item, ast.ClassDef):
+                visit(item, name + ".")
+
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            visit(node, "")
+    return found
+
+
+def declared(descriptor):
+    """The same of the messages themselves."""
+    found = {}
+
+    def visit_enum(enum, prefix):
+        found[prefix + enum.name] = {value.name for value in enum.values}
+        return found[prefix + enum.name]
+
+    def visit(message, prefix):
+        name = prefix + message.name
+        names = {field.name for field in message.fields}
+        for enum in message.enum_types:  # their values are the message's attributes too
+            names |= visit_enum(enum, name + ".")
+        for inner in message.nested_types:
+            visit(inner, name + ".")
+        found[name] = names
+
+    for message in descriptor.message_types_by_name.values():
+        visit(message, "")
+    for enum in descriptor.enum_types_by_name.values():
+        visit_enum(enum, "")
+    return found
+
+
+def test_stub_declares_every_message_field_and_enum():
+    """By content: compilers of different versions write the same types in different words."""
+    stub = stub_of(ast.parse(build.STUB_FILE.read_text("utf-8")).body)
+    assert stub == declared(caffe_pb2.DESCRIPTOR), (
         "caffe.proto has changed: run python src/caffe/proto/build.py"
     )
 
