@@ -502,4 +502,5 @@ def set_mode_pretend(index: int = 0) -> None:
     """Compute on a pretend device in this thread, as ``caffe.set_mode_gpu()`` does on a GPU."""
     from caffe import device
 
-    device._mode.device = device.Device(NAME, torch.device(NAME, index), False)
+    where = torch.device(NAME, index)
+    device._mode.device = device.Device(f"{NAME}{index}", where, False, pinned=True)

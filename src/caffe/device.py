@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from caffe.errors import DeviceError
@@ -17,14 +18,35 @@ from caffe.precision import apply as apply_precision
 
 __all__ = ["Device", "current", "set_device", "set_mode_cpu", "set_mode_gpu", "set_mode_mirror"]
 
+_PIECE = 8 << 20  # numbers of one upload: 32 MB
+
 
 @dataclass(frozen=True)
 class Device:
-    """``shares_host`` is True where tensors and NumPy arrays can be the same memory."""
+    """``shares_host`` is True where tensors and NumPy arrays can be the same memory; ``pinned``
+    where uploads go through page-locked memory, so that the host need not wait for them."""
 
     name: str
     torch_device: torch.device
     shares_host: bool
+    pinned: bool = False
+
+    def upload(self, values: np.ndarray) -> torch.Tensor:
+        """A copy of the array on the device; the array may be written again at once.
+
+        PyTorch keeps pinned memory until the copy is done, then uses it for the next one.  Large
+        arrays go in pieces, so that little of it stays taken.
+        """
+        source = torch.from_numpy(values)
+        if not self.pinned or not source.numel():
+            # copy: on the mirror a plain .to() would give the host memory itself
+            return source.to(self.torch_device, copy=True)
+        if source.numel() <= _PIECE:
+            return source.pin_memory().to(self.torch_device, non_blocking=True)
+        made = torch.empty(source.shape, dtype=source.dtype, device=self.torch_device)
+        for target, piece in zip(made.view(-1).split(_PIECE), source.view(-1).split(_PIECE)):
+            target.copy_(piece.pin_memory(), non_blocking=True)
+        return made
 
 
 CPU = Device("cpu", torch.device("cpu"), True)
@@ -89,4 +111,4 @@ def _gpu(index: int) -> Device:
         raise DeviceError(f"GPU {index} does not exist: this machine has 0..{count - 1}")
     torch.cuda.set_device(index)
     apply_precision()
-    return Device(f"gpu{index}", torch.device("cuda", index), False)
+    return Device(f"gpu{index}", torch.device("cuda", index), False, pinned=True)

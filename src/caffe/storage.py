@@ -17,8 +17,10 @@ object that lives as long as the array or any view derived from it.  While a lea
 * on a device the host counts as written, unless the device wrote later; then the array is
   refreshed when ``blob.data`` is next asked for, as with BVLC's GPU arrays.
 
+``numbers`` is a read that is no lease: for what the engine itself looks at or writes to a file.
+
 ``version`` changes whenever the numbers may have: what is derived from them (packed weights) is
-kept in ``cached`` and made anew when the version differs.
+kept in ``cached`` and made anew when the version or the device differs.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ class Storage:
         self._tensor: torch.Tensor | None = None
         self._version = 0
         self._handed_out = False  # an array was handed out since the version was last read
+        self._views: dict[tuple[int, ...], torch.Tensor] = {}  # the tensor under other shapes
         self._cache: dict[str, tuple[int, Any]] = {}
+        self._cached_on: Device | None = None
 
     @classmethod
     def around(cls, memory: np.ndarray) -> Storage:
@@ -94,6 +98,24 @@ class Storage:
         self._handed_out = True
         return np.asarray(_Lease(self, host, shape, owner))
 
+    def numbers(self, shape: Sequence[int]) -> np.ndarray:
+        """The newest numbers, C-contiguous and read-only, to be used at once: no array is handed
+        out, nothing has to go up to the device again.
+
+        It may share this storage's memory, and then changes with it.
+        """
+        if self.state == ZERO:
+            values = np.zeros(shape, np.float32)
+        elif self.state == TENSOR:
+            flat = self._tensor.detach().cpu().float().contiguous().view(-1)
+            if flat.numel() < math.prod(shape):  # the rest is in the host copy
+                flat = torch.from_numpy(self._newest_host())
+            values = flat.numpy()[: math.prod(shape)].reshape(shape)
+        else:
+            values = self._allocated_host()[: math.prod(shape)].reshape(shape)
+        values.flags.writeable = False
+        return values
+
     # For layers: tensors ------------------------------------------------------------------------
 
     def tensor(self, shape: Sequence[int]) -> torch.Tensor:
@@ -103,30 +125,66 @@ class Storage:
         """
         device = current()
         if device.shares_host:
-            if self._tensor_fits(shape, device) and self.state in (TENSOR, BOTH):
-                return self._tensor  # type: ignore[return-value]
-            if self.state == TENSOR and self._tensor.device == device.torch_device:
-                t = self._tensor
-                if t.numel() == math.prod(shape) and t.is_contiguous():
-                    return t.view(tuple(shape))
-            host = self._newest_host()
-            self.state = HOST
-            self._tensor = None
-            if self._alias is None:
-                self._alias = torch.from_numpy(host)
-            n = math.prod(shape)
-            flat = self._alias if n == self.capacity else self._alias[:n]
-            return flat.view(tuple(shape))
-        stale = self.state == HOST or self.state == ZERO
-        if stale or not self._tensor_fits(shape, device):
-            host = self._newest_host()
-            n = math.prod(shape)
-            source = torch.from_numpy(host[:n])
-            # clone: on the mirror a plain .to() would give the host memory itself
-            self._tensor = source.to(device.torch_device, copy=True).view(tuple(shape))
-            # While somebody holds an array the host may change again at any moment.
-            self.state = HOST if self.leases else BOTH
+            return self._tensor_in_host_memory(tuple(shape))
+        return self._tensor_on_device(tuple(shape), device)
+
+    def _tensor_in_host_memory(self, shape: tuple[int, ...]) -> torch.Tensor:
+        t = self._tensor
+        n = math.prod(shape)
+        newest = self.state in (TENSOR, BOTH) and t.device.type == "cpu" and not self.leases
+        if newest and t.shape == shape:
+            return t
+        if newest and t.numel() == n and t.is_contiguous():
+            return t.view(shape)
+        host = self._newest_host()
+        self.state = HOST
+        self._keep(None)
+        if self._alias is None:
+            self._alias = torch.from_numpy(host)
+        flat = self._alias if n == self.capacity else self._alias[:n]
+        return flat.view(shape)
+
+    def _tensor_on_device(self, shape: tuple[int, ...], device: Device) -> torch.Tensor:
+        where = device.torch_device
+        n = math.prod(shape)
+        if self.state == ZERO:
+            self._keep(torch.zeros(shape, device=where))
+            self.state = TENSOR
+            return self._tensor  # type: ignore[return-value]
+        if self.state != HOST:
+            t = self._tensor
+            if t.device != where and "cpu" not in (t.device.type, where.type):
+                t = self._keep(t.to(where))
+            if t.device == where:
+                if t.shape == shape:
+                    return t
+                if n <= t.numel():
+                    return self._view(shape)
+                if self._host is None:  # the shape has grown, and beyond the tensor all is zero
+                    grown = torch.zeros(n, dtype=t.dtype, device=where)
+                    grown[: t.numel()] = t.reshape(-1)
+                    return self._keep(grown.view(shape))
+        host = self._newest_host()
+        self._keep(device.upload(host[:n]).view(shape))
+        # While somebody holds an array the host may change again at any moment.
+        self.state = HOST if self.leases else BOTH
         return self._tensor  # type: ignore[return-value]
+
+    def _view(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The first numbers of the tensor under another shape, the same object each time."""
+        view = self._views.get(shape)
+        if view is None:
+            t = self._tensor
+            if not t.is_contiguous():
+                t = self._keep(t.contiguous())
+            view = self._views[shape] = t.view(-1)[: math.prod(shape)].view(shape)
+        return view
+
+    def _keep(self, tensor: torch.Tensor | None) -> torch.Tensor:
+        """Make it the storage's tensor."""
+        self._tensor = tensor
+        self._views.clear()
+        return tensor  # type: ignore[return-value]
 
     def write(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new contents; it may become this storage's own memory."""
@@ -140,11 +198,11 @@ class Storage:
             target = self._alias[:n].view(value.shape)
             if target.data_ptr() != value.data_ptr():
                 target.copy_(value)
-            self._tensor = None
+            self._keep(None)
             self.state = HOST
             return
         if not device.shares_host or self.state != HOST or not self._is_own_host(value):
-            self._tensor = value
+            self._keep(value)
             self.state = TENSOR
             if device.shares_host:
                 self._host = self._alias = None
@@ -169,7 +227,7 @@ class Storage:
     def zero(self) -> None:
         """Make everything zero; costs nothing until somebody looks."""
         self._version += 1
-        self._tensor = None
+        self._keep(None)
         if self.leases:
             self._allocated_host().fill(0.0)
             self.state = HOST
@@ -185,8 +243,9 @@ class Storage:
     def holds(self, tensor: torch.Tensor | None) -> bool:
         """True while ``tensor`` is the newest copy and no array that was handed out is alive: then
         it may be written in place, followed by :meth:`touch`."""
-        newest = self.state in (TENSOR, BOTH)
-        return tensor is not None and newest and tensor is self._tensor and self.leases == 0
+        if tensor is None or self.leases or self.state not in (TENSOR, BOTH):
+            return False
+        return tensor is self._tensor or tensor is self._views.get(tuple(tensor.shape))
 
     # What is derived from the numbers -----------------------------------------------------------
 
@@ -201,7 +260,11 @@ class Storage:
         return self._version
 
     def cached(self, key: str, make: Callable[[], T]) -> T:
-        """``make()``, remembered until the contents may have changed."""
+        """``make()``, remembered until the contents may have changed, or the device."""
+        device = current()
+        if device != self._cached_on:
+            self._cache.clear()
+            self._cached_on = device
         version = self.version()
         if version is not None:
             found = self._cache.get(key)
@@ -215,10 +278,6 @@ class Storage:
         return value
 
     # Inside ---------------------------------------------------------------------------------------
-
-    def _tensor_fits(self, shape: Sequence[int], device: Device) -> bool:
-        t = self._tensor
-        return t is not None and t.device == device.torch_device and t.shape == tuple(shape)
 
     def _is_own_host(self, value: torch.Tensor) -> bool:
         """True where ``value`` lives in the host copy, from its first number on."""

@@ -176,3 +176,171 @@ def test_nothing_is_cached_while_an_array_is_alive(device):
     for _ in range(2):
         s.cached("sum", lambda: made.append(1))
     assert len(made) == 3
+
+
+# Reads that are no lease -----------------------------------------------------------------------
+
+
+def test_numbers_are_the_newest_and_read_only(device):
+    s = Storage(6)
+    assert (s.numbers(SHAPE) == 0).all()
+    s.array(SHAPE)[...] = 3
+    assert (s.numbers(SHAPE) == 3).all()
+    s.write(full(4))
+    numbers = s.numbers(SHAPE)
+    assert (numbers == 4).all()
+    assert numbers.flags.c_contiguous
+    assert not numbers.flags.writeable
+    s.tensor(SHAPE).add_(1)
+    s.touch()
+    assert (s.numbers(SHAPE) == 5).all()
+    assert np.array_equal(s.numbers((3,)), [5, 5, 5])
+
+
+def test_numbers_of_another_layout_or_a_shorter_type(device):
+    shape = (1, 2, 3, 4)
+    values = torch.arange(24.0, device=current().torch_device).view(shape)
+    s = Storage(24)
+    s.write(values.contiguous(memory_format=torch.channels_last))
+    assert np.array_equal(s.numbers(shape), values.cpu().numpy())
+    s.write(values.to(torch.bfloat16))
+    assert s.tensor(shape).dtype == torch.bfloat16
+    assert np.array_equal(s.numbers(shape), values.cpu().numpy())
+    assert np.array_equal(s.array(shape), values.cpu().numpy())
+
+
+def test_numbers_beyond_a_shorter_result(device):
+    s = Storage(6)
+    s.array((6,))[...] = 7
+    s.write(full(1)[0])
+    if device != "cpu":  # there the result took the place of the whole memory
+        assert np.array_equal(s.numbers((6,)), [1, 1, 1, 7, 7, 7])
+
+
+def test_numbers_cost_no_upload_and_leave_the_cache(device):
+    s = Storage(6)
+    s.write(full(4))
+    before, tensor = s.version(), s.tensor(SHAPE)
+    s.numbers(SHAPE)
+    assert s.version() == before
+    assert s.tensor(SHAPE) is tensor
+
+
+# On a GPU: what moves, and between whom ---------------------------------------------------------
+
+
+def test_zeros_are_made_on_the_device(pretend):
+    s = Storage(6)
+    with pretend.counting() as counts:
+        s.tensor(SHAPE)
+        s.tensor(SHAPE)
+    assert (counts["H2D"], counts["launch"]) == (0, 1)
+    assert (s.array(SHAPE) == 0).all()
+
+
+def test_a_dropped_array_goes_up_once(pretend):
+    s = Storage(6)
+    s.write(full(2))
+    s.array(SHAPE)
+    with pretend.counting() as counts:
+        for _ in range(3):
+            s.tensor(SHAPE)
+    assert counts["H2D"] == 1
+    assert counts["sync"] == 0  # through pinned memory
+
+
+def test_a_large_upload_goes_in_pieces(pretend, monkeypatch):
+    from caffe import device
+
+    monkeypatch.setattr(device, "_PIECE", 4)
+    s = Storage(10)
+    s.array((2, 5))[...] = np.arange(10).reshape(2, 5)
+    with pretend.counting() as counts:
+        assert s.tensor((2, 5)).shape == (2, 5)
+    assert (counts["H2D"], counts["sync"]) == (3, 0)
+    assert s.tensor((2, 5)).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+def test_other_shapes_are_views_on_the_device(pretend):
+    s = Storage(24)
+    values = torch.arange(24.0, device=current().torch_device).view(1, 2, 3, 4)
+    s.write(values.contiguous(memory_format=torch.channels_last))
+    with pretend.counting() as counts:
+        view = s.tensor((6, 4))
+        assert s.tensor((6, 4)) is view
+        s.tensor((1, 2, 3, 4))
+        s.tensor((5,))
+    assert (counts["H2D"], counts["D2H"], counts["launch"]) == (0, 0, 1)  # one new layout
+    assert s.holds(view)
+    view.add_(1)
+    s.touch()
+    assert s.tensor((5,)).tolist() == [1, 2, 3, 4, 5]
+    assert s.numbers((24,))[-1] == 24
+
+
+def test_a_shape_that_grows_within_its_memory_stays_on_the_device(pretend):
+    s = Storage(6)
+    s.write(full(2)[0])
+    with pretend.counting() as counts:
+        grown = s.tensor(SHAPE)
+    assert (counts["H2D"], counts["D2H"]) == (0, 0)
+    assert grown.tolist() == [[2, 2, 2], [0, 0, 0]]
+
+
+def on(name):
+    """Compute on another device from now on."""
+    import pretend_device
+
+    from caffe import device as devices
+
+    if name.startswith("pretend"):
+        pretend_device.set_mode_pretend(int(name[-1]))
+    else:
+        getattr(devices, f"set_mode_{name}")()
+
+
+PLACES = ["cpu", "mirror", "pretend0", "pretend1"]
+
+
+@pytest.mark.parametrize("first", PLACES)
+@pytest.mark.parametrize("second", PLACES)
+def test_the_newest_numbers_follow_from_device_to_device(pretend, first, second):
+    s = Storage(6)
+    on(first)
+    s.write(full(1))
+    for name, expected in ((second, 2), (first, 3), (second, 4)):
+        on(name)
+        tensor = s.tensor(SHAPE)
+        assert tensor.device == current().torch_device
+        tensor.add_(1)
+        s.touch()
+        assert (s.numbers(SHAPE) == expected).all()
+    on(first)
+    kept = s.array(SHAPE)
+    kept[...] = 8
+    on(second)
+    assert s.tensor(SHAPE).tolist() == full(8).tolist()
+    s.add(full(1), SHAPE)
+    on(first)
+    assert (s.array(SHAPE) == 9).all()
+    assert (kept == 9).all()
+
+
+def test_from_one_gpu_to_the_other_directly(pretend):
+    s = Storage(6)
+    s.write(full(1))
+    on("pretend1")
+    with pretend.counting() as counts:
+        s.tensor(SHAPE)
+    assert (counts["P2P"], counts["D2H"], counts["H2D"]) == (1, 0, 0)
+
+
+def test_what_is_derived_belongs_to_a_device(pretend):
+    s = Storage(6)
+    for name in ("pretend0", "pretend1", "cpu", "mirror", "pretend0"):
+        on(name)
+        if name == "pretend0":
+            s.write(full(1))
+        double = s.cached("double", lambda: s.tensor(SHAPE) * 2)
+        assert double.device == current().torch_device
+        assert s.cached("double", lambda: None) is double
