@@ -31,9 +31,13 @@ def user_path(path):
 
 
 def shown(path):
-    """A path as short as it can be told: relative to where the user is, if it lies below."""
+    """A path as short as it can be told: relative to where the user is, if it lies below.
+
+    Bytes of a name that are no UTF-8, which no terminal could be given, are told as numbers.
+    """
     relative = os.path.relpath(path, START)
-    return path if relative.startswith(os.pardir) else relative
+    told = path if relative.startswith(os.pardir) else relative
+    return told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def enter():

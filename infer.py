@@ -1,8 +1,9 @@
-"""Label an image: python infer.py image.jpg
+"""Label images: python infer.py photo.jpg, a folder of photos, or 'folder/*.jpg'
 
-Writes the label map as a palette PNG of the image's size and an overlay with a legend, and prints
-the share of each class found.  Any size and kind of image will do; EXIF rotation is applied.  An
-image too large for the memory is computed in tiles, with the same result.
+Writes for each the label map as a palette PNG of the image's size and an overlay with a legend, and
+prints the share of each class found.  Any size and kind of image will do; EXIF rotation is applied.
+A photo larger than the net's training pictures is labelled at their size, because a net knows
+things at the size that they had there; --size says otherwise.
 """
 
 import argparse
@@ -13,14 +14,18 @@ from typing import Optional
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
 import bootstrap
-import caffe
 from data import names_of
 from data.palette import save_atomic, save_label_png
+from fcn import device
+from fcn.console import exit_code
+from fcn.inference.inputs import InputError, Job, jobs
+from fcn.inference.scaling import enlarge_label, scale_to, side, size_for
 from inference.memory import text
 from inference.model import Model, photo_input
 from inference.photo import read_photo
-from inference.pictures import class_shares, overlay, with_legend
+from inference.pictures import LEAST, OPACITY, class_shares, overlay, with_legend
 from nets import catalog, weights
+from solvers.options import natural
 
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
@@ -33,7 +38,7 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         nargs="+",
         metavar="IMAGE",
         type=bootstrap.user_path,
-        help="any file that Pillow reads; EXIF rotation is applied",
+        help="a file, a folder (all images below it, mirrored in --out) or a quoted pattern",
     )
     parser.add_argument(
         "--net",
@@ -56,21 +61,41 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         type=bootstrap.user_path,
         help="where the pictures go (default: here)",
     )
-    parser.add_argument("--gpu", type=int, metavar="N", help="the GPU to use (default: the CPU)")
+    device_of = parser.add_mutually_exclusive_group()
+    device_of.add_argument(
+        "--gpu",
+        type=natural,
+        metavar="N",
+        help="the GPU to use (default: GPU 0 if there is one)",
+    )
+    device_of.add_argument("--cpu", action="store_true", help="use no GPU")
+    parser.add_argument(
+        "--size",
+        type=side,
+        metavar="native|N",
+        help="label the image at this length of its longer side, or as it is (default: the size of "
+        "the net's training pictures, where the image is larger)",
+    )
     parser.add_argument(
         "--memory",
         type=_gigabytes,
         metavar="GB",
-        help="what an image may take (default: 80%% of what is free)",
+        help="what an image may take beside the weights (default: 80%% of what is free)",
+    )
+    parser.add_argument(
+        "--opacity",
+        type=_share,
+        default=OPACITY,
+        metavar="SHARE",
+        help="of the colours over the photo, from 0 to 1 (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
-    stems = [_stem(path) for path in options.images]
-    for stem in stems:
-        if stems.count(stem) > 1:
-            parser.error(
-                f"two images are called '{stem}', so their results would be too; "
-                "run them one by one with different --out"
-            )
+    try:
+        options.jobs, left_out = jobs(options.images, options.out)
+    except InputError as error:
+        parser.error(str(error))
+    if left_out:
+        print(f"{left_out} earlier results (_label.png, _overlay.jpg) are left out")
     return options
 
 
@@ -84,8 +109,14 @@ def _gigabytes(given: str) -> int:
     return int(value * 1e9)
 
 
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
+def _share(given: str) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1; received '{given}'")
+    return value
 
 
 def _progress(done: int, total: int) -> None:
@@ -94,35 +125,54 @@ def _progress(done: int, total: int) -> None:
         print(f"\rtile {min(done + 1, total)} of {total}", end=end, file=sys.stderr, flush=True)
 
 
-def infer(model: Model, colours, path: str, options: argparse.Namespace) -> None:
-    """Label one image, write its two pictures and print what was found.
+def infer(model: Model, heads: list, training, job: Job, options: argparse.Namespace) -> None:
+    """Label one image, write its pictures and print what was found.
 
-    ``colours`` is the dataset's module, with CLASSES and PALETTE.
+    ``heads``: (what its results' names begin with, names of its classes, palette) for each of the
+    model's; ``training``: (height, width) of the training pictures.
     """
-    pixels = read_photo(path)
-    height, width = pixels.shape[:2]
-    plan = model.plan(height, width, options.gpu, options.memory)
-    needed = text(model.memory(height, width))
+    pixels = read_photo(job.path)
+    size = size_for(pixels.shape[:2], training, options.size)
+    small = scale_to(pixels, size)
+    plan = model.plan(*size, options.gpu, options.memory)
+    where, (height, width) = bootstrap.shown(job.path), pixels.shape[:2]
+    scaled = "" if small is pixels else f", labelled at {size[1]}x{size[0]}"
     if len(plan) > 1:
         print(
-            f"{bootstrap.shown(path)}: {width}x{height} takes {needed}, more than may be used: "
-            f"{len(plan)} tiles instead, with the same result"
+            f"{where}: {size[1]}x{size[0]} takes {text(model.memory(*size))}, more than may be "
+            f"used: {len(plan)} tiles instead, with the same result but for rounding"
         )
-    label = model.label(pixels, plan, _progress)
+    labels = model.labels(small, plan, _progress)
+    print(f"{where}: {width}x{height}{scaled}")
+    os.makedirs(os.path.dirname(job.target), exist_ok=True)
+    for (prefix, names, palette), label in zip(heads, labels):
+        label = enlarge_label(label, pixels.shape[:2])
+        target = f"{job.target}_{prefix}" if prefix else job.target
+        for number, share in class_shares(label):
+            value = f"{share:6.1%}" if share >= LEAST else f"{f'<{LEAST:.1%}':>6}"
+            print(f"  {value}  {names[number]}")
+        save_label_png(target + "_label.png", label, palette)
+        background = 0 if names[0] == "background" else -1
+        picture = overlay(pixels, label, palette, background, options.opacity)
+        picture = with_legend(picture, label, names, palette)
+        save_atomic(picture, target + "_overlay.jpg", "JPEG", quality=92)
+        print(f"  wrote {bootstrap.shown(target)}_label.png and _overlay.jpg", flush=True)
 
-    found = class_shares(label)
-    print(f"{bootstrap.shown(path)}: {width}x{height}")
-    for number, share in found:
-        print(f"  {share:6.1%}  {colours.CLASSES[number]}")
 
-    os.makedirs(options.out, exist_ok=True)
-    target = os.path.join(options.out, _stem(path))
-    save_label_png(target + "_label.png", label, colours.PALETTE)
-    background = 0 if colours.CLASSES[0] == "background" else -1
-    picture = overlay(pixels, label, colours.PALETTE, untouched=background)
-    picture = with_legend(picture, found, colours.CLASSES, colours.PALETTE)
-    save_atomic(picture, target + "_overlay.jpg", "JPEG", quality=92)
-    print(f"  wrote {bootstrap.shown(target)}_label.png and _overlay.jpg")
+def _heads(dataset) -> list:
+    """What `infer` takes of the heads; results of the first have no prefix."""
+    module = names_of(dataset)
+    return [
+        ("" if i == 0 else output.label, getattr(module, output.names), module.PALETTE)
+        for i, output in enumerate(dataset.outputs)
+    ]
+
+
+def _folder(path: str) -> None:
+    """Have a folder that can be written to, before the work and not behind it."""
+    os.makedirs(path, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "results cannot be written there", path)
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
@@ -132,16 +182,17 @@ def main(arguments: Optional[list[str]] = None) -> int:
     try:
         experiment = catalog.experiment(options.net)
         photo_input(experiment)  # before anybody is sent to fetch weights that would not do
-        if options.gpu is not None:
-            caffe.set_device(options.gpu)
-            caffe.set_mode_gpu()
+        _folder(options.out)
+        if options.gpu is None and not options.cpu:
+            options.gpu = device.first_gpu()
+        name = device.use(options.gpu)
         path = weights.find(
             weights.trained(experiment.name),
             options.weights,
             f"{experiment.name} has no weights here",
         )
         model = Model.from_catalog(experiment.name, path)
-        colours = names_of(experiment.dataset)
+        heads = _heads(experiment.dataset)
     except LookupError as error:
         print(f"error: {error.args[0]}", file=sys.stderr)
         return 1
@@ -149,16 +200,21 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except (RuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))}")
+    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))} on {name}", flush=True)
     failed = 0
-    for path in options.images:
+    for job in options.jobs:
         try:
-            infer(model, colours, path, options)
+            infer(model, heads, experiment.dataset.deploy_size, job, options)
+        except BrokenPipeError:
+            raise
         except (RuntimeError, OSError, MemoryError) as error:
-            print(f"error: {error or 'out of memory'}", file=sys.stderr)
+            message, shown = f"{error}" or "out of memory", bootstrap.shown(job.path)
+            if os.path.basename(job.path) not in message:
+                message = f"{shown}: {message}"
+            print(f"error: {message}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from inference.errors import InferenceError
 from inference.ops import Op
 
-__all__ = ["Field", "Geometry", "fields", "geometry", "memory", "shapes"]
+__all__ = ["Field", "Geometry", "fields", "geometry", "memory", "shapes", "widest"]
 
 FLOAT = 4  # bytes
 
@@ -156,3 +156,12 @@ def geometry(ops: list[Op], scores: str, axis: int) -> Geometry:
         # A stride of p/q (below 1 after upsampling) repeats after p pixels.
         period = period * other.scale.numerator // math.gcd(period, other.scale.numerator)
     return Geometry(max(0, math.ceil(-field.low)), max(0, math.ceil(field.high)), period)
+
+
+def widest(geometries) -> Geometry:
+    """The Geometry of several blobs at once."""
+    before, after, periods = zip(*geometries)
+    period = 1
+    for other in periods:
+        period = period * other // math.gcd(period, other)
+    return Geometry(max(before), max(after), period)

@@ -9,7 +9,7 @@ import caffe
 from caffe.proto import caffe_pb2
 from inference import tiles
 from inference.errors import InferenceError
-from inference.geometry import geometry, memory
+from inference.geometry import geometry, memory, widest
 from inference.memory import available, text
 from inference.ops import read_ops
 from nets import catalog
@@ -60,30 +60,29 @@ def photo_input(experiment):
 class Model:
     """A net in the TEST phase that turns RGB pixels into class numbers."""
 
-    def __init__(self, deploy: str, weights: str, mean, scores: str = "score") -> None:
+    def __init__(self, deploy: str, weights: str, mean, *scores: str) -> None:
+        """``scores``: the blobs of its heads, "score" if none is named."""
         self.net = caffe.Net(deploy, caffe.TEST)
         load_weights(self.net, weights)
         self.mean = np.array(mean, np.float32)
         self.input = self.net.inputs[0]
-        self.scores = scores
+        self.scores = scores or ("score",)
         description = caffe_pb2.NetParameter()
         with open(deploy, encoding="utf-8") as lines:
             text_format.Merge(lines.read(), description)
         self.ops = read_ops(description)
-        self.geometries = tuple(geometry(self.ops, self.scores, axis) for axis in (0, 1))
+        # Of several heads a tile must serve all.
+        self.geometries = tuple(
+            widest(geometry(self.ops, blob, axis) for blob in self.scores) for axis in (0, 1)
+        )
 
     @classmethod
     def from_catalog(cls, name: str, weights: str) -> "Model":
         """The experiment ``name`` of nets/catalog; InferenceError if it needs more than a photo."""
         experiment = catalog.experiment(name)
         blob = photo_input(experiment)
-        # Of several outputs the first is shown: its classes are those of CLASSES.
-        return cls(
-            catalog.net_path(name, "deploy"),
-            weights,
-            blob.mean,
-            "score" + experiment.dataset.outputs[0].suffix,
-        )
+        heads = ["score" + output.suffix for output in experiment.dataset.outputs]
+        return cls(catalog.net_path(name, "deploy"), weights, blob.mean, *heads)
 
     def memory(self, height: int, width: int) -> int:
         """Bytes that a forward pass takes, the weights not counted."""
@@ -119,7 +118,10 @@ class Model:
         return result
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """The scores of RGB pixels, uint8 (H, W, 3): float32 (classes, H, W), the blob's own."""
+        """The first head's scores of RGB pixels, uint8 (H, W, 3): float32 (classes, H, W).
+
+        They are the blob's own.
+        """
         height, width = pixels.shape[:2]
         blob = self.net.blobs[self.input]
         blob.reshape(1, 3, height, width)
@@ -127,29 +129,30 @@ class Model:
             pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=blob.data[0]
         )
         self.net.forward()
-        return self.net.blobs[self.scores].data[0]
+        return self.net.blobs[self.scores[0]].data[0]
 
-    def label(
+    def labels(
         self,
         pixels: np.ndarray,
         plan: list[tiles.Tile],
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> np.ndarray:
-        """The class of each pixel, uint8 (H, W), computed tile by tile."""
-        result = np.empty(pixels.shape[:2], np.uint8)
+    ) -> list[np.ndarray]:
+        """The class of each pixel by each head, uint8 (H, W), computed tile by tile."""
+        results = [np.empty(pixels.shape[:2], np.uint8) for _ in self.scores]
         for i, (rows, columns) in enumerate(plan):
             progress(i, len(plan))
-            scores = self.run(pixels[rows.start : rows.stop, columns.start : columns.stop])
-            kept = scores[
-                :,
-                rows.first - rows.start : rows.last - rows.start,
-                columns.first - columns.start : columns.last - columns.start,
-            ]
-            if not np.isfinite(kept).all():
-                raise InferenceError(
-                    "the scores are not finite numbers; the weights are damaged "
-                    "or do not belong to this net"
-                )
-            result[rows.first : rows.last, columns.first : columns.last] = kept.argmax(axis=0)
+            self.run(pixels[rows.start : rows.stop, columns.start : columns.stop])
+            for blob, result in zip(self.scores, results):
+                kept = self.net.blobs[blob].data[0][
+                    :,
+                    rows.first - rows.start : rows.last - rows.start,
+                    columns.first - columns.start : columns.last - columns.start,
+                ]
+                if not np.isfinite(kept).all():
+                    raise InferenceError(
+                        "the scores are not finite numbers; the weights are damaged "
+                        "or do not belong to this net"
+                    )
+                result[rows.first : rows.last, columns.first : columns.last] = kept.argmax(axis=0)
         progress(len(plan), len(plan))
-        return result
+        return results

@@ -3,10 +3,13 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["class_shares", "overlay", "with_legend"]
+__all__ = ["LEAST", "OPACITY", "class_shares", "overlay", "with_legend"]
 
-ALPHA = 0.5
-MARGIN, SWATCH = 6, 14  # pixels, before scaling
+#: How much of the class's colour covers the photo, from 0 to 1, unless the user says otherwise.
+OPACITY = 0.6
+#: Shares below are neither in the legend nor printed as a number.
+LEAST = 0.001
+MARGIN, SWATCH, TEXT = 6, 14, 12  # pixels, before scaling
 
 
 def class_shares(label: np.ndarray) -> list[tuple[int, float]]:
@@ -17,53 +20,127 @@ def class_shares(label: np.ndarray) -> list[tuple[int, float]]:
 
 
 def overlay(
-    pixels: np.ndarray, label: np.ndarray, palette: np.ndarray, untouched: int = -1
+    pixels: np.ndarray,
+    label: np.ndarray,
+    palette: np.ndarray,
+    untouched: int = -1,
+    opacity: float = OPACITY,
 ) -> np.ndarray:
-    """RGB pixels half covered by their class's colour; class ``untouched`` stays as it is."""
-    mixed = np.empty_like(pixels)
-    rows = max(1, (1 << 20) // max(1, pixels.shape[1]))  # in strips: large photos stay cheap
-    for top in range(0, pixels.shape[0], rows):
-        part, numbers = pixels[top : top + rows], label[top : top + rows]
-        colours = palette[numbers].astype(np.uint16)
-        # ALPHA is a half, so the mean is exact in integers, rounded down as by truncation.
-        blend = ((part + colours) >> 1).astype(np.uint8)
-        keep = numbers == untouched
+    """RGB pixels tinted by their class's colour, and outlines between classes in the full colour.
+
+    The tint keeps the photo's brightness, for most palettes are dark: a pixel becomes
+    (1 - opacity)·pixel + opacity·(colour + brightness of the pixel - brightness of the colour).
+    Class ``untouched`` stays as it is, and so does every class whose colour is black.
+    """
+    height, width = label.shape
+    line = max(1, round(max(height, width) / 800))
+    weight = round(256 * opacity)
+    tint = (palette.astype(np.int32) - _brightness(palette)) * weight
+    bare = ~palette.any(axis=1)
+    if untouched >= 0:
+        bare[untouched] = True
+    result = np.empty_like(pixels)
+    rows = max(1, (1 << 20) // max(1, width))  # in strips: large photos stay cheap
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        part, numbers = pixels[top:bottom], label[top:bottom]
+        blend = part * np.int32(256 - weight) + _brightness(part) * weight + tint[numbers]
+        blend = np.clip((blend + 128) >> 8, 0, 255).astype(np.uint8)
+        above, below = max(0, top - line), min(height, bottom + line)
+        edge = _outlines(label[above:below], line)[top - above : bottom - above]
+        blend[edge] = palette[numbers[edge]]
+        keep = bare[numbers]
         blend[keep] = part[keep]
-        mixed[top : top + rows] = blend
-    return mixed
+        result[top:bottom] = blend
+    return result
 
 
-def with_legend(picture: np.ndarray, found: list[tuple[int, float]], names, palette) -> Image.Image:
-    """The picture with a strip below it that names the classes found, their colours and shares."""
+def _brightness(colours: np.ndarray) -> np.ndarray:
+    """The luma of RGB colours (ITU-R BT.601), int32 (…, 1)."""
+    return (colours @ np.array((77, 150, 29), np.int32) >> 8)[..., None]
+
+
+def _outlines(label: np.ndarray, line: int) -> np.ndarray:
+    """Where another class lies within ``line`` pixels above, below, left or right: bool (H, W)."""
+    edge = np.zeros(label.shape, bool)
+    for axis in (0, 1):
+        ahead, behind = [slice(None)] * 2, [slice(None)] * 2
+        ahead[axis], behind[axis] = slice(line, None), slice(None, -line)
+        differ = label[tuple(ahead)] != label[tuple(behind)]
+        edge[tuple(ahead)] |= differ
+        edge[tuple(behind)] |= differ
+    return edge
+
+
+def with_legend(picture: np.ndarray, label: np.ndarray, names, palette) -> Image.Image:
+    """The overlay with a strip below it that names the classes found, their looks and shares.
+
+    A class looks in the strip as it does in the overlay: its median there, framed by its colour.
+    """
     height, width = picture.shape[:2]
-    # The built-in font has one size in older Pillow; a whole factor fits it to large images.
-    factor = max(1, round(width / 800))
-    strip = _legend(max(width // factor, 160), found, names, palette)
-    strip = strip.resize((strip.width * factor, strip.height * factor), Image.NEAREST)
-    canvas = Image.new("RGB", (max(width, strip.width), height + strip.height), (255, 255, 255))
+    strip = _legend(max(width, 160), max(1, width / 800), picture, label, names, palette)
+    canvas = Image.new("RGB", (strip.width, height + strip.height), (255, 255, 255))
     canvas.paste(Image.fromarray(picture), (0, 0))
     canvas.paste(strip, (0, height))
     return canvas
 
 
-def _legend(width: int, found, names, palette) -> Image.Image:
-    font = ImageFont.load_default()
-    texts = [f"{names[c]} {share:.1%}" for c, share in found]
+def _legend(width: int, factor: float, picture, label, names, palette) -> Image.Image:
+    font, enlarged = _font(round(TEXT * factor))
+    # Older Pillow has one font of one size: the strip is drawn small and enlarged then.
+    scale, width = (1.0, max(160, round(width / factor))) if enlarged else (factor, width)
+    margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
+    found = class_shares(label)
+    shown = [(c, share) for c, share in found if share >= LEAST]
+    cells = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
+    if len(shown) < len(found):
+        cells.append((None, f"{len(found) - len(shown)} more below {LEAST:.1%}"))
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
-    cells = [SWATCH + MARGIN + int(_text_width(probe, text, font)) + 2 * MARGIN for text in texts]
-    places, x, y = [], MARGIN, MARGIN
-    for cell in cells:
-        if x > MARGIN and x + cell > width:
-            x, y = MARGIN, y + SWATCH + MARGIN
+    places, x, y = [], margin, margin
+    for c, text in cells:
+        cell = int(_text_width(probe, text, font)) + 2 * margin
+        cell += 0 if c is None else swatch + margin
+        if x > margin and x + cell > width:
+            x, y = margin, y + swatch + margin
         places.append((x, y))
         x += cell
-    strip = Image.new("RGB", (width, y + SWATCH + MARGIN), (255, 255, 255))
+    strip = Image.new("RGB", (width, y + swatch + margin), (255, 255, 255))
     pen = ImageDraw.Draw(strip)
-    for (x, y), (c, _), text in zip(places, found, texts):
-        colour = tuple(int(v) for v in palette[c])
-        pen.rectangle((x, y, x + SWATCH, y + SWATCH), fill=colour, outline=(90, 90, 90))
-        pen.text((x + SWATCH + MARGIN, y + 1), text, fill=(20, 20, 20), font=font)
+    for (x, y), (c, text) in zip(places, cells):
+        if c is not None:
+            box = (x, y, x + swatch, y + swatch)
+            pen.rectangle(box, fill=_look(picture, label, c))
+            frame = tuple(int(v) for v in palette[c]) if palette[c].any() else (90, 90, 90)
+            for inset in range(max(1, round(2 * scale))):
+                pen.rectangle([v + s * inset for v, s in zip(box, (1, 1, -1, -1))], outline=frame)
+            x += swatch + margin
+        pen.text(
+            (x, y + max(0, swatch - round(TEXT * scale)) // 2), text, fill=(20, 20, 20), font=font
+        )
+    if enlarged and factor > 1:
+        strip = strip.resize([round(v * factor) for v in strip.size], Image.BICUBIC)
     return strip
+
+
+def _look(picture: np.ndarray, label: np.ndarray, number: int) -> tuple[int, int, int]:
+    """The median colour of a class in the overlay, from about 100,000 pixels at most."""
+    step = max(1, int((label.size / 1e5) ** 0.5))
+    few, classes = picture[::step, ::step], label[::step, ::step]
+    if not (classes == number).any():
+        few, classes = picture, label
+    return tuple(int(v) for v in np.median(few[classes == number], axis=0))
+
+
+def _font(size: int):
+    """(a font, whether it is the small one of older Pillow, which has no sizes)."""
+    try:
+        return ImageFont.load_default(size), False  # Pillow 10.1 and FreeType
+    except (TypeError, OSError, ImportError):
+        pass
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", size), False
+    except (OSError, ImportError):
+        return ImageFont.load_default(), True
 
 
 def _text_width(pen, text: str, font) -> float:

@@ -9,12 +9,14 @@ from PIL import Image
 import bootstrap
 import caffe
 import infer
+import surgery
 from data import names_of, toy
 from inference import memory, model
 from inference.errors import InferenceError
 from inference.photo import read_photo
-from inference.pictures import class_shares, overlay, with_legend
-from nets import catalog, make
+from inference.pictures import overlay, with_legend
+from nets import catalog, make, trial
+from nets.prototxt import to_text
 
 NET = "toy-fcn8s"
 
@@ -53,9 +55,10 @@ def photo(tmp_path):
     return np.array(image)
 
 
-def run(weights, out, *arguments):
+def run(weights, out, *arguments, size=("--size", "native")):
     return infer.main(
-        ["--net", NET, "--weights", weights, "--out", str(out)] + [str(a) for a in arguments]
+        ["--net", NET, "--weights", weights, "--out", str(out), "--cpu", *size]
+        + [str(a) for a in arguments]
     )
 
 
@@ -297,38 +300,161 @@ def test_bad_images_are_named_and_the_others_done(make, message, weights, photo,
     assert not (tmp_path / "bad_label.png").exists()
 
 
-def test_usage_errors_exit_with_2(weights, tmp_path, capsys):
-    for arguments in (["--memory", "0", "a.png"], ["x/a.png", "y/a.png"], []):
+def test_usage_errors_exit_with_2(tmp_path, capsys):
+    for arguments, words in (
+        (["--memory", "0", "a.png"], "above 0"),
+        ([], "required"),
+        (["--size", "0", "a.png"], "'native' or the longer side"),
+        (["--opacity", "2", "a.png"], "0 to 1"),
+        (["--gpu", "0", "--cpu", "a.png"], "not allowed with"),
+        ([str(tmp_path)], "no images in the folder"),
+        ([str(tmp_path / "*.jpg")], "no file matches"),
+    ):
         with pytest.raises(SystemExit) as stop:
             infer.main(arguments)
         assert stop.value.code == 2
-    assert "called 'a'" in capsys.readouterr().err
+        assert words in capsys.readouterr().err
 
 
-def test_overlay_is_half_colour_and_leaves_the_background():
-    pixels = np.array([[[10, 20, 31], [200, 100, 0]]], np.uint8)
+def test_a_large_photo_is_labelled_at_the_size_of_the_training_pictures(
+    weights, photo, tmp_path, capsys
+):
+    """What it says of a photo does not depend on how many pixels the camera has."""
+    small = Image.fromarray(photo).resize((160, 120))
+    small.save(tmp_path / "small.png")
+    small.resize((1280, 960), Image.BICUBIC).save(tmp_path / "large.png")
+    assert run(weights, tmp_path, tmp_path / "small.png", tmp_path / "large.png", size=()) == 0
+    assert "large.png: 1280x960, labelled at 160x120\n" in capsys.readouterr().out
+    want, large = read_label(tmp_path / "small_label.png"), read_label(tmp_path / "large_label.png")
+    assert large.shape == (960, 1280)
+    assert (large[4::8, 4::8] == want).mean() > 0.95
+    # --size says otherwise: as it is, or a number.
+    for size, words in (("native", "1280x960\n"), ("320", "1280x960, labelled at 320x240\n")):
+        assert run(weights, tmp_path, tmp_path / "large.png", size=("--size", size)) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_folders_are_mirrored_and_earlier_results_left_out(weights, photo, tmp_path, capsys):
+    for name in ("a.png", "deep/a.png", "deep/a.bmp", "deep/.hidden.png", "deep/notes.txt"):
+        os.makedirs(os.path.dirname(str(tmp_path / "in" / name)), exist_ok=True)
+        Image.fromarray(photo).save(tmp_path / "in" / name, "PNG")
+    for out in (tmp_path / "out", tmp_path / "in", tmp_path / "in"):
+        assert run(weights, out, tmp_path / "in") == 0
+        made = sorted(os.path.relpath(p, out) for p in map(str, out.rglob("*_label.png")))
+        assert made == ["a_label.png", "deep/a.bmp_label.png", "deep/a.png_label.png"]
+    assert "6 earlier results" in capsys.readouterr().out
+
+
+def test_a_result_never_replaces_an_image_that_is_yet_to_be_read(weights, photo, tmp_path, capsys):
+    for name in ("x.png", "x_label.png"):
+        Image.fromarray(photo).save(tmp_path / name)
+    before = (tmp_path / "x_label.png").read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        run(weights, tmp_path, tmp_path / "x.png", tmp_path / "x_label.png")
+    assert stop.value.code == 2 and "would replace" in capsys.readouterr().err
+    assert (tmp_path / "x_label.png").read_bytes() == before
+    assert run(weights, tmp_path / "o", tmp_path / "x.png", tmp_path / "x_label.png") == 0
+
+
+def test_errors_name_the_image(weights, tmp_path, capsys, monkeypatch):
+    Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
+
+    def too_small(*_):
+        raise InferenceError("an image of 9x9 is too small")
+
+    monkeypatch.setattr(model.Model, "plan", too_small)
+    assert run(weights, tmp_path, tmp_path / "small.png") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "small.png: an image of 9x9" in error
+
+
+def test_out_is_looked_at_before_the_work(weights, photo, tmp_path, capsys, monkeypatch):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(model.Model, "from_catalog", None)  # what comes later would fail
+    assert run(weights, tmp_path / "file", tmp_path / "a.png") == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_all_heads_are_shown(photo, tmp_path, capsys):
+    net = caffe.Net(_narrow("siftflow-fcn32s", tmp_path), caffe.TEST)
+    trial.fill(net)
+    for name in surgery.uses_upsampling(net):
+        net.params[name][0].data[...] = 0.01
+    net.save(str(tmp_path / "two.caffemodel"))
+    two = model.Model(
+        str(tmp_path / "narrow.prototxt"),
+        str(tmp_path / "two.caffemodel"),
+        (0, 0, 0),
+        "score_sem",
+        "score_geo",
+    )
+    experiment = catalog.experiment("siftflow-fcn32s")
+    heads = infer._heads(experiment.dataset)
+    assert [prefix for prefix, _, _ in heads] == ["", "geo"]
+    Image.fromarray(photo).save(tmp_path / "p.png")
+    options = infer.parse([str(tmp_path / "p.png"), "--out", str(tmp_path)])
+    infer.infer(two, heads, (64, 64), options.jobs[0], options)
+    assert (tmp_path / "p_label.png").exists() and (tmp_path / "p_geo_label.png").exists()
+
+
+def _narrow(name, folder):
+    """The deploy prototxt of an experiment, a sixteenth as wide."""
+    path = str(folder / "narrow.prototxt")
+    with open(path, "w") as f:
+        f.write(to_text(trial.narrowed(_description(name), 16)))
+    return path
+
+
+def test_a_similar_name_is_offered(tmp_path, capsys):
+    assert infer.main(["--net", "camvid-fcn8", "photo.jpg"]) == 1
+    assert "is camvid-fcn8s or" in capsys.readouterr().err
+
+
+def test_the_tint_keeps_brightness_and_leaves_the_background_and_black():
+    pixels = np.array([[[90, 120, 131], [200, 100, 0], [7, 8, 9]]] * 3, np.uint8)
     palette = np.zeros((256, 3), np.uint8)
-    palette[1] = (100, 101, 200)
-    mixed = overlay(pixels, np.array([[1, 0]], np.uint8), palette, untouched=0)
-    # (10 + 100) / 2, (20 + 101) / 2 truncated, (31 + 200) / 2 truncated
-    assert mixed.tolist() == [[[55, 60, 115], [200, 100, 0]]]
-    mixed = overlay(pixels, np.array([[1, 0]], np.uint8), palette)
-    assert mixed[0, 1].tolist() == [100, 50, 0]
+    palette[1] = (128, 0, 0)
+    label = np.zeros((3, 3), np.uint8)
+    label[...] = 1
+    mixed = overlay(pixels, label, palette, opacity=0.5)
+    bright = np.array((77, 150, 29)) / 256
+    assert abs(float(mixed[0, 0] @ bright) - float(pixels[0, 0] @ bright)) < 2
+    assert mixed[0, 0, 0] > pixels[0, 0, 0] and mixed[0, 0, 2] < pixels[0, 0, 2]
+    assert (overlay(pixels, label, palette, untouched=1) == pixels).all()
+    assert (overlay(pixels, np.zeros_like(label), palette) == pixels).all()  # black
+    assert (overlay(pixels, label, palette, opacity=0) == pixels).all()
 
 
-def test_legend_shows_the_colour_of_each_class_found():
-    label = np.repeat(np.arange(5, dtype=np.uint8), [50, 20, 15, 10, 5])[None, :]
-    found = class_shares(label)
-    assert found[0] == (0, 0.5) and len(found) == 5
-    picture = with_legend(np.full((3, 100, 3), 77, np.uint8), found, toy.CLASSES, toy.PALETTE)
-    pixels = np.array(picture)
-    assert (pixels[:3, :100] == 77).all()
-    below = {tuple(p) for p in pixels[3:].reshape(-1, 3)}
-    for number in range(1, 5):
-        assert tuple(toy.PALETTE[number]) in below
+def test_classes_are_outlined_in_their_own_colour():
+    label = np.zeros((20, 20), np.uint8)
+    label[:, 10:] = 1
+    palette = np.full((256, 3), 50, np.uint8)
+    palette[1] = (0, 255, 0)
+    mixed = overlay(np.full((20, 20, 3), 99, np.uint8), label, palette)
+    assert (mixed[:, 10] == (0, 255, 0)).all() and (mixed[:, 9] == 50).all()
+    assert (mixed[:, :9] == mixed[0, 0]).all() and (mixed[0, 0] != 50).all()
+
+
+def test_the_legend_shows_what_the_overlay_shows():
+    label = np.zeros((100, 100), np.uint8)
+    label[:50] = 1
+    label[0, 0] = 4  # a ten thousandth
+    picture = overlay(np.full((100, 100, 3), 77, np.uint8), label, toy.PALETTE, untouched=0)
+    made = np.array(with_legend(picture, label, toy.CLASSES, toy.PALETTE))
+    assert (made[:100, :100] == picture).all()
+    below = {tuple(p) for p in made[100:].reshape(-1, 3)}
+    assert tuple(picture[20, 20]) in below and tuple(toy.PALETTE[1]) in below
+    assert tuple(picture[80, 80]) in below  # the background as it is
+    assert tuple(toy.PALETTE[4]) not in below  # less than is worth a swatch
+    label = np.repeat(label[:30], 40, axis=1)
+    large = with_legend(np.full((30, 4000, 3), 77, np.uint8), label, toy.CLASSES, toy.PALETTE)
+    assert large.height - 30 > 60  # text of a readable size, drawn at that size
 
 
 def test_results_go_where_the_user_is_by_default():
     options = infer.parse(["a.png"])
     assert options.out == bootstrap.START
-    assert options.images == [os.path.join(bootstrap.START, "a.png")]
+    assert options.jobs == [
+        (os.path.join(bootstrap.START, "a.png"), os.path.join(bootstrap.START, "a"))
+    ]

@@ -4,6 +4,9 @@ One row gives one folder in `nets/` and one solver in `solvers/`; `python nets/m
 All paths are relative to the repository root. Nothing here imports `caffe`.
 """
 
+import difflib
+import os
+
 from nets.catalog.datasets import IGNORE
 from nets.catalog.experiment import Experiment, plan
 from nets.catalog.folders import read_folder
@@ -37,10 +40,11 @@ def experiment(name):
         return _FOLDERS[name]
     found = read_folder(name)
     if found is None:
-        known = ", ".join(EXPERIMENTS)
+        near = difflib.get_close_matches(os.path.basename(os.path.normpath(name)), EXPERIMENTS, 3)
+        guess = f"; is {' or '.join(near)} meant?" if near else "."
         raise LookupError(
-            f"no experiment {name!r} in nets/catalog; there are {known}; and there "
-            "is no folder of that name that nets/make.py --out wrote"
+            f"no experiment {name!r} in nets/catalog{guess} There are {', '.join(EXPERIMENTS)}; "
+            "and there is no folder of that name that nets/make.py --out wrote"
         )
     return enter(found)
 

@@ -1,0 +1,75 @@
+"""Photos at the size that a net was trained at, and its labels back at the photo's.
+
+A net knows things at the size that they had in its training pictures. On a photo eight times as
+large camvid-fcn8s has a mean IU of 15.8 % in place of 48.6 %: it sees a few bricks, not a house.
+"""
+
+import argparse
+from typing import Optional
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["NATIVE", "enlarge_label", "scale_to", "side", "size_for"]
+
+#: The choice of a user who wants every pixel of the photo seen.
+NATIVE = "native"
+
+
+def side(text: str):
+    """What ``--size`` says: NATIVE, or the longer side in pixels."""
+    if text == NATIVE:
+        return text
+    if not (text.isdecimal() and len(text) < 8 and int(text) >= 1):
+        raise argparse.ArgumentTypeError(
+            f"expected 'native' or the longer side in pixels; received '{text}'"
+        )
+    return int(text)
+
+
+def size_for(size: tuple[int, int], training: tuple[int, int], choice=None) -> tuple[int, int]:
+    """The (height, width) at which a photo of ``size`` is labelled.
+
+    Without a choice: its longer side is that of the training pictures, where it is not smaller.
+
+    >>> size_for((3024, 4032), (360, 480)), size_for((90, 120), (360, 480))
+    ((360, 480), (90, 120))
+    """
+    longer = max(size)
+    if choice == NATIVE:
+        wanted = longer
+    elif choice is None:
+        wanted = min(longer, max(training))
+    else:
+        wanted = choice
+    return tuple(max(1, int(length * wanted / longer + 0.5)) for length in size)
+
+
+def scale_to(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """RGB uint8 (H, W, 3) at another (height, width); what is reduced is averaged."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.array(Image.fromarray(pixels).resize(size[::-1], Image.BILINEAR))
+
+
+def enlarge_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A label map, uint8 (H, W), at another (height, width), with smooth borders.
+
+    Each class is scaled as a picture of ones and zeros; a pixel belongs to the class that is
+    largest there, of equal ones to the lowest.
+    """
+    if label.shape == size:
+        return label
+    classes = [int(c) for c in np.flatnonzero(np.bincount(label.ravel(), minlength=256))]
+    result = np.full(size, classes[0], np.uint8)
+    best: Optional[np.ndarray] = None
+    for number in classes if len(classes) > 1 else ():
+        ones = Image.fromarray((label == number).astype(np.uint8) * 255)
+        share = np.array(ones.resize(size[::-1], Image.BILINEAR))
+        if best is None:
+            best = share
+            continue
+        more = share > best
+        result[more] = number
+        np.maximum(best, share, out=best)
+    return result
