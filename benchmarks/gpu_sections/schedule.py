@@ -1,0 +1,193 @@
+"""Runs the sections' processes: several at a time, those that measure times alone at the end.
+
+The parent imports PyTorch and the engine once and forks, which saves each child some seconds; it
+never touches the GPU itself, so a child starts CUDA afresh.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+
+from gpu_sections import SECTIONS, report
+from gpu_sections.record import Record
+
+__all__ = ["Schedule"]
+
+CORES_PER_PROCESS = 3
+#: Share of the limit after which sections that run side by side must leave time to the others.
+SIDE_BY_SIDE = 0.55
+LEAST = 4  # seconds: with less left, nothing is started
+LOG_TAIL = 1500
+
+
+class Job:
+    """One part of a section."""
+
+    def __init__(self, name, part, folder):
+        self.name, self.part, self.section = name, part, SECTIONS[name]
+        stem = os.path.join(folder, f"{name}-{part}")
+        self.result, self.log = stem + ".json", stem + ".log"
+        self.pid, self.began, self.deadline, self.status = None, None, None, "not run"
+        self.seconds = 0.0
+
+    def start(self, options, threads, deadline):
+        now = time.time()
+        self.began, self.deadline = now, min(now + self.section.limit, deadline)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._child(options, threads)
+
+    def _child(self, options, threads):
+        """Never returns."""
+        status = 1
+        try:
+            os.setpgid(0, 0)
+            log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.environ["OMP_NUM_THREADS"] = str(threads)  # for processes that a section starts
+            import torch
+
+            torch.set_num_threads(threads)
+            warnings.simplefilter("default")
+            record = Record(self.result, options, self.part, self.section.parts)
+            module = importlib.import_module("gpu_sections." + self.name)
+            with record.step(self.name):
+                module.run(record)
+            record.finish()
+            status = 0
+        except BaseException:  # the parent must never continue in two processes
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def poll(self):
+        """True once the process has ended; ends it at its deadline."""
+        done, status = os.waitpid(self.pid, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            if code < 0:
+                self.status = f"died of {signal.Signals(-code).name}"
+            else:
+                self.status = "ended" if code == 0 else "died of an exception"
+        elif time.time() > self.deadline:
+            self.kill()
+            self.status = f"was ended after {time.time() - self.began:.0f} s, its limit"
+        else:
+            return False
+        self.seconds = time.time() - self.began
+        return True
+
+    def kill(self):
+        for target in (-self.pid, self.pid):
+            try:
+                os.kill(target, signal.SIGKILL)
+                break
+            except OSError:  # the child has no group of its own yet
+                continue
+        os.waitpid(self.pid, 0)
+
+    def found(self):
+        """What the part wrote (see Record), or nothing; with how it ended."""
+        found = {"checks": [], "facts": {}, "finished": False, "seconds": 0}
+        try:
+            with open(self.result) as stream:
+                found = json.load(stream)
+        except (OSError, ValueError):
+            pass
+        found["status"] = self.status
+        found["seconds"] = round(self.seconds, 1)
+        if self.status != "not run" and not found["finished"]:
+            found["log"] = self.log_text()[-LOG_TAIL:]
+        return found
+
+    def log_text(self):
+        try:
+            with open(self.log, errors="replace") as stream:
+                return stream.read()
+        except OSError:
+            return ""
+
+
+class Schedule:
+    """One run of gpu_check.py."""
+
+    def __init__(self, options):
+        self.options = options
+        self.began = time.time()
+        self.deadline = self.began + options.limit
+        self.folder = tempfile.mkdtemp(prefix="gpu-check-")
+        self.jobs = [
+            Job(name, part, self.folder)
+            for name in options.names
+            for part in range(SECTIONS[name].parts)
+        ]
+        self.cores = len(os.sched_getaffinity(0))
+        self.slots = options.processes or max(2, self.cores // CORES_PER_PROCESS)
+
+    def run(self):
+        """Run everything; the exit status."""
+        import torch  # noqa: F401 - imported here once, for all children
+
+        import caffe  # noqa: F401
+
+        beside = [job for job in self.jobs if not job.section.alone]
+        alone = [job for job in self.jobs if job.section.alone]
+        deadline = self.deadline
+        if alone:
+            deadline = self.began + self.options.limit * SIDE_BY_SIDE
+        running = []
+        try:
+            self._all(beside, self.slots, deadline, running)
+            self._all(alone, 1, self.deadline, running)
+        finally:
+            for job in running:
+                job.kill()
+            found = self._write()
+        print(report.table(found), flush=True)
+        return 0 if report.all_hold(found) else 1
+
+    def _all(self, jobs, slots, deadline, running):
+        waiting = list(jobs)
+        threads = max(1, self.cores // slots)
+        while waiting or running:
+            while waiting and len(running) < slots and deadline - time.time() > LEAST:
+                job = waiting.pop(0)
+                running.append(job)
+                job.start(self.options, threads, deadline)
+            for job in [job for job in running if job.poll()]:
+                running.remove(job)
+                self._write()
+                print(f"{time.time() - self.began:6.1f} s  {report.line(self._section(job.name))}")
+                sys.stdout.flush()
+            if waiting and not running and deadline - time.time() <= LEAST:
+                return
+            time.sleep(0.02)
+
+    def _section(self, name):
+        parts = [job.found() for job in self.jobs if job.name == name]
+        return report.merged(name, SECTIONS[name].title, parts)
+
+    def _write(self):
+        found = {
+            "device": self.options.device,
+            "quick": self.options.quick,
+            "seconds": round(time.time() - self.began, 1),
+            "limit": self.options.limit,
+            "sections": [self._section(name) for name in self.options.names],
+        }
+        report.write(self.options.out, found)
+        logs = "".join(f"===== {job.name} {job.part}\n{job.log_text()}" for job in self.jobs)
+        with open(os.path.join(self.options.out, "gpu_check.log"), "w") as stream:
+            stream.write(logs[-4_000_000:])
+        return found

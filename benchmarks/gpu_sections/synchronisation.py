@@ -1,0 +1,104 @@
+"""Five training steps without one synchronisation of host and device."""
+
+import contextlib
+import tempfile
+import warnings
+
+import torch
+
+import caffe
+from gpu_sections import fcn8s
+from gpu_sections.machine import Machine, has
+
+WARM, STEPS = 8, 5
+KINDS = {
+    "SGD": {},
+    "SGD, clipping": {"clip_gradients": 1e4},
+    "SGD, iter_size 2": {"iter_size": 2},
+    "Adam": {"kind": "Adam", "momentum": 0.9},
+}
+
+
+def run(record):
+    machine = Machine(record.options.device)
+    machine.enter()
+    if record.options.device not in ("gpu", "pretend"):
+        record.left_out("synchronisations", "only a GPU and the pretend GPU count them")
+        record.check("the section ran", True)
+        return
+    quick = record.options.quick
+    share, height, width = (16, 60, 80) if quick else (4, 240, 320)
+    precisions = ["fp32", "bf16"] if has(record, "set_precision") else ["fp32"]
+    for precision in precisions:
+        for kind, fields in list(KINDS.items())[: 1 if quick and precision == "bf16" else None]:
+            with record.step(f"{kind}, {precision}"), tempfile.TemporaryDirectory() as folder:
+                if len(precisions) > 1:
+                    caffe.set_precision(precision)
+                one_solver(
+                    record, machine, f"{kind}, {precision}", fields, folder, share, height, width
+                )
+
+
+def one_solver(record, machine, name, fields, folder, share, height, width):
+    solver = fcn8s.solver(fcn8s.train_param(height, width, share), folder, **fields)
+    fcn8s.set_weights(solver.net, fcn8s.random_weights(solver.net))
+    images, labels = fcn8s.pictures(height, width)
+
+    def feed(number):
+        solver.net.blobs["data"].data[...] = images[number % 2]
+        solver.net.blobs["label"].data[...] = labels[number % 2]
+
+    for number in range(WARM):
+        feed(number)
+        solver.step(1)
+    machine.synchronize()
+    resident = counted(machine, lambda number: solver.step(1))
+    record.check(f"{name}: inputs that stay", not resident, resident or "none")
+
+    def fed_step(number):
+        feed(number)
+        solver.step(1)
+
+    fed = counted(machine, fed_step)
+    record.check(f"{name}: a new input each step", not fed, fed or "none")
+    loss = float(solver.net.blobs["loss"].data)
+    record.check(f"{name}: the loss afterwards", loss == loss and loss > 0, f"{loss:g}")
+
+
+def counted(machine, step):
+    """What synchronised in five steps, as text; empty where nothing did."""
+    before = machine.synchronisations()
+    places = {}
+    with watched(machine, places):
+        for number in range(STEPS):
+            step(number)
+    if before is not None:
+        now = machine.synchronisations() - before
+        return f"{now} in {STEPS} steps" if now else ""
+    if machine.real and not places:  # PyTorch's own verdict
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for number in range(STEPS):
+                step(number)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return "; ".join(f"{place} ×{count}" for place, count in places.items())
+
+
+@contextlib.contextmanager
+def watched(machine, places):
+    """Count where CUDA synchronises: as warnings, so that all places are told, not the first."""
+    if not machine.real:
+        yield
+        return
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for warning in caught:
+        if "synchronizing" in str(warning.message):
+            place = f"{warning.filename.split('/src/')[-1]}:{warning.lineno}"
+            places[place] = places.get(place, 0) + 1
