@@ -15,14 +15,15 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
-for folder in (os.path.join(CHECKOUT, "src"), CHECKOUT, HERE):
+for folder in (os.path.join(CHECKOUT, "tests"), os.path.join(CHECKOUT, "src"), CHECKOUT, HERE):
     if folder in sys.path:
         sys.path.remove(folder)
     sys.path.insert(0, folder)
 os.environ["GLOG_minloglevel"] = "2"
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking for a GPU must not start CUDA
 
 from gpu_sections import SECTIONS  # noqa: E402
-from gpu_sections.schedule import Schedule  # noqa: E402
+from gpu_sections.schedule import Schedule, run_part  # noqa: E402
 
 
 def parse(arguments=None):
@@ -46,6 +47,8 @@ def parse(arguments=None):
     parser.add_argument(
         "--processes", type=int, metavar="N", help="at a time (default: by the number of cores)"
     )
+    # One part of a section, in this process: how a child that cannot be forked is started.
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     names = options.only.split(",") if options.only else list(SECTIONS)
     unknown = [name for name in names if name not in SECTIONS]
@@ -58,8 +61,11 @@ def parse(arguments=None):
 
 def main(arguments=None):
     options = parse(arguments)
-    os.makedirs(options.out, exist_ok=True)
     os.chdir(CHECKOUT)  # the paths in prototxts are relative to it
+    if options.child:
+        run_part(options, int(os.environ.get("OMP_NUM_THREADS", "1")), *options.child)
+        return 0
+    os.makedirs(options.out, exist_ok=True)
     return Schedule(options).run()
 
 

@@ -5,18 +5,15 @@ that a rehearsal takes little time.
 """
 
 import os
-import sys
 
 import numpy as np
 import torch
 from google.protobuf import text_format
+from narrow_nets import narrow
 
 import caffe
 from caffe.proto import caffe_pb2
-from gpu_sections.machine import CHECKOUT, nets_path
-
-sys.path.insert(0, os.path.join(CHECKOUT, "tests"))
-from narrow_nets import narrow
+from gpu_sections.machine import nets_path
 
 __all__ = ["CLASSES", "VOID", "deploy_net", "pictures", "set_weights", "solver", "train_param"]
 __all__ += ["net_of", "random_weights"]

@@ -16,7 +16,7 @@ from compare import check_case, difference, tolerance_of
 from golden import expected
 from sides import Result
 
-QUICK_CASES = 2
+QUICK_CASES = 1
 #: Packages of data bases that a case may need.
 BACKENDS = ("lmdb", "plyvel")
 NEEDS = {"lmdb": '"kind": "lmdb"', "plyvel": '"kind": "leveldb"'}

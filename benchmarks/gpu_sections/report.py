@@ -21,6 +21,8 @@ def merged(name, title, parts):
     whole = all(part["finished"] and part["status"] == "ended" for part in parts)
     if all(status == "not run" for status in statuses):
         verdict = "not run"
+    elif "running" in statuses:
+        verdict = "running"
     elif not whole:
         broken = [s for s, p in zip(statuses, parts) if s != "ended" or not p["finished"]]
         verdict = f"FAILS: {broken[0]}"

@@ -1,7 +1,8 @@
 """Runs the sections' processes: several at a time, those that measure times alone at the end.
 
 The parent imports PyTorch and the engine once and forks, which saves each child some seconds; it
-never touches the GPU itself, so a child starts CUDA afresh.
+never touches the GPU itself, so a child starts CUDA afresh. A child that cannot replaces itself by
+a fresh interpreter.
 """
 
 import importlib
@@ -17,13 +18,39 @@ import warnings
 from gpu_sections import SECTIONS, report
 from gpu_sections.record import Record
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "run_part"]
 
 CORES_PER_PROCESS = 3
 #: Share of the limit after which sections that run side by side must leave time to the others.
 SIDE_BY_SIDE = 0.55
 LEAST = 4  # seconds: with less left, nothing is started
 LOG_TAIL = 1500
+COMMAND = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "gpu_check.py")
+
+
+def cuda_starts():
+    """Whether CUDA works in this forked process; it does not if the parent has used it already."""
+    import torch
+
+    try:
+        torch.zeros(1, device="cuda")
+    except (RuntimeError, AssertionError) as error:  # the latter from a PyTorch without CUDA
+        print(f"CUDA does not start in a forked process: {error}", flush=True)
+        return False
+    return True
+
+
+def run_part(options, threads, name, part, folder):
+    """One part of a section, in this process."""
+    import torch
+
+    torch.set_num_threads(threads)
+    warnings.simplefilter("default")
+    stem = os.path.join(folder, f"{name}-{part}")
+    record = Record(stem + ".json", options, int(part), SECTIONS[name].parts)
+    with record.step(name):
+        importlib.import_module("gpu_sections." + name).run(record)
+    record.finish()
 
 
 class Job:
@@ -35,10 +62,12 @@ class Job:
         self.result, self.log = stem + ".json", stem + ".log"
         self.pid, self.began, self.deadline, self.status = None, None, None, "not run"
         self.seconds = 0.0
+        self.command = [name, str(part), folder]
 
     def start(self, options, threads, deadline):
         now = time.time()
         self.began, self.deadline = now, min(now + self.section.limit, deadline)
+        self.status = "running"
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
@@ -54,15 +83,11 @@ class Job:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.environ["OMP_NUM_THREADS"] = str(threads)  # for processes that a section starts
-            import torch
-
-            torch.set_num_threads(threads)
-            warnings.simplefilter("default")
-            record = Record(self.result, options, self.part, self.section.parts)
-            module = importlib.import_module("gpu_sections." + self.name)
-            with record.step(self.name):
-                module.run(record)
-            record.finish()
+            if options.device == "gpu" and not cuda_starts():
+                given = ["--device", options.device] + ["--quick"] * options.quick
+                child = ["--child", *self.command]
+                os.execv(sys.executable, [sys.executable, COMMAND, *given, *child])
+            run_part(options, threads, *self.command)
             status = 0
         except BaseException:  # the parent must never continue in two processes
             traceback.print_exc()
@@ -141,6 +166,8 @@ class Schedule:
 
         import caffe  # noqa: F401
 
+        if self.options.device == "pretend":
+            import pretend_device  # noqa: F401
         beside = [job for job in self.jobs if not job.section.alone]
         alone = [job for job in self.jobs if job.section.alone]
         deadline = self.deadline
@@ -168,8 +195,9 @@ class Schedule:
             for job in [job for job in running if job.poll()]:
                 running.remove(job)
                 self._write()
-                print(f"{time.time() - self.began:6.1f} s  {report.line(self._section(job.name))}")
-                sys.stdout.flush()
+                if not any(other.name == job.name for other in running + waiting):
+                    line = report.line(self._section(job.name))
+                    print(f"{time.time() - self.began:6.1f} s  {line}", flush=True)
             if waiting and not running and deadline - time.time() <= LEAST:
                 return
             time.sleep(0.02)

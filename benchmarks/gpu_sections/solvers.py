@@ -22,7 +22,7 @@ CLIP = 0.5
 def run(record):
     machine = Machine(record.options.device)
     machine.enter()
-    steps = 4 if record.options.quick else STEPS
+    steps = 3 if record.options.quick else STEPS
     for kind in TYPES:
         for clip, iter_size in ((None, 1), (CLIP, 1), (None, 2), (CLIP, 3)):
             name = f"{kind}, iter_size {iter_size}" + (", clipping" if clip else "")

@@ -72,7 +72,8 @@ class Contest:
         self.record, self.machine = record, machine
         quick = record.options.quick
         self.height, self.width, share = (60, 80, 16) if quick else (500, 500, 1)
-        self.rounds, self.calls, self.warm = (2, 2, 4) if quick else (ROUNDS, CALLS, WARM)
+        self.rounds, self.calls, self.warm = (1, 1, 4) if quick else (ROUNDS, CALLS, WARM)
+        self.trials = 1 if quick else TRIALS
         self.ours = Ours(folder, self.height, self.width, share)
         self.peers = [Peer(self.ours.weights, machine.torch_device, last) for last in (False, True)]
         images, labels = fcn8s.pictures(self.height, self.width)
@@ -121,7 +122,7 @@ class Contest:
                     peer.model.grouped = grouped
                     with contextlib.suppress(RuntimeError):  # fused is not on every device
                         peer.optimizer = make()
-                        times = self.turn(peer, kind, True, TRIALS, TRIALS)
+                        times = self.turn(peer, kind, True, self.trials, self.trials)
                         trials.append((statistics.median(times), grouped, name))
                     peer.optimizer = None
             _, peer.model.grouped, name = min(trials)
