@@ -14,6 +14,7 @@ from caffe.former_api import missing as _missing
 from caffe.glog import init_log, log
 from caffe.layer.python import PythonLayer as Layer
 from caffe.net import Net
+from caffe.net.replay import graphs, set_graphs
 from caffe.net.zero_weights import ZeroWeightsWarning
 from caffe.net_spec import NetSpec, layers, params, to_proto
 from caffe.parallel import (
@@ -68,6 +69,7 @@ __all__ = [
     "deterministic",
     "get_random_state",
     "get_solver",
+    "graphs",
     "has_nccl",
     "init_log",
     "io",
@@ -81,6 +83,7 @@ __all__ = [
     "pycaffe",
     "set_deterministic",
     "set_device",
+    "set_graphs",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_multiprocess",

@@ -25,20 +25,54 @@ kept in ``cached`` and made anew when the version or the device differs.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from caffe.device import Device, current
 
-__all__ = ["Storage"]
+__all__ = ["Storage", "Watcher", "watched"]
 
 ZERO, HOST, TENSOR, BOTH = "zero", "host", "tensor", "both"
 T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """Is told what layers do with storages while a pass is recorded (net/replay.py)."""
+
+    def reads(self, storage: Storage, shape: Sequence[int]) -> torch.Tensor:
+        """Answers :meth:`Storage.tensor`."""
+
+    def changes(self, storage: Storage) -> None:
+        """Called before a storage's contents change."""
+
+    def derives(
+        self, storage: Storage, key: str, make: Callable[[], T], found: tuple[int, T] | None
+    ) -> T:
+        """Answers :meth:`Storage.cached`; ``found`` is the version and the value it holds."""
+
+
+class _Watching(threading.local):
+    by: Watcher | None = None
+
+
+_watching = _Watching()
+
+
+@contextlib.contextmanager
+def watched(by: Watcher) -> Iterator[None]:
+    """Let ``by`` watch what the calling thread does with storages."""
+    _watching.by = by
+    try:
+        yield
+    finally:
+        _watching.by = None
 
 
 class _Lease:
@@ -123,6 +157,12 @@ class Storage:
 
         Writing into it is allowed and must be followed by :meth:`touch`.
         """
+        if _watching.by is not None:
+            return _watching.by.reads(self, shape)
+        return self.newest(shape)
+
+    def newest(self, shape: Sequence[int]) -> torch.Tensor:
+        """:meth:`tensor`, unwatched."""
         device = current()
         if device.shares_host:
             return self._tensor_in_host_memory(tuple(shape))
@@ -188,6 +228,8 @@ class Storage:
 
     def write(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new contents; it may become this storage's own memory."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
         self._version += 1
         device = current()
         if device.shares_host and self.leases:
@@ -218,6 +260,8 @@ class Storage:
 
     def touch(self) -> None:
         """Say that the tensor last returned by :meth:`tensor` was written in place."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
         self._version += 1
         if not current().shares_host:
             self.state = TENSOR
@@ -226,6 +270,8 @@ class Storage:
 
     def zero(self) -> None:
         """Make everything zero; costs nothing until somebody looks."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
         self._version += 1
         self._keep(None)
         if self.leases:
@@ -234,6 +280,36 @@ class Storage:
         else:
             self._host = self._alias = None
             self.state = ZERO
+
+    def relayout(self, tensor: torch.Tensor) -> None:
+        """Keep the newest numbers in ``tensor``, which holds the same ones in other memory or
+        another layout, on the calling thread's device."""
+        held = self.held
+        if held is not None and held.numel() == tensor.numel():
+            self._keep(tensor)
+
+    def adopt(self, tensor: torch.Tensor | None) -> None:
+        """Say that a replayed pass wrote ``tensor``, the new contents; None: all zero."""
+        if tensor is None:
+            self.zero()
+            return
+        self._version += 1
+        self._keep(tensor)
+        self.state = TENSOR
+
+    @property
+    def held(self) -> torch.Tensor | None:
+        """The tensor where it is the newest copy, else None."""
+        return self._tensor if self.state in (TENSOR, BOTH) else None
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """What :meth:`rewind` needs to undo changes that never happened on the device."""
+        return self.state, self._host, self._alias, self._tensor
+
+    def rewind(self, snapshot: tuple[Any, ...]) -> None:
+        """Go back to a :meth:`snapshot`; the version stays, so that nothing stale is taken."""
+        self.state, self._host, self._alias, tensor = snapshot
+        self._keep(tensor)
 
     @property
     def is_zero(self) -> bool:
@@ -266,6 +342,10 @@ class Storage:
             self._cache.clear()
             self._cached_on = device
         version = self.version()
+        if _watching.by is not None:
+            found = self._cache.get(key) if version is not None else None
+            valid = found is not None and found[0] == version
+            return _watching.by.derives(self, key, make, found if valid else None)
         if version is not None:
             found = self._cache.get(key)
             if found is not None and found[0] == version:
@@ -276,6 +356,12 @@ class Storage:
         else:
             self._cache.pop(key, None)
         return value
+
+    def renew(self, key: str, value: Any) -> None:
+        """Remember ``value`` as what :meth:`cached` gives for the contents as they are now."""
+        version = self.version()
+        if version is not None:
+            self._cache[key] = (version, value)
 
     # Inside ---------------------------------------------------------------------------------------
 

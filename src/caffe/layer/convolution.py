@@ -9,12 +9,17 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
+from caffe import kernels
 from caffe.errors import LayerError
-from caffe.kernels import convolution
+from caffe.kernels import convolution, upsampling
+from caffe.kernels import device as on_device
 from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
+from caffe.storage import Storage
+
+_MOST_SIZES = 16  # of inputs, for which a Deconvolution keeps its matrices
 
 _HEIGHT_WIDTH = {
     "kernel_size": ("kernel_h", "kernel_w"),
@@ -35,6 +40,7 @@ class _Filter(Layer):
     bottoms = (1, None)
     tops = (1, None)
     equal_counts = True
+    any_precision = True
     transposed: ClassVar[bool]
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -130,9 +136,14 @@ class _Filter(Layer):
         padded = F.pad(x, extra) if any(extra) else x
         if self.spatial_axes == 0:
             padded, g, weight = padded.unsqueeze(2), g.unsqueeze(2), weight.unsqueeze(2)
-        dx, dw, db = torch.ops.aten.convolution_backward(
-            g, padded, weight, [self.num_output], *self._settings(), mask
-        )
+        if x.device.type == "cpu":
+            dx, dw, db = torch.ops.aten.convolution_backward(
+                g, padded, weight, [self.num_output], *self._settings(), mask
+            )
+        else:
+            dx, dw, db = on_device.backward(
+                g, padded, weight, self._storages(), self._settings(), mask, self.num_output
+            )
         if mask[0] and any(extra):
             dx = dx[(..., *(slice(0, n) for n in x.shape[2:]))]
         return dx, dw.view(shape) if mask[1] else dw, db
@@ -145,19 +156,32 @@ class _Filter(Layer):
         return x.reshape(batch, *x.shape[self.channel_axis :])
 
     def _apply(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        relu: bool = False,
     ) -> torch.Tensor:
-        """x: (batch, channels, spatial...)."""
+        """x: (batch, channels, spatial...); a ReLU follows on request."""
         extra = self._overhang(x.shape[2:])
         if any(extra):
             x = F.pad(x, extra)
         if self.spatial_axes > 3:
             nd = deconvolve_nd if self.transposed else convolve_nd
-            return nd(x, weight, bias, self.stride, self.pad, self.dilation, self.group)
+            return nd(x.float(), weight, bias, self.stride, self.pad, self.dilation, self.group)
         if self.spatial_axes == 0:
             x, weight = x.unsqueeze(2), weight.unsqueeze(2)
-        y = torch.convolution(x, weight, bias, *self._settings())
-        return y.squeeze(2) if self.spatial_axes == 0 else y
+        if x.device.type == "cpu":
+            y = torch.convolution(x, weight, bias, *self._settings())
+        else:
+            y = on_device.forward(x, weight, bias, self._storages(), self._settings(), relu)
+            relu = False
+        y = y.squeeze(2) if self.spatial_axes == 0 else y
+        return y.relu_() if relu else y
+
+    def _storages(self) -> list[Storage]:
+        """What holds the parameters, and what is derived from them."""
+        return [blob.data_storage for blob in self.blobs]
 
     def _settings(self) -> tuple[list[int], list[int], list[int], bool, list[int], int]:
         """Stride, padding, dilation, transposed, output_padding, groups, for PyTorch."""
@@ -229,8 +253,7 @@ class Convolution(_Filter):
         """
         way = self._way(x, weight)
         if way is None:
-            y = super()._apply(x, weight, bias)
-            return y.relu_() if relu else y
+            return super()._apply(x, weight, bias, relu)
         blocks = None
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
@@ -247,9 +270,13 @@ class Convolution(_Filter):
         return convolution.choose(self._geometry(x), weight) in convolution.BLOCKWISE
 
     def _apply(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        relu: bool = False,
     ) -> torch.Tensor:
-        return self.compute(x, weight, bias)
+        return self.compute(x, weight, bias, relu)
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
@@ -298,30 +325,86 @@ class Deconvolution(_Filter):
 
     transposed = True
 
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        super().setup(bottom_shapes)
+        self._examined: int | None = None  # the version of the weights in the last forward pass
+
     def _apply(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        relu: bool = False,
     ) -> torch.Tensor:
+        bands = self._bands(x, weight)
+        if bands is not None:
+            y = upsampling.forward(x, *bands)
+            if bias is not None:
+                y += bias[:, None, None]
+            return y.relu_() if relu else y
         own = self._own_kernels(weight)
         if own is None:
-            return super()._apply(x, weight, bias)
-        return torch.convolution(x, own, bias, *self._settings()[:-1], self.num_output)
+            return super()._apply(x, weight, bias, relu)
+        y = torch.convolution(x, own, bias, *self._settings()[:-1], self.num_output)
+        return y.relu_() if relu else y
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        own = None if mask[1] else self._own_kernels(weight)
-        if own is None:
-            return super()._gradients(x, g, weight, mask)
-        return torch.ops.aten.convolution_backward(
-            g, x, own, [self.num_output], *self._settings()[:-1], self.num_output, mask
-        )
+        if not mask[1]:
+            bands = self._bands(x, weight)
+            if bands is not None:
+                dx = upsampling.backward(g, *bands) if mask[0] else None
+                return dx, None, g.float().sum((0, 2, 3)) if mask[2] else None
+            own = self._own_kernels(weight)
+            if own is not None:
+                return torch.ops.aten.convolution_backward(
+                    g, x, own, [self.num_output], *self._settings()[:-1], self.num_output, mask
+                )
+        return super()._gradients(x, g, weight, mask)
 
     def _own_kernels(self, weight: torch.Tensor) -> torch.Tensor | None:
         """One kernel for each channel, where the weights mix no channels (as FCN's, bilinear and
         frozen): then a group for each channel computes the same at a fraction of the work."""
-        if self.group != 1 or self.spatial_axes != 2:
+        if self.group != 1 or self.spatial_axes != 2 or weight.device.type != "cpu":
             return None
         return convolution.diagonal(weight, self.blobs[0].data_storage)
+
+    def _bands(
+        self, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The matrices that do the same along the rows and the columns, on a device, where the
+        weights are one separable kernel for every channel and none between channels.
+
+        Looking at the weights waits for the device.  So it is done once for weights that have
+        stayed as they are since the last pass; those that learn are never looked at.
+        """
+        if x.device.type == "cpu" or self.group != 1 or self.spatial_axes != 2:
+            return None
+        if list(self.dilation) != [1, 1] or not kernels.enabled():
+            return None
+        memory = self.blobs[0].data_storage
+        version = memory.version()
+        if version is None or version != self._examined:
+            self._examined = version
+            return None
+
+        def factors() -> upsampling.Filters | None:
+            own = convolution.diagonal(weight, memory)
+            return None if own is None else upsampling.separate(own)
+
+        filters = memory.cached("factors", factors)
+        if filters is None:
+            return None
+        known: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor]] = memory.cached(
+            "bands", dict
+        )
+        size = tuple(x.shape[2:])
+        if size not in known:
+            if len(known) >= _MOST_SIZES:
+                known.clear()
+            known[size] = upsampling.matrices(filters, self.stride, self.pad, size, x.device)
+        return known[size]
 
     def _weight_shape(self) -> Shape:
         return (self.channels, self.num_output // self.group, *self.kernel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from caffe.layer.memory_data import MemoryData
 from caffe.net import arguments, batches, debug_info
 from caffe.net.description import filter_net, insert_splits
 from caffe.net.plan import Plan
+from caffe.net.replay import Loss, Replay
 from caffe.net.sharing import share_with
 from caffe.net.wiring import Param, wire
 from caffe.net.zero_weights import warn_of_zero_weights
@@ -32,6 +34,15 @@ from caffe.weights import hdf5
 __all__ = ["Net"]
 
 LayerCallback = Callable[[int], Any]
+
+
+def _plus(total: Loss, term: Loss) -> Loss:
+    """The sum, in float32; of a number and a tensor a tensor."""
+    if isinstance(term, torch.Tensor) and not isinstance(total, torch.Tensor):
+        return term + float(total) if total else term
+    if isinstance(total, torch.Tensor) and not isinstance(term, torch.Tensor):
+        return total + float(term) if term else total
+    return total + term
 
 
 class Net:
@@ -82,6 +93,7 @@ class Net:
             raise
         self._param = param
         self._plan = Plan(self._graph)
+        self._replay = Replay(self._graph)
         self._callbacks: dict[str, list[LayerCallback]] = {
             "before_forward": [],
             "after_forward": [],
@@ -215,7 +227,7 @@ class Net:
         last = len(self._graph.layers) - 1 if end is None else self._layer_index(end)
         wanted = self.outputs if end is None else self.top_names[end]
         self._feed(kwargs, self.inputs, "data", "input")
-        self._forward(first, last)
+        self._run_forward(first, last)
         return {name: self._blob(name).data for name in chain(wanted, blobs or ())}
 
     def backward(
@@ -275,6 +287,10 @@ class Net:
 
     def _forward(self, i: int, j: int) -> float:
         """Run layers ``i`` to ``j``; the sum of their weighted losses."""
+        return float(self._run_forward(i, j))
+
+    def _run_forward(self, i: int, j: int) -> Loss:
+        """:meth:`_forward` that does not wait for the device: there the loss is a tensor."""
         self._check_range(i, j)
         if not self._checked_for_zeros:
             self._checked_for_zeros = True
@@ -283,36 +299,59 @@ class Net:
         with torch.no_grad():
             self._plan.prepare()
             if before or after or self._debug_info:
-                loss = np.float32(0)
+                loss: Loss = np.float32(0)
                 for k in range(i, j + 1):
                     for call in before:
                         call(k)
-                    loss += self._forward_layer(k)
+                    loss = _plus(loss, self._forward_layer(k))
                     for call in after:
                         call(k)
-                return float(loss)
+                return loss
+            if not self._replay.on():
+                return self._forward_layers(i, j)
             loss = np.float32(0)
-            k = i
-            while k <= j:
-                k_next = self._plan.forward_group(k, j)
-                if k_next == k:
-                    loss += self._forward_layer(k)
-                    k_next = k + 1
-                k = k_next
-            return float(loss)
+            while i <= j:
+                end, layers = self._replay.range_at(i, j)
+                if layers is None:
+                    loss = _plus(loss, self._forward_layers(i, end))
+                else:
+                    run = functools.partial(self._forward_layers, i, end)
+                    loss = _plus(loss, layers.run(run, functools.partial(self._announce, i, end)))
+                i = end + 1
+            return loss
 
-    def _forward_layer(self, i: int) -> np.float32:
+    def _forward_layers(self, k: int, last: int, announced: bool = False) -> Loss:
+        """The layers one by one, or in the plan's steps."""
+        loss: Loss = np.float32(0)
+        while k <= last:
+            k_next = self._plan.forward_group(k, last)
+            if k_next == k:
+                loss = _plus(loss, self._forward_layer(k, announced))
+                k_next = k + 1
+            k = k_next
+        return loss
+
+    def _announce(self, first: int, last: int) -> None:
+        """The host's part of a forward pass that is replayed."""
+        for i in range(first, last + 1):
+            layer = self._graph.layers[i]
+            with naming(layer):
+                layer.before_forward(self._graph.bottom(i))
+
+    def _forward_layer(self, i: int, announced: bool = False) -> Loss:
         graph = self._graph
         layer, bottom, top = graph.layers[i], graph.bottom(i), graph.top(i)
         with naming(layer):
             layer.reshape_blobs(bottom, top)
-            layer.before_forward(bottom)
+            if not announced:
+                layer.before_forward(bottom)
             layer.forward_blobs(bottom, top)
-        loss = np.float32(0)
+        loss: Loss = np.float32(0)
         for blob, weight in zip(top, graph.loss_weights[i]):
             if weight:
-                product = blob.data_tensor() * blob.diff_tensor()
-                loss += np.float32(product.sum().item())
+                product = (blob.data_tensor() * blob.diff_tensor()).sum()
+                on_host = product.device.type == "cpu"
+                loss = _plus(loss, np.float32(product.item()) if on_host else product)
         if self._debug_info:
             debug_info.log_forward(graph, i)
         return loss
@@ -322,16 +361,31 @@ class Net:
         self._check_range(i, j)
         before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
         with torch.no_grad():
-            for k in range(i, j - 1, -1):
-                for call in before:
-                    call(k)
-                if self._graph.layer_needs_backward[k]:
+            if before or after or self._debug_info or not self._replay.on():
+                for k in range(i, j - 1, -1):
+                    for call in before:
+                        call(k)
                     self._backward_layer(k)
-                for call in after:
-                    call(k)
+                    for call in after:
+                        call(k)
+                return
+            while i >= j:
+                end, layers = self._replay.range_at(i, j, backward=True)
+                run = functools.partial(self._backward_layers, i, end)
+                if layers is None:
+                    run()
+                else:
+                    layers.run(run, lambda: None)
+                i = end - 1
+
+    def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
+        for k in range(first, last - 1, -1):
+            self._backward_layer(k)
 
     def _backward_layer(self, i: int) -> None:
         graph = self._graph
+        if not graph.layer_needs_backward[i]:
+            return
         need = Need(tuple(graph.bottom_needs_backward[i]), tuple(graph.param_needs_backward[i]))
         if graph.layers[i].is_loss:
             self._refuse_label_gradient(i, need)
@@ -458,9 +512,10 @@ class Net:
         g = self._graph
         return [(g.blob_names[b], g.blobs[b], g.blob_loss_weights[b]) for b in g.outputs]
 
-    def forward_loss(self) -> float:
-        """A whole forward pass; the total weighted loss."""
-        return self._forward(0, len(self._graph.layers) - 1)
+    def forward_loss(self) -> Loss:
+        """A whole forward pass; the total weighted loss, on a device a tensor that nobody has
+        waited for."""
+        return self._run_forward(0, len(self._graph.layers) - 1)
 
     def check_verdicts(self) -> None:
         """Raise the error of the first layer whose check on the device has failed since the last

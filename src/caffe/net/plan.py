@@ -1,6 +1,6 @@
 """The execution plan: what a forward pass may fuse or skip without changing what anyone observes.
 
-On the CPU a Convolution and the in-place ReLU after it run as one step; a MAX Pooling that no
+A Convolution and the in-place ReLU after it run as one step.  On the CPU a MAX Pooling that no
 backward pass can follow leaves out its indices; and in a net for inference the part of the first
 layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py).
 
@@ -35,18 +35,21 @@ class Plan:
                 self._steps[i] = step
         self._chains = _chains(graph, self._steps)
         self._on = False
+        self._host = True
         self._known: tuple | None = None  # what the windows were found for
 
     def prepare(self) -> None:
         """Called before every forward pass: find the windows for the inputs' shapes."""
-        self._on = current().shares_host and kernels.enabled()
+        self._on = kernels.enabled()
+        self._host = current().shares_host
         shapes = tuple(self._graph.blobs[b].dims for b in self._chains)
-        if self._known == (self._on, shapes):
+        windows = self._on and self._host
+        if self._known == (windows, shapes):
             return
-        self._known = (self._on, shapes)
+        self._known = (windows, shapes)
         for shape, chain in zip(shapes, self._chains.values()):
             for step in chain:
-                if self._on and len(shape) == 4 and min(shape) > 0:
+                if windows and len(shape) == 4 and min(shape) > 0:
                     step.set_window(shape)
                 else:
                     step.clear_window()
@@ -57,7 +60,12 @@ class Plan:
         step = self._steps.get(k)
         if not self._on or step is None or step.end - 1 > last:
             return k
-        step.run()
+        if self._host:
+            step.run()
+        elif step.on_device:
+            step.run_on_device()
+        else:
+            return k
         return step.end
 
 

@@ -57,7 +57,10 @@ class Step(ABC):
         end: the layer after the step's last.
         source: the step whose result is the bottom, within a chain of steps from an Input layer;
             None for the first of the chain.
+        on_device: whether the step gains anything on a GPU.
     """
+
+    on_device = False
 
     def __init__(self, graph: Graph, first: int, end: int) -> None:
         self.end = end
@@ -144,6 +147,14 @@ class Step(ABC):
             border,
         )
 
+    def run_on_device(self) -> None:
+        """Forward through the step's layers on a GPU: fresh memory costs nothing there."""
+        for layer in self._layers:
+            bottom = self.bottom if layer is self._layers[0] else self.top
+            with naming(layer):
+                layer.reshape_blobs([bottom], [self.top])
+        self.top.set_data(self._compute(self.bottom.data_tensor(), None, False))
+
     @abstractmethod
     def _compute(self, x: torch.Tensor, out: torch.Tensor | None, keep: bool) -> torch.Tensor:
         """The top, in ``out`` where that is given; with ``keep`` only its window is written."""
@@ -178,6 +189,8 @@ class Step(ABC):
 
 class ConvolutionStep(Step):
     """A Convolution, and the in-place ReLU after it where the step has two layers."""
+
+    on_device = True
 
     def _use(self, window: Window | None) -> None:
         super()._use(window)

@@ -202,7 +202,7 @@ class Solver:
             self._net.set_debug_info(param.debug_info and self._due(param.display))
             loss = _F32(0)
             for _ in range(param.iter_size):
-                loss += _F32(self._net.forward_loss())
+                loss += _F32(float(self._net.forward_loss()))
                 self._net.backward_all()
             self._smooth(loss / _F32(param.iter_size), start)
             if self._due(param.display):
@@ -235,7 +235,7 @@ class Solver:
             glog.info("solver", "Optimization stopped early.")
             return
         if self._due(param.display):
-            self._smooth(_F32(self._net.forward_loss()), start)
+            self._smooth(_F32(float(self._net.forward_loss())), start)
             glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
         if self._due(param.test_interval) and parallel.is_root():
             self._test_all()

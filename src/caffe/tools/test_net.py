@@ -28,7 +28,7 @@ def run(flags: SimpleNamespace) -> int:
     total = np.float32(0)
     scores: dict[str, np.ndarray] = {}
     for batch in range(flags.iterations):
-        total += np.float32(net.forward_loss())
+        total += np.float32(float(net.forward_loss()))
         for name, blob, _ in net.output_blobs:
             values = blob.data.ravel()
             scores[name] = values.copy() if batch == 0 else scores[name] + values

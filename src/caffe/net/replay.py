@@ -1,0 +1,376 @@
+"""Passes that the GPU repeats by itself: CUDA graphs of ranges of layers.
+
+A training step of FCN-8s is some 300 kernel launches; at small precisions Python needs longer to
+launch them than the GPU to compute them.  So once a pass over the same layers with the same shapes
+has come three times, its launches are captured into a CUDA graph and replayed from then on: the
+second time cuDNN searches for its fastest algorithms, the third time the graph is made.
+
+What makes a replay equal to a pass:
+
+* The layers between two that cannot be captured (data, Python, whatever reads the host) make one
+  range.  Each range has a graph for each set of shapes, device and precision; a few are kept.
+* A recorder watches the storages (storage.py) in the second and third pass.  What the range reads
+  and did not write is copied into the graph's memory where it has moved (a new image, weights that
+  a user wrote); what is derived from weights is made anew where the weights changed.
+* Afterwards every storage that the range writes holds the graph's result, layers have the state
+  that the pass gives them (masks, indices), and blobs their shapes.
+* ``before_forward`` of each layer runs before a replay too: random seeds, checks of labels.
+
+Callbacks, ``debug_info`` and passes over other ranges see ordinary passes.  ``CAFFE_GRAPHS=0`` or
+``caffe.set_graphs(False)`` switches all of it off.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from caffe import kernels
+from caffe.blob import Blob
+from caffe.device import current
+from caffe.layer import Layer
+from caffe.net.wiring import Graph
+from caffe.precision import deterministic, precision
+from caffe.storage import Storage, watched
+
+__all__ = ["Loss", "Replay", "graphs", "set_graphs"]
+
+Loss = torch.Tensor | np.float32  # on a device nobody waits for it
+
+KEPT = 4  # graphs of one range, each with activations of its own
+_FEWEST_LAYERS = 2
+_MOST_LOST = 3  # graphs of one range that blobs moved away from before it is given up
+_MOST_COUNTED = 256  # shapes whose passes are counted
+
+_state = SimpleNamespace(on=os.environ.get("CAFFE_GRAPHS", "1") != "0")
+
+
+def set_graphs(on: bool) -> None:
+    """Whether passes that repeat on a GPU may be replayed from CUDA graphs (the default)."""
+    _state.on = bool(on)
+
+
+def graphs() -> bool:
+    """What :func:`set_graphs` was given."""
+    return _state.on
+
+
+class _Cuda:
+    """The few calls that make a graph; tests put a pretend GPU's in their place."""
+
+    new = staticmethod(torch.cuda.CUDAGraph)
+    settle = staticmethod(torch.cuda.synchronize)
+    trim = staticmethod(torch.cuda.empty_cache)
+
+    @staticmethod
+    def capture(graph: Any) -> Any:
+        # Other threads may read ahead and pin memory meanwhile.
+        return torch.cuda.graph(graph, capture_error_mode="thread_local")
+
+
+BACKENDS: dict[str, Any] = {"cuda": _Cuda}  # by device type
+
+
+class _NotCapturable(RuntimeError):
+    """A range wants something while it is captured that only the host can give."""
+
+
+class _Read(NamedTuple):
+    storage: Storage
+    shape: tuple[int, ...]
+    tensor: torch.Tensor
+
+
+class _Derived(NamedTuple):
+    storage: Storage
+    key: str
+    make: Callable[[], Any]
+    value: Any
+    version: int | None
+
+
+class _Watcher:
+    """Notes what a pass reads first, what it changes, and what it derives from weights.
+
+    Args:
+        ready: where a graph is being captured, the tensors of what the pass reads first.
+    """
+
+    def __init__(self, ready: dict[int, torch.Tensor] | None = None) -> None:
+        self.read: dict[int, _Read] = {}
+        self.changed: dict[int, tuple[Storage, tuple[Any, ...]]] = {}
+        self.derived: list[_Derived] = []
+        self._ready = ready
+
+    def reads(self, storage: Storage, shape: Sequence[int]) -> torch.Tensor:
+        key = id(storage)
+        if key in self.changed:
+            return storage.newest(shape)
+        known = self.read.get(key)
+        if known is not None and known.shape == tuple(shape):
+            return known.tensor
+        if self._ready is None:
+            tensor = storage.newest(shape)
+        elif key in self._ready:
+            tensor = self._ready[key].view(tuple(shape))
+        else:
+            raise _NotCapturable("a blob of another pass is read")
+        if known is None:
+            self.read[key] = _Read(storage, tuple(shape), tensor)
+        return tensor
+
+    def changes(self, storage: Storage) -> None:
+        if id(storage) not in self.changed:
+            self.changed[id(storage)] = storage, storage.snapshot()
+
+    def derives(
+        self, storage: Storage, key: str, make: Callable[[], Any], found: tuple[int, Any] | None
+    ) -> Any:
+        if self._ready is None:
+            value = found[1] if found is not None else make()
+            if found is None:
+                storage.renew(key, value)
+            return value
+        if found is None:
+            return make()  # weights that change from step to step: a part of the graph
+        self.derived.append(_Derived(storage, key, make, found[1], found[0]))
+        return found[1]
+
+
+class _Bound(NamedTuple):
+    """A blob, the memory it had and its shape."""
+
+    blob: Blob
+    data: Storage
+    diff: Storage
+    dims: tuple[int, ...]
+
+
+def _tensors(layer: Layer) -> dict[str, torch.Tensor]:
+    """What a layer keeps from one pass to the next."""
+    return {name: v for name, v in vars(layer).items() if isinstance(v, torch.Tensor)}
+
+
+class _Recording:
+    """One captured graph of a range."""
+
+    def __init__(
+        self,
+        owner: _Range,
+        graph: Any,
+        watcher: _Watcher,
+        result: Any,
+        before: list[dict[str, torch.Tensor]],
+    ) -> None:
+        self._graph = graph
+        self._result = result
+        self._reads = list(watcher.read.values())
+        self._derived = watcher.derived
+        self._writes = [(s, s.held) for s, _ in watcher.changed.values()]
+        self._blobs = [_Bound(b, b.data_storage, b.diff_storage, b.dims) for b in owner.blobs]
+        self._before = before if owner.backward else []
+        self._layers = owner.layers
+        self._after = []
+        for layer in owner.layers:
+            kept: dict[str, Any] = {
+                name: v for name, v in vars(layer).items() if v is None or isinstance(v, bool)
+            }
+            kept.update(_tensors(layer))
+            self._after.append(kept)
+
+    def fits(self) -> bool:
+        """Whether the blobs still live where they did, and layers hold the state that it reads."""
+        for blob, data, diff, _ in self._blobs:
+            if blob.data_storage is not data or blob.diff_storage is not diff:
+                return False
+        for layer, kept in zip(self._layers, self._before):
+            state = vars(layer)
+            if any(state.get(name) is not value for name, value in kept.items()):
+                return False
+        return all(
+            isinstance(d.value, torch.Tensor) or d.storage.version() == d.version
+            for d in self._derived
+        )
+
+    def run(self) -> Any:
+        """Replay; the pass's result."""
+        for storage, shape, tensor in self._reads:
+            newest = storage.newest(shape)
+            if newest.data_ptr() != tensor.data_ptr():
+                tensor.copy_(newest)
+                storage.relayout(tensor)
+        for i, (storage, key, make, value, version) in enumerate(self._derived):
+            now = storage.version()
+            if now is None or now != version:
+                value.copy_(make())
+                storage.renew(key, value)
+                self._derived[i] = self._derived[i]._replace(version=storage.version())
+        self._graph.replay()
+        for storage, tensor in self._writes:
+            storage.adopt(tensor)
+        for layer, kept in zip(self._layers, self._after):
+            vars(layer).update(kept)
+        return self._result.clone() if isinstance(self._result, torch.Tensor) else self._result
+
+
+class _Range:
+    """Layers ``first`` to ``last`` of a net in one direction, and the graphs made of them."""
+
+    def __init__(self, graph: Graph, first: int, last: int, backward: bool) -> None:
+        self.backward = backward
+        self._net = graph
+        self._indices = range(first, last + 1)
+        self.layers = graph.layers[first : last + 1]
+        used = [b for i in self._indices for b in (*graph.bottoms[i], *graph.tops[i])]
+        # The tops of layers without bottoms (Input) have shapes that the user gives.
+        made = {b for i in self._indices if graph.bottoms[i] for b in graph.tops[i]}
+        self._inputs = [graph.blobs[b] for b in dict.fromkeys(used) if b not in made]
+        self._params = [blob for layer in self.layers for blob in layer.blobs]
+        self.blobs = [graph.blobs[b] for b in dict.fromkeys(used)] + self._params
+        self._seen: dict[tuple[Any, ...], int] = {}
+        self._reads: dict[tuple[Any, ...], list[_Read]] = {}
+        self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
+        self._last: _Recording | None = None  # what ran last; None for an ordinary pass
+        self._lost = 0
+        self._refused = False
+
+    def run(self, ordinary: Callable[..., Any], announce: Callable[[], None]) -> Any:
+        """The pass, replayed or by ``ordinary()``, which runs the layers one by one.
+
+        A replayed pass needs the host's part before it: ``announce()``.  ``ordinary`` does that
+        itself, layer by layer, unless it is told that it was ``announced``.
+        """
+        if self._refused:
+            return ordinary()
+        key = self._key()
+        recording = self._recordings.get(key)
+        if recording is not None:
+            self._recordings.move_to_end(key)
+            if recording is not self._last and not self.backward:
+                self._reshape()
+            if recording.fits():
+                self._last = recording
+                announce()
+                return recording.run()
+            del self._recordings[key]
+            self._lost += 1
+            self._refused = self._lost > _MOST_LOST
+        self._last = None
+        if len(self._seen) > _MOST_COUNTED:
+            self._seen.clear()
+            self._reads.clear()
+        count = self._seen[key] = self._seen.get(key, 0) + 1
+        if count == 1 or self._refused:
+            return ordinary()
+        with _search():
+            if count == 2:
+                watcher = _Watcher()
+                with watched(watcher):
+                    result = ordinary()
+                self._reads[key] = list(watcher.read.values())
+                return result
+            announce()
+            return self._capture(key, functools.partial(ordinary, announced=True))
+
+    def _key(self) -> tuple[Any, ...]:
+        """All that decides which launches a pass makes."""
+        blobs = self.blobs if self.backward else self._inputs
+        key: list[Any] = [current().torch_device, precision(), deterministic(), kernels.enabled()]
+        key += [b.dims for b in blobs]
+        key += [b.data_storage.is_zero for b in self._inputs]
+        if self.backward:
+            key += [b.diff_storage.is_zero for b in self.blobs]
+        return tuple(key)
+
+    def _reshape(self) -> None:
+        """Give blobs and layers the shapes of this pass, as the layers' own forward passes do."""
+        for i, layer in zip(self._indices, self.layers):
+            layer.reshape_blobs(self._net.bottom(i), self._net.top(i))
+
+    def _capture(self, key: tuple[Any, ...], ordinary: Callable[[], Any]) -> Any:
+        ready = {id(r.storage): r.storage.newest(r.shape) for r in self._reads.pop(key, ())}
+        watcher = _Watcher(ready)
+        before = [_tensors(layer) for layer in self.layers]
+        states = [dict(vars(layer)) for layer in self.layers]
+        backend = BACKENDS[current().torch_device.type]
+        graph = backend.new()
+        for layer in self.layers:
+            for generator in layer.generators():
+                graph.register_generator_state(generator)
+        try:
+            with backend.capture(graph), watched(watcher):
+                result = ordinary()
+        except RuntimeError as error:
+            self._undo(watcher, states, error)
+            backend.settle()
+            return ordinary()
+        recording = _Recording(self, graph, watcher, result, before)
+        while len(self._recordings) >= KEPT:
+            self._recordings.popitem(last=False)
+        self._recordings[key] = self._last = recording
+        backend.trim()  # what the ordinary passes had
+        return recording.run()
+
+    def _undo(self, watcher: _Watcher, states: list[dict[str, Any]], error: RuntimeError) -> None:
+        """Forget an attempt: nothing of it has run on the GPU."""
+        self._refused = True
+        for storage, snapshot in watcher.changed.values():
+            storage.rewind(snapshot)
+        for layer, state in zip(self.layers, states):
+            vars(layer).clear()
+            vars(layer).update(state)
+        names = f"'{self.layers[0].name}' to '{self.layers[-1].name}'"
+        warnings.warn(
+            f"layers {names} run without a CUDA graph: {str(error).splitlines()[0]}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+class Replay:
+    """The ranges of one net, in both directions."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._ranges: dict[tuple[int, int, bool], _Range | None] = {}
+
+    @staticmethod
+    def on() -> bool:
+        """Whether passes of the calling thread may be replayed."""
+        return _state.on and current().torch_device.type in BACKENDS
+
+    def range_at(self, first: int, last: int, backward: bool = False) -> tuple[int, _Range | None]:
+        """The layers from ``first`` on towards ``last`` that make one range: the index of its end
+        (inclusive), and the range; None where they are too few."""
+        step = -1 if backward else 1
+        layers = self._graph.layers
+        end = first
+        while end != last and layers[end].graphable and layers[end + step].graphable:
+            end += step
+        if not layers[first].graphable:
+            return first, None
+        lo, hi = min(first, end), max(first, end)
+        key = (lo, hi, backward)
+        if key not in self._ranges:
+            enough = hi - lo + 1 >= _FEWEST_LAYERS
+            self._ranges[key] = _Range(self._graph, lo, hi, backward) if enough else None
+        return end, self._ranges[key]
+
+
+class _search:
+    """Let cuDNN search for its fastest algorithms meanwhile, where results may depend on that."""
+
+    def __enter__(self) -> None:
+        self._was = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = not deterministic()
+
+    def __exit__(self, *error: object) -> None:
+        torch.backends.cudnn.benchmark = self._was

@@ -1,0 +1,44 @@
+"""Upsampling by two matrix products against PyTorch's transposed convolution."""
+
+import pytest
+import torch
+
+from caffe.kernels import upsampling
+
+
+def bilinear(k):
+    center = (k - 1) / 2
+    taps = torch.tensor([1 - abs(i - center) / ((k + 1) // 2) for i in range(k)])
+    return torch.outer(taps, taps)
+
+
+@pytest.mark.parametrize(("k", "s", "p"), [(4, 2, 0), (4, 2, 1), (16, 8, 0), (3, 1, 1), (5, 3, 2)])
+def test_equals_a_transposed_convolution(k, s, p):
+    kernels = bilinear(k).expand(6, 1, k, k)
+    x = torch.randn(2, 6, 7, 5, generator=torch.Generator().manual_seed(k)).requires_grad_()
+    want = torch.conv_transpose2d(x, kernels, stride=s, padding=p, groups=6)
+    filters = upsampling.separate(kernels)
+    bands = upsampling.matrices(filters, [s, s], [p, p], (7, 5), torch.device("cpu"))
+    y = upsampling.forward(x.detach(), *bands)
+    assert y.shape == want.shape
+    assert (y - want).abs().max() <= 1e-6 * want.abs().max()
+    dy = torch.randn(want.shape, generator=torch.Generator().manual_seed(1))
+    want.backward(dy)
+    dx = upsampling.backward(dy, *bands)
+    assert (dx - x.grad).abs().max() <= 1e-6 * x.grad.abs().max()
+
+
+def test_rows_and_columns_may_differ():
+    kernel = torch.outer(torch.tensor([0.0, 2.0, -1.0]), torch.tensor([1.0, 3.0]))
+    filters = upsampling.separate(kernel.expand(4, 1, 3, 2))
+    assert torch.allclose(torch.outer(*filters), kernel)
+
+
+def test_refuses_what_is_no_outer_product():
+    kernel = bilinear(4)
+    kernel[0, 0] += 0.01
+    assert upsampling.separate(kernel.expand(4, 1, 4, 4)) is None
+    several = torch.stack([bilinear(4), 2 * bilinear(4)])[:, None]
+    assert upsampling.separate(several) is None
+    assert upsampling.separate(torch.zeros(3, 1, 4, 4)) is None
+    assert upsampling.separate(torch.full((3, 1, 4, 4), float("nan"))) is None

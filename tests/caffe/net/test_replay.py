@@ -1,0 +1,141 @@
+"""Passes replayed from CUDA graphs, on the pretend GPU: the same numbers as ordinary passes."""
+
+import numpy as np
+import pretend_graphs
+import pytest
+
+import caffe
+from caffe.net import replay
+
+BODY = """
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 4 kernel_size: 3 pad: 1
+    weight_filler { type: "xavier" } bias_filler { type: "constant" value: 0.1 } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "bn" type: "BatchNorm" bottom: "conv1" top: "bn" }
+layer { name: "scale" type: "Scale" bottom: "bn" top: "bn" scale_param { bias_term: true } }
+layer { name: "pool1" type: "Pooling" bottom: "bn" top: "pool1"
+  pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "drop" type: "AbsVal" bottom: "pool1" top: "drop" }
+layer { name: "score" type: "Convolution" bottom: "drop" top: "score"
+  convolution_param { num_output: 1 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "up" type: "Deconvolution" bottom: "score" top: "up" param { lr_mult: 0 }
+  convolution_param { num_output: 1 bias_term: false kernel_size: 4 stride: 2
+    weight_filler { type: "bilinear" } group: 1 } }
+layer { name: "crop" type: "Crop" bottom: "up" bottom: "data" top: "crop"
+  crop_param { axis: 2 offset: 1 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "crop" bottom: "label" top: "loss"
+}
+"""
+NET = (
+    """
+name: "n"
+layer { name: "data" type: "Input" top: "data" top: "label"
+  input_param { shape { dim: 1 dim: 2 dim: 8 dim: 10 } shape { dim: 1 dim: 1 dim: 8 dim: 10 } } }
+"""
+    + BODY
+)
+
+
+@pytest.fixture
+def captured(pretend):
+    """The graphs that nets on the pretend GPU capture."""
+    with pretend_graphs.replayed() as graphs:
+        yield graphs
+
+
+def make(tmp_path, text=NET, phase=caffe.TRAIN):
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    caffe.set_random_seed(3)
+    return caffe.Net(str(path), phase)
+
+
+def feed(net, size=(8, 10), seed=0):
+    rng = np.random.RandomState(seed)
+    net.blobs["data"].reshape(1, 2, *size)
+    net.blobs["label"].reshape(1, 1, *size)
+    net.blobs["data"].data[...] = rng.randn(1, 2, *size)
+    net.blobs["label"].data[...] = rng.randint(0, 3, (1, 1, *size))
+
+
+def everything(net):
+    return {
+        **{("data", n): b.data.copy() for n, b in net.blobs.items()},
+        **{("diff", n): b.diff.copy() for n, b in net.blobs.items()},
+        **{
+            (n, i): (p.data.copy(), p.diff.copy())[k]
+            for n, ps in net.params.items()
+            for i, p in enumerate(ps)
+            for k in (1,)
+        },
+    }
+
+
+def run(net, script):
+    """What a script leaves, step by step."""
+    results = []
+    for step in script:
+        step(net)
+        results.append(everything(net))
+    return results
+
+
+def step(size=(8, 10), seed=0):
+    def act(net):
+        feed(net, size, seed)
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+
+    return act
+
+
+def accumulate(net):
+    net.forward()
+    net.backward()
+
+
+def write_weights(net):
+    net.params["conv1"][0].data[...] *= 1.5
+    net.params["up"][0].data[...] *= 0.5
+
+
+def eager_forward(net):
+    calls = net._callbacks["before_forward"]
+    calls.append(lambda i: None)
+    net.forward()
+    calls.pop()
+    net.backward()
+
+
+def partial(net):
+    net.forward(start="pool1")
+    net.backward(end="score")
+
+
+SCRIPTS = {
+    "repeats": [step(seed=i) for i in range(6)],
+    "sizes": [step(((8, 10), (12, 6))[i % 2], i) for i in range(10)],
+    "accumulates": [step(), *[accumulate] * 6, step(), *[accumulate] * 3],
+    "weights": [
+        *[step(seed=i) for i in range(5)],
+        write_weights,
+        *[step(seed=i) for i in range(5)],
+    ],
+    "callbacks": [*[step()] * 4, eager_forward, step(seed=5), eager_forward, step(seed=6)],
+    "partial": [*[step()] * 4, *[partial] * 5, step(seed=5)],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_replayed_passes_leave_what_ordinary_ones_leave(name, tmp_path, captured, monkeypatch):
+    monkeypatch.setattr(replay._state, "on", True)
+    caffe.set_random_seed(3)
+    got = run(make(tmp_path), SCRIPTS[name])
+    assert len(captured) >= 2, "nothing was captured"
+    monkeypatch.setattr(replay._state, "on", False)
+    want = run(make(tmp_path), SCRIPTS[name])
+    for i, (a, b) in enumerate(zip(got, want)):
+        for key in b:
+            assert np.array_equal(a[key], b[key], equal_nan=True), (i, key)
