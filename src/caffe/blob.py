@@ -124,6 +124,17 @@ class Blob:
         """The gradient, like :meth:`data_tensor`."""
         return self._diff.tensor(self.dims)
 
+    def data_numbers(self) -> np.ndarray:
+        """The values for reading at once, read-only: see ``Storage.numbers``.  Unlike with
+        :attr:`data` nothing has to go up to a GPU again afterwards."""
+        self._check_allocated()
+        return self._data.numbers(self.dims)
+
+    def diff_numbers(self) -> np.ndarray:
+        """The gradient, like :meth:`data_numbers`."""
+        self._check_allocated()
+        return self._diff.numbers(self.dims)
+
     def set_data(self, value: torch.Tensor) -> None:
         """Take the tensor as the new data; its shape must be the blob's."""
         self._check_shape(value)

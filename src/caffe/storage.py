@@ -141,10 +141,12 @@ class Storage:
         if self.state == ZERO:
             values = np.zeros(shape, np.float32)
         elif self.state == TENSOR:
-            flat = self._tensor.detach().cpu().float().contiguous().view(-1)
-            if flat.numel() < math.prod(shape):  # the rest is in the host copy
-                flat = torch.from_numpy(self._newest_host())
-            values = flat.numpy()[: math.prod(shape)].reshape(shape)
+            t = self._tensor.detach()
+            n = math.prod(shape)
+            if n <= t.numel():
+                values = t.reshape(-1)[:n].float().cpu().numpy().reshape(shape)
+            else:  # the rest is in the host copy
+                values = self._newest_host()[:n].reshape(shape)
         else:
             values = self._allocated_host()[: math.prod(shape)].reshape(shape)
         values.flags.writeable = False

@@ -419,7 +419,8 @@ def test_an_array_of_the_wrong_size_is_refused(tmp_path):
 def test_a_large_blob_is_copied_in_pieces(tmp_path):
     numbers = np.random.RandomState(0).randn(20_000_000).astype(np.float32)
     net = caffe_pb2.NetParameter(layer=[caffe_pb2.LayerParameter(name="big")])
-    blob = type("Big", (), {"shape": numbers.shape, "data": numbers})
+    read = staticmethod(lambda: numbers)
+    blob = type("Big", (), {"shape": numbers.shape, "data_numbers": read})
     weights.write_net(tmp_path / "big", net, [[blob]])
     (layer,) = weights.read_layers(tmp_path / "big")
     np.testing.assert_array_equal(layer.blobs[0].array(), numbers)

@@ -181,6 +181,15 @@ class Layer:
         Reads :attr:`verdict`, so it waits for the device.
         """
 
+    def move_state(self, where: torch.device) -> None:
+        """Take the tensors that were kept from an earlier pass to another device.
+
+        The net calls it when it is to run on another device than before.  Blobs follow by
+        themselves; random generators belong to one device, so a layer asks for its own by device.
+        """
+        for name, value in vars(self).items():
+            setattr(self, name, _moved(value, where))
+
     def overwrites_param_diff(self, index: int) -> bool:
         """True where Caffe assigns a parameter's gradient instead of adding it (Scale, by a
         quirk that breaks ``iter_size``; see its file)."""
@@ -286,6 +295,21 @@ class Layer:
         if self.any_precision:
             return [b.data_tensor() for b in blobs]
         return [b.data_tensor().float() for b in blobs]
+
+
+def _moved(value: Any, where: torch.device) -> Any:
+    """``value`` with the tensors in it, if there are any, on the device ``where``."""
+    if isinstance(value, torch.Tensor):
+        return value.to(where)
+    if type(value) in (list, dict) or isinstance(value, tuple):
+        items = list(value.values() if isinstance(value, dict) else value)
+        moved = [_moved(item, where) for item in items]
+        if all(new is old for new, old in zip(moved, items)):
+            return value
+        if isinstance(value, dict):
+            return dict(zip(value, moved))
+        return type(value)(*moved) if hasattr(value, "_fields") else type(value)(moved)
+    return value
 
 
 def _own_memory(result: torch.Tensor, inputs: Tensors) -> torch.Tensor:

@@ -15,6 +15,7 @@ import torch
 from caffe import glog
 from caffe import weights as weight_files
 from caffe.blob import Blob, BlobVec
+from caffe.device import current
 from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
 from caffe.former_api import missing
 from caffe.layer import Need
@@ -102,6 +103,7 @@ class Net:
         }
         self._debug_info = param.debug_info
         self._checked_for_zeros = False
+        self._device = current()  # where the last pass ran
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
         self._params_by_name: OrderedDict[str, BlobVec] | None = None
 
@@ -295,6 +297,7 @@ class Net:
         if not self._checked_for_zeros:
             self._checked_for_zeros = True
             warn_of_zero_weights(self._graph, self._source)
+        self._follow_device()
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
         with torch.no_grad():
             self._plan.prepare()
@@ -319,6 +322,14 @@ class Net:
                     loss = _plus(loss, layers.run(run, functools.partial(self._announce, i, end)))
                 i = end + 1
             return loss
+
+    def _follow_device(self) -> None:
+        """Take what layers keep between passes along when the thread's device has changed."""
+        device = current()
+        if device != self._device:
+            self._device = device
+            for layer in self._graph.layers:
+                layer.move_state(device.torch_device)
 
     def _forward_layers(self, k: int, last: int, announced: bool = False) -> Loss:
         """The layers one by one, or in the plan's steps."""
@@ -359,6 +370,7 @@ class Net:
     def _backward(self, i: int, j: int) -> None:
         """Run the backward passes of layers ``i`` down to ``j``."""
         self._check_range(i, j)
+        self._follow_device()
         before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
         with torch.no_grad():
             if before or after or self._debug_info or not self._replay.on():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import torch
-
 from caffe.net.wiring import Graph
 
 __all__ = ["ZeroWeightsWarning", "warn_of_zero_weights"]
@@ -53,7 +51,6 @@ def _asked_for_zero(param) -> bool:
 def _all_zero(blob) -> bool:
     if blob.data_storage.is_zero:
         return True
-    values = blob.data_tensor().reshape(-1)
-    if torch.any(values[:1024] != 0):
-        return False
-    return not torch.any(values != 0)
+    storage = blob.data_storage
+    few = min(1024, blob.count)
+    return not storage.numbers((few,)).any() and not storage.numbers((blob.count,)).any()

@@ -288,7 +288,7 @@ class Solver:
         self._displayed = self._iter
         if glog.is_on():
             outputs = self._net.output_blobs
-            log_outputs("Train", [(n, b.data.ravel(), w) for n, b, w in outputs])
+            log_outputs("Train", [(n, b.data_numbers().ravel(), w) for n, b, w in outputs])
 
     def _test_all(self) -> None:
         for k, net in enumerate(self._test_nets):

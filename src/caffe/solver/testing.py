@@ -41,7 +41,7 @@ def run_test(
             glog.info("solver", "Test interrupted.")
             return
         loss += _F32(float(net.forward_loss()))
-        values = [blob.data.ravel() for _, blob, _ in net.output_blobs]
+        values = [blob.data_numbers().ravel() for _, blob, _ in net.output_blobs]
         if batch == 0:
             sums = [v.copy() for v in values]
         else:

@@ -83,7 +83,7 @@ def _datums(blob, name: str):
             "first of which counts items"
         )
     size = {"channels": blob.channels, "height": blob.height, "width": blob.width}
-    for item in blob.data.reshape(blob.num, -1):
+    for item in blob.data_numbers().reshape(blob.num, -1):
         yield caffe_pb2.Datum(float_data=item.tolist(), **size)
 
 

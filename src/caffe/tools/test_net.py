@@ -30,7 +30,7 @@ def run(flags: SimpleNamespace) -> int:
     for batch in range(flags.iterations):
         total += np.float32(float(net.forward_loss()))
         for name, blob, _ in net.output_blobs:
-            values = blob.data.ravel()
+            values = blob.data_numbers().ravel()
             scores[name] = values.copy() if batch == 0 else scores[name] + values
             for value in values:
                 brew.log(f"Batch {batch}, {name} = {value:g}")

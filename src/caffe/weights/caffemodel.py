@@ -203,10 +203,10 @@ def blob_writer(number: int, blob: Any, diff: bool) -> tuple[int, Callable[[Bina
 
     def write(file: BinaryIO) -> None:
         file.write(tag + head)
-        file.write(_bytes(blob.data))
+        file.write(_bytes(blob.data_numbers()))
         if diff:
             file.write(middle)
-            file.write(_bytes(blob.diff))
+            file.write(_bytes(blob.diff_numbers()))
         file.write(tail)
 
     return len(tag) + size, write
@@ -224,7 +224,7 @@ def write_net(
         path: the file; it is replaced when the new one is complete.
         net_param: the net's NetParameter, without blobs.
         blobs_of_layers: the parameters of each layer in ``net_param``, in its order; a blob has
-            ``shape``, ``data`` and ``diff``.
+            ``shape``, ``data_numbers()`` and ``diff_numbers()``.
         write_diff: store the diffs too.
     """
     if len(blobs_of_layers) != len(net_param.layer):

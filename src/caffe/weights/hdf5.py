@@ -197,9 +197,9 @@ def write_net(
             for index, blob in enumerate(blobs):
                 if id(blob.data_storage) not in written:
                     written.add(id(blob.data_storage))
-                    group.create_dataset(str(index), data=np.asarray(blob.data, np.float32))
+                    group.create_dataset(str(index), data=blob.data_numbers())
                 if diff_group is not None:
-                    diff_group.create_dataset(str(index), data=np.asarray(blob.diff, np.float32))
+                    diff_group.create_dataset(str(index), data=blob.diff_numbers())
 
 
 def write_solver_state(

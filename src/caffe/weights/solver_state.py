@@ -79,8 +79,11 @@ class _Array:
     """An array in the place of a blob."""
 
     def __init__(self, data: np.ndarray):
-        self.data = data
+        self._data = data
         self.shape = data.shape
+
+    def data_numbers(self) -> np.ndarray:
+        return self._data
 
 
 def write_solver_state(
