@@ -15,17 +15,16 @@ os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer 
 
 import bootstrap
 from data import names_of
-from data.palette import save_atomic, save_label_png
-from fcn import device
+from fcn import catalog, device
 from fcn.console import exit_code
 from fcn.inference.inputs import InputError, Job, jobs
+from fcn.inference.memory import text
+from fcn.inference.model import Model, photo_input
+from fcn.inference.pictures import LEAST, OPACITY, class_shares, overlay, read_photo, with_legend
 from fcn.inference.scaling import enlarge_label, scale_to, side, size_for
-from inference.memory import text
-from inference.model import Model, photo_input
-from inference.photo import read_photo
-from inference.pictures import LEAST, OPACITY, class_shares, overlay, with_legend
-from nets import catalog, weights
-from solvers.options import natural
+from fcn.options import natural
+from fcn.palette import save_atomic, save_label_png
+from fcn.weights import find
 
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
@@ -44,7 +43,7 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         "--net",
         default="camvid-fcn8s",
         metavar="NAME",
-        help="a folder that nets/make.py wrote, or an experiment of nets/catalog: "
+        help="a folder that nets/make.py wrote, or an experiment of fcn/catalog: "
         + ", ".join(catalog.EXPERIMENTS)
         + " (default: %(default)s)",
     )
@@ -186,8 +185,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
         if options.gpu is None and not options.cpu:
             options.gpu = device.first_gpu()
         name = device.use(options.gpu)
-        path = weights.find(
-            weights.trained(experiment.name),
+        path = find.find(
+            find.trained(experiment.name),
             options.weights,
             f"{experiment.name} has no weights here",
         )

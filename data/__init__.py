@@ -18,7 +18,7 @@ def dataset(name: str):
     Either has CLASSES and PALETTE.
     """
     if name.endswith(".json"):
-        return importlib.import_module("data.description").read_description(name)
+        return importlib.import_module("fcn.catalog.description").read_description(name)
     if name not in DATASETS:
         raise LookupError(
             "no dataset '{}' in data/; there are {}, and any dataset.json that "
@@ -28,12 +28,12 @@ def dataset(name: str):
 
 
 def names_of(described):
-    """CLASSES and PALETTE of a dataset of nets/catalog: `dataset` of its name.
+    """CLASSES and PALETTE of a dataset of fcn/catalog: `dataset` of its name.
 
     A folder of which only the number of classes was said has numbers for names.
     """
     if described.name != "folder":
         return dataset(described.name)
     Numbered = namedtuple("Numbered", "CLASSES PALETTE")
-    palette = importlib.import_module("data.palette").voc_palette()
+    palette = importlib.import_module("fcn.palette").voc_palette()
     return Numbered(tuple("class " + str(i) for i in range(described.classes)), palette)

@@ -19,10 +19,10 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data import camvid_original as original
-from data.archives import Archive, below, fetch, flat
-from data.palette import with_colours
-from data.prepare import ROOT, Report, find_layers, link, user_path
+from data.preparing import camvid_original as original
+from data.preparing.archives import Archive, below, fetch, flat
+from data.preparing.report import ROOT, Report, find_layers, link, user_path
+from fcn.palette import with_colours
 
 __all__ = ["CLASSES", "PALETTE", "SPLITS", "prepare"]
 

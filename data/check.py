@@ -1,6 +1,6 @@
 """Check a dataset's images and labels, all of them, as a net would be given them.
 
-    python data/check.py voc                       a dataset of nets/catalog, or one of its nets
+    python data/check.py voc                       a dataset of fcn/catalog, or one of its nets
     python data/check.py data/folder/mine/dataset.json
     python data/check.py --images DIR --masks DIR [--classes N|names.txt]
 
@@ -20,9 +20,9 @@ if __name__ == "__main__":
 
 import bootstrap
 import data
-from data.checks import Labels, check_entries, check_layer, plain
-from data.colours import IGNORE
-from data.prepare import Report
+from data.preparing.checks import Labels, check_entries, check_layer, plain
+from data.preparing.colours import IGNORE
+from data.preparing.report import Report
 
 __all__ = ["main"]
 
@@ -72,7 +72,7 @@ def check_folders(
 
 def check_dataset(name: str, folders: list, split: str, report: Report, limit: int = 0) -> None:
     """Check a dataset of the catalog, by its name or that of one of its nets; LookupError."""
-    from nets import catalog
+    from fcn import catalog
 
     known = [experiment.dataset for experiment in catalog.EXPERIMENTS.values()]
     if name in catalog.EXPERIMENTS:
@@ -81,7 +81,7 @@ def check_dataset(name: str, folders: list, split: str, report: Report, limit: i
         found = _variants([dataset for dataset in known if dataset.name == name])
     if not found:
         raise LookupError(
-            "no dataset '{}'; there are {}, the nets of nets/catalog, and any dataset.json".format(
+            "no dataset '{}'; there are {}, the nets of fcn/catalog, and any dataset.json".format(
                 name, ", ".join(sorted({d.name for d in known}))
             )
         )
@@ -167,7 +167,7 @@ def main(argv=None) -> int:
         description="Check a dataset's images and labels as a net would be given them."
     )
     parser.add_argument(
-        "dataset", nargs="?", help="a dataset of nets/catalog, one of its nets, or a dataset.json"
+        "dataset", nargs="?", help="a dataset of fcn/catalog, one of its nets, or a dataset.json"
     )
     parser.add_argument("--images", metavar="DIR", type=bootstrap.user_path)
     parser.add_argument("--masks", metavar="DIR", type=bootstrap.user_path)

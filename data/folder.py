@@ -21,12 +21,12 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from atomic import write_text
-from data import masks as mask_files
-from data.colours import IGNORE, read_colours
-from data.description import Description, write_description
-from data.palette import save_label_png, voc_palette
-from data.prepare import ROOT, Report, find_layers, user_path
+from data.preparing import masks as mask_files
+from data.preparing.colours import IGNORE, read_colours
+from data.preparing.report import ROOT, Report, find_layers, user_path
+from fcn.atomic import write_text
+from fcn.catalog.description import Description, write_description
+from fcn.palette import save_label_png, voc_palette
 
 __all__ = ["Options", "prepare"]
 

@@ -15,11 +15,11 @@ import sys
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from atomic import replacing
 from data.folder import Options
 from data.folder import prepare as prepare_folder
-from data.palette import with_colours
-from data.prepare import ROOT, Report, user_path
+from data.preparing.report import ROOT, Report, user_path
+from fcn.atomic import replacing
+from fcn.palette import with_colours
 
 __all__ = ["CLASSES", "PALETTE", "prepare"]
 

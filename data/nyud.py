@@ -22,9 +22,9 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data.archives import Archive, obtain
-from data.palette import voc_palette
-from data.prepare import ROOT, Report, find_layers, read_list, user_path, write_list
+from data.preparing.archives import Archive, obtain
+from data.preparing.report import ROOT, Report, find_layers, read_list, user_path, write_list
+from fcn.palette import voc_palette
 
 __all__ = ["ARCHIVE", "CLASSES", "PALETTE", "SPLITS", "TARGET", "prepare"]
 
@@ -96,7 +96,7 @@ def prepare(
     lists: str = "",
 ) -> Report:
     """Have NYUDv2 at data/nyud, made from the official files or as prepared, and check it."""
-    from data import nyud_official
+    from data.preparing import nyud_official
 
     report = Report()
     if labeled or splits or mapping:

@@ -17,11 +17,11 @@ from typing import Optional
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from atomic import replacing, write_text
-from data.archives import Archive, obtain
-from data.palette import voc_palette
-from data.prepare import ROOT, Report, find_layers, read_list, user_path
+from data.preparing.archives import Archive, obtain
+from data.preparing.report import ROOT, Report, find_layers, read_list, user_path
 from data.voc import obtain_voc
+from fcn.atomic import replacing, write_text
+from fcn.palette import voc_palette
 
 __all__ = ["ARCHIVE", "CLASSES", "PALETTE", "prepare"]
 

@@ -19,9 +19,9 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data.archives import Archive, obtain
-from data.palette import voc_palette
-from data.prepare import ROOT, Report, find_layers, read_list, user_path, write_list
+from data.preparing.archives import Archive, obtain
+from data.preparing.report import ROOT, Report, find_layers, read_list, user_path, write_list
+from fcn.palette import voc_palette
 
 __all__ = ["ARCHIVE", "CLASSES", "GEOMETRIC_CLASSES", "PALETTE", "prepare"]
 

@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageFilter
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from atomic import write_text
-from data.palette import save_atomic, save_label_png, with_colours
-from data.prepare import ROOT
+from data.preparing.report import ROOT
+from fcn.atomic import write_text
+from fcn.palette import save_atomic, save_label_png, with_colours
 
 __all__ = ["CLASSES", "PALETTE", "draw", "generate"]
 

@@ -15,10 +15,10 @@ import sys
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from data.archives import Archive, below, obtain
-from data.palette import voc_palette
-from data.prepare import ROOT, Report, read_list, user_path, write_list
-from data.sbd import to_png
+from data.preparing.archives import Archive, below, obtain
+from data.preparing.report import ROOT, Report, read_list, user_path, write_list
+from data.preparing.sbd import to_png
+from fcn.palette import voc_palette
 
 __all__ = ["ARCHIVES", "CLASSES", "PALETTE", "SBD", "prepare", "seg11valid"]
 

@@ -1,4 +1,4 @@
-"""The networks: a table of experiments, their builders and the prototxts made from them."""
+"""The experiments' prototxts, one folder each, and the commands that make and explain them."""
 
 import os
 

@@ -7,7 +7,7 @@
 An inner product over a blob of C×H×W is a convolution with kernels of H×W, and one over C values a
 convolution of 1×1: the same numbers in another shape. What results gives scores at every place of
 an image of any size, each equal to what the classifier gives for the crop it belongs to, as far as
-padding lets it (see experiments/dense_grid.py). The classifier's last layer gets a name of its own
+padding lets it (see papers/dense_grid.py). The classifier's last layer gets a name of its own
 (fc8-conv), so that an FCN, whose score layer is score_fr, takes everything else and starts that one
 from zero.
 
@@ -31,11 +31,12 @@ import numpy as np
 import bootstrap
 import caffe
 import surgery
-from atomic import replacing, write_text
-from nets import geometry, weights
-from nets.classifiers.catalog import classifier
-from nets.prototxt import to_text
-from nets.trial import fill
+from fcn.atomic import replacing, write_text
+from fcn.classifiers.catalog import classifier
+from fcn.geometry import facts
+from fcn.prototxt import to_text
+from fcn.random_weights import fill
+from fcn.weights import find
 
 __all__ = [
     "TOLERANCE",
@@ -78,7 +79,7 @@ def convolutional(net, last="{}-conv"):
     Every InnerProduct becomes a Convolution; the last of them and its top are renamed by `last`.
     Raises ConvolutionizeError for what has no such form.
     """
-    shapes = {row.tops[0]: row.blob.shape for row in geometry.walk(net)}
+    shapes = {row.tops[0]: row.blob.shape for row in facts.walk(net)}
     inner = [layer.name for layer in net.layer if layer.type == "InnerProduct"]
     if not inner:
         raise ConvolutionizeError(f"net '{net.name}' has no inner product: it is convolutional")
@@ -266,7 +267,7 @@ def main(argv=None):
             place = f"ilsvrc-nets/{row.file}"
             load = _loader(
                 args.name,
-                weights.find(
+                find.find(
                     ((place, f"{args.name} as published"),),
                     args.weights,
                     f"no weights of {args.name}",
@@ -282,7 +283,7 @@ def main(argv=None):
                     "wrote " + bootstrap.shown(os.path.abspath(path)) for path in write(nets, out)
                 )
             )
-    except (ConvolutionizeError, weights.MissingWeights, surgery.SurgeryError, OSError) as error:
+    except (ConvolutionizeError, find.MissingWeights, surgery.SurgeryError, OSError) as error:
         print(f"convolutionize.py: {error}", file=sys.stderr)
         return 1
     return 0

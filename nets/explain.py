@@ -13,10 +13,11 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 os.environ.setdefault("GLOG_minloglevel", "2")
 import bootstrap
-from atomic import write_text
-from nets import catalog, geometry
-from nets.variants import VARIANTS
-from solvers.prepare import read_net
+from fcn import catalog
+from fcn.atomic import write_text
+from fcn.geometry import facts
+from fcn.geometry.other_ports import VARIANTS
+from fcn.prototxt import read_net
 
 PAGE = "docs/nets.md"
 
@@ -49,7 +50,7 @@ def _for_each(layer):
 def explain(name, height, width):
     """The lines that explain one experiment's deploy net at one image size."""
     net = read_net(catalog.net_path(name, "deploy"))
-    rows = geometry.walk(net, input_sizes(net, height, width))
+    rows = facts.walk(net, input_sizes(net, height, width))
     lines = [
         f"{name}, an image of {height}×{width} (height × width)",
         "",
@@ -85,7 +86,7 @@ def explain(name, height, width):
 
 def facts_of(name):
     net = read_net(catalog.net_path(name, "deploy"))
-    return geometry.facts(net, input_sizes(net, *TABLE_SIZE))
+    return facts.facts(net, input_sizes(net, *TABLE_SIZE))
 
 
 def table():

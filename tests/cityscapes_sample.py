@@ -7,7 +7,7 @@ from fcn_helpers import read_net
 from PIL import Image
 
 import caffe
-from nets.prototxt import to_text
+from fcn.prototxt import to_text
 
 SIZE = (67, 44)  # width and height of the label maps
 IDS = (7, 8, 11, 17, 23, 24, 26, 33, 0, 4)  # of the labels drawn; 0 and 4 are not scored

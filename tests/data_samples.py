@@ -19,8 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 if os.path.dirname(HERE) not in sys.path:
     sys.path.insert(0, os.path.dirname(HERE))
 
-from data.palette import save_label_png, voc_palette  # noqa: E402
 from data.pascalcontext import CLASSES as CONTEXT_CLASSES  # noqa: E402
+from fcn.palette import save_label_png, voc_palette  # noqa: E402
 
 __all__ = [
     "DATASETS",
@@ -388,5 +388,5 @@ DATASETS = tuple(sorted(_MAKERS))
 
 
 def make(dataset, folder):
-    """Write the dataset of that name in nets/catalog to ``folder``: {key of param_str: folder}."""
+    """Write the dataset of that name in fcn/catalog to ``folder``: {key of param_str: folder}."""
     return _MAKERS[dataset](str(folder))

@@ -13,7 +13,7 @@ from google.protobuf import text_format  # noqa: E402
 import bootstrap  # noqa: E402, F401
 import caffe  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
-from nets import catalog  # noqa: E402
+from fcn import catalog  # noqa: E402
 
 
 def raised(kind, function, *args, **kwargs):

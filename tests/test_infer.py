@@ -11,12 +11,13 @@ import caffe
 import infer
 import surgery
 from data import names_of, toy
-from inference import memory, model
-from inference.errors import InferenceError
-from inference.photo import read_photo
-from inference.pictures import overlay, with_legend
-from nets import catalog, make, trial
-from nets.prototxt import to_text
+from fcn import catalog, random_weights
+from fcn.geometry.ops import InferenceError
+from fcn.inference import memory, model
+from fcn.inference.pictures import overlay, read_photo, with_legend
+from fcn.prototxt import to_text
+from fcn.weights.find import MissingWeights
+from nets import make
 
 NET = "toy-fcn8s"
 
@@ -278,7 +279,7 @@ def test_weights_that_leave_layers_unset_are_refused(weights, tmp_path):
     """)
     path = str(tmp_path / "one.caffemodel")
     caffe.Net(str(tmp_path / "one.prototxt"), caffe.TEST).save(path)
-    with pytest.raises(InferenceError, match="no usable weights for .*conv1_1.*another net"):
+    with pytest.raises(MissingWeights, match="no usable weights for .*conv1_1.*another net"):
         model.Model.from_catalog(NET, path)
 
 
@@ -378,7 +379,7 @@ def test_out_is_looked_at_before_the_work(weights, photo, tmp_path, capsys, monk
 
 def test_all_heads_are_shown(photo, tmp_path, capsys):
     net = caffe.Net(_narrow("siftflow-fcn32s", tmp_path), caffe.TEST)
-    trial.fill(net)
+    random_weights.fill(net)
     for name in surgery.uses_upsampling(net):
         net.params[name][0].data[...] = 0.01
     net.save(str(tmp_path / "two.caffemodel"))
@@ -402,7 +403,7 @@ def _narrow(name, folder):
     """The deploy prototxt of an experiment, a sixteenth as wide."""
     path = str(folder / "narrow.prototxt")
     with open(path, "w") as f:
-        f.write(to_text(trial.narrowed(_description(name), 16)))
+        f.write(to_text(random_weights.narrowed(_description(name), 16)))
     return path
 
 

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from segdata.void import read_from_one
+from segdata.mat import read_from_one
 
 __all__ = ["CLASSES", "FOLDERS", "file_of", "read_nyud_label"]
 

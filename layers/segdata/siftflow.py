@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segdata.void import read_from_one
+from segdata.mat import read_from_one
 
 __all__ = [
     "FILES",

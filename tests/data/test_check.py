@@ -8,7 +8,7 @@ from PIL import Image
 
 import bootstrap
 from data import check
-from data.palette import save_label_png, voc_palette
+from fcn.palette import save_label_png, voc_palette
 
 
 def save(path, array, **more):
@@ -251,8 +251,8 @@ def test_what_is_not_known(arguments, message, capsys):
 
 def test_values_that_are_no_numbers(tmp_path, monkeypatch, capsys):
     """A layer whose image blob holds -inf, as the logarithm of a depth of 0 is."""
-    from data.checks import Labels, check_layer
-    from data.prepare import Report
+    from data.preparing.checks import Labels, check_layer
+    from data.preparing.report import Report
 
     (tmp_path / "probe_layers.py").write_text("""
 import numpy as np

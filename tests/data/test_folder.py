@@ -10,8 +10,8 @@ from PIL import Image
 
 import bootstrap
 import data
-from data.colours import read_colours
 from data.folder import Options, prepare
+from data.preparing.colours import read_colours
 
 
 def save(path, array):

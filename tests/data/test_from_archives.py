@@ -9,8 +9,9 @@ import scipy.io
 import true_files
 from PIL import Image
 
-from data import camvid, camvid_original, pascalcontext, voc
-from data.prepare import Report
+from data import camvid, pascalcontext, voc
+from data.preparing import camvid_original
+from data.preparing.report import Report
 
 
 @pytest.fixture

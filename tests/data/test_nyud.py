@@ -11,7 +11,8 @@ import scipy.io
 import true_files
 from PIL import Image
 
-from data import hha, nyud, nyud_official
+from data import nyud
+from data.preparing import hha, nyud_official
 
 h5py = pytest.importorskip("h5py", reason="nyu_depth_v2_labeled.mat is HDF5")
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from data.palette import save_label_png, voc_palette
+from fcn.palette import save_label_png, voc_palette
 
 
 def jpeg(path, height=12, width=16, seed=0):

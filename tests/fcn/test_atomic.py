@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from atomic import replacing, write_text
+from fcn.atomic import replacing, write_text
 
 
 def test_two_runs_with_one_process_number_do_not_share_a_temporary_file(tmp_path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 import bootstrap
 import caffe
-from data.palette import save_label_png, voc_palette
+from fcn.palette import save_label_png, voc_palette
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import scipy.io
 from PIL import Image
 from segdata import DataError
 
-from solvers.prepare import images
+from fcn.run_files import images
 
 ALL = ("color", "depth", "hha", "label")
 

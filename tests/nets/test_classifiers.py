@@ -11,7 +11,8 @@ from google.protobuf import text_format
 
 import caffe
 from caffe.proto import caffe_pb2
-from nets.classifiers import catalog, make, old_forms
+from fcn.classifiers import catalog, old_forms
+from nets import classifiers
 
 NAMES = list(catalog.CLASSIFIERS)
 #: One of each family that was published in old syntax.
@@ -91,7 +92,7 @@ OUTPUTS = {"lenet": 10, "cifar10-quick": 10, "cifar10-full": 10, "siamese": 2}
 
 def deploy(tmp_path, name, syntax=None):
     """The deploy net with one item, without weights."""
-    net = make.build(name, "deploy", syntax)
+    net = classifiers.build(name, "deploy", syntax)
     row = catalog.classifier(name)
     if row.input:
         for layer in net.layer:
@@ -100,7 +101,7 @@ def deploy(tmp_path, name, syntax=None):
                 shape.dim[0] = 1
         if net.input_dim:
             net.input_dim[0] = 1
-    return net_of(tmp_path, make.text(net))
+    return net_of(tmp_path, classifiers.text(net))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +125,7 @@ def test_parameters_are_the_published_ones(tmp_path, name):
 def test_old_syntax_is_the_same_net(tmp_path, name):
     row = catalog.classifier(name)
     new, old = deploy(tmp_path, name), deploy(tmp_path, name, row.old)
-    text = make.text(make.build(name, "deploy", row.old))
+    text = classifiers.text(classifiers.build(name, "deploy", row.old))
     assert ("layers {" in text) == (row.old == "v1") != ("layer {" in text)
     assert ("\ninput_dim: " in text) == bool(row.input)
     assert text.index("input: ") < text.index("layers {" if row.old == "v1" else "layer {")
@@ -145,7 +146,7 @@ def test_old_syntax_is_the_same_net(tmp_path, name):
 
 
 def test_v1_keeps_multipliers_shared_names_and_phases():
-    net = old_forms.v1(make.build("siamese", "train_val"))
+    net = old_forms.v1(classifiers.build("siamese", "train_val"))
     assert not net.layer
     data, test, slicer, conv = net.layers[:4]
     types = caffe_pb2.V1LayerParameter.LayerType
@@ -159,19 +160,19 @@ def test_v1_keeps_multipliers_shared_names_and_phases():
     assert not conv.weight_decay and conv.convolution_param.num_output == 20
     twin = next(layer for layer in net.layers if layer.name == "conv1_p")
     assert list(twin.param) == ["conv1_w", "conv1_b"]
-    alexnet = old_forms.v1(make.build("alexnet", "train_val")).layers[2]
+    alexnet = old_forms.v1(classifiers.build("alexnet", "train_val")).layers[2]
     assert list(alexnet.blobs_lr) == [1, 2] and list(alexnet.weight_decay) == [1, 0]
 
 
 def test_v1_refuses_what_it_did_not_have():
-    text = raised(ValueError, make.build, "resnet50", "deploy", "v1")
+    text = raised(ValueError, classifiers.build, "resnet50", "deploy", "v1")
     assert "bn_conv1" in text and "BatchNorm" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_train_val_reads_data_in_both_phases_and_ends_in_a_loss(name):
-    net = make.build(name, "train_val")
-    assert text_format.Parse(make.text(net), caffe_pb2.NetParameter()) == net
+    net = classifiers.build(name, "train_val")
+    assert text_format.Parse(classifiers.text(net), caffe_pb2.NetParameter()) == net
     phases = {}
     for layer in net.layer:
         if layer.type in ("Data", "HDF5Data"):
@@ -190,7 +191,7 @@ def test_train_val_reads_data_in_both_phases_and_ends_in_a_loss(name):
 
 
 def test_googlenet_learns_with_two_more_classifiers(tmp_path):
-    net = make.build("googlenet", "train_val")
+    net = classifiers.build("googlenet", "train_val")
     losses = [
         (layer.name, layer.top[0], round(layer.loss_weight[0], 3))
         for layer in net.layer
@@ -209,7 +210,7 @@ def test_googlenet_learns_with_two_more_classifiers(tmp_path):
         made.layer.add().CopyFrom(layer)
         for param in ("convolution_param", "inner_product_param"):
             getattr(made.layer[-1], param).ClearField("weight_filler")
-    trained = net_of(tmp_path, make.text(made), caffe.TRAIN)
+    trained = net_of(tmp_path, classifiers.text(made), caffe.TRAIN)
     assert sum(b.count for blobs in trained.params.values() for b in blobs) == 13378280
 
 
@@ -229,20 +230,25 @@ def test_small_nets_run(tmp_path):
 
 
 def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["make.py", *arguments])
-    status = make.main()
+    monkeypatch.setattr(sys, "argv", ["classifiers.py", *arguments])
+    status = classifiers.main()
     return (status, *capsys.readouterr())
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
     path = tmp_path / "net.prototxt"
     arguments = ["vgg16", "--form", "deploy", "--v1", "--out", str(path)]
-    script = os.path.join(ROOT, "nets", "classifiers", "make.py")
+    script = os.path.join(ROOT, "nets", "classifiers.py")
     subprocess.run([sys.executable, script, *arguments], check=True, cwd=str(tmp_path))
     net = text_format.Parse(path.read_text(), caffe_pb2.NetParameter())
-    assert net == make.build("vgg16", "deploy", "v1") and list(net.input_dim) == [10, 3, 224, 224]
+    assert net == classifiers.build("vgg16", "deploy", "v1") and list(net.input_dim) == [
+        10,
+        3,
+        224,
+        224,
+    ]
     status, out, _ = run(monkeypatch, capsys, "lenet", "--form", "train_val")
-    assert status == 0 and out == make.text(make.build("lenet", "train_val"))
+    assert status == 0 and out == classifiers.text(classifiers.build("lenet", "train_val"))
     status, out, _ = run(monkeypatch, capsys)
     assert status == 0 and all(name in out for name in NAMES) and "138,357,544" in out
 
@@ -250,7 +256,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 def test_mistakes_on_the_command_line(monkeypatch, capsys):
     status, out, error = run(monkeypatch, capsys, "vgg17")
     assert status == 1 and not out
-    assert error.startswith("make.py: no classifier 'vgg17'") and "vgg16" in error
+    assert error.startswith("classifiers.py: no classifier 'vgg17'") and "vgg16" in error
     status, _, error = run(monkeypatch, capsys, "mobilenet1", "--v1")
     assert status == 1 and "V1 nets had no layer type BatchNorm" in error
-    assert "train_val or deploy" in raised(ValueError, make.build, "lenet", "test")
+    assert "train_val or deploy" in raised(ValueError, classifiers.build, "lenet", "test")

@@ -10,11 +10,11 @@ from google.protobuf import text_format
 import caffe
 import surgery
 from caffe.proto import caffe_pb2
+from fcn.classifiers import old_forms
+from fcn.classifiers.catalog import classifier
+from fcn.random_weights import fill, narrowed
 from nets import convolutionize
-from nets.classifiers import old_forms
-from nets.classifiers.catalog import classifier
 from nets.convolutionize import ConvolutionizeError, compare, convolutional, pair
-from nets.trial import fill, narrowed
 
 
 def narrow(name, divisor=16):
@@ -172,10 +172,10 @@ def test_scores_that_are_not_finite_agree_with_nothing(value):
 
 
 def test_missing_weights_say_what_to_do(capsys, monkeypatch):
-    monkeypatch.setattr(convolutionize.weights.os.path, "isfile", lambda path: False)
+    monkeypatch.setattr(convolutionize.find.os.path, "isfile", lambda path: False)
     assert convolutionize.main(["vgg19"]) == 1
     text = capsys.readouterr().err
-    assert "VGG_ILSVRC_19_layers.caffemodel" in text and "python data/weights.py vgg19" in text
+    assert "VGG_ILSVRC_19_layers.caffemodel" in text and "python nets/weights.py vgg19" in text
 
 
 def test_what_has_no_convolutional_form():
@@ -196,7 +196,7 @@ def test_what_has_no_convolutional_form():
 
 def test_what_it_writes_is_where_solve_looks():
     """The first place that the catalog names, and the command that it says makes it."""
-    from nets.catalog import initial
+    from fcn.catalog import initial
 
     for name, source in (
         ("vgg16", initial.VGG16),

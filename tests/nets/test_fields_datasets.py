@@ -4,7 +4,8 @@ from fcn_helpers import read_net, read_text
 from field_tables import VGG_TRUNK, line, lines
 
 from caffe.proto import caffe_pb2
-from nets import catalog, geometry
+from fcn import catalog
+from fcn.geometry import facts
 
 #: Of an output with the suffix {s} and {n} classes, by stride; after the trunk.
 HEAD_32 = """
@@ -156,7 +157,7 @@ def test_nets_field_by_field():
 
 def test_numbers_of_parameters():
     for name, (_, _, total) in NETS.items():
-        rows = geometry.walk(read_net(name, "deploy"))
+        rows = facts.walk(read_net(name, "deploy"))
         assert sum(row.params for row in rows) == total, name
 
 

@@ -15,14 +15,17 @@ from caffe import coord_map
 from caffe.proto import caffe_pb2
 from data.folder import Options
 from data.folder import prepare as prepare_folder
-from nets import align, catalog, explain, fcn, geometry, make
-from nets.backbones.table import BACKBONES
-from nets.catalog import datasets
-from nets.catalog.experiment import BACKBONES as USUAL
-from nets.catalog.experiment import HEADS
-from nets.classifiers.catalog import classifier
-from nets.prototxt import to_text
-from solvers import loop
+from fcn import catalog
+from fcn.backbones.table import BACKBONES
+from fcn.build import build
+from fcn.catalog import datasets
+from fcn.catalog.experiment import BACKBONES as USUAL
+from fcn.catalog.experiment import HEADS
+from fcn.classifiers.catalog import classifier
+from fcn.geometry import align, facts
+from fcn.prototxt import to_text
+from fcn.training import loop
+from nets import explain, make
 
 SIZES = ((1, 2), (31, 32), (33, 66), (97, 255))
 
@@ -38,7 +41,7 @@ def planned(dataset, backbone, stride, **more):
 def check_geometry(net, height, width):
     """Every crop is aligned and fits, what is joined has one size, the scores have the image's."""
     sizes = {}
-    for row in geometry.walk(net, explain.input_sizes(net, height, width)):
+    for row in facts.walk(net, explain.input_sizes(net, height, width)):
         shape = row.blob.shape[2:]
         bottoms = [sizes[name] for name in row.bottoms]
         assert min(shape) >= 1, row.name
@@ -59,7 +62,7 @@ def test_every_backbone_head_and_stride_fits_images_of_any_size():
         for head in HEADS:
             for stride in usual.strides:
                 experiment = planned(datasets.TOY, backbone, stride, head=head)
-                net = fcn.build(experiment, "deploy")
+                net = build(experiment, "deploy")
                 for size in SIZES:
                     check_geometry(net, *size)
                 seen += 1
@@ -70,7 +73,7 @@ def test_every_backbone_dataset_and_stride_is_built():
     for backbone, usual in USUAL.items():
         for name, dataset in datasets.NAMED.items():
             for stride in usual.strides:
-                net = fcn.build(planned(dataset, backbone, stride), "train")
+                net = build(planned(dataset, backbone, stride), "train")
                 widths = {
                     layer.top[0]: layer.convolution_param.num_output
                     for layer in net.layer
@@ -87,7 +90,7 @@ def test_two_streams_and_at_once_on_every_trained_backbone():
     hha, fusion = datasets.named("nyud", two_stream=True)
     for backbone in ("vgg16", "vgg19", "alexnet", "googlenet", "resnet50"):
         for at_once in (False, True):
-            net = fcn.build(planned(hha, backbone, 8, fusion=fusion, at_once=at_once), "deploy")
+            net = build(planned(hha, backbone, 8, fusion=fusion, at_once=at_once), "deploy")
             assert list(net.layer[0].top) == ["color", "hha"]
             scales = [layer.name for layer in net.layer if layer.scale_param.HasField("filler")]
             assert len(scales) == 4 * (at_once and backbone != "resnet50"), (backbone, scales)
@@ -111,14 +114,14 @@ def test_nets_of_every_backbone_load_and_run(tmp_path):
     ]
     for backbone, stride, head in rows:
         experiment = planned(datasets.TOY, backbone, stride, head=head)
-        net = narrow(fcn.build(experiment, "deploy"), 16)
+        net = narrow(build(experiment, "deploy"), 16)
         path = os.path.join(str(tmp_path), "deploy.prototxt")
         with open(path, "w") as f:
             f.write(to_text(net))
         made = caffe.Net(path, caffe.TEST)
         made.blobs["data"].reshape(1, 3, 35, 50)
         made.reshape()
-        for row in geometry.walk(net, {"data": [1, 3, 35, 50]}):
+        for row in facts.walk(net, {"data": [1, 3, 35, 50]}):
             assert list(made.blobs[row.tops[0]].shape) == list(row.blob.shape), row.name
         for blobs in made.params.values():
             for blob in blobs:
@@ -153,12 +156,10 @@ def test_blobs_that_no_crop_aligns():
 
 def test_receptive_field_of_googlenet():
     """Table 1 of the paper: 907 with the classifier's 7×7 average, which the FCN does without."""
-    rows = {
-        row.name: row.blob.field for row in geometry.walk(classifier("googlenet").build("deploy"))
-    }
+    rows = {row.name: row.blob.field for row in facts.walk(classifier("googlenet").build("deploy"))}
     assert (rows["pool5/7x7_s1"], rows["inception_5b/output"]) == (907, 715)
-    facts = geometry.facts(read_net("voc-fcn-googlenet", "deploy"))
-    assert (round(facts.parameters / 1e6), facts.field, facts.stride) == (6, 715, 32)
+    found = facts.facts(read_net("voc-fcn-googlenet", "deploy"))
+    assert (round(found.parameters / 1e6), found.field, found.stride) == (6, 715, 32)
 
 
 def test_only_the_score_layer_of_fixed_nets_learns():

@@ -8,8 +8,10 @@ import numpy as np
 from fcn_helpers import ROOT, raised, read_net
 
 from caffe.proto import caffe_pb2
-from nets import catalog, fcn, make
-from nets.prototxt import float_text, to_text
+from fcn import catalog
+from fcn.build import build
+from fcn.prototxt import float_text, to_text
+from nets import make
 
 
 def test_nothing_is_stale():
@@ -83,7 +85,7 @@ def test_every_experiment_is_complete():
     for name, experiment in catalog.EXPERIMENTS.items():
         assert experiment.name == name
         for phase in make.PHASES:
-            net = fcn.build(experiment, phase)
+            net = build(experiment, phase)
             types = [layer.type for layer in net.layer]
             assert ("SoftmaxWithLoss" in types) == (phase != "deploy")
             assert ("Dropout" in types) <= (phase != "deploy")

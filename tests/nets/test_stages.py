@@ -11,9 +11,10 @@ from narrow_nets import narrow
 
 import caffe
 import surgery
-from nets import catalog, fcn
-from nets.classifiers.catalog import classifier
-from nets.prototxt import to_text
+from fcn import catalog
+from fcn.build import widened
+from fcn.classifiers.catalog import classifier
+from fcn.prototxt import to_text
 
 #: (stage before, stage after, suffix): what only the one before has, what only the one after has.
 STAGES = {
@@ -106,7 +107,7 @@ def test_late_fusion_takes_both_single_streams(tmp_path):
 
 def test_early_fusion_takes_a_trunk_of_three_channels(tmp_path):
     experiment = catalog.EXPERIMENTS["nyud-fcn32s-color-d"]
-    wide, first = fcn.widened(experiment)
+    wide, first = widened(experiment)
     assert (wide, first) == ("conv1_1_bgrd", "conv1_1")
     old, path = saved(tmp_path, "nyud-fcn32s-color")
     new = small(tmp_path, read_net("nyud-fcn32s-color-d", "deploy"), "early")

@@ -13,6 +13,6 @@ if __name__ == "__main__":
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
-        from solvers.results import engine  # not before: the script itself must find the engine
+        from fcn.scoring.results import engine  # not before: the script itself must find the engine
 
         print("engine:", engine(), flush=True)

@@ -25,9 +25,9 @@ PARTS = (
     (
         ("--noconftest",),
         (
-            "tests/experiments",
+            "tests/fcn",
             "tests/nets",
-            "tests/solvers",
+            "tests/papers",
             "tests/test_bootstrap.py",
             "tests/test_score.py",
             "tests/test_score_cityscapes.py",
@@ -38,7 +38,7 @@ PARTS = (
     (("--confcutdir=tests/data",), ("tests/data",)),
     (
         ("--noconftest",),
-        ("tests/docker", "tests/inference", "tests/test_infer.py", "tests/test_shipped_weights.py"),
+        ("tests/docker", "tests/test_infer.py", "tests/test_shipped_weights.py"),
     ),
 )
 # The engine's own tests, the oracle's, and those of the installable package.

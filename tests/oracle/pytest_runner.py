@@ -14,7 +14,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 import pytest  # noqa: E402
 
 import bootstrap  # noqa: E402, F401  the path of the data layers
-from solvers.results import engine  # noqa: E402
+from fcn.scoring.results import engine  # noqa: E402
 
 INI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pytest6.ini")
 

@@ -1,4 +1,4 @@
-"""Every row of nets/catalog under BVLC Caffe and under the engine: two steps and a scoring pass.
+"""Every row of fcn/catalog under BVLC Caffe and under the engine: two steps and a scoring pass.
 
     python tests/oracle/rows_both.py [--root DIR] [--rows NAME,NAME] [--share N] [--full]
 
@@ -32,9 +32,8 @@ from PIL import Image
 
 import bootstrap  # noqa: F401
 from data import toy
-from nets import catalog
-from nets.prototxt import to_text
-from solvers import prepare
+from fcn import catalog, run_files
+from fcn.prototxt import read_net, read_solver, to_text
 
 RUNNER = os.path.join(HERE, "rows_runner.py")
 #: One row of each backbone, for --full.
@@ -87,13 +86,13 @@ def _membranes(root):
 
 def write_row(row, folders, share, work):
     """Write the row's solver and nets to `work`, narrowed, on other data; the solver's path."""
-    param = prepare.read_solver(os.path.join(CHECKOUT, catalog.solver_path(row.name)))
+    param = read_solver(os.path.join(CHECKOUT, catalog.solver_path(row.name)))
     for phase in ("train", "val"):
         changes = dict(folders, crop=(64, 64)) if phase == "train" else folders
-        path = prepare.net(row, phase, work, changes)
+        path = run_files.net(row, phase, work, changes)
         with open(path, encoding="utf-8") as stream:
             source = stream.read()
-        net = narrow(prepare.read_net(path), share) if share > 1 else None
+        net = narrow(read_net(path), share) if share > 1 else None
         if net is not None:
             source = to_text(net)
         with open(path, "w", encoding="utf-8") as stream:

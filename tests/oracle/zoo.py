@@ -24,7 +24,8 @@ from whole_nets import TOLERANCE, check
 os.environ.setdefault("GLOG_minloglevel", "2")
 sys.path.insert(0, CHECKOUT)
 from caffe.proto import caffe_pb2
-from nets.classifiers import catalog, lstm, make
+from fcn.classifiers import catalog, lstm
+from nets import classifiers
 
 RUNNER = os.path.join(HERE, "zoo_runner.py")
 FORMS = ("deploy", "old", "train_val")
@@ -49,7 +50,7 @@ def net_of(row, form):
     if form == "old" and row.old is None:
         return None
     if form != "train_val":
-        net = make.build(row.name, "deploy", row.old if form == "old" else None)
+        net = classifiers.build(row.name, "deploy", row.old if form == "old" else None)
         for layer in net.layer:
             for shape in layer.input_param.shape:
                 _shrink(row, shape.dim)
@@ -58,7 +59,7 @@ def net_of(row, form):
         for shape in net.input_shape:
             _shrink(row, shape.dim)
         return net, "TEST"
-    net = make.build(row.name, form)
+    net = classifiers.build(row.name, form)
     made = caffe_pb2.NetParameter(name=net.name)
     for layer in net.layer:
         if layer.type not in DATA_TYPES:
@@ -91,7 +92,7 @@ def compare(row, form, root, work):
     net, phase = net_of(row, form)
     path, weights = (os.path.join(work, name) for name in ("net.prototxt", "net.caffemodel"))
     with open(path, "w") as stream:
-        stream.write(make.text(net))
+        stream.write(classifiers.text(net))
     folders = [os.path.join(work, name) for name in ("expected", "found")]
     expected = run(Bvlc(root), folders[0], [path, phase, weights, folders[0], "--write"], [work])
     found = run(Engine(), folders[1], [path, phase, weights, folders[1]], [work])

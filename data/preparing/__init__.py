@@ -1,0 +1,1 @@
+"""What the datasets' commands are made of: archives, masks, label formats, checks, a report."""

@@ -1,3 +1,0 @@
-"""The papers' experiments on small data: one script each; docs/experiments.md tells the results."""
-
-import bootstrap  # noqa: F401  finds the engine and the data layers

@@ -1,0 +1,106 @@
+"""Fully convolutional nets from an experiment's row: data layer, backbone, head, losses.
+
+fcn/backbones has the trunks and fcn/heads what makes scores of their features. Upsampling is a
+frozen Deconvolution with bilinear weights (`surgery.interp`) unless the row says that it learns;
+Crop layers align what is brought together, with offsets from fcn/geometry/align.py.
+"""
+
+import caffe
+from caffe import layers as L
+from fcn.backbones import Trunk
+from fcn.backbones.table import BACKBONES
+from fcn.catalog import IGNORE
+from fcn.heads import HEADS
+from fcn.heads.draft import Draft
+
+#: Of early fusion: appended to the name of the convolution over all channels, so that no published
+#: weights for three channels are taken for it.
+WIDE = "_bgrd"
+
+
+def build(experiment, phase):
+    """The NetParameter of one experiment.
+
+    phase: "train" and "val" read their data layer and end in a loss for each output; "deploy" reads
+    an Input, leaves out dropout, and ends in the blob `score`, 1×classes×H×W, or `score_…`.
+    """
+    n = caffe.NetSpec()
+    images = _add_data(n, experiment.dataset, phase)
+    if experiment.fusion == "early":
+        n.data = L.Concat(*images)
+        images = [n.data]
+    d = _draft(n, images[0], experiment, phase)
+    head = HEADS[experiment.head]
+    if experiment.fusion == "late":
+        names = [blob.blob for blob in experiment.dataset.inputs]
+        # One by one: each trunk is followed by its own score.
+        trunks = (
+            (name, _add_trunk(n, image, experiment, phase, name))
+            for name, image in zip(names, images)
+        )
+        (output,) = experiment.dataset.outputs
+        head.fuse(d, trunks, output)
+        _add_loss(n, output, phase, d.style)
+        return n.to_proto()
+    features = _add_trunk(n, images[0], experiment, phase)
+    for output in experiment.dataset.outputs:
+        head.add(d, features, output)
+        _add_loss(n, output, phase, d.style)
+    return n.to_proto()
+
+
+def widened(experiment):
+    """(first convolution, the one that trained weights have) of early fusion; None otherwise."""
+    if experiment.fusion != "early":
+        return None
+    first = BACKBONES[experiment.backbone].first
+    return first + WIDE, first
+
+
+def _draft(n, image, experiment, phase):
+    backbone = BACKBONES[experiment.backbone]
+    style = backbone.style._replace(learned=experiment.learned)
+    if experiment.normalize is not None:
+        style = style._replace(normalize=experiment.normalize)
+    scales = backbone.scales if experiment.at_once else {}
+    return Draft(n, image, phase, style, experiment.stride, scales)
+
+
+def _add_data(n, dataset, phase):
+    """The data layer or the Input; returns the tops of the images."""
+    names = [blob.blob for blob in dataset.inputs]
+    if phase == "deploy":
+        shapes = [
+            dict(dim=[1, blob.channels] + list(dataset.deploy_size)) for blob in dataset.inputs
+        ]
+        tops = L.Input(name="input", ntop=len(names), shape=shapes)
+    else:
+        source = getattr(dataset, phase)
+        names += [output.label for output in dataset.outputs]
+        tops = L.Python(
+            module=source.module,
+            layer=source.layer,
+            ntop=len(names),
+            param_str=repr(dict(source.params)),
+        )
+    tops = tops if len(names) > 1 else (tops,)
+    for name, top in zip(names, tops):
+        n[name] = top
+    return tops[: len(dataset.inputs)]
+
+
+def _add_trunk(n, image, experiment, phase, suffix=""):
+    backbone = BACKBONES[experiment.backbone]
+    names = {backbone.first: backbone.first + WIDE} if experiment.fusion == "early" else None
+    trunk = Trunk(n, suffix, names, experiment.fixed)
+    return backbone.add(trunk, image, phase, HEADS[experiment.head].classifier)
+
+
+def _add_loss(n, output, phase, style):
+    if phase == "deploy":
+        return
+    n[output.loss] = L.SoftmaxWithLoss(
+        n["score" + output.suffix],
+        n[output.label],
+        loss_param=dict(ignore_label=IGNORE, normalize=style.normalize),
+    )

@@ -1,0 +1,398 @@
+"""The datasets: their data layers, classes and folders."""
+
+import os
+from collections import OrderedDict, namedtuple
+
+#: One data layer: `param_str` is `params` written as a dict.
+DataLayer = namedtuple("DataLayer", "module layer params")
+
+#: What a net predicts from one kind of label. suffix: of the names of its score layers; label: the
+#: data layer's top; names: of its classes, an attribute of the dataset's module in data/.
+Output = namedtuple("Output", "suffix label classes loss names")
+
+#: An image blob: its name, its channels, and the mean that was subtracted, in the blob's order.
+Input = namedtuple("Input", "blob channels mean")
+
+#: name: of the module in data/; outputs: first the one whose classes are scored as the dataset's;
+#: inputs: the image blobs; deploy_size: H×W of the deploy net until it is reshaped; folders: the
+#: keys in `params` that are folders, in the order of `solve.py --data`; files: what the prototxts
+#: of train and val are called; val_images: how many val has.
+_Dataset = namedtuple(
+    "Dataset", "name outputs deploy_size folders train val inputs files val_images"
+)
+
+
+class Dataset(_Dataset):
+    """One dataset as a net sees it."""
+
+    __slots__ = ()
+
+    @property
+    def classes(self):
+        """How many classes the first output has."""
+        return self.outputs[0].classes
+
+    @property
+    def label(self):
+        """The name, as a part of experiments' names: that of the folder of a dataset.json."""
+        if self.name.endswith(".json"):
+            return os.path.basename(os.path.dirname(os.path.abspath(self.name)))
+        return self.name
+
+
+#: The label value of pixels that have no class, in every dataset.
+IGNORE = 255
+
+
+def _data(module, layer, *params):
+    return DataLayer(module, layer, OrderedDict(params))
+
+
+def _dataset(name, classes, deploy_size, folders, train, val, mean, val_images, **more):
+    """A dataset of one colour image and one label, unless `more` says otherwise."""
+    fields = dict(
+        name=name,
+        outputs=(Output("", "label", classes, "loss", "CLASSES"),),
+        deploy_size=deploy_size,
+        folders=folders,
+        train=train,
+        val=val,
+        inputs=(Input("data", 3, mean),),
+        files=("train", "val"),
+        val_images=val_images,
+    )
+    return Dataset(**dict(fields, **more))
+
+
+SEED = ("seed", 1337)
+
+# ---- PASCAL VOC and SBD --------------------------------------------------------------------------
+
+#: Mean of the ILSVRC images in BGR, 0–255, to the decimals of the published prototxts.
+ILSVRC_MEAN = (104.00699, 116.66877, 122.67892)
+
+VOC = _dataset(
+    "voc",
+    classes=21,
+    deploy_size=(500, 500),
+    folders=("sbdd_dir", "voc_dir"),
+    train=_data(
+        "voc_layers",
+        "SBDDSegDataLayer",
+        ("sbdd_dir", "data/sbdd/dataset"),
+        SEED,
+        ("split", "train"),
+        ("mean", ILSVRC_MEAN),
+    ),
+    val=_data(
+        "voc_layers",
+        "VOCSegDataLayer",
+        ("voc_dir", "data/pascal/VOC2011"),
+        SEED,
+        ("split", "seg11valid"),
+        ("mean", ILSVRC_MEAN),
+    ),
+    mean=ILSVRC_MEAN,
+    val_images=736,
+)
+
+# ---- PASCAL-Context ------------------------------------------------------------------------------
+
+
+def _context(split):
+    return _data(
+        "pascalcontext_layers",
+        "PASCALContextSegDataLayer",
+        ("context_dir", "data/pascal-context"),
+        SEED,
+        ("split", split),
+        ("voc_dir", "data/pascal"),
+    )
+
+
+#: Background is a class that is trained and scored; no pixel is left out.
+PASCALCONTEXT = _dataset(
+    "pascalcontext",
+    classes=60,
+    deploy_size=(500, 500),
+    folders=("context_dir", "voc_dir"),
+    train=_context("train"),
+    val=_context("val"),
+    mean=(104.007, 116.669, 122.679),
+    val_images=5105,
+)
+
+# ---- SIFT Flow -----------------------------------------------------------------------------------
+
+
+def _siftflow(split):
+    return _data(
+        "siftflow_layers",
+        "SIFTFlowSegDataLayer",
+        ("siftflow_dir", "data/sift-flow"),
+        SEED,
+        ("split", split),
+    )
+
+
+#: Two kinds of labels, two heads: what a thing is, and how its surface lies. The first head's loss
+#: is called `loss`, because the published scorer reads that name.
+SIFTFLOW = _dataset(
+    "siftflow",
+    classes=33,
+    deploy_size=(256, 256),
+    folders=("siftflow_dir",),
+    train=_siftflow("trainval"),
+    val=_siftflow("test"),
+    mean=(114.578, 115.294, 108.353),
+    val_images=200,
+    outputs=(
+        Output("_sem", "sem", 33, "loss", "CLASSES"),
+        Output("_geo", "geo", 3, "loss_geo", "GEOMETRIC_CLASSES"),
+    ),
+    files=("trainval", "test"),
+)
+
+# ---- NYUDv2 --------------------------------------------------------------------------------------
+
+#: Means of the published layer: colour as it stands there (its order looks like RGB, but the
+#: weights were trained with it), HHA in file order, depth after the natural logarithm.
+NYUD_INPUTS = {
+    "color": Input("color", 3, (116.190, 97.203, 92.318)),
+    "hha": Input("hha", 3, (132.431, 94.076, 118.477)),
+    "depth": Input("depth", 1, (7.844,)),
+}
+
+
+def _nyud(*modalities):
+    """NYUDv2 through some of its modalities; one alone is the blob `data`."""
+
+    def layer(split):
+        return _data(
+            "nyud_layers",
+            "NYUDSegDataLayer",
+            ("tops", [*modalities, "label"]),
+            SEED,
+            ("nyud_dir", "data/nyud"),
+            ("split", split),
+        )
+
+    inputs = tuple(NYUD_INPUTS[name] for name in modalities)
+    if len(inputs) == 1:
+        inputs = (inputs[0]._replace(blob="data"),)
+    return _dataset(
+        "nyud",
+        classes=40,
+        deploy_size=(425, 560),
+        folders=("nyud_dir",),
+        train=layer("trainval"),
+        val=layer("test"),
+        mean=inputs[0].mean,
+        inputs=inputs,
+        files=("trainval", "test"),
+        val_images=654,
+    )
+
+
+NYUD_COLOR = _nyud("color")
+NYUD_HHA = _nyud("hha")
+NYUD_COLOR_DEPTH = _nyud("color", "depth")
+NYUD_COLOR_HHA = _nyud("color", "hha")
+
+# ---- CamVid --------------------------------------------------------------------------------------
+
+#: Mean of the CamVid training images, BGR.
+CAMVID_MEAN = (107.0, 108.0, 104.0)
+
+
+def _camvid(split, *more):
+    return _data(
+        "camvid_layers",
+        "CamVidSegDataLayer",
+        ("camvid_dir", "data/camvid"),
+        SEED,
+        ("split", split),
+        ("mean", CAMVID_MEAN),
+        ("cache", True),
+        *more,
+    )
+
+
+CAMVID = _dataset(
+    "camvid",
+    classes=11,
+    deploy_size=(360, 480),
+    folders=("camvid_dir",),
+    train=_camvid(
+        "train", ("batch_size", 8), ("mirror", True), ("scale", (0.6, 1.5)), ("crop", (240, 320))
+    ),
+    val=_camvid("val"),
+    mean=CAMVID_MEAN,
+    val_images=101,
+)
+
+#: The last stage alone can tell small things: it sees all classes as often, and in more light.
+CAMVID_FINE = CAMVID._replace(
+    train=_data(
+        CAMVID.train.module,
+        CAMVID.train.layer,
+        *CAMVID.train.params.items(),
+        ("balance", 0.5),
+        ("light", 0.2),
+    )
+)
+
+# ---- generated pictures --------------------------------------------------------------------------
+
+TOY_CLASSES = 5
+
+
+def _toy(split, *more):
+    return _data(
+        "voc_layers",
+        "VOCSegDataLayer",
+        ("voc_dir", "data/toy"),
+        SEED,
+        ("split", split),
+        ("mean", ILSVRC_MEAN),
+        ("classes", TOY_CLASSES),
+        ("cache", True),
+        *more,
+    )
+
+
+TOY = _dataset(
+    "toy",
+    classes=TOY_CLASSES,
+    deploy_size=(120, 160),
+    folders=("voc_dir",),
+    train=_toy("train", ("batch_size", 4)),
+    val=_toy("val"),
+    mean=ILSVRC_MEAN,
+    val_images=40,
+)
+
+# ---- membranes of cells --------------------------------------------------------------------------
+
+#: Mean of the training images, grey values in all three channels.
+MEMBRANE_MEAN = (126.563, 126.563, 126.563)
+
+
+def _folder(root, split, classes, mean, *more):
+    return _data(
+        "folder_layers",
+        "FolderSegDataLayer",
+        ("root", root),
+        SEED,
+        ("split", split),
+        ("mean", mean),
+        ("classes", classes),
+        *more,
+    )
+
+
+def _membrane(split, *more):
+    return _folder("data/membrane", split, 2, MEMBRANE_MEAN, ("cache", True), *more)
+
+
+MEMBRANE = _dataset(
+    "membrane",
+    classes=2,
+    deploy_size=(512, 512),
+    folders=("root",),
+    train=_membrane(
+        "train", ("mirror", True), ("scale", (0.8, 1.25)), ("crop", (256, 256)), ("light", 0.1)
+    ),
+    val=_membrane("val"),
+    mean=MEMBRANE_MEAN,
+    val_images=5,
+)
+
+# ---- datasets by name ----------------------------------------------------------------------------
+
+NAMED = OrderedDict(
+    (
+        ("voc", VOC),
+        ("pascalcontext", PASCALCONTEXT),
+        ("siftflow", SIFTFLOW),
+        ("nyud", NYUD_COLOR),
+        ("camvid", CAMVID),
+        ("membrane", MEMBRANE),
+        ("toy", TOY),
+    )
+)
+
+#: What several trunks can read at once, of datasets that have it.
+STREAMS = {"nyud": NYUD_COLOR_HHA}
+
+
+def named(name, classes=None, two_stream=False):
+    """(Dataset, its fusion): one of NAMED, a dataset.json of data/folder.py, or, without a name,
+    any folder with so many classes.
+
+    ValueError, LookupError or OSError says what is wrong.
+    """
+    if two_stream:
+        if name not in STREAMS:
+            raise ValueError(
+                f"two streams need a dataset of two image blobs: {', '.join(STREAMS)}"
+                f"; received {name or f'a folder of {classes} classes'}"
+            )
+        return STREAMS[name], "late"
+    if name is None:
+        return of_classes(classes), None
+    if name.endswith(".json"):
+        return described(name), None
+    if name not in NAMED:
+        raise LookupError(
+            f"no dataset {name!r}; there are {', '.join(NAMED)}, and any "
+            "dataset.json that data/folder.py made"
+        )
+    return NAMED[name], None
+
+
+def of_classes(classes, root="data/mine"):
+    """A folder with images/, labels/, train.txt and val.txt, which `solve.py --data` names.
+
+    Its mean is that of ILSVRC, which the trained trunks are used to.
+    """
+    split = [_folder(root, split, classes, ILSVRC_MEAN) for split in ("train", "val")]
+    return _dataset(
+        "folder",
+        classes=classes,
+        deploy_size=(500, 500),
+        folders=("root",),
+        train=split[0],
+        val=split[1],
+        mean=ILSVRC_MEAN,
+        val_images=100,
+    )
+
+
+def described(path):
+    """The dataset of a dataset.json; the JSON's path is its name (see data.dataset)."""
+    from fcn.catalog.description import read_description
+
+    found = read_description(path)
+    layer = found.layer
+    train, val = (
+        _data(layer["module"], layer["layer"], *_literal(layer[split]).items())
+        for split in ("train", "val")
+    )
+    return _dataset(
+        path,
+        classes=len(found.CLASSES),
+        deploy_size=tuple(found.size),
+        folders=("root",),
+        train=train,
+        val=val,
+        mean=tuple(found.mean),
+        val_images=found.images["val"],
+    )
+
+
+def _literal(params):
+    """A dict from JSON as a param_str has it: tuples in place of lists."""
+    return OrderedDict(
+        (key, tuple(value) if isinstance(value, list) else value) for key, value in params.items()
+    )

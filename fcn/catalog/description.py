@@ -1,0 +1,75 @@
+"""dataset.json: what data/folder.py says of a dataset, for the data layer, the nets and check.py.
+
+Its keys:
+
+name        of the dataset
+classes     how many there are; names and palette (R, G, B) have one entry for each
+mean        B, G, R of the training images, 0 to 255
+size        height and width of most images
+images      how many there are in train and val
+layer       the data layer: its module and class, and the param_str of train and val as dicts
+
+Paths in it are relative to the repository, or absolute where they lie outside of it.
+"""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from fcn.atomic import write_text
+from fcn.palette import voc_palette
+
+__all__ = ["Description", "read_description", "write_description"]
+
+
+class Description(NamedTuple):
+    """A dataset.json, with classes and palette under the names that datasets' modules have."""
+
+    name: str
+    CLASSES: tuple
+    PALETTE: np.ndarray
+    mean: tuple
+    size: tuple
+    images: dict
+    layer: dict
+
+
+def read_description(path: str) -> Description:
+    """Read a dataset.json; ValueError says what is wrong with it."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            content = json.load(file)
+            palette = voc_palette()
+            palette[: len(content["palette"])] = content["palette"]
+            found = Description(
+                content["name"],
+                tuple(content["names"]),
+                palette,
+                tuple(content["mean"]),
+                tuple(content["size"]),
+                content["images"],
+                content["layer"],
+            )
+            for key in ("module", "layer", "train", "val"):
+                found.layer[key]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"'{path}' is not what data/folder.py writes: {error!r}") from error
+    return found
+
+
+def write_description(path: str, description: Description) -> None:
+    """Write a dataset.json, a line for each key."""
+    names = description.CLASSES
+    content = {
+        "name": description.name,
+        "classes": len(names),
+        "names": names,
+        "palette": np.asarray(description.PALETTE)[: len(names)].tolist(),
+        "mean": description.mean,
+        "size": description.size,
+        "images": description.images,
+        "layer": description.layer,
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")

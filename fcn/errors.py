@@ -1,0 +1,30 @@
+"""What a user can cause and mend: told in one line, without a traceback."""
+
+from segdata import DataError
+
+import caffe
+from fcn.lock import Busy
+from fcn.weights.find import MissingWeights
+from surgery import SurgeryError
+
+
+class StartError(Exception):
+    """The run cannot start; the message says what to do."""
+
+
+class Diverged(Exception):
+    """The loss or a weight is not a number any more."""
+
+
+USER_ERRORS = (
+    OSError,
+    LookupError,
+    Busy,
+    StartError,
+    MissingWeights,
+    Diverged,
+    SurgeryError,
+    DataError,
+)
+if hasattr(caffe, "Error"):  # BVLC Caffe has none: it ends the process
+    USER_ERRORS += (caffe.Error,)

@@ -1,0 +1,135 @@
+"""A catalog experiment with its weights, ready to label images of any size."""
+
+from typing import Callable, Optional
+
+import numpy as np
+from google.protobuf import text_format
+
+import caffe
+from caffe.proto import caffe_pb2
+from fcn import catalog
+from fcn.geometry.fields import geometry, memory, widest
+from fcn.geometry.ops import InferenceError, read_ops
+from fcn.inference import tiles
+from fcn.inference.memory import available, text
+from fcn.weights.load import load_weights
+
+__all__ = ["Model", "photo_input"]
+
+#: Of the free memory, what an image may take; the rest is for what cannot be foreseen.
+USABLE = 0.8
+
+
+def photo_input(experiment):
+    """The one image blob of a row of fcn/catalog; InferenceError if it is not that of a photo."""
+    inputs = experiment.dataset.inputs
+    # HHA has three channels as a photo has: only what the data layer serves tells them apart.
+    read = [top for top in experiment.dataset.val.params.get("tops", ("color",)) if top != "label"]
+    if read != ["color"] or len(inputs) > 1 or inputs[0].channels != 3:
+        needed = read if len(read) == len(inputs) else [blob.blob for blob in inputs]
+        raise InferenceError(
+            f"{experiment.name} reads {' and '.join(needed)}: a photo alone will "
+            "not do; score.py reads them from the dataset's files"
+        )
+    return inputs[0]
+
+
+class Model:
+    """A net in the TEST phase that turns RGB pixels into class numbers."""
+
+    def __init__(self, deploy: str, weights: str, mean, *scores: str) -> None:
+        """``scores``: the blobs of its heads, "score" if none is named."""
+        self.net = caffe.Net(deploy, caffe.TEST)
+        load_weights(self.net, weights)
+        self.mean = np.array(mean, np.float32)
+        self.input = self.net.inputs[0]
+        self.scores = scores or ("score",)
+        description = caffe_pb2.NetParameter()
+        with open(deploy, encoding="utf-8") as lines:
+            text_format.Merge(lines.read(), description)
+        self.ops = read_ops(description)
+        # Of several heads a tile must serve all.
+        self.geometries = tuple(
+            widest(geometry(self.ops, blob, axis) for blob in self.scores) for axis in (0, 1)
+        )
+
+    @classmethod
+    def from_catalog(cls, name: str, weights: str) -> "Model":
+        """The experiment ``name`` of fcn/catalog; InferenceError if it needs more than a photo."""
+        experiment = catalog.experiment(name)
+        blob = photo_input(experiment)
+        heads = ["score" + output.suffix for output in experiment.dataset.outputs]
+        return cls(catalog.net_path(name, "deploy"), weights, blob.mean, *heads)
+
+    def memory(self, height: int, width: int) -> int:
+        """Bytes that a forward pass takes, the weights not counted."""
+        # Only our engine says what it is.
+        return memory(self.ops, height, width, unrolled=not hasattr(caffe, "__engine__"))
+
+    def plan(
+        self, height: int, width: int, gpu: Optional[int] = None, limit: Optional[int] = None
+    ) -> list[tiles.Tile]:
+        """One tile, the image, if it fits into the free memory (or ``limit`` bytes); or several.
+
+        Raises InferenceError if not even small tiles fit.
+        """
+        needed = self.memory(height, width)
+        free = limit or available(gpu)
+        if free is None:
+            raise InferenceError(
+                f"cannot tell how much memory is free, and the image needs "
+                f"{text(needed)}; say --memory GB"
+            )
+        budget = free if limit else int(free * USABLE)
+        result = tiles.plan(height, width, self.geometries, self.memory, budget)
+        if result is None:
+            size = [
+                min(length, tiles.smallest(g))
+                for length, g in zip((height, width), self.geometries)
+            ]
+            raise InferenceError(
+                f"an image of {width}x{height} takes {text(needed)}, and its smallest exact tiles "
+                f"of {size[1]}x{size[0]} take {text(self.memory(*size))} each, but only "
+                f"{text(budget)} are free; free some memory or make the image smaller"
+            )
+        return result
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """The first head's scores of RGB pixels, uint8 (H, W, 3): float32 (classes, H, W).
+
+        They are the blob's own.
+        """
+        height, width = pixels.shape[:2]
+        blob = self.net.blobs[self.input]
+        blob.reshape(1, 3, height, width)
+        np.subtract(
+            pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=blob.data[0]
+        )
+        self.net.forward()
+        return self.net.blobs[self.scores[0]].data[0]
+
+    def labels(
+        self,
+        pixels: np.ndarray,
+        plan: list[tiles.Tile],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[np.ndarray]:
+        """The class of each pixel by each head, uint8 (H, W), computed tile by tile."""
+        results = [np.empty(pixels.shape[:2], np.uint8) for _ in self.scores]
+        for i, (rows, columns) in enumerate(plan):
+            progress(i, len(plan))
+            self.run(pixels[rows.start : rows.stop, columns.start : columns.stop])
+            for blob, result in zip(self.scores, results):
+                kept = self.net.blobs[blob].data[0][
+                    :,
+                    rows.first - rows.start : rows.last - rows.start,
+                    columns.first - columns.start : columns.last - columns.start,
+                ]
+                if not np.isfinite(kept).all():
+                    raise InferenceError(
+                        "the scores are not finite numbers; the weights are damaged "
+                        "or do not belong to this net"
+                    )
+                result[rows.first : rows.last, columns.first : columns.last] = kept.argmax(axis=0)
+        progress(len(plan), len(plan))
+        return results

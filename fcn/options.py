@@ -1,0 +1,102 @@
+"""The command line of every solve.py, and what it shares with score.py's."""
+
+import argparse
+
+import bootstrap
+from fcn.weights.find import OUT
+
+#: Of the fillers and dropout, unless --seed says otherwise.
+SEED = 1337
+
+#: The largest number that an option takes.
+MOST = 2**31 - 1
+
+
+def parser(experiment):
+    schedule = experiment.schedule
+    p = argparse.ArgumentParser(
+        prog=f"nets/{experiment.name}/solve.py",
+        description=f"Train {experiment.name}. Paths are relative to where you are.",
+    )
+    p.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help=f"iterations in all (default: {schedule.steps}; with --resume: as before)",
+    )
+    again = p.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from the newest whole snapshot")
+    again.add_argument(
+        "--restart", action="store_true", help="begin anew although an unfinished run is there"
+    )
+    sources = dict(experiment.dataset.val.params, **experiment.dataset.train.params)
+    keys = experiment.dataset.folders
+    shared(
+        p,
+        data="{} (default: {}; with --resume: as before)".format(
+            ", then ".join(keys), " ".join(sources[key] for key in keys)
+        ),
+        out="results go",
+    )
+    p.add_argument(
+        "--weights",
+        type=bootstrap.user_path,
+        nargs="+",
+        metavar="FILE",
+        help="the caffemodel to start from, instead of the catalog's; for a net of several trunks "
+        "one for each",
+    )
+    p.add_argument(
+        "--snapshot-every",
+        type=positive,
+        metavar="N",
+        help=f"iterations between snapshots (default: {schedule.snapshot_every})",
+    )
+    p.add_argument(
+        "--score-every",
+        type=positive,
+        metavar="N",
+        help=f"iterations between scorings of val (default: {schedule.score_every})",
+    )
+    p.add_argument(
+        "--seed", type=natural, metavar="N", help=f"of fillers and dropout (default: {SEED})"
+    )
+    return p
+
+
+def shared(p, data, out):
+    """Add --gpu, --data and --out to a parser. data: which folders; out: what is in <out>."""
+    p.add_argument("--gpu", type=natural, metavar="N", help="the GPU to use (default: the CPU)")
+    p.add_argument(
+        "--data",
+        nargs="+",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        help="the folders of the data, in this order: " + data,
+    )
+    p.add_argument(
+        "--out",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        default=OUT,
+        help=f"where {out} (default: out in the repository)",
+    )
+
+
+def positive(text):
+    """The number that an argument says; 1 or more."""
+    return _number(text, 1)
+
+
+def natural(text):
+    """The number that an argument says; 0 or more."""
+    return _number(text, 0)
+
+
+def _number(text, least):
+    # Beyond that neither a solver's fields nor Caffe's random generator can hold it.
+    if not (text.isdecimal() and len(text) < 12 and least <= int(text) <= MOST):
+        raise argparse.ArgumentTypeError(
+            f"expected a number from {least} to {MOST}; received '{text}'"
+        )
+    return int(text)

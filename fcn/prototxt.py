@@ -1,0 +1,73 @@
+"""Prototxts read, and protobuf messages as text, the same text on every protobuf version.
+
+protobuf's own printer writes a float32 of 0.0001 as 9.999999747378752e-05 in some versions and as
+0.0001 in others; generated files that are checked in must not depend on that.
+"""
+
+import numpy as np
+from google.protobuf import text_format
+
+from caffe.proto import caffe_pb2
+
+
+def float_text(value):
+    """The shortest decimal that gives the same float32 again: 0.01, 1e-10, 2."""
+    single = np.float32(value)
+    if single == int(single) and abs(single) < 1e7:
+        return str(int(single))
+    for digits in range(1, 10):  # nine significant digits always suffice
+        text = "{:.{}g}".format(value, digits)
+        if np.float32(text) == single:
+            break
+    return text
+
+
+def _quoted(text):
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(f"a string in a prototxt must be printable ASCII; got {text!r}")
+    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def _value(field, value):
+    if field.type in (field.TYPE_FLOAT, field.TYPE_DOUBLE):
+        return float_text(value)
+    if field.type == field.TYPE_ENUM:
+        return field.enum_type.values_by_number[value].name
+    if field.type == field.TYPE_BOOL:
+        return "true" if value else "false"
+    if field.type == field.TYPE_STRING:
+        return _quoted(value)
+    return str(value)
+
+
+def _lines(message, indent):
+    for field, value in message.ListFields():  # in the order of the field numbers
+        # Not __iter__: the repeated messages of protobuf 3.12 have none.
+        repeated = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
+        values = value if repeated else [value]
+        for item in values:
+            if field.type == field.TYPE_MESSAGE:
+                yield f"{indent}{field.name} {{"
+                yield from _lines(item, indent + "  ")
+                yield indent + "}"
+            else:
+                yield f"{indent}{field.name}: {_value(field, item)}"
+
+
+def to_text(message):
+    """The message in protobuf's text format, fields in the order of their numbers."""
+    return "\n".join(_lines(message, "")) + "\n"
+
+
+def read_net(path):
+    return _read(path, caffe_pb2.NetParameter())
+
+
+def read_solver(path):
+    return _read(path, caffe_pb2.SolverParameter())
+
+
+def _read(path, message):
+    with open(path, encoding="utf-8") as f:
+        text_format.Merge(f.read(), message)
+    return message

@@ -1,0 +1,84 @@
+"""The prototxts a run really uses: the experiment's, with the user's folders, split and steps."""
+
+import ast
+import os
+
+from caffe.proto import caffe_pb2
+from fcn import catalog
+from fcn.atomic import write_text
+from fcn.prototxt import read_net, read_solver, to_text
+
+
+def folders_of(experiment, given):
+    """{key of param_str: folder} from `--data`: a folder for each key, in the catalog's order."""
+    keys = experiment.dataset.folders
+    if not given:
+        return {}
+    if len(given) != len(keys):
+        raise LookupError(
+            "--data needs {} for {} ({}), in this order; got {}".format(
+                len(keys), experiment.name, ", ".join(keys), len(given)
+            )
+        )
+    return dict(zip(keys, given))
+
+
+def net(experiment, phase, folder, changes):
+    """The path of a net whose data layer has `changes` in its param_str.
+
+    Keys that the layer does not have are left alone (each layer takes its own folder). Without any
+    change it is the net as checked in, else a copy in `folder`.
+    """
+    path = catalog.net_path(experiment.name, phase)
+    if not changes:
+        return path
+    param = read_net(path)
+    for layer in param.layer:
+        if layer.type == "Python":
+            options = ast.literal_eval(layer.python_param.param_str)
+            options.update({k: v for k, v in changes.items() if k in options})
+            layer.python_param.param_str = repr(options)
+    return _write(folder, phase, param)
+
+
+def solver(experiment, folder, prefix, changes, steps, seed):
+    """The path of the run's solver: it neither displays, tests nor snapshots by itself.
+
+    prefix: of the snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
+    """
+    param = read_solver(catalog.solver_path(experiment.name))
+    param.train_net = net(experiment, "train", folder, changes)
+    param.test_net[0] = net(experiment, "val", folder, changes)
+    param.snapshot_prefix = prefix
+    param.random_seed = seed
+    param.display = 0
+    param.ClearField("snapshot")
+    if param.lr_policy == "poly":
+        param.max_iter = steps
+    return _write(folder, "solver", param)
+
+
+def _write(folder, name, message):
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name + ".prototxt")
+    write_text(path, to_text(message))
+    return path
+
+
+def loss_is_normalized(net_path):
+    """Whether the net's loss is already a mean over the labelled pixels of its batch."""
+    for layer in read_net(net_path).layer:
+        if layer.type == "SoftmaxWithLoss":
+            loss = layer.loss_param
+            if loss.HasField("normalization") or not loss.HasField("normalize"):
+                return loss.normalization == caffe_pb2.LossParameter.VALID
+            return loss.normalize
+    return True
+
+
+def images(net):
+    """The ids of what a net's data layer serves, in order: the file names without their endings."""
+    for layer in net.layers:
+        if hasattr(layer, "entries"):
+            return [os.path.splitext(os.path.basename(files[0]))[0] for files in layer.entries]
+    raise LookupError("the net has no data layer that lists its images (`entries`)")

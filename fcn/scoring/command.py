@@ -1,0 +1,151 @@
+"""The command line of score.py: score trained weights on a split, or saved predictions."""
+
+import argparse
+import os
+import sys
+import tempfile
+
+os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
+
+import bootstrap
+import caffe
+import data
+import surgery
+from bootstrap import shown
+from fcn import catalog, options, run_files
+from fcn.errors import USER_ERRORS, StartError
+from fcn.scoring import predictions, results
+from fcn.scoring.evaluate import evaluate
+from fcn.weights import find
+
+
+def parser():
+    p = argparse.ArgumentParser(
+        prog="score.py",
+        description="Score trained weights on a split of their data set, one forward pass of each "
+        "whole image. Appends the result to <out>/scores.jsonl. With --pred and --gt: score saved "
+        "predictions, without a net.",
+    )
+    p.add_argument("experiment", nargs="?", help="one of {}".format(", ".join(catalog.EXPERIMENTS)))
+    p.add_argument("--split", help="the split's list (default: the one of the val net)")
+    p.add_argument(
+        "--weights",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="a caffemodel (default: the one in <out>, trained here; else the one next to the net)",
+    )
+    p.add_argument(
+        "--save",
+        type=bootstrap.user_path,
+        metavar="DIR",
+        help="write every prediction as a palette PNG",
+    )
+    files = p.add_argument_group("saved predictions")
+    for name, what in (("--pred", "predicted label maps"), ("--gt", "true label maps")):
+        files.add_argument(
+            name,
+            type=bootstrap.user_path,
+            metavar="DIR",
+            help=f"{what}: palette or grey PNGs or .npy, paired by name",
+        )
+    files.add_argument("--dataset", choices=data.DATASETS, help="whose classes they are")
+    files.add_argument(
+        "--classes",
+        type=options.positive,
+        metavar="N",
+        help="how many classes there are, in place of --dataset",
+    )
+    files.add_argument(
+        "--ignore",
+        type=int,
+        metavar="LABEL",
+        help="a label of the truth that does not count, beside those out of range",
+    )
+    files.add_argument(
+        "--list",
+        type=bootstrap.user_path,
+        metavar="FILE",
+        help="the names to score, one a line (default: all in --gt)",
+    )
+    options.shared(p, data="as its solve.py --help says", out="weights and results are")
+    return p
+
+
+def main(argv=None):
+    """Returns the exit code."""
+    p = parser()
+    args = p.parse_args(argv)
+    from_files = bool(args.pred or args.gt)
+    if from_files and not (args.pred and args.gt and (args.dataset or args.classes)):
+        p.error("saved predictions need --pred, --gt and one of --dataset and --classes")
+    if from_files == bool(args.experiment):
+        p.error("give either an experiment or --pred and --gt")
+    bootstrap.enter()
+    try:
+        run_saved(args) if from_files else run(args)
+    except USER_ERRORS as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(args):
+    """Score, print the measures and the IU of each class, append the result; returns the Score
+    of the first output."""
+    experiment = catalog.experiment(args.experiment)
+    path = find.find(
+        find.trained(experiment.name, args.out),
+        args.weights,
+        f"{experiment.name} has no trained weights here",
+    )
+    name = shown(os.path.abspath(path))
+    if args.gpu is not None:
+        caffe.set_device(args.gpu)
+        caffe.set_mode_gpu()
+    changes = run_files.folders_of(experiment, args.data)
+    if args.split:
+        changes["split"] = args.split
+    with tempfile.TemporaryDirectory() as folder:
+        net = caffe.Net(run_files.net(experiment, "val", folder, changes), caffe.TEST)
+    report = surgery.load(net, path)
+    missing = sorted({name for name, _ in report.left})
+    if missing:
+        raise StartError("{} has no weights for {}".format(name, ", ".join(missing)))
+    images = run_files.images(net)
+    print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
+    classes = data.names_of(experiment.dataset)
+    split = args.split or experiment.dataset.val.params["split"]
+    scores = []
+    for output in experiment.dataset.outputs:
+        save = args.save
+        if len(experiment.dataset.outputs) > 1:
+            print(f">>> scores of '{output.label}'")
+            save = save and os.path.join(save, output.label)
+        result = evaluate(net, 0, save, images, "score" + output.suffix, output.label)
+        print(results.table(result, getattr(classes, output.names)))
+        line = results.record(
+            result,
+            experiment=experiment.name,
+            output=output.label,
+            weights=name,
+            split=split,
+            images=len(images),
+        )
+        results.append(os.path.join(args.out, "scores.jsonl"), line)
+        scores.append(result)
+    return scores[0]
+
+
+def run_saved(args):
+    """Score saved predictions, print the measures; returns what `predictions.evaluate` gives."""
+    names = data.dataset(args.dataset).CLASSES if args.dataset else None
+    classes = args.classes or len(names)
+    images = None
+    if args.list:
+        with open(args.list, encoding="utf-8") as f:
+            images = f.read().split()
+    found = predictions.pairs(args.pred, args.gt, images)
+    result, averages = predictions.evaluate(found, classes, args.ignore)
+    print(predictions.report(result, averages))
+    print(results.table(result, names if names and len(names) == classes else None))
+    return result, averages

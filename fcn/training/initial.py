@@ -1,0 +1,102 @@
+"""Where a run starts: initial weights and surgery, or a snapshot."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+
+import surgery
+from bootstrap import shown
+from caffe.proto import caffe_pb2
+from fcn.errors import StartError
+from fcn.weights import find
+
+
+def weights_files(experiment, given, out):
+    """[(file to start from, suffix of the layers that take it)]; empty: the fillers.
+
+    given: the user's files, one for each of the experiment's sources. MissingWeights, StartError.
+    """
+    sources = experiment.init
+    if given and len(given) != max(1, len(sources)):
+        raise StartError(
+            f"{experiment.name} starts from {max(1, len(sources))} files; --weights names "
+            f"{len(given)}"
+        )
+    if given and not sources:
+        return [(find.find((), given[0], ""), "")]
+    found = []
+    for i, source in enumerate(sources):
+        places = [(path.format(out=out), origin) for path, origin in source.places]
+        why = f"{experiment.name} starts from trained weights"
+        if source.suffix:
+            why += f" for its trunk '{source.suffix}'"
+        found.append((find.find(places, given[i] if given else None, why), source.suffix))
+    return found
+
+
+def fresh(net, files, widened=None):
+    """Give a new net its initial weights, print what came from where.
+
+    files: from `weights_files`. widened: (layer of the net, layer of the first file) where the net
+    reads more channels than the weights were trained on, see `surgery.widen_input`.
+    """
+    upsampling = surgery.uses_upsampling(net)
+    filled = set()
+    for path, suffix in files:
+        print(f"initial weights: {shown(os.path.abspath(path))}")
+        report = surgery.load(net, path, suffix)
+        filled.update(report.copied, report.coerced)
+        if widened:
+            filled.update(surgery.widen_input(net, widened[0], path, widened[1]))
+            report.dropped = [(name, i) for name, i in report.dropped if name != widened[1]]
+        everything = [(name, i) for name, blobs in net.params.items() for i in range(len(blobs))]
+        report.left = [
+            pair for pair in everything if pair not in filled and pair[0] not in upsampling
+        ]
+        print(report.summary())
+    if not files:
+        print("initial weights: fillers")
+    surgery.interp(net, upsampling)
+    print("bilinear upsampling: {}".format(", ".join(upsampling)))
+
+
+def positions(net):
+    """{data layer: number of batches it has served}."""
+    return {
+        name: layer.position
+        for name, layer in zip(list(net._layer_names), net.layers)
+        if hasattr(layer, "seek")
+    }
+
+
+def restore(solver, path, state):
+    """Put the solver where a snapshot left it: weights, history, iteration, data."""
+    with _naming_weights_beside(path) as solverstate:
+        solver.restore(solverstate)
+    layers = dict(zip(list(solver.net._layer_names), solver.net.layers))
+    for name, position in state["positions"].items():
+        if name not in layers:
+            raise StartError(f"{path} was taken with a data layer {name}, which the net lacks")
+        layers[name].seek(position)
+
+
+@contextmanager
+def _naming_weights_beside(path):
+    """A solverstate like the one at `path` that names the caffemodel beside it.
+
+    Caffe writes down where the weights were. In a folder that was moved or copied since, that is
+    another run's file or none, so a corrected copy is made.
+    """
+    beside = path[: -len("solverstate")] + "caffemodel"
+    state = caffe_pb2.SolverState()
+    with open(path, "rb") as f:
+        state.ParseFromString(f.read())
+    if os.path.exists(state.learned_net) and os.path.samefile(state.learned_net, beside):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        state.learned_net = os.path.abspath(beside)
+        corrected = os.path.join(folder, os.path.basename(path))
+        with open(corrected, "wb") as f:
+            f.write(state.SerializeToString())
+        yield corrected

@@ -1,0 +1,330 @@
+"""The training loop that every solve.py calls: steps and scoring in turn, until all steps are done.
+
+A run writes to <out> (default: out/):
+    <experiment>.caffemodel       the final weights, from which the next stage starts
+    <experiment>-best.caffemodel  those with the best mean IU on val: infer.py and score.py use them
+    <experiment>.jsonl            one line per scoring of val
+    <experiment>/                 the prototxts as used, the three newest snapshots, the best so far
+    <experiment>.lock             while the run lasts
+
+Nothing of a finished run is replaced unless --restart says so, and then only when the new run has
+the same of its own: snapshots at its first, the weights at its end.
+
+Resuming is exact: killed anywhere and resumed, a run on the CPU ends with the same bytes. For that
+the random generator is seeded before every step with seed + iteration, so that it needs no saving
+(pycaffe offers no way to); and snapshots keep what Caffe's do not (`fcn.training.snapshots`).
+"""
+
+import math
+import os
+import signal
+import sys
+import time
+from datetime import datetime, timezone
+
+import numpy as np
+
+import bootstrap
+import caffe
+from bootstrap import shown
+from fcn import catalog, options, run_files
+from fcn.atomic import replacing
+from fcn.build import widened
+from fcn.errors import USER_ERRORS, Diverged, StartError
+from fcn.lock import locked
+from fcn.prototxt import read_solver
+from fcn.scoring import results
+from fcn.scoring.evaluate import evaluate, share_weights
+from fcn.training import initial
+from fcn.training.progress import Progress
+from fcn.training.snapshots import Snapshots
+
+#: What of a snapshot's JSON a run goes on with.
+_STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
+
+
+def main(name, argv=None):
+    """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted."""
+    experiment = catalog.experiment(name)
+    args = options.parser(experiment).parse_args(argv)
+    bootstrap.enter()
+    try:
+        return Run(experiment, args).train()
+    except USER_ERRORS as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped at once, without a snapshot", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+class Run:
+    """One call of a solve.py."""
+
+    def __init__(self, experiment, args):
+        self.experiment, self.args = experiment, args
+        self.folder = _from_root(os.path.join(args.out, experiment.name))
+        self.final = os.path.join(args.out, experiment.name + ".caffemodel")
+        self.best = os.path.join(args.out, experiment.name + "-best.caffemodel")
+        self.best_so_far = os.path.join(args.out, experiment.name, "best.caffemodel")
+        self.best_iu = -math.inf
+        self.log = os.path.join(args.out, experiment.name + ".jsonl")
+        self.snapshots = Snapshots(self.folder)
+        self.outputs = experiment.dataset.outputs
+        fields = dict(experiment.schedule.fields)
+        self.window = fields["average_loss"]
+        self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
+        self.score_every = args.score_every or experiment.schedule.score_every
+        self.interrupted = None
+
+    def train(self):
+        """Train from where the command line says; returns the exit code."""
+        os.makedirs(self.args.out, exist_ok=True)
+        busy = f"another run of {self.experiment.name} writes to {shown(self.args.out)}: wait for "
+        busy += "it, or give this one another --out"
+        with locked(os.path.join(self.args.out, self.experiment.name + ".lock"), busy):
+            return self._train()
+
+    def _train(self):
+        args = self.args
+        found = self.snapshots.newest()
+        if args.resume:
+            if found is None:
+                raise StartError(f"nothing to resume: no whole snapshot in {self._where()}")
+            path, state = found
+            self._check_resumable(state)
+        else:
+            path = None
+            state = self._new_state(found)
+            files = initial.weights_files(self.experiment, args.weights, args.out)
+        self.steps = args.steps or state["steps"]
+        self.seed, self.run = state["seed"], state["run"]
+        self.data = run_files.folders_of(self.experiment, args.data) or state.get("data", {})
+        self._build()
+        if path:
+            initial.restore(self.solver, path, state)
+            results.forget_after(self.log, self.run, self.solver.iter)
+            self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
+            print(f"resumed from {shown(os.path.abspath(path))}")
+        else:
+            initial.fresh(self.net, files, widened(self.experiment))
+        return self._loop(state["losses"])
+
+    def _new_state(self, found):
+        if not self.args.restart:
+            self._check_nothing_is_lost(found)
+        return {
+            "steps": self.experiment.schedule.steps,
+            "seed": options.SEED if self.args.seed is None else self.args.seed,
+            # Two runs may begin within a second.
+            "run": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "losses": [],
+            "data": {},
+        }
+
+    def _check_nothing_is_lost(self, found):
+        """StartError where a new run would take the place of another, finished or not."""
+        if os.path.exists(self.final):
+            finished = results.last(self.log, self.outputs[0].label)
+            what = "" if finished is None else " ({} steps, mean IU {})".format(*finished)
+            more = "go on with it by --resume --steps N, " if found else ""
+            raise StartError(
+                f"{shown(self.final)} is the result of a finished run{what}: {more}"
+                "give this one another --out, or replace it by --restart"
+            )
+        if found:
+            raise StartError(
+                "{} holds a run that stopped at step {} of {}: go on with it by --resume, "
+                "or begin anew by --restart".format(
+                    self._where(), found[1]["iter"], found[1]["steps"]
+                )
+            )
+
+    def _check_resumable(self, state):
+        """StartError where the command line contradicts the run in the snapshot."""
+        args = self.args
+        for key, kind in _STATE.items():
+            if not isinstance(state.get(key), kind):
+                raise StartError(
+                    f"the JSON beside the newest snapshot in {self._where()} is damaged: expected "
+                    f"'{key}' to be a {kind.__name__}, received {state.get(key)!r}; remove that "
+                    "snapshot, and --resume takes the one before it"
+                )
+        if args.weights or args.seed not in (None, state["seed"]):
+            raise StartError(
+                "--resume goes on with the run's own weights and seed; leave out --weights and "
+                "--seed, or begin anew by --restart"
+            )
+        if args.steps and args.steps < state["iter"]:
+            raise StartError(
+                "the run in {} is at step {} already; --steps {} is less".format(
+                    self._where(), state["iter"], args.steps
+                )
+            )
+        if args.steps and args.steps != state["steps"]:
+            print(
+                "{} steps in all instead of {}: a poly rate changes with it".format(
+                    args.steps, state["steps"]
+                )
+            )
+
+    def _where(self):
+        return shown(os.path.abspath(self.folder))
+
+    def _build(self):
+        """The solver, its nets, and what is known about them."""
+        print(f"{self.experiment.name} on {results.engine()}, {self._device()}", flush=True)
+        path = run_files.solver(
+            self.experiment, self.folder, self.snapshots.prefix, self.data, self.steps, self.seed
+        )
+        self.param = read_solver(path)
+        self.solver = caffe.get_solver(path)
+        self.net = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
+        self.normalized = run_files.loss_is_normalized(self.param.train_net)
+        self.val = run_files.images(self.solver.test_nets[0])
+
+    def _device(self):
+        if self.args.gpu is None:
+            caffe.set_mode_cpu()
+            return "CPU"
+        caffe.set_device(self.args.gpu)
+        caffe.set_mode_gpu()
+        return f"GPU {self.args.gpu}"
+
+    def _loop(self, losses):
+        solver = self.solver
+        progress = Progress(solver.iter, self.steps, self.window, losses=losses)
+        with _Signals(self):
+            try:
+                while solver.iter < self.steps:
+                    self._step(progress)
+                    done = solver.iter == self.steps
+                    if done or solver.iter % self.score_every == 0:
+                        progress.pause()
+                        self._score()
+                    if done or self.interrupted or solver.iter % self.snapshot_every == 0:
+                        self._snapshot(progress)
+                    if self.interrupted and not done:
+                        break
+            finally:
+                progress.pause()
+        if solver.iter < self.steps:
+            where = f"{solver.iter} of {self.steps}"
+            print(f"stopped at step {where}, with a snapshot; --resume goes on")
+            return 128 + self.interrupted
+        if os.path.exists(self.best_so_far):
+            os.replace(self.best_so_far, self.best)
+        self._save_weights(self.final)
+        print(f"wrote {shown(self.final)}")
+        return 0
+
+    def _save_weights(self, path):
+        with replacing(path) as temporary:
+            self.net.save(temporary)
+
+    def _step(self, progress):
+        solver, net = self.solver, self.net
+        # Reading it under "multistep" would advance the policy, here and in BVLC Caffe.
+        rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
+        caffe.set_random_seed(self.seed + solver.iter)
+        began = time.time()
+        solver.step(1)
+        loss = float(net.blobs["loss"].data)
+        seconds = time.time() - began
+        if not math.isfinite(loss):
+            raise Diverged(self._not_a_number(f"the loss is {loss}"))
+        label = net.blobs[self.outputs[0].label].data  # (N, 1, H, W)
+        per_pixel = loss
+        if not self.normalized:
+            per_pixel = loss * len(label) / max(1, np.count_nonzero(label != catalog.IGNORE))
+        images = len(label) * self.param.iter_size
+        progress.step(solver.iter, loss, per_pixel, images, seconds, rate)
+
+    def _not_a_number(self, what):
+        found = self.snapshots.newest()
+        good = "there is no snapshot yet"
+        if found:
+            good = "the last good snapshot is of step {}".format(found[1]["iter"])
+        return (
+            f"{what} at step {self.solver.iter} of {self.steps}, at base_lr "
+            f"{self.param.base_lr:g}; {good}. Lower base_lr in fcn/catalog and run "
+            "nets/make.py, or check the initial weights."
+        )
+
+    def _check_weights(self):
+        for name, blobs in self.net.params.items():
+            for i, blob in enumerate(blobs):
+                if not np.isfinite(blob.data).all():
+                    raise Diverged(self._not_a_number(f"{name} blob {i} is not finite"))
+
+    def _score(self):
+        share_weights(self.solver)
+        net, done = self.solver.test_nets[0], self.solver.iter
+        for output in self.outputs:
+            began = time.time()
+            if len(self.outputs) > 1:
+                print(f">>> scores of '{output.label}'")
+            result = evaluate(net, done, False, self.val, "score" + output.suffix, output.label)
+            line = results.record(
+                result,
+                experiment=self.experiment.name,
+                output=output.label,
+                run=self.run,
+                iter=done,
+                split="val",
+                images=len(self.val),
+                seconds=round(time.time() - began, 2),
+            )
+            results.append(self.log, line)
+            if output is self.outputs[0] and result.metrics.mean_iu > self.best_iu:
+                self._check_weights()
+                self._save_weights(self.best_so_far)
+                self.best_iu = result.metrics.mean_iu
+
+    def _snapshot(self, progress):
+        self._check_weights()
+        self.snapshots.save(
+            self.solver,
+            {
+                "experiment": self.experiment.name,
+                "engine": results.engine(),
+                "run": self.run,
+                "steps": self.steps,
+                "seed": self.seed,
+                "data": self.data,
+                "positions": initial.positions(self.net),
+                "losses": list(progress.losses),
+            },
+        )
+
+
+class _Signals:
+    """While active, the first Ctrl-C or TERM asks the run to stop after the step it is in.
+
+    The second does what it always does.
+    """
+
+    def __init__(self, run):
+        self.run = run
+
+    def __enter__(self):
+        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, number, frame):
+        self.run.interrupted = number
+        self._reset()
+        # Not print(): the signal may have come in the middle of one, which cannot be entered twice.
+        os.write(2, b"\nstopping after this step; again to stop at once\n")
+
+    def _reset(self):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *exc):
+        self._reset()
+
+
+def _from_root(path):
+    """Relative to the repository if it lies below, so that solverstates survive its being moved."""
+    relative = os.path.relpath(path, bootstrap.ROOT)
+    return path if relative.startswith(os.pardir) else relative

@@ -1,0 +1,63 @@
+"""Which file an experiment's weights are read from: one search for infer.py, score.py, solve.py.
+
+Imports no `caffe`. Places are (path, where it comes from), best first.
+"""
+
+import os
+
+import bootstrap
+from bootstrap import shown
+from fcn.catalog.initial import PUBLISHED
+from fcn.weights.table import by_file
+
+__all__ = ["MissingWeights", "find", "trained"]
+
+#: The folder of results, unless the user names another.
+OUT = os.path.join(bootstrap.ROOT, "out")
+
+
+class MissingWeights(RuntimeError):
+    """No such file; the message says which file goes where."""
+
+
+def trained(name, out=OUT):
+    """The places of an experiment's trained weights: this user's, the repository's, published.
+
+    Of this user's, those that were best on val come before the last ones.
+    """
+    made = f"made by python nets/{name}/solve.py"
+    places = [
+        (os.path.join(out, name + "-best.caffemodel"), made),
+        (os.path.join(out, name + ".caffemodel"), made),
+        (f"nets/{name}/{name}.caffemodel", "next to the net, as shipped for camvid-fcn8s"),
+    ]
+    if name in PUBLISHED:
+        places.append((f"nets/{name}/{PUBLISHED[name]}", f"the published {name}"))
+    return places
+
+
+def find(places, given, why):
+    """`given`, or else the first of the places that has a file.
+
+    Relative paths are relative to the repository root. Raises MissingWeights; `why` begins its
+    message: what for weights are needed.
+    """
+    if given:
+        if not os.path.isfile(given):
+            raise MissingWeights(f"no such file: --weights {shown(given)}")
+        return given
+    for path, _ in places:
+        if os.path.isfile(path):
+            return path
+    files = [shown(os.path.join(bootstrap.ROOT, path)) for path, _ in places]
+    width = max(len(file) for file in files)
+    lines = [f"  {file:<{width}}  {origin}" for file, (_, origin) in zip(files, places)]
+    known = [by_file(path) for path, _ in places]
+    lines += [
+        f"`python nets/weights.py {entry.name}` gets {os.path.basename(entry.file)}"
+        for entry in known
+        if entry
+    ]
+    raise MissingWeights(
+        f"{why}. Put one of these in place, or name a file by --weights:\n" + "\n".join(lines)
+    )
