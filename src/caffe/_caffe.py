@@ -4,8 +4,9 @@ from caffe.blob import Blob, BlobVec, RawBlobVec
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.glog import init_log, log
 from caffe.layer import type_list
+from caffe.layer.python import LayerVec
 from caffe.layer.python import PythonLayer as Layer
-from caffe.net import Net
+from caffe.net import Net, NetVec
 from caffe.parallel import (
     NCCL,
     has_nccl,
@@ -28,7 +29,7 @@ from caffe.solver import (
     get_solver,
 )
 from caffe.timer import Timer
-from caffe.vectors import BoolVec, DtypeVec, IntVec, LayerVec, NetVec, StringVec
+from caffe.vectors import BoolVec, DtypeVec, IntVec, StringVec
 
 __version__ = "1.0.0"
 

@@ -11,7 +11,6 @@ from caffe import io
 from caffe.errors import DataError
 from caffe.net import Net
 from caffe.proto.caffe_pb2 import TEST
-from caffe.transformer import Transformer
 
 __all__ = ["Classifier"]
 
@@ -82,7 +81,7 @@ def image_transformer(
     input_scale: float | None,
     raw_scale: float | None,
     channel_swap: Sequence[int] | None,
-) -> Transformer:
+) -> io.Transformer:
     """Returns a Transformer of images (H, W, C) for the net's first input (N, C, H, W)."""
     if not net.inputs:
         raise DataError("the net has no Input layer to feed images to: use its deploy prototxt")
@@ -90,7 +89,7 @@ def image_transformer(
     shape = net.blobs[data].dims
     if len(shape) != 4:
         raise DataError(f"images need an input (N, C, H, W); '{data}' has the shape {shape}")
-    transformer = Transformer({data: shape})
+    transformer = io.Transformer({data: shape})
     transformer.set_transpose(data, (2, 0, 1))
     if mean is not None:
         transformer.set_mean(data, mean)

@@ -27,10 +27,12 @@ __all__ = [
     "get_random_state",
     "set_random_seed",
     "set_random_state",
+    "shuffled",
 ]
 
 _F32 = np.float32
 _WORDS = _F32(2.0**32)  # the words' range, 2^32 - 1, in float32
+_LARGEST = 2**32 - 1  # of the words
 _BLOCK = 1 << 18  # words per block of normal numbers: small enough for the cache
 
 
@@ -139,3 +141,30 @@ def get_random_state() -> str:
 def set_random_state(state: str) -> None:
     """Continue the calling thread's stream at a position from :func:`get_random_state`."""
     get().set_state(state)
+
+
+def shuffled(order: np.ndarray, generator: Generator) -> np.ndarray:
+    """The elements of ``order`` in a new order, as BVLC shuffles its lists.
+
+    For i from the last place to the second, element i and element k of 0..i change places, where
+    k is a word of the stream divided by 2^32 / (i + 1); words beyond are drawn anew.
+    """
+    places = np.arange(len(order) - 1, 0, -1, dtype=np.int64)
+    # Boost 1.74, generate_uniform_int: the words fall into i + 1 buckets of this width.
+    width = _LARGEST // (places + 1) + (_LARGEST % (places + 1) == places)
+    chosen = np.empty_like(places)
+    done, words = 0, np.empty(0, np.int64)
+    while done < len(places):
+        left = len(places) - done
+        if len(words) < left:
+            words = np.concatenate([words, generator.u32(left - len(words)).astype(np.int64)])
+        found = words // width[done:]
+        refused = np.flatnonzero(found > places[done:])
+        good = int(refused[0]) if len(refused) else left
+        chosen[done : done + good] = found[:good]
+        done += good
+        words = words[good + 1 :]  # the refused word is dropped
+    result = list(order)
+    for i, k in zip(places.tolist(), chosen.tolist()):
+        result[i], result[k] = result[k], result[i]
+    return np.array(result, np.asarray(order).dtype)

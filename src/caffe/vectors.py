@@ -3,7 +3,7 @@
 They are Python lists, so they have all that BVLC's have (length, iteration, ``in``, indices that
 count from either end, slices, item assignment and deletion, append, extend) and more: ``index``,
 comparison by value, printing.  As in BVLC a slice is a vector of the same kind, and a value of
-another kind raises TypeError.
+another kind raises TypeError.  Vectors of blobs, layers and nets stand beside what they hold.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BoolVec", "DtypeVec", "IntVec", "LayerVec", "NetVec", "StringVec", "Vector"]
+__all__ = ["BoolVec", "DtypeVec", "IntVec", "StringVec", "Vector"]
 
 
 class Vector(list):
@@ -96,28 +96,4 @@ class StringVec(Vector):
     def element(cls, value: Any) -> str:
         if not isinstance(value, str):
             raise cls.refusal(value, "strings")
-        return value
-
-
-class LayerVec(Vector):
-    """Layers: ``net.layers``."""
-
-    @classmethod
-    def element(cls, value: Any) -> Any:
-        from caffe.layer.python import PythonLayer
-
-        if not isinstance(value, PythonLayer):  # built-in layers count as instances
-            raise cls.refusal(value, "layers")
-        return value
-
-
-class NetVec(Vector):
-    """Nets: ``solver.test_nets``."""
-
-    @classmethod
-    def element(cls, value: Any) -> Any:
-        from caffe.net import Net
-
-        if not isinstance(value, Net):
-            raise cls.refusal(value, "nets")
         return value

@@ -14,7 +14,7 @@ import torch
 
 import caffe
 from caffe import rank
-from caffe.parallel import exchange, launch, rendezvous
+from caffe.parallel import exchange, launch, rendezvous, worker
 from tests.caffe import parallel_pair
 
 PAIR = Path(parallel_pair.__file__)
@@ -283,7 +283,7 @@ def test_a_place_from_torchrun(monkeypatch):
         monkeypatch.setenv(name, value)
     assert caffe.parallel.place_from_torchrun() == (5, 8)
     assert caffe.NCCL.new_uid() == b"env://"
-    job = launch.Job("p", "s", "cpu", 0, 1, "", "", 1.0)
+    job = worker.Job("p", "s", "cpu", 0, 1, "", "", 1.0)
     with pytest.raises(caffe.Error, match="more processes on this machine than devices"):
         monkeypatch.setenv("LOCAL_RANK", "2")
         launch._train_in_torchrun(job, [0, 1])

@@ -13,8 +13,8 @@ from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError, LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PictureSource, PrefetchingLayer
-from caffe.parallel import solver_count, solver_rank
 from caffe.proto import caffe_pb2
+from caffe.rank import solver_count, solver_rank
 
 TRAIN = 0
 

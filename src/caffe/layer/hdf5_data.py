@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caffe import parallel, rng
+from caffe import rng
 from caffe.device import current
 from caffe.errors import DataError, LayerError
 from caffe.layer import Layer, Need, Shape, register
-from caffe.shuffle import shuffled
+from caffe.rank import solver_count, solver_rank
+from caffe.rng import shuffled
 
 if TYPE_CHECKING:
     import h5py
@@ -67,7 +68,7 @@ class HDF5Data(Layer):
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         values = [np.empty(blob.dims, np.float32) for blob in top]
-        count, rank = parallel.solver_count(), parallel.solver_rank()
+        count, rank = solver_count(), solver_rank()
         shapes = [blob.dims for blob in top]
         for i in range(self.batch_size):
             while self.phase != TEST and self._offset % count != rank:
@@ -109,7 +110,7 @@ class HDF5Data(Layer):
         """The numbers below ``count`` in the order in which they are used."""
         if not self.param.hdf5_data_param.shuffle:
             return np.arange(count)
-        shared = self.phase != TEST and parallel.solver_count() > 1
+        shared = self.phase != TEST and solver_count() > 1
         return shuffled(np.arange(count), self._shared if shared else rng.get())
 
     # Reading --------------------------------------------------------------------------------------

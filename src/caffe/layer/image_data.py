@@ -14,8 +14,8 @@ from caffe.data.data_transformer import DataTransformer
 from caffe.errors import DataError, LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PictureSource, PrefetchingLayer
-from caffe.parallel import solver_rank
-from caffe.shuffle import shuffled
+from caffe.rank import solver_rank
+from caffe.rng import shuffled
 
 TRAIN = 0
 

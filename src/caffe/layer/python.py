@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from abc import ABCMeta
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from caffe.blob import Blob, BlobVec, RawBlobVec
 from caffe.errors import LayerError
 from caffe.layer import Layer, Need, register
+from caffe.vectors import BoolVec, Vector
 
-if TYPE_CHECKING:
-    from caffe.blob import Blob, BlobVec, RawBlobVec
-    from caffe.vectors import BoolVec
+__all__ = ["LayerVec", "Python", "PythonLayer"]
 
 
 class PythonLayer(metaclass=ABCMeta):
@@ -37,10 +36,9 @@ class PythonLayer(metaclass=ABCMeta):
     type = "Python"
     param_str: str
     phase: int
+    _blobs: BlobVec
 
     def __new__(cls, *args: Any, **kwargs: Any) -> PythonLayer:
-        from caffe.blob import BlobVec
-
         self = super().__new__(cls)
         self._blobs = BlobVec()
         return self
@@ -72,6 +70,16 @@ class PythonLayer(metaclass=ABCMeta):
 PythonLayer.register(Layer)  # for isinstance(net.layers[i], caffe.Layer), as in pycaffe
 
 
+class LayerVec(Vector):
+    """Layers: ``net.layers``."""
+
+    @classmethod
+    def element(cls, value: Any) -> Any:
+        if not isinstance(value, PythonLayer):  # built-in layers count as instances
+            raise cls.refusal(value, "layers")
+        return value
+
+
 @register("Python")
 class Python(Layer):
     """The engine's side of a user's layer: ``user`` is the user's own instance.
@@ -92,17 +100,17 @@ class Python(Layer):
         self.blobs = self.user.blobs
 
     def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        self.user.setup(_vector(bottom), _vector(top))
+        self.user.setup(RawBlobVec(bottom), RawBlobVec(top))
         self.blobs = self.user.blobs
 
     def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        self.user.reshape(_vector(bottom), _vector(top))
+        self.user.reshape(RawBlobVec(bottom), RawBlobVec(top))
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        self.user.forward(_vector(bottom), _vector(top))
+        self.user.forward(RawBlobVec(bottom), RawBlobVec(top))
 
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
-        self.user.backward(_vector(top), _flags(need.bottoms), _vector(bottom))
+        self.user.backward(RawBlobVec(top), BoolVec(need.bottoms), RawBlobVec(bottom))
 
     def _find_class(self) -> type[PythonLayer]:
         p = self.param.python_param
@@ -145,15 +153,3 @@ class Python(Layer):
 def _is_layer_class(value: Any) -> bool:
     """True for a proper subclass; issubclass would count built-in layers too."""
     return isinstance(value, type) and PythonLayer in value.__mro__[1:]
-
-
-def _vector(blobs: list[Blob]) -> RawBlobVec:
-    from caffe.blob import RawBlobVec
-
-    return RawBlobVec(blobs)
-
-
-def _flags(values: Sequence[bool]) -> BoolVec:
-    from caffe.vectors import BoolVec
-
-    return BoolVec(values)

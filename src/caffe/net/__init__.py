@@ -20,6 +20,7 @@ from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
 from caffe.former_api import missing
 from caffe.layer import Need
 from caffe.layer.memory_data import MemoryData
+from caffe.layer.python import LayerVec
 from caffe.net import arguments, batches, debug_info
 from caffe.net.description import filter_net, insert_splits
 from caffe.net.plan import Plan
@@ -29,10 +30,10 @@ from caffe.net.wiring import Param, wire
 from caffe.net.zero_weights import warn_of_zero_weights
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_net
-from caffe.vectors import DtypeVec, IntVec, LayerVec, StringVec
+from caffe.vectors import DtypeVec, IntVec, StringVec, Vector
 from caffe.weights import hdf5
 
-__all__ = ["Net"]
+__all__ = ["Net", "NetVec"]
 
 LayerCallback = Callable[[int], Any]
 
@@ -556,3 +557,13 @@ class Net:
     def layer_params(self) -> list[tuple[str, BlobVec]]:
         """(layer name, parameter blobs) of every layer, in order."""
         return [(n, layer.blobs) for n, layer in zip(self._graph.layer_names, self._graph.layers)]
+
+
+class NetVec(Vector):
+    """Nets: ``solver.test_nets``."""
+
+    @classmethod
+    def element(cls, value: Any) -> Any:
+        if not isinstance(value, Net):
+            raise cls.refusal(value, "nets")
+        return value

@@ -67,10 +67,8 @@ def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
     Layers in ``net`` are completed in place (phase, default loss weight, parameter entries), as
     they are saved.  ``log`` receives the construction log, line by line.
     """
-    graph = Graph()
-    flag: list[bool] = []  # blob needs a diff
-    available: dict[str, int] = {}  # name -> blob, of tops nobody has consumed yet
-    index_of: dict[str, int] = {}
+    blobs = _Blobs(Graph(), log)
+    graph = blobs.graph
     named: dict[str, int] = {}  # parameter name -> index into graph.params
     for i, param in enumerate(net.layer):
         if not param.HasField("phase"):
@@ -85,26 +83,12 @@ def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
         layer = layers_module.create(param, param.phase)
         graph.layers.append(layer)
         graph.layer_names.append(param.name)
-        needs, bottoms, propagate = False, [], []
-        for j, name in enumerate(param.bottom):
-            if name not in available:
-                raise PrototxtError(
-                    f"Unknown bottom blob '{name}' (layer '{param.name}', bottom index {j})"
-                )
-            b = available.pop(name)
-            log(f"{param.name} <- {name}")
-            bottoms.append(b)
-            needs |= flag[b]
-            propagate.append(param.propagate_down[j] if param.propagate_down else flag[b])
-        tops = [
-            _append_top(graph, flag, available, index_of, param, j, log)
-            for j in range(len(param.top))
-        ]
+        bottoms = [blobs.bottom(param, j) for j in range(len(param.bottom))]
+        needs = any(blobs.needs_diff[b] for b in bottoms)
+        propagate = list(param.propagate_down) or [blobs.needs_diff[b] for b in bottoms]
+        tops = [blobs.top(param, j) for j in range(len(param.top))]
         while layer.is_loss and len(tops) < _least(layer.tops):
-            graph.blobs.append(Blob())
-            graph.blob_names.append(AUTOMATIC)
-            flag.append(False)
-            tops.append(len(graph.blobs) - 1)
+            tops.append(blobs.new(AUTOMATIC))
             layer.num_tops += 1
             log(f"{param.name} -> {AUTOMATIC}")
         graph.bottoms.append(bottoms)
@@ -117,11 +101,11 @@ def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
         graph.bottom_needs_backward.append(propagate)
         if needs:
             for b in tops:
-                flag[b] = True
+                blobs.needs_diff[b] = True
     _prune_backward(graph, log)
     if net.force_backward:
         _force_backward(graph)
-    graph.outputs = [available[name] for name in sorted(available)]
+    graph.outputs = blobs.outputs()
     for b in graph.outputs:
         log(f"This network produces output {graph.blob_names[b]}")
     log("Network initialization done.")
@@ -132,25 +116,54 @@ def _least(allowed: int | tuple[int, int | None]) -> int:
     return allowed if isinstance(allowed, int) else allowed[0]
 
 
-def _append_top(graph, flag, available, index_of, param, j, log) -> int:
-    name = param.top[j]
-    if j < len(param.bottom) and name == param.bottom[j]:
-        log(f"{param.name} -> {name} (in-place)")
-        b = index_of[name]
-    elif name in index_of:
-        raise PrototxtError(
-            f"layer '{param.name}': Top blob '{name}' produced by multiple sources. Give the top "
-            "a name of its own; in-place use is possible only for a blob that no other layer "
-            "reads before"
-        )
-    else:
-        log(f"{param.name} -> {name}")
-        graph.blobs.append(Blob())
-        graph.blob_names.append(name)
-        flag.append(False)
-        b = index_of[name] = len(graph.blobs) - 1
-    available[name] = b
-    return b
+class _Blobs:
+    """The blobs of a graph while it is built: found by name for bottoms, added for tops."""
+
+    def __init__(self, graph: Graph, log: Callable[[str], None]) -> None:
+        self.graph = graph
+        self.needs_diff: list[bool] = []  # blob -> whether a layer that made it needs backward
+        self._log = log
+        self._index: dict[str, int] = {}  # name -> blob
+        self._unused: dict[str, int] = {}  # name -> blob, of tops that no layer has consumed yet
+
+    def bottom(self, param: Any, j: int) -> int:
+        """The blob that bottom ``j`` of a layer names; raises PrototxtError where there is none."""
+        name = param.bottom[j]
+        if name not in self._unused:
+            raise PrototxtError(
+                f"Unknown bottom blob '{name}' (layer '{param.name}', bottom index {j})"
+            )
+        self._log(f"{param.name} <- {name}")
+        return self._unused.pop(name)
+
+    def top(self, param: Any, j: int) -> int:
+        """The blob of top ``j``: its bottom in place, else a new one."""
+        name = param.top[j]
+        if j < len(param.bottom) and name == param.bottom[j]:
+            self._log(f"{param.name} -> {name} (in-place)")
+            b = self._index[name]
+        elif name in self._index:
+            raise PrototxtError(
+                f"layer '{param.name}': Top blob '{name}' produced by multiple sources. Give the "
+                "top a name of its own; in-place use is possible only for a blob that no other "
+                "layer reads before"
+            )
+        else:
+            self._log(f"{param.name} -> {name}")
+            b = self._index[name] = self.new(name)
+        self._unused[name] = b
+        return b
+
+    def new(self, name: str) -> int:
+        """One more blob, under this name."""
+        self.graph.blobs.append(Blob())
+        self.graph.blob_names.append(name)
+        self.needs_diff.append(False)
+        return len(self.graph.blobs) - 1
+
+    def outputs(self) -> list[int]:
+        """The blobs that no layer consumes, by name in alphabetical order."""
+        return [self._unused[name] for name in sorted(self._unused)]
 
 
 def _set_up(graph: Graph, i: int, log: Callable[[str], None]) -> None:

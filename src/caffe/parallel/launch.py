@@ -16,41 +16,23 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
+from caffe.parallel.worker import Job, train
+from caffe.proto import caffe_pb2
+from caffe.prototxt import read_solver
 from caffe.solver.actions import Action
-from caffe.tools.signals import SignalHandler
+from caffe.solver.signals import SignalHandler
 
-__all__ = ["Job", "train_on"]
+__all__ = ["train_on"]
 
 _GRACE = 10.0  # seconds: for the others to notice that one is gone, and then to heed SIGTERM
 _POLL = 0.05
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one worker is to do.
-
-    Attributes:
-        param: the file that holds the SolverParameter, in wire format.
-        source: the solver prototxt's name, for messages.
-        device: a GPU's number, or "cpu".
-        report: the file in which a worker that fails leaves its error.
-    """
-
-    param: str
-    source: str
-    device: int | str
-    rank: int
-    count: int
-    uid: str
-    snapshot: str
-    timeout: float
-    report: str = ""
+_WORKER = "import sys; from caffe.parallel.worker import main; sys.exit(main(sys.argv[1]))"
 
 
 def train_on(
@@ -117,9 +99,6 @@ def train_on(
 
 def _param(solver: Any, source: str) -> tuple[Any, str]:
     """The SolverParameter, which may be changed, and a name for it."""
-    from caffe.proto import caffe_pb2
-    from caffe.prototxt import read_solver
-
     if isinstance(solver, caffe_pb2.SolverParameter):
         own = caffe_pb2.SolverParameter()
         own.CopyFrom(solver)
@@ -129,8 +108,6 @@ def _param(solver: Any, source: str) -> tuple[Any, str]:
 
 
 def _train_in_torchrun(job: Job, devices: Sequence[int | str]) -> None:
-    from caffe.parallel import worker
-
     rank, count = rendezvous.place_from_torchrun()
     local = rendezvous.local_rank()
     if len(devices) > 1:
@@ -145,7 +122,7 @@ def _train_in_torchrun(job: Job, devices: Sequence[int | str]) -> None:
         first = devices[0] if devices else "cpu"
         device = first if first == "cpu" else int(first) + local
     uid = rendezvous.ENVIRONMENT.decode()
-    worker.train(replace(job, device=device, rank=rank, count=count, uid=uid))
+    train(replace(job, device=device, rank=rank, count=count, uid=uid))
 
 
 # The workers' processes ---------------------------------------------------------------------------
@@ -156,7 +133,7 @@ def _start(job: Job) -> subprocess.Popen:
     # The worker finds what this process finds: caffe itself, and the modules of Python layers.
     environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-m", "caffe.parallel.worker", json.dumps(asdict(job))],
+        [sys.executable, "-c", _WORKER, json.dumps(asdict(job))],
         env=environment,
         stdin=subprocess.PIPE,  # carries requests; closed when this process ends, however it ends
         start_new_session=True,  # a terminal's Ctrl-C comes to this process alone

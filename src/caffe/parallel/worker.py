@@ -1,4 +1,4 @@
-"""One of the processes that train together: ``python -m caffe.parallel.worker JOB``.
+"""One of the processes that train together; :mod:`caffe.parallel.launch` starts them.
 
 :func:`train` is the whole of it, and what a process of torchrun does too.
 """
@@ -12,19 +12,41 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from caffe import glog
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
-from caffe.parallel.launch import Job
 from caffe.parallel.nccl import NCCL, PeerError
 from caffe.proto import caffe_pb2
 from caffe.rank import is_root, set_multiprocess, set_solver_count, set_solver_rank
 from caffe.solver import from_param
 from caffe.solver.actions import Action
 
-__all__ = ["Requests", "main", "train"]
+__all__ = ["Job", "Requests", "main", "train"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker is to do.
+
+    Attributes:
+        param: the file that holds the SolverParameter, in wire format.
+        source: the solver prototxt's name, for messages.
+        device: a GPU's number, or "cpu".
+        report: the file in which a worker that fails leaves its error.
+    """
+
+    param: str
+    source: str
+    device: int | str
+    rank: int
+    count: int
+    uid: str
+    snapshot: str
+    timeout: float
+    report: str = ""
 
 
 def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
@@ -97,7 +119,3 @@ def main(text: str) -> int:
         Path(job.report).write_text(json.dumps(report), "utf-8")
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

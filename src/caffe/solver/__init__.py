@@ -10,23 +10,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from caffe import glog, parallel, rng
+from caffe import glog, rng
 from caffe.errors import SolverError
 from caffe.hints import did_you_mean
-from caffe.net import Net
+from caffe.net import Net, NetVec
 from caffe.prototxt import read_solver
+from caffe.rank import is_root, solver_count, solver_rank
 from caffe.solver import rules, snapshot
 from caffe.solver.actions import Action
 from caffe.solver.lr_policy import learning_rate
 from caffe.solver.nets import build_test_nets, build_train_net
 from caffe.solver.testing import log_outputs, run_test
 from caffe.solver.update import SolverUpdate
-from caffe.vectors import NetVec
+
+if TYPE_CHECKING:
+    from caffe.parallel import NCCL
 
 __all__ = [
     "AdaDeltaSolver",
@@ -55,7 +58,7 @@ class Solver:
     """
 
     type = ""
-    rule = rules.UpdateRule()
+    rule: rules.UpdateRule = rules.UpdateRule()
 
     def __init__(self, solver_file: str | os.PathLike):
         source = os.fsdecode(solver_file)
@@ -73,7 +76,7 @@ class Solver:
         self._param = param
         self._check(source)
         if param.random_seed >= 0:
-            rng.set_random_seed(param.random_seed + parallel.solver_rank())
+            rng.set_random_seed(param.random_seed + solver_rank())
         self._net = build_train_net(param, source)
         self._test_nets = build_test_nets(param, source)
         self._update = SolverUpdate(self.rule, self._net)
@@ -100,7 +103,7 @@ class Solver:
                 f"{param.regularization_type!r}"
             )
         self.rule.check(param)
-        if param.snapshot and parallel.is_root():
+        if param.snapshot and is_root():
             snapshot.check_writable(param.snapshot_prefix)
 
     # What pycaffe shows -------------------------------------------------------------------------
@@ -138,15 +141,16 @@ class Solver:
 
     def add_callback(
         self,
-        on_start: Callable[[], Any] | parallel.NCCL,
+        on_start: Callable[[], Any] | NCCL,
         on_gradients_ready: Callable[[], Any] | None = None,
     ) -> None:
         """Have functions called in every iteration: before the passes, and before the update.
 
         ``add_callback(nccl)`` averages the gradients over the solvers that train together.
         """
-        if isinstance(on_start, parallel.NCCL) and on_gradients_ready is None:
-            on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
+        if on_gradients_ready is None:  # an object with both, as NCCL is
+            on_gradients_ready = getattr(on_start, "on_gradients_ready", None)
+            on_start = getattr(on_start, "on_start", on_start)
         if not callable(on_start) or not callable(on_gradients_ready):
             raise TypeError(
                 "add_callback takes two functions without arguments, on_start and "
@@ -167,9 +171,9 @@ class Solver:
 
         Raises SolverError in a solver that is not rank 0 of those that train together.
         """
-        if not parallel.is_root():
+        if not is_root():
             raise SolverError(
-                f"solver {parallel.solver_rank()} of {parallel.solver_count()} was asked for a "
+                f"solver {solver_rank()} of {solver_count()} was asked for a "
                 "snapshot: only rank 0 writes them"
             )
         snapshot.save(self)
@@ -211,7 +215,7 @@ class Solver:
                 on_gradients_ready()
             self.apply_update()
             request = self._ask_for_action()
-            if parallel.is_root() and self._due(param.snapshot) or request is Action.SNAPSHOT:
+            if is_root() and self._due(param.snapshot) or request is Action.SNAPSHOT:
                 self.snapshot()
             if request is Action.STOP:
                 self._stopped_early = True
@@ -228,7 +232,7 @@ class Solver:
             self.restore(resume_file)
         start = self._iter
         self.step(param.max_iter - self._iter)
-        wanted = param.snapshot_after_train and parallel.is_root()
+        wanted = param.snapshot_after_train and is_root()
         if wanted and not self._due(param.snapshot):
             self.snapshot()
         if self._stopped_early:
@@ -237,7 +241,7 @@ class Solver:
         if self._due(param.display):
             self._smooth(_F32(float(self._net.forward_loss())), start)
             glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
-        if self._due(param.test_interval) and parallel.is_root():
+        if self._due(param.test_interval) and is_root():
             self._test_all()
         glog.info("solver", "Optimization Done.")
 
@@ -254,7 +258,7 @@ class Solver:
 
     def _test_is_due(self) -> bool:
         begun = self._iter > 0 or self._param.test_initialization
-        return parallel.is_root() and begun and self._due(self._param.test_interval)
+        return is_root() and begun and self._due(self._param.test_interval)
 
     def _rate(self) -> tuple[float, int]:
         before = self._current_step

@@ -50,14 +50,14 @@ def save(solver: Solver) -> None:
         weights.write_net(model, solver.net.to_proto(), blobs, param.snapshot_diff)
         state = _name(solver, ".solverstate")
         glog.info("sgd_solver", f"Snapshotting solver state to binary proto file {state}")
-        write = solver_state.write_solver_state
+        write = solver_state.write_binary
     else:
         model = _name(solver, ".caffemodel.h5")
         glog.info("solver", f"Snapshotting to HDF5 file {model}")
         hdf5.write_net(model, solver.net.layer_params(), param.snapshot_diff)
         state = _name(solver, ".solverstate.h5")
         glog.info("sgd_solver", f"Snapshotting solver state to HDF5 file {state}")
-        write = hdf5.write_solver_state
+        write = solver_state.write_hdf5
     write(state, solver.iter, model, history, solver.current_step)
 
 

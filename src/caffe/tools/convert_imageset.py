@@ -20,7 +20,7 @@ from caffe.data import db, image_files
 from caffe.errors import DataError
 from caffe.layer.image_data import read_list
 from caffe.proto import caffe_pb2
-from caffe.shuffle import shuffled
+from caffe.rng import shuffled
 from caffe.tools.flags import Flag, parse, run, usage
 
 USAGE = """Convert a set of images to the leveldb/lmdb format used as input for Caffe.

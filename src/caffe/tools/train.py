@@ -11,11 +11,12 @@ import caffe
 from caffe.errors import DeviceError
 from caffe.prototxt import read_solver
 from caffe.solver import from_param
+from caffe.solver.actions import Action
+from caffe.solver.signals import SignalHandler
 from caffe.tools import brew
 from caffe.tools.flags import UsageError
-from caffe.tools.signals import SignalHandler, action_of
 
-__all__ = ["run"]
+__all__ = ["action_of", "run"]
 
 
 def run(flags: SimpleNamespace) -> int:
@@ -54,6 +55,21 @@ def run(flags: SimpleNamespace) -> int:
         solver.solve()
         brew.log("Optimization Done.")
     return 0
+
+
+def action_of(flag: str, value: str) -> Action:
+    """The action that ``-sigint_effect`` or ``-sighup_effect`` names.
+
+    Raises:
+        UsageError: it is none of stop, snapshot and none.
+    """
+    try:
+        return Action(value)
+    except ValueError:
+        raise UsageError(
+            f"Invalid signal effect {value!r} was specified for -{flag}: expected "
+            f"{', '.join(action.value for action in Action)}"
+        ) from None
 
 
 def _train_on_several(flags: SimpleNamespace, param: Any, ids: list[int]) -> int:

@@ -15,6 +15,7 @@ from caffe.atomic import atomic_write
 from caffe.errors import WeightsError
 from caffe.weights import caffemodel, hdf5
 from caffe.weights.caffemodel import LayerWeights, write_net
+from caffe.weights.hdf5 import is_hdf5
 from caffe.weights.stored_blob import StoredBlob, copy_all
 
 __all__ = [
@@ -26,19 +27,6 @@ __all__ = [
     "read_layers",
     "write_net",
 ]
-
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-def is_hdf5(path: str | os.PathLike) -> bool:
-    """Whether the file is HDF5, by its first bytes."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
-    except OSError as error:
-        raise WeightsError(
-            f"cannot read weights from {os.fsdecode(path)}: {error.strerror or error}"
-        ) from error
 
 
 def read_layers(path: str | os.PathLike) -> list[LayerWeights]:

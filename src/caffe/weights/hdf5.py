@@ -1,10 +1,9 @@
-"""Weights and solver state in HDF5, the format of ``snapshot_format: HDF5``.
+"""Weights in HDF5, the format of ``snapshot_format: HDF5``.
 
 Weights: a group ``data`` with one group per layer (every layer, parameters or not) and in it the
 datasets "0", "1", ...; with diffs a group ``diff`` of the same form.  A parameter shared with an
 earlier layer is left out of ``data``.  A layer name with ``/`` makes a group in a group, where BVLC
-aborts; BVLC reads such a file but takes those layers for absent.  Solver state: ``iter``,
-``current_step``, ``learned_net`` and the group ``history``.
+aborts; BVLC reads such a file but takes those layers for absent.
 
 The package h5py is needed for these files only.
 """
@@ -14,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +22,24 @@ from caffe.errors import WeightsError
 from caffe.weights.caffemodel import LayerWeights
 from caffe.weights.stored_blob import StoredBlob
 
-if TYPE_CHECKING:
-    from caffe.weights.solver_state import SolverState
+__all__ = ["Hdf5Blob", "is_hdf5", "open_file", "package", "read_layers", "reading", "write_net"]
 
-__all__ = ["Hdf5Blob", "read_layers", "read_solver_state", "write_net", "write_solver_state"]
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def _h5py() -> Any:
+def is_hdf5(path: str | os.PathLike) -> bool:
+    """Whether the file is HDF5, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as error:
+        raise WeightsError(
+            f"cannot read weights from {os.fsdecode(path)}: {error.strerror or error}"
+        ) from error
+
+
+def package() -> Any:
+    """h5py, which is imported when a file needs it; raises WeightsError without it."""
     try:
         import h5py
     except ImportError as error:
@@ -53,7 +63,7 @@ class Hdf5Blob(StoredBlob):
 
     def copies(self, array: np.ndarray, diff: bool = False) -> list[Callable[[], None]]:
         """The numbers are read here, so that a damaged file changes no parameter."""
-        with _reading(self.where):
+        with reading(self.where):
             values = self.dataset[()]
 
         def copy() -> None:
@@ -63,7 +73,7 @@ class Hdf5Blob(StoredBlob):
 
 
 @contextlib.contextmanager
-def _reading(where: str) -> Iterator[None]:
+def reading(where: str) -> Iterator[None]:
     """h5py raises exceptions of many types from damaged files; here they are one."""
     try:
         yield
@@ -75,15 +85,15 @@ def _reading(where: str) -> Iterator[None]:
         ) from error
 
 
-def _open(path: str) -> Any:
+def open_file(path: str) -> Any:
+    """An HDF5 file, open for reading."""
     try:
-        return _h5py().File(path, "r")
+        return package().File(path, "r")
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 
 _MOST_BLOBS = 1000  # of a layer, before numbers taken for a name fill memory
-_LONGEST_PATH = 1 << 16
 _DEPTH = 32  # of groups in groups, that is of slashes in a layer name; links may make circles
 
 
@@ -121,53 +131,11 @@ def _blobs(path: str, layer: str, datasets: dict[str, Any]) -> list[StoredBlob |
 def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
     """See :func:`caffe.weights.read_layers`; diffs in the file are left alone, as in BVLC."""
     path = os.fsdecode(path)
-    with _reading(path):
-        file = _open(path)
+    with reading(path):
+        file = open_file(path)
         if "data" not in file:
             raise WeightsError(f"{path}: no group 'data': this HDF5 file holds no Caffe weights")
         return list(_layers(path, file["data"]))
-
-
-def read_solver_state(path: str) -> SolverState:
-    """See :func:`caffe.weights.solver_state.read_solver_state`."""
-    from caffe.weights.solver_state import SolverState
-
-    with _reading(path):
-        file = _open(path)
-        missing = [key for key in ("iter", "history") if key not in file]
-        if missing:
-            raise WeightsError(f"{path}: no '{missing[0]}': this HDF5 file is no solverstate")
-        group = file["history"]
-        history = [Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))]
-        return SolverState(
-            iter=_number(path, file, "iter"),
-            learned_net=_learned_net(path, file),
-            history=list(history),
-            current_step=_number(path, file, "current_step") if "current_step" in file else 0,
-        )
-
-
-def _number(path: str, file: Any, key: str) -> int:
-    dataset = file[key]
-    if dataset.size != 1 or dataset.dtype.kind not in "iu":
-        raise WeightsError(
-            f"{path}: '{key}' should be one whole number, the file has {dataset.dtype} of the "
-            f"shape {dataset.shape}. The file is damaged: get or write it again."
-        )
-    return int(np.ravel(dataset[()])[0])
-
-
-def _learned_net(path: str, file: Any) -> str:
-    """The path of the weights, or nothing."""
-    if "learned_net" not in file:
-        return ""
-    dataset = file["learned_net"]
-    if dataset.shape != () or dataset.dtype.itemsize > _LONGEST_PATH:
-        raise WeightsError(
-            f"{path}: 'learned_net' should be one path, the file has {dataset.dtype} of the shape "
-            f"{dataset.shape}. The file is damaged: get or write it again."
-        )
-    return os.fsdecode(dataset[()])
 
 
 def write_net(
@@ -177,7 +145,7 @@ def write_net(
 
     ``params`` are ``(layer name, blobs)`` of every layer, in order.
     """
-    h5py = _h5py()
+    h5py = package()
     params = list(params)
     for name, _ in params:
         first, *rest = name.split("/")
@@ -200,22 +168,3 @@ def write_net(
                     group.create_dataset(str(index), data=blob.data_numbers())
                 if diff_group is not None:
                     diff_group.create_dataset(str(index), data=blob.diff_numbers())
-
-
-def write_solver_state(
-    path: str,
-    iteration: int,
-    learned_net: str,
-    history: Iterable[np.ndarray],
-    current_step: int,
-) -> None:
-    """See :func:`caffe.weights.solver_state.write_solver_state`."""
-    h5py = _h5py()
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file["iter"] = np.array([iteration], np.int32)
-        name = os.fsencode(learned_net)
-        file["learned_net"] = np.array(name, f"S{len(name) + 1}")  # BVLC reads on up to a zero
-        file["current_step"] = np.array([current_step], np.int32)
-        group = file.create_group("history")
-        for index, array in enumerate(history):
-            group.create_dataset(str(index), data=np.asarray(array, np.float32))

@@ -1,6 +1,8 @@
 """Reading and writing the solverstate: what a solver needs beside the weights to go on.
 
 Field by field BVLC Caffe's SolverState, so that a run begun in one program continues in the other.
+Two formats: binary, and HDF5 with the datasets ``iter``, ``current_step`` and ``learned_net`` and
+the group ``history``.
 """
 
 from __future__ import annotations
@@ -8,20 +10,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from caffe.atomic import atomic_write
+from caffe.atomic import atomic_path, atomic_write
 from caffe.errors import WeightsError
-from caffe.weights import is_hdf5, wire
+from caffe.weights import hdf5, wire
 from caffe.weights.blob_proto import parse_blob
 from caffe.weights.caffemodel import blob_writer, damaged, map_file
 from caffe.weights.stored_blob import StoredBlob
 
-__all__ = ["SolverState", "read_solver_state", "write_solver_state"]
+__all__ = ["SolverState", "read_solver_state", "write_binary", "write_hdf5"]
 
 _ITER, _NET, _HISTORY, _STEP = 1, 2, 3, 4  # field numbers of SolverState
 _LAYER = 100  # of NetParameter, which SolverState does not have
+_LONGEST_PATH = 1 << 16  # of the weights, before damage taken for a length fills memory
 
 
 @dataclass
@@ -41,10 +45,8 @@ def read_solver_state(path: str | os.PathLike) -> SolverState:
         WeightsError: the file is missing, cut off or damaged.
     """
     path = os.fsdecode(path)
-    if is_hdf5(path):
-        from caffe.weights import hdf5
-
-        return hdf5.read_solver_state(path)
+    if hdf5.is_hdf5(path):
+        return _read_hdf5(path)
     buffer = map_file(path)
     state = SolverState()
     place = ""
@@ -75,6 +77,47 @@ def read_solver_state(path: str | os.PathLike) -> SolverState:
     return state
 
 
+def _read_hdf5(path: str) -> SolverState:
+    with hdf5.reading(path):
+        file = hdf5.open_file(path)
+        missing = [key for key in ("iter", "history") if key not in file]
+        if missing:
+            raise WeightsError(f"{path}: no '{missing[0]}': this HDF5 file is no solverstate")
+        group = file["history"]
+        history = [
+            hdf5.Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))
+        ]
+        return SolverState(
+            iter=_number(path, file, "iter"),
+            learned_net=_learned_net(path, file),
+            history=list(history),
+            current_step=_number(path, file, "current_step") if "current_step" in file else 0,
+        )
+
+
+def _number(path: str, file: Any, key: str) -> int:
+    dataset = file[key]
+    if dataset.size != 1 or dataset.dtype.kind not in "iu":
+        raise WeightsError(
+            f"{path}: '{key}' should be one whole number, the file has {dataset.dtype} of the "
+            f"shape {dataset.shape}. The file is damaged: get or write it again."
+        )
+    return int(np.ravel(dataset[()])[0])
+
+
+def _learned_net(path: str, file: Any) -> str:
+    """The path of the weights, or nothing."""
+    if "learned_net" not in file:
+        return ""
+    dataset = file["learned_net"]
+    if dataset.shape != () or dataset.dtype.itemsize > _LONGEST_PATH:
+        raise WeightsError(
+            f"{path}: 'learned_net' should be one path, the file has {dataset.dtype} of the shape "
+            f"{dataset.shape}. The file is damaged: get or write it again."
+        )
+    return os.fsdecode(dataset[()])
+
+
 class _Array:
     """An array in the place of a blob."""
 
@@ -86,7 +129,7 @@ class _Array:
         return self._data
 
 
-def write_solver_state(
+def write_binary(
     path: str | os.PathLike,
     iteration: int,
     learned_net: str,
@@ -101,3 +144,22 @@ def write_solver_state(
         for array in history:
             blob_writer(_HISTORY, _Array(array), diff=False)[1](file)
         file.write(wire.varint(_STEP << 3) + wire.varint(current_step))
+
+
+def write_hdf5(
+    path: str,
+    iteration: int,
+    learned_net: str,
+    history: Iterable[np.ndarray],
+    current_step: int,
+) -> None:
+    """Write the same in HDF5."""
+    h5py = hdf5.package()
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file["iter"] = np.array([iteration], np.int32)
+        name = os.fsencode(learned_net)
+        file["learned_net"] = np.array(name, f"S{len(name) + 1}")  # BVLC reads on up to a zero
+        file["current_step"] = np.array([current_step], np.int32)
+        group = file.create_group("history")
+        for index, array in enumerate(history):
+            group.create_dataset(str(index), data=np.asarray(array, np.float32))

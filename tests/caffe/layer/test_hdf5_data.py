@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from harness import TEST, TRAIN, Rig
 
-from caffe import parallel, rng
+from caffe import rng
 from caffe.errors import DataError, LayerError
+from caffe.layer import hdf5_data
 
 
 @pytest.fixture
@@ -63,10 +64,10 @@ def test_shuffling_keeps_files_together_and_follows_the_seed(rows):
 
 @pytest.mark.parametrize("shuffle", ["", "shuffle: true"])
 def test_solvers_share_the_rows_out_in_training(rows, monkeypatch, shuffle):
-    monkeypatch.setattr(parallel, "solver_count", lambda: 2)
+    monkeypatch.setattr(hdf5_data, "solver_count", lambda: 2)
     shares = []
     for rank in (0, 1):
-        monkeypatch.setattr(parallel, "solver_rank", lambda rank=rank: rank)
+        monkeypatch.setattr(hdf5_data, "solver_rank", lambda rank=rank: rank)
         rng.set_random_seed(10 + rank)  # solvers have seeds of their own
         shares.append(sum(labels(layer(shuffle, batch=5), 2), []))
     taken = [label for pair in zip(*shares) for label in pair]  # in the order of the rows

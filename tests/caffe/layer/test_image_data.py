@@ -8,8 +8,7 @@ from PIL import Image
 import caffe
 from caffe.errors import DataError, LayerError
 from caffe.layer.image_data import read_list
-from caffe.rng import Generator
-from caffe.shuffle import shuffled
+from caffe.rng import Generator, shuffled
 
 
 def make(folder, count=5, size=(4, 6)):

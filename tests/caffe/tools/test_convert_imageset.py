@@ -11,8 +11,7 @@ from caffe import glog, rng
 from caffe.data import db, image_files
 from caffe.errors import DataError
 from caffe.proto import caffe_pb2
-from caffe.rng import Generator
-from caffe.shuffle import shuffled
+from caffe.rng import Generator, shuffled
 from caffe.tools.convert_imageset import main
 from caffe.tools.flags import UsageError
 

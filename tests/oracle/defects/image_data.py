@@ -155,14 +155,14 @@ DEFECTS = [
     ),
     Defect(
         "the shuffle runs from the front",
-        "shuffle.py",
+        "rng.py",
         "zip(places.tolist(), chosen.tolist())",
         "zip(places.tolist()[::-1], chosen.tolist()[::-1])",
         ["ImageData"],
     ),
     Defect(
         "the shuffle takes remainders",
-        "shuffle.py",
+        "rng.py",
         "found = words // width[done:]",
         "found = words % (places[done:] + 1)",
         ["ImageData"],

@@ -48,15 +48,16 @@ DEFECTS = [
     Defect(
         "propagate_down is ignored",
         "net/wiring.py",
-        "param.propagate_down[j] if param.propagate_down else flag[b]",
-        "flag[b]",
+        "list(param.propagate_down) or [blobs.needs_diff[b] for b in bottoms]",
+        "[blobs.needs_diff[b] for b in bottoms]",
         ["net backward"],
     ),
     Defect(
         "propagate_down: false also stops what lies below other bottoms",
         "net/wiring.py",
-        "needs |= flag[b]",
-        "needs |= flag[b] and not (param.propagate_down and not param.propagate_down[j])",
+        "        tops = [blobs.top(param, j)",
+        "        needs = any(blobs.needs_diff[b] and p for b, p in zip(bottoms, propagate))\n"
+        "        tops = [blobs.top(param, j)",
         ["net backward"],
     ),
     Defect(

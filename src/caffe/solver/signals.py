@@ -1,4 +1,4 @@
-"""SIGINT and SIGHUP as requests to the solver, installed only while the tool trains.
+"""SIGINT and SIGHUP as requests to the solver, installed only while training runs.
 
 A signal is remembered by its handler and acted on between two iterations (or two test batches), so
 that no iteration is cut in half.  The handlers of before come back at the end.
@@ -7,27 +7,15 @@ that no iteration is cut in half.  The handlers of before come back at the end.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any
 
 from caffe.solver.actions import Action
-from caffe.tools.flags import UsageError
 
-__all__ = ["SignalHandler", "action_of"]
+__all__ = ["SignalHandler"]
 
-
-def action_of(flag: str, value: str) -> Action:
-    """The action that ``-sigint_effect`` or ``-sighup_effect`` names.
-
-    Raises:
-        UsageError: it is none of stop, snapshot and none.
-    """
-    try:
-        return Action(value)
-    except ValueError:
-        raise UsageError(
-            f"Invalid signal effect {value!r} was specified for -{flag}: expected "
-            f"{', '.join(action.value for action in Action)}"
-        ) from None
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class SignalHandler:
@@ -38,12 +26,12 @@ class SignalHandler:
     """
 
     def __init__(self, on_int: Action, on_hup: Action):
-        self._actions = {}
+        self._actions: dict[int, Action] = {}
         if hasattr(signal, "SIGHUP"):  # Windows has none
             self._actions[signal.SIGHUP] = on_hup
         self._actions[signal.SIGINT] = on_int
-        self._arrived = dict.fromkeys(self._actions, False)
-        self._before: dict[int, object] = {}
+        self._arrived: dict[int, bool] = dict.fromkeys(self._actions, False)
+        self._before: dict[int, _Handler] = {}
 
     def __enter__(self) -> SignalHandler:
         for number in self._actions:

@@ -10,8 +10,9 @@ import pytest
 
 import caffe
 from caffe.solver.actions import Action
+from caffe.solver.signals import SignalHandler
 from caffe.tools.flags import UsageError
-from caffe.tools.signals import SignalHandler, action_of
+from caffe.tools.train import action_of
 
 NET = """
 layer { name: "data" type: "DummyData" top: "x" top: "t" dummy_data_param {
