@@ -201,6 +201,17 @@ def test_free_memory_is_told():
     assert memory.text(1.5e9) == "1.5 GB" and memory.text(2e6) == "2.0 MB"
 
 
+def test_what_pytorch_keeps_of_a_gpu_counts_as_free(monkeypatch):
+    torch = pytest.importorskip("torch")
+    for name, answer in (
+        ("mem_get_info", (3 << 30, 12 << 30)),
+        ("memory_reserved", 8 << 30),
+        ("memory_allocated", 1 << 30),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda gpu, answer=answer: answer)
+    assert memory.available(0) == 10 << 30
+
+
 def test_a_net_without_weights_says_which_file_goes_where(tmp_path, photo, capsys):
     Image.fromarray(photo).save(tmp_path / "g.png")
     assert (

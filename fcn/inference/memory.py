@@ -39,14 +39,18 @@ def _host() -> Optional[int]:
 
 
 def available(gpu: Optional[int] = None) -> Optional[int]:
-    """Free bytes of GPU number ``gpu`` or of the host; None where nothing tells."""
+    """Free bytes of GPU number ``gpu`` or of the host; None where nothing tells.
+
+    What PyTorch took from a GPU and keeps unused for the next tensors counts as free.
+    """
     if gpu is None:
         return _host()
     try:
         import torch
     except ImportError:  # BVLC Caffe does without
         return None
-    return int(torch.cuda.mem_get_info(gpu)[0])
+    unused = torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu)
+    return int(torch.cuda.mem_get_info(gpu)[0] + unused)
 
 
 def text(count: float) -> str:
