@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from caffe.device import current
 from caffe.errors import ShapeError
 from caffe.storage import Storage
 from caffe.vectors import IntVec, Vector
@@ -116,6 +117,12 @@ class Blob:
         """Mark a blob without a shape yet (the top of an Input layer without one)."""
         self._unallocated = True
 
+    def host_data(self) -> np.ndarray | None:
+        """The values, flat, where the host has the newest: to read at once, not to keep or write.
+        None where only the device has them.  Never waits for the device."""
+        host = self._data.newest_on_host()
+        return None if host is None else host[: self.count]
+
     def data_tensor(self) -> torch.Tensor:
         """The values as a tensor of :attr:`dims` on the thread's device; see ``Storage.tensor``."""
         return self._data.tensor(self.dims)
@@ -139,6 +146,13 @@ class Blob:
         """Take the tensor as the new data; its shape must be the blob's."""
         self._check_shape(value)
         self._data.write(value)
+
+    def set_host_data(self, values: np.ndarray) -> None:
+        """Take float32 numbers that lie on the host; a device gets them when it needs them."""
+        if current().shares_host:
+            self.set_data(torch.from_numpy(values))
+        else:
+            self.data[...] = values
 
     def set_diff(self, value: torch.Tensor) -> None:
         """Take the tensor as the new gradient; its shape must be the blob's."""

@@ -152,6 +152,12 @@ class Storage:
         values.flags.writeable = False
         return values
 
+    def newest_on_host(self) -> np.ndarray | None:
+        """The host copy while it is the newest or equal to it, None otherwise; no lease."""
+        if self.state == ZERO:
+            return np.zeros(self.capacity, np.float32)
+        return self._host if self.state in (HOST, BOTH) else None
+
     # For layers: tensors ------------------------------------------------------------------------
 
     def tensor(self, shape: Sequence[int]) -> torch.Tensor:

@@ -135,10 +135,12 @@ class PrefetchingLayer(Layer):
             batch = self._prefetcher.next()
         except Error as error:
             raise self.fail(str(error), DataError) from error
-        device = current().torch_device
         for blob, values in zip(top, batch):
             blob.set_dims(tuple(values.shape))
-            blob.set_data(values.to(device, non_blocking=self._pinned))
+        pixels, *labels = batch
+        top[0].set_data(pixels.to(current().torch_device, non_blocking=self._pinned))
+        for blob, values in zip(top[1:], labels):
+            blob.set_host_data(values.numpy())  # where a loss checks them without waiting
 
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
         """Nothing below this layer."""

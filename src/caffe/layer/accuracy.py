@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import torch
 
 from caffe.errors import LayerError
-from caffe.layer import Layer, Shape, Tensors, register
-from caffe.layer._loss import check_label_count, class_indices, ignore_label
+from caffe.layer import Shape, Tensors, register
+from caffe.layer._indices import Limits
+from caffe.layer._loss import LabelReader, check_label_count, ignore_label
 
 
 @register("Accuracy")
-class Accuracy(Layer):
+class Accuracy(LabelReader):
     """Right where fewer than ``top_k`` (1) other classes score at least as high as the true one:
     a tie is wrong, and a true class with the score NaN is right, as in Caffe.
 
@@ -44,21 +45,25 @@ class Accuracy(Layer):
             )
         return [(), (self.classes,)][: self.num_tops]
 
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(bottom_shapes[0][self.class_axis], self.ignore)
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
-        index, counts = class_indices(self, labels, self.classes, self.ignore)
+        index, counts = self.indices(labels, self.limits([scores.shape]))
         shape = list(scores.shape)
         shape[self.class_axis] = 1
         index = index.reshape(shape)
         better = (scores >= scores.gather(self.class_axis, index)).sum(self.class_axis) - 1
         right = (better < self.param.accuracy_param.top_k).flatten().to(scores.dtype)
         index = index.flatten()
-        if counts is not None:
-            counts = counts.flatten()
-            right, index = right[counts], index[counts]
-        tops = [right.sum().div_(max(right.numel(), 1))]
-        if self.num_tops == 2:
-            present = torch.bincount(index, minlength=self.classes)
-            hits = torch.bincount(index, right, minlength=self.classes)
-            tops.append((hits / present.clamp(min=1)).to(scores.dtype))
+        weight = torch.ones_like(right) if counts is None else counts.flatten().to(right.dtype)
+        right.mul_(weight)
+        tops = [right.sum().div_(weight.sum(dtype=torch.float64).clamp_(min=1))]
+        if self.num_tops == 2:  # sums of ones and zeros are exact in any order
+            present, hits = (
+                weight.new_zeros(self.classes, dtype=torch.float64).scatter_add_(0, index, n)
+                for n in (weight.double(), right.double())
+            )
+            tops.append((hits / present.clamp_(min=1)).to(scores.dtype))
         return tops

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 
 from caffe.errors import LayerError
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
-from caffe.layer._index import checked_index
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._indices import IndexReader, Limits, Wrong
 
 
 @register("BatchReindex")
-class BatchReindex(Layer):
+class BatchReindex(IndexReader):
     """``y[i] = x[index[i]]``: x is bottom 0 (N, ...), the index bottom 1 (M), y (M, ...).
 
     The gradient of an item is the sum over its uses.  The index has none: asking for it, as
@@ -20,6 +20,7 @@ class BatchReindex(Layer):
     """
 
     bottoms = 2
+    truncates = False  # BVLC compares the float with 0
     refuses_in_place = True  # BVLC accepts it and reads items that it has overwritten
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
@@ -29,6 +30,12 @@ class BatchReindex(Layer):
         if not shape:
             raise self.fail("bottom 0 needs a batch axis, got a blob without axes")
         return [(index[0], *shape[1:])]
+
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(bottom_shapes[0][0])
+
+    def wrong_index(self, wrong: Wrong, limits: Limits) -> LayerError:
+        return self.fail(wrong.text("an index (bottom 1)", limits))
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         return [bottoms[0].index_select(0, self._index(bottoms))]
@@ -44,4 +51,4 @@ class BatchReindex(Layer):
         return [diff.index_add_(0, self._index(bottoms), top_diffs[0]), None], []
 
     def _index(self, bottoms: Tensors) -> torch.Tensor:
-        return checked_index(self, bottoms[1], bottoms[0].shape[0], "an index (bottom 1)")
+        return self.indices(bottoms[1], self.limits([bottoms[0].shape]))[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from caffe.errors import LayerError
 from caffe.layer import Layer, Need, register
@@ -46,14 +45,13 @@ class DummyData(Layer):
         """Nothing: the shapes are fixed."""
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        from caffe.device import current
         from caffe.filler import fill
 
         for blob, filler in zip(top, self.fillers):
             if filler.type != "constant":
                 values = np.empty(blob.dims, np.float32)
                 fill(values, filler)
-                blob.set_data(torch.from_numpy(values).to(current().torch_device))
+                blob.set_host_data(values)
 
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
         """Nothing below this layer."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 
 from caffe.errors import LayerError
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
-from caffe.layer._index import checked_index
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._indices import IndexReader, Limits, Wrong
 
 
 @register("Embed")
-class Embed(Layer):
+class Embed(IndexReader):
     """``weights[index] + bias``: a bottom of indices (any shape), a top of that shape and one more
     axis of ``num_output``.
 
@@ -21,6 +21,7 @@ class Embed(Layer):
     is asking for the bottom's gradient, as ``force_backward`` does.
     """
 
+    index_bottom = 0
     refuses_in_place = True  # BVLC accepts it: the bottom then grows in every pass
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -35,6 +36,12 @@ class Embed(Layer):
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         return [(*bottom_shapes[0], self.num_output)]
+
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(self.input_dim)
+
+    def wrong_index(self, wrong: Wrong, limits: Limits) -> LayerError:
+        return self.fail(wrong.text("an index", limits))
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         y = torch.nn.functional.embedding(self._index(bottoms[0]), params[0])
@@ -55,4 +62,4 @@ class Embed(Layer):
         return [None], diffs
 
     def _index(self, x: torch.Tensor) -> torch.Tensor:
-        return checked_index(self, x.trunc(), self.input_dim, "an index")
+        return self.indices(x, self.limits([]))[0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caffe.device import current
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Tensors, register
 
@@ -51,11 +52,18 @@ class Filter(Layer):
                     f"each bottom must have as many items as the selector: bottom {i} is "
                     f"{blob.dims}, the selector {selector}"
                 )
-        self.kept = bottom[-1].data_tensor().reshape(-1).nonzero().flatten()
+        self.kept = self._selected(bottom[-1])
         count = len(self.kept) if self.built else selector[0]
         self.built = True
         for blob, source in zip(top, bottom):
             blob.set_dims((count, *source.dims[1:]))
+
+    def _selected(self, selector: Blob) -> torch.Tensor:
+        """The items to keep; the host waits for the device only where that alone knows them."""
+        host = selector.host_data()
+        if host is None:
+            return selector.data_tensor().reshape(-1).nonzero().flatten()
+        return current().upload(host.nonzero()[0])
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         return [x.index_select(0, self.kept) for x in bottoms[:-1]]

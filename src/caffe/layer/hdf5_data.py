@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from caffe import rng
-from caffe.device import current
 from caffe.errors import DataError, LayerError
 from caffe.layer import Layer, Need, Shape, register
 from caffe.rank import solver_count, solver_rank
@@ -78,9 +76,8 @@ class HDF5Data(Layer):
             for array, rows in zip(values, self._rows):
                 array[i] = rows[row].reshape(array.shape[1:])
             self._skip_row(shapes)
-        device = current().torch_device
         for blob, array in zip(top, values):
-            blob.set_data(torch.from_numpy(array).to(device))
+            blob.set_host_data(array)
 
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
         """Nothing below this layer."""

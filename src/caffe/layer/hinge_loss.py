@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from caffe.layer import Layer, Need, Shape, register
-from caffe.layer._loss import check_first_axis, first_labels
+from caffe.layer import Need, Shape, register
+from caffe.layer._loss import LabelReader, check_first_axis
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
 
 
 @register("HingeLoss")
-class HingeLoss(Layer):
+class HingeLoss(LabelReader):
     """``sum max(0, 1 + d x)^p / N``, d being -1 at an item's class and 1 elsewhere.
 
     Bottoms: scores (N, classes...), labels, of which the first N values count; no gradient for the
@@ -38,7 +38,7 @@ class HingeLoss(Layer):
         return [()]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        x = bottom[0].data_tensor()
+        x = bottom[0].data_tensor().float()
         margins = self._flip(x, bottom[1].data_tensor()).add_(1).relu_()
         total = (margins * margins if self.squared else margins).sum()
         bottom[0].set_diff(margins)
@@ -47,7 +47,7 @@ class HingeLoss(Layer):
     def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
         if not need.bottoms[0]:
             return
-        diff = self._flip(bottom[0].diff_tensor(), bottom[1].data_tensor())
+        diff = self._flip(bottom[0].diff_tensor().float(), bottom[1].data_tensor())
         weight = top[0].diff_tensor() / diff.shape[0]
         bottom[0].set_diff(diff.mul_(2 * weight) if self.squared else diff.sign_().mul_(weight))
 
@@ -55,6 +55,6 @@ class HingeLoss(Layer):
         """A copy of ``x`` with the sign changed at each item's class."""
         flipped = x.clone(memory_format=torch.contiguous_format)
         rows = flipped.view(x.shape[0], -1)
-        index = first_labels(self, x, labels)
+        index = self.first_labels(x, labels)
         rows.scatter_(1, index, rows.gather(1, index).neg_())
         return flipped

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from caffe.errors import DataError, LayerError, WeightsError
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._indices import Limits
 from caffe.layer._loss import (
+    LabelReader,
     check_first_axis,
     check_label_count,
-    class_indices,
     ignore_label,
     normalization,
     normalizer,
@@ -29,7 +30,7 @@ class SourceError(LayerError, DataError):
 
 
 @register("InfogainLoss")
-class InfogainLoss(Layer):
+class InfogainLoss(LabelReader):
     """``-sum_l H[label, l] log max(p_l, 1e-20) / Z`` over the positions that are not ignored, p the
     softmax of the scores.  The identity for H gives SoftmaxWithLoss.
 
@@ -85,6 +86,9 @@ class InfogainLoss(Layer):
         self.inner = math.prod(scores[self.class_axis + 1 :])
         return [(), scores][: self.num_tops]
 
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(bottom_shapes[0][self.class_axis], self.ignore)
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores = bottoms[0]
         index, counts = self._labels(bottoms)
@@ -123,8 +127,7 @@ class InfogainLoss(Layer):
 
     def _labels(self, bottoms: Tensors) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Class indices and the mask of those that count (None: all), one axis each."""
-        classes = bottoms[0].shape[self.class_axis]
-        index, counts = class_indices(self, bottoms[1], classes, self.ignore)
+        index, counts = self.indices(bottoms[1], self.limits([bottoms[0].shape]))
         return index.reshape(-1), None if counts is None else counts.reshape(-1)
 
     def _rows(self, x: torch.Tensor) -> torch.Tensor:
@@ -139,11 +142,8 @@ class InfogainLoss(Layer):
         self.stored = self.stored.to(bottoms[0].device)
         return self.stored.view(k, k)
 
-    def _divisor(self, counts: torch.Tensor | None) -> float:
-        valid = None
-        if counts is not None and self.mode == self.param.loss_param.VALID:
-            valid = int(counts.sum())
-        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, valid)
+    def _divisor(self, counts: torch.Tensor | None) -> float | torch.Tensor:
+        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, counts)
 
     def _read(self, path: str) -> np.ndarray:
         """The values of a BlobProto file, float32."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
-from caffe.layer._loss import check_first_axis, first_labels
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._loss import LabelReader, check_first_axis
 
 SMALLEST = 1e-20  # probabilities below count as this
 
 
 @register("MultinomialLogisticLoss")
-class MultinomialLogisticLoss(Layer):
+class MultinomialLogisticLoss(LabelReader):
     """``-sum log max(p_label, 1e-20) / N``.
 
     Bottoms: probabilities (N, classes...), labels (N) or (N, 1, 1, 1); no gradient for the labels.
@@ -36,7 +36,7 @@ class MultinomialLogisticLoss(Layer):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         p, labels = bottoms
-        picked = p.reshape(p.shape[0], -1).gather(1, first_labels(self, p, labels))
+        picked = p.reshape(p.shape[0], -1).gather(1, self.first_labels(p, labels))
         return [picked.clamp_(min=SMALLEST).log_().sum().div_(-p.shape[0])]
 
     def backward(
@@ -46,7 +46,7 @@ class MultinomialLogisticLoss(Layer):
             return [None, None], []
         p, labels = bottoms
         rows = p.reshape(p.shape[0], -1)
-        index = first_labels(self, p, labels)
+        index = self.first_labels(p, labels)
         picked = rows.gather(1, index).clamp_(min=SMALLEST)
         scale = top_diffs[0] / -p.shape[0]
         return [torch.zeros_like(rows).scatter_(1, index, scale / picked).view(p.shape), None], []

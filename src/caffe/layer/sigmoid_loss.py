@@ -63,8 +63,5 @@ class SigmoidCrossEntropyLoss(Layer):
     def _counts(self, targets: torch.Tensor) -> torch.Tensor | None:
         return None if self.ignore is None else targets.to(torch.int64) != self.ignore
 
-    def _divisor(self, counts: torch.Tensor | None) -> float:
-        valid = None
-        if counts is not None and self.mode == self.param.loss_param.VALID:
-            valid = int(counts.sum())
-        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, valid)
+    def _divisor(self, counts: torch.Tensor | None) -> float | torch.Tensor:
+        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, counts)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._indices import Limits
 from caffe.layer._loss import (
+    LabelReader,
     check_first_axis,
     check_label_count,
-    class_indices,
     ignore_label,
     normalization,
     normalizer,
@@ -21,7 +22,7 @@ SMALLEST = torch.finfo(torch.float32).tiny  # FLT_MIN: the loss of one position 
 
 
 @register("SoftmaxWithLoss")
-class SoftmaxWithLoss(Layer):
+class SoftmaxWithLoss(LabelReader):
     """``-sum log max(p_label, 1.2e-38) / Z`` over the positions that are not ignored.
 
     Bottoms: scores (outer axes..., classes, inner axes...), labels of outer x inner values; no
@@ -51,6 +52,9 @@ class SoftmaxWithLoss(Layer):
         self.outer = math.prod(scores[: self.class_axis])
         self.inner = math.prod(scores[self.class_axis + 1 :])
         return [(), scores][: self.num_tops]
+
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(bottom_shapes[0][self.class_axis], self.ignore)
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
@@ -84,13 +88,10 @@ class SoftmaxWithLoss(Layer):
         self, scores: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Indices and mask, with the scores' axes and 1 on the class axis."""
-        index, counts = class_indices(self, labels, scores.shape[self.class_axis], self.ignore)
+        index, counts = self.indices(labels, self.limits([scores.shape]))
         shape = list(scores.shape)
         shape[self.class_axis] = 1
         return index.reshape(shape), None if counts is None else counts.reshape(shape)
 
-    def _divisor(self, counts: torch.Tensor | None) -> float:
-        valid = None
-        if counts is not None and self.mode == self.param.loss_param.VALID:
-            valid = int(counts.sum())
-        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, valid)
+    def _divisor(self, counts: torch.Tensor | None) -> float | torch.Tensor:
+        return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, counts)

@@ -6,6 +6,7 @@ import torch
 from harness import Rig, close, random
 
 import caffe
+from caffe.device import current
 from caffe.errors import LayerError
 from caffe.layer import Need, class_of, type_list
 from caffe.net import Net
@@ -25,13 +26,13 @@ def run_in_bf16(text, *shapes, in_place=False):
     for dtype in (BF16, torch.float32):
         rig = Rig(text, *shapes, in_place=in_place)
         for i, (blob, shape) in enumerate(zip(rig.bottom, shapes)):
-            values = torch.from_numpy(random(*shape, seed=i)).to(BF16).to(dtype)
-            blob.set_data(values)
+            values = torch.from_numpy(random(*shape, seed=i)).to(BF16)
+            blob.set_data(values.to(current().torch_device, dtype))
         with torch.no_grad():
             rig.layer.forward_blobs(rig.bottom, rig.top)
             top = rig.top[0].data_tensor()
             diff = torch.from_numpy(random(*rig.top[0].dims, seed=9)).to(BF16)
-            rig.top[0].set_diff(diff.to(top.dtype))
+            rig.top[0].set_diff(diff.to(top.device, top.dtype))
         rig.output = top.float().clone()
         need = [i == 0 or i not in rig.layer.no_gradient for i in range(len(shapes))]
         rig.layer.backward_blobs(
@@ -83,7 +84,7 @@ def test_every_layer_takes_bfloat16(text, shapes):
 def test_a_pooling_mask_is_float32():
     """Bfloat16 has no number 257."""
     rig = Rig('type: "Pooling" pooling_param { kernel_size: 1 }', (1, 1, 20, 20), tops=2)
-    rig.bottom[0].set_data(torch.rand(1, 1, 20, 20).to(BF16))
+    rig.bottom[0].set_data(torch.rand(1, 1, 20, 20).to(current().torch_device, BF16))
     rig.layer.forward_blobs(rig.bottom, rig.top)
     assert rig.top[1].data.ravel().tolist() == list(range(400))
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from caffe.errors import DataError, LayerError
-from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._indices import IndexReader, Limits, Wrong
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
 
 
 @register("Upsample")
-class Upsample(Layer):
+class Upsample(IndexReader):
     """With two bottoms, each value of the first goes where the second, the mask, says: the index
     ``h W' + w`` that MAX Pooling gives as its second top.  All else is 0.  Where several values
     have one place (overlapping pooling windows), the last in raster order stays and alone gets the
@@ -64,6 +69,21 @@ class Upsample(Layer):
         self.out = self.size or scaled
         return [(*shape[:2], *self.out)]
 
+    def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
+        return Limits(self.out[0] * self.out[1], ignored=-1)
+
+    def wrong_index(self, wrong: Wrong, limits: Limits) -> Exception:
+        return self.fail(
+            f"the mask points outside the top of {self.out}: it has the value {wrong.value:g} at "
+            f"position {wrong.position}. It must be the second top of a MAX Pooling whose bottom "
+            "had this size; set upsample_h and upsample_w to that",
+            DataError,
+        )
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        if self.num_bottoms == 2:
+            super().before_forward(bottom)
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
         if self.num_bottoms == 1:
@@ -87,17 +107,12 @@ class Upsample(Layer):
         """For each place of the top, the position in the bottom that fills it (0 where none does),
         and whether none does; both N x C x (H' W').  The same on every device, scatter is not."""
         places = self.out[0] * self.out[1]
-        place = mask.flatten(2).long()
-        if place.numel() and bool(((place < -1) | (place >= places)).any()):
-            raise self.fail(
-                f"the mask points outside the top of {self.out}: it has values from "
-                f"{int(place.min())} to {int(place.max())}. It must be the second top of a MAX "
-                "Pooling whose bottom had this size; set upsample_h and upsample_w to that",
-                DataError,
-            )
-        # One place more takes the values without a place.
+        place, placed = self.indices(mask, self.limits([]))
+        if placed is not None:  # one place more takes the values without a place
+            place = place.masked_fill_(placed.logical_not_(), places)
+        place = place.flatten(2)
         winner = torch.full((*place.shape[:2], places + 1), -1, device=place.device)
         position = torch.arange(place.shape[2], device=place.device).expand_as(place)
-        winner.scatter_reduce_(2, place.where(place >= 0, places), position, "amax")
+        winner.scatter_reduce_(2, place, position, "amax")
         winner = winner[:, :, :places]
         return winner.clamp(min=0), winner < 0
