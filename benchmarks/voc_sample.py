@@ -38,7 +38,7 @@ def lay_out(image, label, folder):
     shutil.copy(image, os.path.join(sbd, "img"))
     shutil.copy(image, os.path.join(voc, "JPEGImages"))
     shutil.copy(label, os.path.join(voc, "SegmentationClass"))
-    classes = np.array(Image.open(label))
+    classes = np.array(Image.open(label, formats=("PNG",)))
     cell = np.empty((1, 1), dtype=[("Segmentation", object)])
     cell[0, 0]["Segmentation"] = classes
     scipy.io.savemat(os.path.join(sbd, "cls", ident + ".mat"), {"GTcls": cell})
@@ -103,7 +103,7 @@ def main():
         )
         pictures = sorted(f for f in os.listdir(out) if f.endswith((".png", ".jpg")))
         for name in pictures:
-            print(name, Image.open(os.path.join(out, name)).size)
+            print(name, Image.open(os.path.join(out, name), formats=("PNG", "JPEG")).size)
         if len(pictures) != 2:
             sys.exit("expected a label map and an overlay")
 

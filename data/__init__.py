@@ -7,6 +7,8 @@ A dataset's module has ``CLASSES``, the names in the order of the net's output c
 import importlib
 from collections import namedtuple
 
+import bootstrap  # noqa: F401  finds segdata, which reads files here as for the nets
+
 __all__ = ["DATASETS", "dataset", "names_of"]
 
 DATASETS = ("camvid", "membrane", "nyud", "pascalcontext", "siftflow", "toy", "voc")

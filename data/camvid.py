@@ -14,7 +14,6 @@ import os
 import sys
 
 import numpy as np
-from PIL import Image
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -156,16 +155,19 @@ def _convert(source: str, report: Report) -> bool:
 
 def _check(entries: list[tuple[str, str]], report: Report) -> None:
     """Sizes and label values of what exists; one problem for each bad pair, ten at most."""
+    from segdata.errors import DataError
+    from segdata.images import open_image
+
     bad = 0
     for image_path, label_path in entries:
         if not (os.path.isfile(image_path) and os.path.isfile(label_path)):
             continue
         try:
-            with Image.open(image_path) as image, Image.open(label_path) as label:
+            with open_image(image_path) as image, open_image(label_path, "label") as label:
                 highest, mode = int(np.max(np.asarray(label))), label.mode
                 sizes = image.size, label.size
-        except (OSError, SyntaxError, ValueError) as error:
-            problem = f"cannot read '{image_path}' or its label: {error}"
+        except DataError as error:
+            problem = str(error)
         else:
             if sizes[0] != sizes[1]:
                 problem = f"'{image_path}' is {sizes[0]}, its label is {sizes[1]}"

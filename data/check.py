@@ -18,6 +18,9 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from segdata.errors import DataError
+from segdata.splits import read_lines
+
 import bootstrap
 import data
 from data.preparing.checks import Labels, check_entries, check_layer, plain
@@ -149,15 +152,14 @@ def check_description(path: str, split: str, report: Report, limit: int = 0) -> 
 
 def _classes(text: str):
     """A number of classes, or a file of their names: (number, names)."""
-    if text.isdigit():
+    if text.isdecimal() and len(text) < 9:
         if not 1 <= int(text) < IGNORE:
             raise argparse.ArgumentTypeError(f"expected 1 to {IGNORE - 1} classes; received {text}")
         return int(text), None
     try:
-        with open(bootstrap.user_path(text), encoding="utf-8") as lines:
-            names = [line.strip() for line in lines if line.strip()]
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot read '{text}': {error.strerror}") from error
+        names = read_lines(bootstrap.user_path(text))
+    except (DataError, OSError) as error:
+        raise argparse.ArgumentTypeError(f"cannot read '{text}': {error}") from error
     return len(names), names
 
 
@@ -223,7 +225,7 @@ def main(argv=None) -> int:
             check_description(path, options.split, report, options.limit)
         else:
             check_dataset(options.dataset, options.data, options.split, report, options.limit)
-    except (LookupError, OSError, ValueError) as error:
+    except (DataError, LookupError, OSError, ValueError) as error:
         report.problem(str(error))
     return report.print("PROBLEM")
 

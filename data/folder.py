@@ -124,6 +124,8 @@ def _convert(
     options: Options, pairs: list, reader, labels_dir: str, palette: np.ndarray, report: Report
 ) -> list:
     """Write all masks as palette PNGs of class numbers; the pairs with their new names."""
+    from segdata.errors import DataError
+
     converted = []
     for image, mask in pairs:
         target = os.path.splitext(mask)[0] + ".png"
@@ -133,7 +135,7 @@ def _convert(
             if doubt:
                 raise ValueError(f"'{path}' {doubt}")
             label = reader(path)
-        except (OSError, SyntaxError, ValueError) as error:
+        except (DataError, OSError, ValueError) as error:
             report.problem(f"{error}" if path in f"{error}" else f"cannot read '{path}': {error}")
             if len(report.problems) == TOLD:
                 return []
@@ -172,7 +174,7 @@ def _survey(
     limit = len(names) if names else IGNORE
     raw_ignored = [] if options.rgb or options.values else options.ignore or []
     counts, sizes = np.zeros(256, np.int64), Counter()
-    total, pixels = np.zeros(3), 0
+    total, pixels, turned = np.zeros(3), 0, []
     for number, (image_name, mask_name) in enumerate(train + val):
         path = os.path.join(labels_dir, mask_name)
         try:
@@ -194,6 +196,8 @@ def _survey(
             if len(report.problems) == TOLD:
                 return None
             continue
+        if mask_files.is_turned(os.path.join(options.images, image_name)):
+            turned.append(image_name)
         counts += np.bincount(label.ravel(), minlength=256)
         sizes[label.shape] += 1
         if number < len(train):
@@ -224,6 +228,8 @@ def _survey(
         f"{len(train) + len(val)} images with {classes} classes, "
         f"{100 * counts[IGNORE] / counts.sum():.1f} % of the pixels do not count"
     )
+    if turned:
+        report.note(mask_files.turned_text(turned))
     if len(sizes) > 1:
         report.note(f"there are {len(sizes)} sizes: batches of several images need a crop")
     mean = [round(float(value), 3) for value in (total / pixels)[::-1]]
@@ -298,7 +304,8 @@ def _share(text: str) -> float:
 
 def _numbers(text: str) -> list[int]:
     fields = text.split(",")
-    if not all(field.strip().isdigit() for field in fields) or len(set(fields)) != len(fields):
+    fits = all(field.strip().isdecimal() and len(field) < 10 for field in fields)
+    if not fits or len(set(fields)) != len(fields):
         raise argparse.ArgumentTypeError(f"expected numbers as 0,255; received '{text}'")
     return [int(field) for field in fields]
 
@@ -354,14 +361,17 @@ def main() -> None:
         "--out", metavar="DIR", type=user_path, help="(default: data/folder/NAME in the repository)"
     )
     options = parser.parse_args()
+    find_layers()
+    from segdata.errors import DataError
+    from segdata.splits import read_lines
+
     name = options.name or os.path.basename(os.path.dirname(options.masks)) or "mine"
     names = None
     if options.classes:
         try:
-            with open(options.classes, encoding="utf-8") as lines:
-                names = [line.strip() for line in lines if line.strip()]
-        except OSError as error:
-            parser.error(f"--classes '{options.classes}': {error.strerror}")
+            names = read_lines(options.classes)
+        except (DataError, OSError) as error:
+            parser.error(f"--classes '{options.classes}': {error}")
     out = options.out or os.path.join(ROOT, "data", "folder", name)
     sys.exit(
         prepare(

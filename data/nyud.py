@@ -17,8 +17,6 @@ import re
 import sys
 from typing import Optional
 
-from PIL import Image
-
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -176,10 +174,11 @@ def _check_files(root: str, ids: list[str], report: Report) -> None:
 def _check_image(paths: dict) -> None:
     """Raise for files of one image that do not fit together or that the data layer refuses."""
     from segdata.errors import DataError
+    from segdata.images import open_image
     from segdata.nyud import read_nyud_label
     from segdata.streams import read_depth, read_hha
 
-    with Image.open(paths["color"]) as image:
+    with open_image(paths["color"], decode=False) as image:
         size, mode = image.size, image.mode
     if mode != "RGB":
         raise DataError(f"'{paths['color']}' is a {mode} image; expected RGB")

@@ -14,8 +14,6 @@ import re
 import sys
 from typing import Optional
 
-from PIL import Image
-
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -138,6 +136,7 @@ def _make_list(root: str, split: str, report: Report) -> list[str]:
 def _check(root: str, ids: list[str], report: Report) -> None:
     """Sizes and label values of what exists, ten problems at most."""
     from segdata.errors import DataError
+    from segdata.images import open_image
     from segdata.siftflow import FILES, read_geometric_label, read_semantic_label
 
     bad = 0
@@ -146,10 +145,10 @@ def _check(root: str, ids: list[str], report: Report) -> None:
         if not all(os.path.isfile(path) for path in paths):
             continue
         try:
-            with Image.open(paths[0]) as image:
+            with open_image(paths[0], decode=False) as image:
                 size = image.size
             labels = read_semantic_label(paths[1]), read_geometric_label(paths[2])
-        except (DataError, OSError, SyntaxError, ValueError) as error:
+        except DataError as error:
             problem = f"cannot use '{name}': {error}"
         else:
             shapes = [label.shape[::-1] for label in labels]

@@ -17,6 +17,10 @@ NAMES = [f"toy_val_{i:04d}" for i in range(4)]
 GAP = 8  # pixels between columns
 
 
+def _open(folder, name):
+    return Image.open(os.path.join(folder, name), formats=("JPEG",))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument(
@@ -30,8 +34,8 @@ def main():
         default=os.path.join(bootstrap.ROOT, "demo/pictures"),
     )
     args = p.parse_args()
-    photos = [Image.open(os.path.join(args.photos, n + ".jpg")) for n in NAMES]
-    overlays = [Image.open(os.path.join(args.pictures, n + "_overlay.jpg")) for n in NAMES]
+    photos = [_open(args.photos, n + ".jpg") for n in NAMES]
+    overlays = [_open(args.pictures, n + "_overlay.jpg") for n in NAMES]
     width = sum(o.width for o in overlays) + GAP * (len(NAMES) - 1)
     height = photos[0].height + GAP + max(o.height for o in overlays)
     sheet = Image.new("RGB", (width, height), "white")

@@ -69,13 +69,13 @@ def load_label(folder, split, name):
 
 
 def read(path):
-    with Image.open(path) as image:
+    with Image.open(path, formats=("PNG",)) as image:
         return np.array(image, np.uint8)
 
 
 def load_photo(folder, name, size):
     """The generated photo as RGB, scaled to `size` (width, height): (H, W, 3) uint8."""
-    with Image.open(os.path.join(folder, name + "_leftImg8bit.png")) as image:
+    with Image.open(os.path.join(folder, name + "_leftImg8bit.png"), formats=("PNG",)) as image:
         return np.array(image.convert("RGB").resize(size, Image.BICUBIC))
 
 

@@ -44,7 +44,8 @@ class NYUDSegDataLayer(SegDataLayer):
 
     def streams(self, params):
         tops, name = params["tops"], type(self).__name__
-        if not isinstance(tops, (list, tuple)) or not tops or len(set(tops)) != len(tops):
+        names = isinstance(tops, (list, tuple)) and all(isinstance(top, str) for top in tops)
+        if not names or not tops or len(set(tops)) != len(tops):
             raise DataError(
                 f"{name}: expected for 'tops' a list of different names, drawn from "
                 f"{', '.join(FOLDERS)}; received {tops!r}"
@@ -57,6 +58,9 @@ class NYUDSegDataLayer(SegDataLayer):
             )
         if params["balance"] and "label" not in tops:
             raise DataError(f"{name}: 'balance' needs the top 'label'; received tops {tops!r}")
+        nearest = params["nearest"]
+        if not (nearest is None or (isinstance(nearest, (int, float)) and nearest > 0)):
+            raise DataError(f"{name}: expected for 'nearest' millimetres; received {nearest!r}")
         made = {
             "color": lambda: ColorStream(self.mean_bgr),
             "hha": lambda: HHAStream(self.mean_hha),

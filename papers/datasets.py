@@ -10,7 +10,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 from PIL import Image
 from segdata.camvid import list_camvid, read_camvid_label
-from segdata.images import read_label
+from segdata.images import open_image, read_label
 
 from data import toy
 from fcn import catalog
@@ -90,7 +90,7 @@ def _shrink(source, folder, split, size, most):
         for part in (split, split + "annot"):
             os.makedirs(os.path.join(folder, part), exist_ok=True)
         for name, (image, label) in zip(names, pairs):
-            with Image.open(image) as picture:
+            with open_image(image) as picture:
                 small = picture.convert("RGB").resize(size, Image.BOX)
             small.save(os.path.join(folder, split, name + ".png"))
             classes = Image.fromarray(np.asarray(read_label(label), np.uint8))

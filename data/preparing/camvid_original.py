@@ -5,6 +5,8 @@ from typing import Optional
 
 import numpy as np
 from PIL import Image
+from segdata.errors import DataError
+from segdata.images import open_image
 
 from data.preparing.colours import ColourMap
 from data.preparing.report import Report, write_list
@@ -124,10 +126,10 @@ def convert(
             label_from = os.path.join(source, LABELS, name + "_L.png")
             try:
                 stray += _convert_label(label_from, label_to, colours, void, palette)
-                with Image.open(os.path.join(source, IMAGES, file)) as image:
+                with open_image(os.path.join(source, IMAGES, file)) as image:
                     small = image.convert("RGB").resize(SIZE, Image.BOX)
                 save_atomic(small, image_to, "PNG")
-            except (OSError, SyntaxError, ValueError) as error:
+            except (DataError, OSError, ValueError) as error:
                 report.problem(f"cannot convert '{file}' or its label '{label_from}': {error}")
                 return
             new += 1
@@ -145,7 +147,7 @@ def _convert_label(
     source: str, target: str, colours: ColourMap, void: int, palette: np.ndarray
 ) -> int:
     """Write one label map; returns how many pixels had none of the 32 colours."""
-    with Image.open(source) as image:
+    with open_image(source, "label") as image:
         mask = np.asarray(image.convert("RGB").resize(SIZE, Image.NEAREST))
     label, unknown = colours(mask)
     count = int(unknown.sum())

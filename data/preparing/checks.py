@@ -6,7 +6,8 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from segdata.errors import DataError
+from segdata.images import open_image
 
 from data.preparing import masks as mask_files
 from data.preparing.colours import IGNORE
@@ -46,7 +47,9 @@ def plain(params: dict) -> dict:
 
 def make_layer(module: str, name: str, params: dict, tops: list):
     """A data layer that serves its entries one by one and in order, and its tops by name."""
-    kind = getattr(importlib.import_module(module), name)
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and hasattr(kind, "setup")):
+        raise DataError(f"{module}.py has no data layer {name!r}")
     layer = kind.__new__(kind)
     layer.param_str = repr(dict(plain(params), randomize=False))
     blobs = {top: _Top() for top in tops}
@@ -65,8 +68,6 @@ def check_layer(
     limit: int = 0,
 ) -> list:
     """Check all that a data layer serves; the Survey of each of ``labels``."""
-    from segdata import DataError
-
     try:
         layer, blobs = make_layer(module, name, params, inputs + [kind.top for kind in labels])
     except DataError as error:
@@ -88,8 +89,6 @@ def check_layer(
 
 def _check_finite(top: str, values: np.ndarray, file: str) -> None:
     """A depth of 0, say, has no logarithm, and a net that is given it learns nothing any more."""
-    from segdata import DataError
-
     bad = ~np.isfinite(values[0]).all(axis=0)
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
@@ -106,11 +105,9 @@ def check_entries(
 
     ``limit`` of them are taken, evenly over all; 0: all.
     """
-    from segdata import DataError
-
     before = len(report.problems)
     surveys = [Survey(kind.classes, kind.names) for kind in labels]
-    kinds, doubtful, bad, in_colours = Counter(), [], [], None
+    kinds, doubtful, bad, in_colours, turned = Counter(), [], [], None, []
     count = min(limit, len(entries)) if limit else len(entries)
     for index in (i * len(entries) // count for i in range(count)):
         mask = entries[index][1] if len(entries[index]) == 2 else ""
@@ -119,6 +116,8 @@ def check_entries(
             kinds[kind] += 1
             if doubt:
                 doubtful.append(f"'{mask}' {doubt}")
+            if mask_files.is_turned(entries[index][0]):
+                turned.append(entries[index][0])
             if kind.endswith("RGB"):
                 in_colours = in_colours or mask
             for survey, label in zip(surveys, serve(index)):
@@ -139,6 +138,8 @@ def check_entries(
         report.problem(f"{title}: {text}")
     if len(bad) > TOLD:
         report.problem(f"{title}: and {len(bad) - TOLD} more of {count} images are bad")
+    if turned:
+        report.note(f"{title}: {mask_files.turned_text(turned)}")
     if doubtful:
         report.note(f"{title}: {len(doubtful)} masks are doubtful, the first: {doubtful[0]}")
     if in_colours:
@@ -160,9 +161,9 @@ def _kind(path: str) -> tuple:
     if not path or path.endswith(".mat") or not os.path.isfile(path):
         return (".mat" if path.endswith(".mat") else ""), None
     try:
-        with Image.open(path) as image:
+        with open_image(path, "mask", decode=False) as image:
             return f"{image.format} {image.mode}", mask_files.suspicious(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DataError:
         return "", None  # reading it will say why
 
 

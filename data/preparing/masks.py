@@ -3,13 +3,15 @@
 from typing import Callable, Optional
 
 import numpy as np
-from PIL import Image
+from segdata.errors import DataError
+from segdata.images import open_image, orientation, refuse_turned
 
 from data.preparing.colours import IGNORE, ColourMap
 
-__all__ = ["by_colours", "by_values", "colours_in", "suspicious"]
+__all__ = ["by_colours", "by_values", "colours_in", "is_turned", "suspicious", "turned_text"]
 
-#: Path of a mask → labels, uint8 (H, W); ValueError names file, value and pixel.
+#: Path of a mask → labels, uint8 (H, W); ValueError names file, value and pixel,
+#: segdata's DataError a file that cannot be read.
 Reader = Callable[[str], np.ndarray]
 
 
@@ -18,7 +20,8 @@ def by_colours(labels: dict[tuple[int, int, int], int]) -> Reader:
     colours = ColourMap(labels)
 
     def read(path: str) -> np.ndarray:
-        with Image.open(path) as image:
+        with open_image(path, "mask") as image:
+            refuse_turned(image, path, "mask")
             mask = np.asarray(image.convert("RGB"))
         label, unknown = colours(mask)
         if unknown.any():
@@ -59,7 +62,8 @@ def by_values(values: list[int], ignored: list[int]) -> Reader:
 
 def _grey(path: str) -> np.ndarray:
     """The numbers of a mask of one channel, or of three equal ones: int (H, W)."""
-    with Image.open(path) as image:
+    with open_image(path, "mask") as image:
+        refuse_turned(image, path, "mask")
         if image.mode == "1":
             return np.asarray(image).astype(np.int64) * 255
         if image.mode in ("L", "P") or image.mode.startswith("I"):
@@ -78,16 +82,33 @@ def _grey(path: str) -> np.ndarray:
 
 def colours_in(path: str, limit: int = 8) -> list[tuple[tuple[int, ...], int]]:
     """The most frequent colours of an image and their shares in percent."""
-    with Image.open(path) as image:
+    with open_image(path, "mask") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     colours, counts = np.unique(pixels, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:limit]
     return [(tuple(int(v) for v in colours[i]), 100 * int(counts[i]) / len(pixels)) for i in order]
 
 
+def is_turned(image: str) -> bool:
+    """Whether an image is stored otherwise than it is seen (EXIF); False if it cannot be read."""
+    try:
+        with open_image(image, decode=False) as opened:
+            return orientation(opened) > 1
+    except DataError:
+        return False
+
+
+def turned_text(images: list[str]) -> str:
+    """What there is to know of images that are."""
+    return (
+        f"{len(images)} images are stored turned (EXIF orientation), the first: '{images[0]}'; "
+        "they are read upright, as viewers show them, and their masks must be upright too"
+    )
+
+
 def suspicious(path: str) -> Optional[str]:
     """What of a mask's file makes its values doubtful, or None."""
-    with Image.open(path) as image:
+    with open_image(path, "mask", decode=False) as image:
         if image.format == "JPEG":
             return "is a JPEG, whose compression changes class numbers; save masks as PNG"
     return None

@@ -102,8 +102,14 @@ def read_list(path: str, report: Report) -> list[str]:
     if not os.path.isfile(path):
         report.problem(f"no '{path}'")
         return []
-    with open(path, encoding="utf-8") as lines:
-        return [line.strip() for line in lines if line.strip()]
+    from segdata.errors import DataError
+    from segdata.splits import read_lines
+
+    try:
+        return read_lines(path)
+    except (DataError, OSError) as error:
+        report.problem(str(error))
+        return []
 
 
 def write_list(path: str, ids: list[str], report: Report) -> None:

@@ -13,10 +13,13 @@ Paths in it are relative to the repository, or absolute where they lie outside o
 """
 
 import json
+import math
+import os
 from typing import NamedTuple
 
 import numpy as np
 
+from bootstrap import ROOT
 from fcn.atomic import write_text
 from fcn.palette import voc_palette
 
@@ -51,11 +54,39 @@ def read_description(path: str) -> Description:
                 content["images"],
                 content["layer"],
             )
-            for key in ("module", "layer", "train", "val"):
-                found.layer[key]
-        except (KeyError, TypeError, ValueError) as error:
+            _check(found, content["classes"])
+        except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"'{path}' is not what data/folder.py writes: {error!r}") from error
     return found
+
+
+def _check(found: Description, classes) -> None:
+    """Raise for what the nets could not be made from, or must not be.
+
+    The data layer is imported by its name: only those in layers/ are, lest a file that came with a
+    dataset runs whatever Python finds.
+    """
+    expect = {
+        "name": isinstance(found.name, str),
+        "names": len(found.CLASSES) == classes and all(isinstance(n, str) for n in found.CLASSES),
+        "mean": len(found.mean) == 3 and all(_is_number(v) for v in found.mean),
+        "size": len(found.size) == 2 and all(type(v) is int and v > 0 for v in found.size),
+        "images": all(type(found.images[split]) is int for split in ("train", "val")),
+        "layer": all(isinstance(found.layer[key], str) for key in ("module", "layer"))
+        and all(isinstance(found.layer[key], dict) for key in ("train", "val")),
+    }
+    for key, fits in expect.items():
+        if not fits:
+            raise ValueError(f"'{key}' is not of the kind that belongs there")
+    module = found.layer["module"]
+    files = sorted(os.listdir(os.path.join(ROOT, "layers")))
+    known = [file[: -len(".py")] for file in files if file.endswith("_layers.py")]
+    if module not in known:
+        raise ValueError(f"the data layer's module is {module!r}; there are {', '.join(known)}")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def write_description(path: str, description: Description) -> None:

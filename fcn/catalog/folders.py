@@ -39,8 +39,14 @@ def read_folder(folder):
     path = os.path.join(bootstrap.user_path(folder), FILE)
     if not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8") as f:
-        return planned(folder, json.load(f))
+    try:
+        with open(path, encoding="utf-8") as f:
+            return planned(folder, json.load(f))
+    except OSError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        message = error.args[0] if isinstance(error, LookupError) and error.args else error
+        raise ValueError(f"'{path}' is not what nets/make.py writes: {message}") from error
 
 
 def portable(path):

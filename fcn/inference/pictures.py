@@ -19,7 +19,7 @@ def read_photo(path: str) -> np.ndarray:
     Grey, palette, transparent (laid over white), CMYK and 16-bit images are converted; of an
     animation it is the first frame.  Raises segdata's DataError, which names the file.
     """
-    return np.array(read_rgb(path, upright=True))
+    return np.array(read_rgb(path))
 
 
 def class_shares(label: np.ndarray) -> list[tuple[int, float]]:

@@ -7,6 +7,8 @@ import tempfile
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
+from segdata.splits import read_lines
+
 import bootstrap
 import caffe
 import data
@@ -142,8 +144,7 @@ def run_saved(args):
     classes = args.classes or len(names)
     images = None
     if args.list:
-        with open(args.list, encoding="utf-8") as f:
-            images = f.read().split()
+        images = [name for line in read_lines(args.list) for name in line.split()]
     found = predictions.pairs(args.pred, args.gt, images)
     result, averages = predictions.evaluate(found, classes, args.ignore)
     print(predictions.report(result, averages))

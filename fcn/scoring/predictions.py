@@ -43,7 +43,7 @@ def read_label_map(path):
     """A label map as integers, H×W; StartError if the file holds anything else."""
     try:
         if path.lower().endswith(".npy"):
-            label = np.load(path, allow_pickle=False)
+            label = _read_npy(path)
         else:
             with open_image(path, "label map") as image:
                 if image.mode not in ("1", "L", "P", "I", "I;16"):
@@ -59,6 +59,16 @@ def read_label_map(path):
     if label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
         raise StartError(f"{path}: expected integers of H×W; received {label.dtype} {label.shape}")
     return label
+
+
+def _read_npy(path):
+    try:
+        # Mapped, a file is found too short for the shape that it announces, and not asked for in
+        # memory.
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    # A crafted header makes NumPy's parser raise whatever it runs into.
+    except Exception as error:
+        raise StartError(f"{path} cannot be read as .npy: {repr(error)[:300]}") from error
 
 
 def pairs(predicted, truth, images=None):

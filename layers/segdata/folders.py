@@ -32,6 +32,7 @@ def list_folder(folder: str) -> dict[str, str]:
             stem, ending = os.path.splitext(path)
             if name.startswith(".") or ending.lower() not in ENDINGS:
                 continue
+            _check_name(path, folder)
             if stem in found:
                 raise DataError(
                     f"'{folder}' holds '{found[stem]}' and '{path}': which of the two "
@@ -39,6 +40,18 @@ def list_folder(folder: str) -> dict[str, str]:
                 )
             found[stem] = path
     return dict(sorted(found.items()))
+
+
+def _check_name(path: str, folder: str) -> None:
+    """Raise for a name that a list, a line for an image, could not hold unharmed."""
+    parts = path.split(os.sep)
+    reason = ""
+    if any(part != part.strip() for part in parts):
+        reason = "begins or ends with a blank"
+    elif not path.isprintable():
+        reason = "has a control character or bytes that are no UTF-8 in it"
+    if reason:
+        raise DataError(f"the name {path!r} in '{folder}' {reason}; rename the file")
 
 
 def pair_up(images_dir: str, labels_dir: str, suffix: str = "") -> Pairing:

@@ -8,20 +8,43 @@ from PIL import Image, ImageOps
 
 from segdata.errors import DataError
 
-__all__ = ["IGNORE", "check_label", "label_array", "open_image", "read_label", "read_rgb", "to_rgb"]
+__all__ = [
+    "FORMATS",
+    "IGNORE",
+    "check_label",
+    "label_array",
+    "open_image",
+    "orientation",
+    "read_label",
+    "read_rgb",
+    "refuse_turned",
+    "to_rgb",
+]
 
 #: The label of pixels that count neither in the loss nor in the scores.
 IGNORE = 255
 
 
+#: What images and masks come in. Pillow knows more, PostScript among them, which it hands to a
+#: program of its own: whatever a file's name says, it must not run as one.
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+#: EXIF's tag of how a picture is to be turned; 1: not at all.
+_ORIENTATION = 0x0112
+
+
 @contextlib.contextmanager
-def open_image(path: str, what: str = "image"):
-    """Open and decode ``path``; what Pillow raises becomes a DataError that names the file."""
-    if not os.path.isfile(path):
+def open_image(path: str, what: str = "image", decode: bool = True):
+    """Open and decode ``path``; what Pillow raises becomes a DataError that names the file.
+
+    Without ``decode`` only the header is read.
+    """
+    if not os.path.isfile(path):  # a FIFO would be waited for without end
         raise DataError(f"missing {what}: no file '{os.path.abspath(path)}'")
     try:
-        with Image.open(path) as image:
-            image.load()
+        with Image.open(path, formats=FORMATS) as image:
+            if decode:
+                image.load()
             yield image
     except DataError:
         raise
@@ -48,18 +71,36 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_rgb(path: str, upright: bool = False) -> Image.Image:
-    """The image in ``path`` as a decoded RGB Pillow image.
+def orientation(image: Image.Image) -> int:
+    """How an opened image is to be turned to be seen upright, 1 to 8 as EXIF counts; 1: it is."""
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if value in range(2, 9) else 1
 
-    ``upright`` applies EXIF rotation; without it, because label maps are drawn over the stored
-    pixels, it is ignored.
+
+def read_rgb(path: str) -> Image.Image:
+    """The image in ``path`` as a decoded RGB Pillow image, upright as viewers show it.
+
+    Telephones store a picture as their sensor lies and say in EXIF how to turn it.
     """
     with open_image(path) as image:
         try:
+            turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
             # A copy, because the file's image is closed on the way out.
-            return to_rgb(ImageOps.exif_transpose(image) if upright else image).copy()
+            return to_rgb(turned).copy()
         except DataError as error:
             raise DataError(f"cannot use the image '{path}': {error}") from error
+
+
+def refuse_turned(image: Image.Image, path: str, what: str) -> None:
+    """Raise where a label map, a depth or HHA image says that it is to be turned.
+
+    Nobody can tell whether its pixels were turned already when the tag was copied to it.
+    """
+    if orientation(image) > 1:
+        raise DataError(
+            f"{what} '{path}' has EXIF orientation {orientation(image)}, so it is unclear which "
+            "way up its pixels are; save it upright and without that tag"
+        )
 
 
 def label_array(image: Image.Image, path: str) -> np.ndarray:
@@ -75,6 +116,7 @@ def label_array(image: Image.Image, path: str) -> np.ndarray:
 def read_label(path: str) -> np.ndarray:
     """The label map in ``path`` as uint8 (H, W)."""
     with open_image(path, "label") as image:
+        refuse_turned(image, path, "label")
         return label_array(image, path)
 
 

@@ -94,12 +94,6 @@ class SegDataLayer(caffe.Layer):
         if not self.entries:
             raise DataError(f"{name}: split '{split}' is empty")
         self.batch_size, self._workers = int(params["batch_size"]), int(params["workers"])
-        if self.batch_size < 1 or self._workers < 1:
-            raise DataError(
-                f"{name}: expected batch_size and workers of at least 1; received "
-                f"{self.batch_size} and {self._workers}"
-            )
-
         self.random = bool(params["randomize"]) and "train" in split
         self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
         self._load = BatchLoader(

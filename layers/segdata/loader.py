@@ -8,6 +8,7 @@ from PIL import Image
 
 from segdata.augment import Augmentation, View, cut
 from segdata.errors import DataError
+from segdata.images import open_image, orientation
 from segdata.order import draw_random
 from segdata.streams import LabelStream, Stream
 
@@ -74,8 +75,20 @@ class BatchLoader:
                 raise DataError(
                     f"{self.streams[0].what} and {stream.what} differ in size (width x height): "
                     f"'{paths[0]}' is {images[0].width}x{images[0].height}, "
-                    f"'{path}' is {image.width}x{image.height}"
+                    f"'{path}' is {image.width}x{image.height}{_turned(paths[0])}"
                 )
         if self._cache is not None:
             self._cache[index] = images
         return images
+
+
+def _turned(path: str) -> str:
+    """For a message: that the first image was turned, where it was."""
+    with open_image(path, decode=False) as image:
+        tag = orientation(image)
+    if tag == 1:
+        return ""
+    return (
+        f"; the image has EXIF orientation {tag} and is read upright, as viewers show it: its mask "
+        "must be upright too"
+    )

@@ -11,6 +11,20 @@ from segdata.errors import DataError
 
 __all__ = ["numbers", "parse_params"]
 
+#: What the keys that several layers share hold: text, a switch, or a whole number in a range.
+_KINDS = {
+    "split": "text",
+    "randomize": "True or False",
+    "mirror": "True or False",
+    "cache": "True or False",
+    "seed": (-(2**63), 2**63 - 1),
+    "classes": (1, 255),
+    "batch_size": (1, 2**31 - 1),
+    "workers": (1, 1024),
+}
+#: Those among them that must be given a value.
+_NEEDED = ("split", "randomize", "mirror", "cache", "batch_size", "workers")
+
 
 def parse_params(
     text: str, required: Iterable[str], optional: Mapping[str, Any], layer: str
@@ -23,9 +37,10 @@ def parse_params(
     required = list(required)
     try:
         params = ast.literal_eval(text.strip() or "{}")
-    except (ValueError, SyntaxError) as error:
+    # Deep nesting is told as RecursionError or MemoryError, a list as a key as TypeError.
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise DataError(
-            f"{layer}: param_str is not a Python dict literal ({error}): {text}"
+            f"{layer}: param_str is not a Python dict literal ({error}): {text[:500]}"
         ) from error
     if not isinstance(params, dict):
         raise DataError(
@@ -47,7 +62,29 @@ def parse_params(
                     layer, key, f", did you mean '{near[0]}'?" if near else "", ", ".join(known)
                 )
             )
-    return dict(optional, **params)
+    params = dict(optional, **params)
+    for key, value in params.items():
+        _check_kind(key, value, layer)
+    return params
+
+
+def _check_kind(key: str, value: Any, layer: str) -> None:
+    """Raise for a value whose type no layer can use; None stands for what is not given."""
+    kind = "text" if key == "root" or key.endswith("_dir") else _KINDS.get(key)
+    if kind is None or (value is None and key not in _NEEDED):
+        return
+    if kind == "text":
+        fits = isinstance(value, str) and "\0" not in value
+    elif kind == "True or False":
+        fits = value in (0, 1) if isinstance(value, (bool, int)) else False
+    else:
+        low, high = kind
+        fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        kind = f"a whole number from {low} to {high}"
+    if not fits:
+        raise DataError(
+            f"{layer}: expected {kind} for '{key}' in param_str; received {repr(value)[:200]}"
+        )
 
 
 def numbers(params: Mapping[str, Any], key: str, count: int, layer: str) -> np.ndarray:
@@ -56,7 +93,7 @@ def numbers(params: Mapping[str, Any], key: str, count: int, layer: str) -> np.n
         values = np.asarray(params[key], dtype=np.float64)
     except (TypeError, ValueError):
         values = np.empty(0)
-    if values.shape != (count,):
+    if values.shape != (count,) or not np.isfinite(values).all():
         raise DataError(
             f"{layer}: expected {count} numbers for '{key}' in param_str; received {params[key]!r}"
         )

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from segdata.errors import DataError
-from segdata.images import IGNORE, check_label, open_image, read_rgb
+from segdata.images import IGNORE, check_label, open_image, read_rgb, refuse_turned
 
 __all__ = [
     "ColorStream",
@@ -132,6 +132,7 @@ class LabelStream(Stream):
 def read_hha(path: str) -> Image.Image:
     """An HHA image, 8 bits and three channels, which are no colours and so never converted."""
     with open_image(path, "HHA") as image:
+        refuse_turned(image, path, "HHA")
         if image.mode != "RGB":
             raise DataError(
                 f"HHA '{path}' is a {image.mode} image; expected three channels of 8 bits"
@@ -142,6 +143,7 @@ def read_hha(path: str) -> Image.Image:
 def read_depth(path: str, nearest: Optional[float] = None) -> Image.Image:
     """A 16-bit grey image as floating point, every value above 0 (see DepthStream)."""
     with open_image(path, "depth") as image:
+        refuse_turned(image, path, "depth")
         if not image.mode.startswith("I"):  # I;16, or I: how older Pillow opens a 16-bit PNG
             raise DataError(
                 f"depth '{path}' is a {image.mode} image; expected 16-bit grey levels, "

@@ -1,5 +1,8 @@
 """data/check.py: what it finds in folders, described and known datasets, and how it names it."""
 
+import json
+import os
+
 import data_samples
 import numpy as np
 import pytest
@@ -282,3 +285,53 @@ class ProbeLayer:
     assert report.problems == [
         "probe: 'b.png' gives [-inf] in 'depth' at x=2, y=1 (1 pixels that are no finite numbers)"
     ]
+
+
+def test_a_dataset_json_runs_no_code_of_its_own(tmp_path, monkeypatch, capsys):
+    (tmp_path / "evil_layers.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = str(tmp_path / "dataset.json")
+    layer = {"module": "evil_layers", "layer": "X", "train": {"split": "a"}, "val": {"split": "b"}}
+    good = {
+        "name": "x",
+        "classes": 1,
+        "names": ["a"],
+        "palette": [[0, 0, 0]],
+        "mean": [1, 2, 3],
+        "size": [4, 5],
+        "images": {"train": 1, "val": 1},
+        "layer": layer,
+    }
+    with open(path, "w") as f:
+        json.dump(good, f)
+    assert check.main([path]) == 1
+    assert "evil_layers" in capsys.readouterr().out
+    # Whatever else is in it: one line.
+    layer = dict(layer, module="folder_layers", layer="os")
+    for change in (
+        {"layer": layer},
+        {"names": 3},
+        {"mean": [1, 2]},
+        {"mean": [1, 2, float("nan")]},
+        {"size": ["a", 2]},
+        {"palette": [[1, 2]]},
+        {"palette": [[0, 0, 10**30]]},
+        {"images": None},
+        {"classes": 5},
+    ):
+        with open(path, "w") as f:
+            json.dump(dict(good, **change), f)
+        assert check.main([path]) == 1, change
+        assert capsys.readouterr().out.count("PROBLEM") >= 1
+
+
+def test_turned_images_are_noted(tmp_path, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for folder in ("images", "masks"):
+        os.makedirs(str(tmp_path / folder))
+    Image.new("RGB", (4, 3)).save(str(tmp_path / "images" / "a.png"), exif=exif.tobytes())
+    Image.new("L", (4, 3)).save(str(tmp_path / "masks" / "a.png"))
+    arguments = ["--images", str(tmp_path / "images"), "--masks", str(tmp_path / "masks")]
+    assert check.main([*arguments, "--classes", "2"]) == 0
+    assert "1 images are stored turned (EXIF orientation)" in capsys.readouterr().out

@@ -233,3 +233,20 @@ def test_command_line(folders):
     assert (folders / "o" / "val.txt").exists()
     done = run("--values", "0,x")
     assert done.returncode == 2 and "expected numbers as 0,255" in done.stdout
+
+
+def test_a_mask_of_absurd_size_is_one_problem(folders, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # the masks have 48: more than twice that
+    report = prepare(options(folders, values=[0, 1, 2], ignore=[255]))
+    assert len(report.problems) >= 1 and "00.png" in report.problems[0], report.problems
+
+
+def test_numbers_and_names_that_are_none(folders):
+    command = [sys.executable, "data/folder.py", "--images", str(folders / "images")]
+    command += ["--masks", str(folders / "masks"), "--out", str(folders / "out")]
+    (folders / "names.txt").write_bytes(b"\xff\n")
+    for arguments in (["--values", "0," + "9" * 5000], ["--classes", str(folders / "names.txt")]):
+        done = subprocess.run(
+            command + arguments, cwd=bootstrap.ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-500:]

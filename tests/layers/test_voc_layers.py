@@ -213,7 +213,7 @@ def test_label_in_colours(voc_dir, data_net):
         (dict(split="nonsense"), "nonsense.txt' .*data/voc.py"),
         (dict(voc_dr="x"), "unknown key 'voc_dr' in param_str, did you mean 'voc_dir'"),
         (dict(mean=(1, 2)), r"expected 3 numbers for 'mean' .*received \(1, 2\)"),
-        (dict(batch_size=0), "batch_size and workers of at least 1"),
+        (dict(batch_size=0), "a whole number from 1 to .* for .batch_size"),
         (dict(scale=(2, 1)), "expected scale as"),
         (dict(crop=(0, 5)), "expected crop as"),
         (dict(balance=0.5), "balance 0.5 and crop None"),

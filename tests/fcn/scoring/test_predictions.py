@@ -109,3 +109,19 @@ def test_the_published_demo_gives_its_measures(tmp_path):
     assert abs(result.metrics.mean_iu - 0.71962) < 5e-6
     assert averages.mean_iu == result.metrics.mean_iu
     assert isinstance(result, score.Score)
+
+
+def test_crafted_npy_files_are_one_error(tmp_path):
+    path = str(tmp_path / "x.npy")
+    for header in (
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 3), }",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }",
+        b"{" * 5000,
+        b"('",
+        b"",
+    ):
+        with open(path, "wb") as f:
+            f.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 6)
+        text = raised(StartError, predictions.read_label_map, path)
+        assert "x.npy" in text and len(text) < 1000

@@ -1,0 +1,99 @@
+"""Reading images: upright, of known formats, and nothing that is no image."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from segdata import DataError
+from segdata.images import read_label, read_rgb
+from segdata.loader import BatchLoader
+from segdata.streams import ColorStream, LabelStream, read_depth, read_hha
+
+
+def turned(image, path, tag, **options):
+    """Save an image so that viewers that apply EXIF show `image`."""
+    back = {
+        2: [Image.FLIP_LEFT_RIGHT],
+        3: [Image.ROTATE_180],
+        4: [Image.FLIP_TOP_BOTTOM],
+        5: [Image.TRANSPOSE],
+        6: [Image.ROTATE_90],
+        7: [Image.TRANSVERSE],
+        8: [Image.ROTATE_270],
+    }
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    for step in back.get(tag, ()):
+        image = image.transpose(step)
+    image.save(str(path), exif=exif.tobytes(), **options)
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.RandomState(3).randint(0, 256, (5, 9, 3)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_training_sees_what_a_viewer_shows(tag, picture, tmp_path):
+    turned(picture, tmp_path / "a.png", tag)
+    assert (np.asarray(read_rgb(str(tmp_path / "a.png"))) == np.asarray(picture)).all()
+    mask = Image.fromarray(np.zeros((5, 9), np.uint8))
+    mask.save(str(tmp_path / "mask.png"))
+    files = [(str(tmp_path / "a.png"), str(tmp_path / "mask.png"))]
+    load = BatchLoader(files, [ColorStream(np.zeros(3)), LabelStream(read_label, 1)])
+    image, _ = load([(0, 0)])
+    assert (image[0].transpose(1, 2, 0)[:, :, ::-1] == np.asarray(picture)).all()
+
+
+def test_a_mask_drawn_over_the_stored_pixels_is_told_why_it_does_not_fit(picture, tmp_path):
+    turned(picture, tmp_path / "a.png", 6)
+    Image.fromarray(np.zeros((9, 5), np.uint8)).save(str(tmp_path / "mask.png"))
+    files = [(str(tmp_path / "a.png"), str(tmp_path / "mask.png"))]
+    load = BatchLoader(files, [ColorStream(np.zeros(3)), LabelStream(read_label, 1)])
+    with pytest.raises(DataError, match="EXIF orientation 6 and is read upright"):
+        load([(0, 0)])
+
+
+def test_label_maps_that_say_they_are_turned_are_refused(tmp_path):
+    path = str(tmp_path / "m.png")
+    for read, array in (
+        (read_label, np.zeros((4, 6), np.uint8)),
+        (read_depth, np.full((4, 6), 900, np.uint16)),
+        (read_hha, np.zeros((4, 6, 3), np.uint8)),
+    ):
+        turned(Image.fromarray(array), path, 3)
+        with pytest.raises(DataError, match="m.png' has EXIF orientation 3"):
+            read(path)
+
+
+def test_postscript_is_not_run_whatever_it_is_called(tmp_path):
+    """Pillow would hand it to Ghostscript, which runs it; a loop in it never ends."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n{} loop\n%%EOF\n"
+    )
+    for read in (read_rgb, read_label):
+        with pytest.raises(DataError, match="photo.jpg"):
+            read(str(path))
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(str(tmp_path / "f.png"))
+    with pytest.raises(DataError, match="no file"):
+        read_rgb(str(tmp_path / "f.png"))
+
+
+def test_formats_that_people_have(tmp_path):
+    picture = Image.fromarray(np.full((4, 5, 3), 90, np.uint8))
+    for ending in ("bmp", "gif", "jpg", "png", "ppm", "tif", "webp"):
+        path = str(tmp_path / f"p.{ending}")
+        picture.save(path)
+        assert abs(np.asarray(read_rgb(path)).astype(int) - 90).max() <= 3, ending
+
+
+def test_two_pictures_in_one_jpeg(picture, tmp_path):
+    """Telephones put a second picture behind the first (MPO): the first counts."""
+    path = str(tmp_path / "p.jpg")
+    picture.save(path, "MPO", save_all=True, append_images=[picture])
+    assert read_rgb(path).size == picture.size
