@@ -15,12 +15,20 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-__all__ = ["Filters", "backward", "forward", "matrices", "separate"]
+__all__ = ["Bands", "Filters", "backward", "bands", "forward", "separate"]
 
 
 class Filters(NamedTuple):
     """The two factors of a kernel (kh, kw), on the CPU, float32."""
 
+    rows: torch.Tensor
+    columns: torch.Tensor
+
+
+class Bands(NamedTuple):
+    """``A`` (H', H) and ``B`` (W', W) for an input of ``size`` (H, W), on the compute device."""
+
+    size: tuple[int, int]
     rows: torch.Tensor
     columns: torch.Tensor
 
@@ -46,32 +54,32 @@ def separate(kernels: torch.Tensor) -> Filters | None:
     return Filters(rows.float(), columns.float())
 
 
-def matrices(
+def bands(
     filters: Filters,
     stride: Sequence[int],
     pad: Sequence[int],
-    size: Sequence[int],
+    size: tuple[int, int],
     device: torch.device,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``A`` (H', H) and ``B`` (W', W) for an input of ``size`` (H, W)."""
+) -> Bands:
+    """The matrices of a Deconvolution with these filters, for an input of ``size`` (H, W)."""
     result = []
     for taps, s, p, n in zip(filters, stride, pad, size):
         spread = F.conv_transpose1d(torch.eye(n)[:, None], taps[None, None], stride=s)
         whole = spread[:, 0].t()  # (s (n - 1) + k, n): column i holds the taps from row s i on
         result.append(whole[p : len(whole) - p].contiguous().to(device))
-    return result[0], result[1]
+    return Bands(size, *result)
 
 
-def forward(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def forward(x: torch.Tensor, bands: Bands) -> torch.Tensor:
     """(N, C, H, W) to (N, C, H', W'), float32."""
-    n, c, h, w = x.shape
+    (n, c, h, w), a, b = x.shape, bands.rows, bands.columns
     wide = torch.mm(x.float().reshape(n * c * h, w), b.t()).view(n * c, h, len(b))
     return torch.bmm(a.expand(n * c, *a.shape), wide).view(n, c, len(a), len(b))
 
 
-def backward(dy: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def backward(dy: torch.Tensor, bands: Bands) -> torch.Tensor:
     """The gradient of x (N, C, H, W), float32."""
-    n, c = dy.shape[:2]
+    (n, c), a, b = dy.shape[:2], bands.rows, bands.columns
     planes = dy.float().reshape(n * c, *dy.shape[2:])
     narrow = torch.bmm(a.t().expand(n * c, a.shape[1], a.shape[0]), planes)  # (N C, H, W')
     return torch.mm(narrow.view(-1, len(b)), b).view(n, c, a.shape[1], b.shape[1])

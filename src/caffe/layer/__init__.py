@@ -35,7 +35,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -85,6 +85,8 @@ class Layer:
         blobs: the parameter blobs; ``setup`` makes them with :meth:`add_blob`.
         num_bottoms, num_tops: how many this net uses.
         in_place: True where top 0 is bottom 0; then forward may overwrite its input.
+        variant: what ``before_forward`` decided about how the pass is computed; passes that differ
+            in it have CUDA graphs of their own.
         verdict: what a check on the device found, an int32 scalar there, 0 while all is well; None
             in a layer without such a check.
     """
@@ -109,6 +111,7 @@ class Layer:
         self.num_bottoms = len(param.bottom)
         self.num_tops = len(param.top)
         self.in_place = bool(param.bottom) and bool(param.top) and param.bottom[0] == param.top[0]
+        self.variant: Hashable = None
         self.verdict: torch.Tensor | None = None
 
     # What a layer file implements -----------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 
 from caffe import kernels
+from caffe.device import current
 from caffe.errors import LayerError
 from caffe.kernels import convolution, upsampling
 from caffe.kernels import device as on_device
@@ -18,6 +19,9 @@ from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
 from caffe.storage import Storage
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
 
 _MOST_SIZES = 16  # of inputs, for which a Deconvolution keeps its matrices
 
@@ -328,6 +332,14 @@ class Deconvolution(_Filter):
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         super().setup(bottom_shapes)
         self._examined: int | None = None  # the version of the weights in the last forward pass
+        self._bands: upsampling.Bands | None = None  # see _find_bands
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        if current().shares_host:
+            self._bands = self.variant = None
+            return
+        self._bands = self._find_bands(bottom[0].dims)
+        self.variant = None if self._bands is None else self._examined
 
     def _apply(
         self,
@@ -336,9 +348,8 @@ class Deconvolution(_Filter):
         bias: torch.Tensor | None,
         relu: bool = False,
     ) -> torch.Tensor:
-        bands = self._bands(x, weight)
-        if bands is not None:
-            y = upsampling.forward(x, *bands)
+        if self._bands is not None and self._bands.size == x.shape[2:]:
+            y = upsampling.forward(x, self._bands)
             if bias is not None:
                 y += bias[:, None, None]
             return y.relu_() if relu else y
@@ -352,9 +363,8 @@ class Deconvolution(_Filter):
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not mask[1]:
-            bands = self._bands(x, weight)
-            if bands is not None:
-                dx = upsampling.backward(g, *bands) if mask[0] else None
+            if self._bands is not None and self._bands.size == x.shape[2:]:
+                dx = upsampling.backward(g, self._bands) if mask[0] else None
                 return dx, None, g.float().sum((0, 2, 3)) if mask[2] else None
             own = self._own_kernels(weight)
             if own is not None:
@@ -370,40 +380,38 @@ class Deconvolution(_Filter):
             return None
         return convolution.diagonal(weight, self.blobs[0].data_storage)
 
-    def _bands(
-        self, x: torch.Tensor, weight: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def _find_bands(self, bottom: Shape) -> upsampling.Bands | None:
         """The matrices that do the same along the rows and the columns, on a device, where the
         weights are one separable kernel for every channel and none between channels.
 
         Looking at the weights waits for the device.  So it is done once for weights that have
         stayed as they are since the last pass; those that learn are never looked at.
         """
-        if x.device.type == "cpu" or self.group != 1 or self.spatial_axes != 2:
+        if self.group != 1 or self.spatial_axes != 2 or self.channel_axis != 1:
             return None
         if list(self.dilation) != [1, 1] or not kernels.enabled():
             return None
-        memory = self.blobs[0].data_storage
+        blob = self.blobs[0]
+        memory = blob.data_storage
         version = memory.version()
         if version is None or version != self._examined:
             self._examined = version
             return None
 
         def factors() -> upsampling.Filters | None:
-            own = convolution.diagonal(weight, memory)
+            own = convolution.diagonal(blob.data_tensor(), memory)
             return None if own is None else upsampling.separate(own)
 
         filters = memory.cached("factors", factors)
         if filters is None:
             return None
-        known: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor]] = memory.cached(
-            "bands", dict
-        )
-        size = tuple(x.shape[2:])
+        known: dict[Shape, upsampling.Bands] = memory.cached("bands", dict)
+        size = tuple(bottom[2:])
         if size not in known:
             if len(known) >= _MOST_SIZES:
                 known.clear()
-            known[size] = upsampling.matrices(filters, self.stride, self.pad, size, x.device)
+            device = current().torch_device
+            known[size] = upsampling.bands(filters, self.stride, self.pad, size, device)
         return known[size]
 
     def _weight_shape(self) -> Shape:

@@ -319,7 +319,7 @@ class Net:
                 if layers is None:
                     loss = _plus(loss, self._forward_layers(i, end))
                 else:
-                    run = functools.partial(self._forward_layers, i, end)
+                    run = functools.partial(self._forward_layers, i, end, announced=True)
                     loss = _plus(loss, layers.run(run, functools.partial(self._announce, i, end)))
                 i = end + 1
             return loss
@@ -391,7 +391,7 @@ class Net:
                     layers.run(run, lambda: None)
                 i = end - 1
 
-    def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
+    def _backward_layers(self, first: int, last: int) -> None:
         for k in range(first, last - 1, -1):
             self._backward_layer(k)
 

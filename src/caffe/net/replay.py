@@ -22,7 +22,6 @@ Callbacks, ``debug_info`` and passes over other ranges see ordinary passes.  ``C
 
 from __future__ import annotations
 
-import functools
 import os
 import warnings
 from collections import OrderedDict
@@ -36,6 +35,7 @@ import torch
 from caffe import kernels
 from caffe.blob import Blob
 from caffe.device import current
+from caffe.errors import naming
 from caffe.layer import Layer
 from caffe.net.wiring import Graph
 from caffe.precision import deterministic, precision
@@ -238,32 +238,30 @@ class _Range:
         self._seen: dict[tuple[Any, ...], int] = {}
         self._reads: dict[tuple[Any, ...], list[_Read]] = {}
         self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
-        self._last: _Recording | None = None  # what ran last; None for an ordinary pass
+        self._shapes: list[tuple[int, ...]] | None = None  # of all blobs in the last pass
         self._lost = 0
         self._refused = False
 
-    def run(self, ordinary: Callable[..., Any], announce: Callable[[], None]) -> Any:
+    def run(self, ordinary: Callable[[], Any], announce: Callable[[], None]) -> Any:
         """The pass, replayed or by ``ordinary()``, which runs the layers one by one.
 
-        A replayed pass needs the host's part before it: ``announce()``.  ``ordinary`` does that
-        itself, layer by layer, unless it is told that it was ``announced``.
+        ``announce()`` does the host's part of a forward pass, which is not replayed.
         """
+        if not self.backward and self._shapes != [b.dims for b in self.blobs]:
+            self._reshape()
+            self._shapes = [b.dims for b in self.blobs]
+        announce()
         if self._refused:
             return ordinary()
         key = self._key()
         recording = self._recordings.get(key)
         if recording is not None:
             self._recordings.move_to_end(key)
-            if recording is not self._last and not self.backward:
-                self._reshape()
             if recording.fits():
-                self._last = recording
-                announce()
                 return recording.run()
             del self._recordings[key]
             self._lost += 1
             self._refused = self._lost > _MOST_LOST
-        self._last = None
         if len(self._seen) > _MOST_COUNTED:
             self._seen.clear()
             self._reads.clear()
@@ -277,8 +275,7 @@ class _Range:
                     result = ordinary()
                 self._reads[key] = list(watcher.read.values())
                 return result
-            announce()
-            return self._capture(key, functools.partial(ordinary, announced=True))
+            return self._capture(key, ordinary)
 
     def _key(self) -> tuple[Any, ...]:
         """All that decides which launches a pass makes."""
@@ -286,6 +283,7 @@ class _Range:
         key: list[Any] = [current().torch_device, precision(), deterministic(), kernels.enabled()]
         key += [b.dims for b in blobs]
         key += [b.data_storage.is_zero for b in self._inputs]
+        key += [layer.variant for layer in self.layers]
         if self.backward:
             key += [b.diff_storage.is_zero for b in self.blobs]
         return tuple(key)
@@ -293,7 +291,8 @@ class _Range:
     def _reshape(self) -> None:
         """Give blobs and layers the shapes of this pass, as the layers' own forward passes do."""
         for i, layer in zip(self._indices, self.layers):
-            layer.reshape_blobs(self._net.bottom(i), self._net.top(i))
+            with naming(layer):
+                layer.reshape_blobs(self._net.bottom(i), self._net.top(i))
 
     def _capture(self, key: tuple[Any, ...], ordinary: Callable[[], Any]) -> Any:
         ready = {id(r.storage): r.storage.newest(r.shape) for r in self._reads.pop(key, ())}
@@ -315,7 +314,7 @@ class _Range:
         recording = _Recording(self, graph, watcher, result, before)
         while len(self._recordings) >= KEPT:
             self._recordings.popitem(last=False)
-        self._recordings[key] = self._last = recording
+        self._recordings[key] = recording
         backend.trim()  # what the ordinary passes had
         return recording.run()
 

@@ -18,13 +18,13 @@ def test_equals_a_transposed_convolution(k, s, p):
     x = torch.randn(2, 6, 7, 5, generator=torch.Generator().manual_seed(k)).requires_grad_()
     want = torch.conv_transpose2d(x, kernels, stride=s, padding=p, groups=6)
     filters = upsampling.separate(kernels)
-    bands = upsampling.matrices(filters, [s, s], [p, p], (7, 5), torch.device("cpu"))
-    y = upsampling.forward(x.detach(), *bands)
+    bands = upsampling.bands(filters, [s, s], [p, p], (7, 5), torch.device("cpu"))
+    y = upsampling.forward(x.detach(), bands)
     assert y.shape == want.shape
     assert (y - want).abs().max() <= 1e-6 * want.abs().max()
     dy = torch.randn(want.shape, generator=torch.Generator().manual_seed(1))
     want.backward(dy)
-    dx = upsampling.backward(dy, *bands)
+    dx = upsampling.backward(dy, bands)
     assert (dx - x.grad).abs().max() <= 1e-6 * x.grad.abs().max()
 
 
