@@ -15,6 +15,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from fcn.weights.fold import foldable, folded
+
 __all__ = [
     "Report",
     "SurgeryError",
@@ -37,7 +39,8 @@ class Report:
 
     copied: same shape; coerced: same number of elements, another shape; dropped: in the old net
     only, as (old layer, blob index) or (old layer, None) for a whole layer; left: untouched in the
-    new net. `str(report)` gives the lines that the published code prints.
+    new net; folded: names of the old net's BatchNorms and Scales that became part of a convolution,
+    by that. `str(report)` gives the lines that the published code prints.
     """
 
     def __init__(self):
@@ -45,6 +48,7 @@ class Report:
         self.coerced = []
         self.dropped = []
         self.left = []
+        self.folded = {}
         self.lines = []
 
     def __str__(self):
@@ -56,10 +60,14 @@ class Report:
         def names(pairs):
             return ", ".join(OrderedDict((name, None) for name, _ in pairs)) or "none"
 
+        inside = sum(len(names) for names in self.folded.values())
+        note = (
+            f"  folded into convolutions: {inside} BatchNorm and Scale layers\n" if inside else ""
+        )
         return (
             f"{len(self.copied)} blobs copied, {len(self.coerced)} coerced, "
             f"{len(self.dropped)} dropped, {len(self.left)} left at their filler\n"
-            f"  coerced to another shape: {names(self.coerced)}\n"
+            f"{note}  coerced to another shape: {names(self.coerced)}\n"
             f"  dropped (not in this net): {names(self.dropped)}\n"
             f"  left at their filler: {names(self.left)}"
         )
@@ -134,11 +142,15 @@ def _count(shape):
 def load(net, path, suffix=""):
     """Transplant from a caffemodel; the prototxt it was saved from is not needed.
 
-    Where all blobs agree in shape, this is `net.copy_from(path)`. OSError if the file cannot be
-    read, SurgeryError if it is not a caffemodel or does not fit.
+    Where the file has BatchNorm and Scale behind a convolution, and the net only the convolution,
+    with a bias, they are folded into it (fcn/weights/fold.py). Where all blobs agree in shape, this
+    is `net.copy_from(path)`. OSError if the file cannot be read, SurgeryError if it is not a
+    caffemodel or does not fit.
     """
     stored = _StoredNet(path)
+    folded = stored.fold(net, suffix)
     report = _plan(net, stored, suffix)
+    report.folded = folded
     if not report.copied and not report.coerced:
         raise SurgeryError(
             f"{path} has no layer in common with the net: it has {_some(stored.params)}; "
@@ -146,7 +158,7 @@ def load(net, path, suffix=""):
         )
     surplus = any(blob is not None for _, blob in report.dropped)
     short = {n for n, _ in report.left} & {n for n, _ in report.copied}
-    if suffix or report.coerced or surplus or short:
+    if suffix or report.coerced or surplus or short or folded:
         for name in stored.params:
             for new, old in zip(net.params.get(name + suffix, ()), stored.params[name]):
                 new.data.flat = old.data
@@ -176,11 +188,39 @@ class _StoredNet:
         except DecodeError as e:
             raise SurgeryError(f"{path} is not a whole caffemodel: {e}") from e
         self.params = OrderedDict()
+        self._layers = net.layer
         for layer in list(net.layer) + list(net.layers):
             if layer.DESCRIPTOR.name == "V1LayerParameter" and layer.HasField("layer"):
                 layer = layer.layer  # the oldest format keeps the layer one level down
             if layer.blobs:
                 self.params[layer.name] = [_StoredBlob(path, layer.name, b) for b in layer.blobs]
+
+    def fold(self, net, suffix):
+        """Fold BatchNorm and Scale into the convolutions that have them here and none in `net`;
+        returns {convolution: [the folded layers]}."""
+        done = {}
+        for name, chain in foldable(self._layers).items():
+            names = [layer.name for layer in chain]
+            wanted = net.params.get(name + suffix, ()) if hasattr(net.params, "get") else ()
+            if len(wanted) < 2 or any(inner + suffix in net.params for inner in names[1:]):
+                continue
+            if any(inner not in self.params for inner in names):
+                continue
+            blobs, statistics, scale = ([b.data for b in self.params[inner]] for inner in names)
+            bias = blobs[1] if len(blobs) > 1 else None
+            made = folded(blobs[0], bias, statistics, chain[1].batch_norm_param.eps, scale)
+            self.params[name] = [_Array(values) for values in made]
+            for inner in names[1:]:
+                del self.params[inner]
+            done[name] = names[1:]
+        return done
+
+
+class _Array:
+    """A blob that was computed: `shape` and `data`, as _StoredBlob has them."""
+
+    def __init__(self, data):
+        self.shape, self.data = data.shape, data
 
 
 class _StoredBlob:

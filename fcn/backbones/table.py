@@ -5,7 +5,7 @@ How nets on them are usually trained stands in fcn/catalog/experiment.py.
 
 from collections import OrderedDict, namedtuple
 
-from fcn.backbones import alexnet, googlenet, resnet, small, unet, vgg16
+from fcn.backbones import alexnet, efficientnet, googlenet, resnet, small, unet, vgg16
 
 #: How a head's layers are written. grouped: one bilinear kernel per class with its filler, instead
 #: of the full classes×classes kernel of the published nets; odd: kernels of upsampling are
@@ -20,6 +20,8 @@ Style = namedtuple(
 
 _PUBLISHED = Style(grouped=False, odd=False, normalize=False, filler=None)
 _TRAINED = Style(grouped=True, odd=True, normalize=True, filler=None)
+#: Weights of the head see the statistics of thousands of crops, not of 20 steps.
+_LITE = _TRAINED._replace(fraction=0.97)
 _SCRATCH = Style(
     grouped=True, odd=False, normalize=True, filler=dict(type="gaussian", std=0.01), fraction=0.95
 )
@@ -31,6 +33,12 @@ SCALES = {16: 0.01, 8: 0.0001}
 #: add: see fcn/backbones/__init__.py; first: its first convolution; style: Style; scales: of the
 #: skips at once, {} where they are normalised.
 Backbone = namedtuple("Backbone", "add first style scales")
+
+
+def _lite(variant, norm):
+    return lambda n, data, phase, classifier=True: efficientnet.add(
+        n, data, phase, classifier, variant, norm
+    )
 
 
 def _small(name):
@@ -51,6 +59,10 @@ BACKBONES = OrderedDict(
         ),
         ("googlenet", Backbone(googlenet.add, "conv1/7x7_s2", _TRAINED, SCALES)),
         ("resnet50", Backbone(resnet.add50, "conv1", _TRAINED, {})),
+        *(
+            (name, Backbone(_lite(*kind), "stem", _LITE, {}))
+            for name, kind in efficientnet.NAMES.items()
+        ),
         ("camvid", Backbone(_small("camvid"), "conv1_1", _SCRATCH, {})),
         ("toy", Backbone(_small("toy"), "conv1_1", _SCRATCH, {})),
         ("unet", Backbone(_unet("unet"), "conv1_1", _SCRATCH, {})),

@@ -96,6 +96,46 @@ VOC = _dataset(
     val_images=736,
 )
 
+#: What trunks of EfficientNet-Lite subtract; they divide by themselves.
+LITE_MEAN = (127.0, 127.0, 127.0)
+
+#: How a small set is made to last: any size, side, place and light.
+_VARIED = (
+    ("mirror", True),
+    ("scale", (0.5, 2.0)),
+    ("crop", (385, 385)),
+    ("light", 0.25),
+    ("color", 0.25),
+    ("cache", True),
+    ("workers", 2),
+)
+
+
+def _voc(split, *more):
+    return _data(
+        "voc_layers",
+        "VOCSegDataLayer",
+        ("voc_dir", "data/pascal/VOC2012"),
+        SEED,
+        ("split", split),
+        ("mean", LITE_MEAN),
+        *more,
+    )
+
+
+#: VOC 2012 alone, whose masks are exact up to the border; crops are one more than twelve steps of
+#: 32, so that values of all strides lie on both edges.
+VOC_CROPS = _dataset(
+    "voc",
+    classes=21,
+    deploy_size=(500, 500),
+    folders=("voc_dir",),
+    train=_voc("train", ("batch_size", 16), *_VARIED),
+    val=_voc("val"),
+    mean=LITE_MEAN,
+    val_images=1449,
+)
+
 # ---- PASCAL-Context ------------------------------------------------------------------------------
 
 
@@ -240,6 +280,29 @@ CAMVID_FINE = CAMVID._replace(
         ("balance", 0.5),
         ("light", 0.2),
     )
+)
+
+#: The same for a trunk that was trained on ILSVRC: larger crops, more light, half of them balanced.
+CAMVID_LITE = CAMVID._replace(
+    train=_data(
+        CAMVID.train.module,
+        CAMVID.train.layer,
+        *dict(
+            CAMVID.train.params,
+            mean=LITE_MEAN,
+            batch_size=16,
+            scale=(0.6, 1.6),
+            crop=(353, 353),
+            balance=0.5,
+            light=0.25,
+            color=0.25,
+            workers=2,
+        ).items(),
+    ),
+    val=_data(
+        CAMVID.val.module, CAMVID.val.layer, *dict(CAMVID.val.params, mean=LITE_MEAN).items()
+    ),
+    inputs=(Input("data", 3, LITE_MEAN),),
 )
 
 # ---- generated pictures --------------------------------------------------------------------------

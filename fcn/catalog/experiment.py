@@ -7,7 +7,7 @@ into a folder. Nothing here imports `caffe`.
 from collections import OrderedDict, namedtuple
 
 from fcn.catalog import schedules
-from fcn.catalog.initial import ALEXNET, GOOGLENET, RESNET50, VGG16, VGG19, stage
+from fcn.catalog.initial import ALEXNET, EFFICIENTNET, GOOGLENET, RESNET50, VGG16, VGG19, stage
 
 #: stride: pixels of the image between two of the scores that are upsampled to it. init: Sources
 #: (see fcn/catalog/initial.py), empty: from the fillers. head: see fcn/heads. at_once: all
@@ -22,10 +22,12 @@ Experiment = namedtuple(
 )
 
 #: How nets on a backbone are usually trained. init: of a net at its coarsest stride; strides: that
-#: its nets can have; recipe: "heavy", "minibatch" or "poly", see `schedule_of`; rate: of it.
+#: its nets can have; recipe: "heavy", "minibatch", "poly" or "adam", see
+#: `schedule_of`; rate: of it.
 Usual = namedtuple("Usual", "init strides recipe rate")
 
 _STRIDES = (32, 16, 8)
+_FINER = (*_STRIDES, 4)
 BACKBONES = OrderedDict(
     (
         ("vgg16", Usual(VGG16, _STRIDES, "heavy", 1e-10)),
@@ -33,6 +35,11 @@ BACKBONES = OrderedDict(
         ("alexnet", Usual(ALEXNET, _STRIDES, "minibatch", 1e-4)),
         ("googlenet", Usual(GOOGLENET, _STRIDES, "minibatch", 5e-5)),
         ("resnet50", Usual(RESNET50, _STRIDES, "minibatch", 1e-4)),
+        *(
+            (f"efficientnet-lite{i}{norm}", Usual(EFFICIENTNET[i], _FINER, "adam", 1e-3))
+            for i in range(3)
+            for norm in ("", "-frozen", "-learning")
+        ),
         ("camvid", Usual((), _STRIDES, "poly", 0.05)),
         ("toy", Usual((), _STRIDES, "poly", 0.05)),
         ("unet", Usual((), (1,), "poly", 0.01)),
@@ -43,7 +50,14 @@ BACKBONES = OrderedDict(
 #: The heads, and the rate of their usual recipe where layers of theirs start at random: too fast
 #: for a trained trunk's heavy momentum, so these have the minibatch recipe. None: the backbone's.
 HEADS = OrderedDict(
-    (("sum", None), ("light", 1e-3), ("concat", 1e-3), ("pyramid", 1e-3), ("unet", 1e-3))
+    (
+        ("sum", None),
+        ("light", 1e-3),
+        ("concat", 1e-3),
+        ("pyramid", 1e-3),
+        ("fusion", 1e-3),
+        ("unet", 1e-3),
+    )
 )
 
 #: Steps of a net that starts from the fillers.
@@ -117,6 +131,8 @@ def schedule_of(dataset, backbone, stride, head, at_once):
     usual = BACKBONES[backbone]
     if usual.recipe == "poly":
         return schedules.poly(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
+    if usual.recipe == "adam":
+        return schedules.adam(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
     if HEADS[head]:
         return schedules.minibatch(HEADS[head], test_iter=dataset.val_images)
     if usual.recipe == "minibatch":

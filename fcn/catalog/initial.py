@@ -38,6 +38,20 @@ def convolutional(published, file, name):
 
 GOOGLENET = convolutional("BVLC", "bvlc_googlenet", "GoogLeNet")
 RESNET50 = convolutional("its authors", "ResNet-50-model", "ResNet-50")
+EFFICIENTNET = [
+    (
+        Source(
+            (
+                (
+                    f"ilsvrc-nets/efficientnet-lite{variant}.caffemodel",
+                    f"made by python nets/weights.py efficientnet-lite{variant}",
+                ),
+            ),
+            "",
+        ),
+    )
+    for variant in range(3)
+]
 
 #: What the authors of the published nets call their files; a user puts them next to the net.
 PUBLISHED = {

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from fcn.catalog import datasets as d
 from fcn.catalog.experiment import plan
-from fcn.catalog.initial import RESNET50, stage
-from fcn.catalog.schedules import minibatch, poly, reference
+from fcn.catalog.initial import EFFICIENTNET, RESNET50, stage
+from fcn.catalog.schedules import adam, minibatch, poly, reference
 
 __all__ = ["EXPERIMENTS"]
 
@@ -43,6 +43,25 @@ _row("voc-fcn8s-resnet50", d.VOC, "resnet50", 8, stage("voc-fcn16s-resnet50"))
 _row("voc-fcn8s-light", d.VOC, "vgg16", 8, head="light")
 _row("voc-fcn8s-concat", d.VOC, "vgg16", 8, head="concat")
 _row("voc-fcn8s-fpn", d.VOC, "resnet50", 8, RESNET50, head="pyramid")
+
+# EfficientNet-Lite0 on VOC 2012 alone: the paper's three stages, and a decoder at stride 4 at once.
+_LITE = dict(dataset=d.VOC_CROPS, backbone="efficientnet-lite0")
+_row("voc-fcn32s-lite0", stride=32, schedule=adam(3000, 1e-3, 500, 1449), **_LITE)
+_row(
+    "voc-fcn16s-lite0",
+    stride=16,
+    init=stage("voc-fcn32s-lite0"),
+    schedule=adam(1500, 3e-4, 500, 1449),
+    **_LITE,
+)
+_row(
+    "voc-fcn8s-lite0",
+    stride=8,
+    init=stage("voc-fcn16s-lite0"),
+    schedule=adam(1500, 3e-4, 500, 1449),
+    **_LITE,
+)
+_row("voc-fcn4s-lite0", stride=4, head="fusion", schedule=adam(4000, 1e-3, 1000, 1449), **_LITE)
 
 # ---- PASCAL-Context ------------------------------------------------------------------------------
 
@@ -113,6 +132,19 @@ _row(
 _row("camvid-fcn32s", d.CAMVID, "camvid", 32, None, poly(2400, 0.05, 800, 101))
 _row("camvid-fcn16s", d.CAMVID, "camvid", 16, stage("camvid-fcn32s"), poly(800, 0.03, 400, 101))
 _row("camvid-fcn8s", d.CAMVID_FINE, "camvid", 8, stage("camvid-fcn16s"), poly(2400, 0.04, 800, 101))
+
+# ---- CamVid, from a trunk trained on ILSVRC ------------------------------------------------------
+
+for _stride, _head in ((8, "sum"), (4, "fusion")):
+    _row(
+        f"camvid-fcn{_stride}s-lite0",
+        d.CAMVID_LITE,
+        "efficientnet-lite0",
+        _stride,
+        EFFICIENTNET[0],
+        adam(4000, 1e-3, 1000, 101),
+        head=_head,
+    )
 
 # ---- membranes of cells, from scratch ------------------------------------------------------------
 

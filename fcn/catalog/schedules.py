@@ -48,9 +48,13 @@ def minibatch(base_lr, **more):
     return reference(base_lr, momentum=0.9, iter_size=20, **more)
 
 
-def poly(steps, base_lr, score_every, test_iter, weight_decay=0.0005):
-    """Normalised loss, momentum 0.9, and a rate that falls to zero at the last step."""
+def poly(steps, base_lr, score_every, test_iter, weight_decay=0.0005, more=()):
+    """Normalised loss, momentum 0.9, and a rate that falls to zero at the last step.
+
+    more: further fields.
+    """
     fields = (
+        *more,
         ("test_iter", test_iter),
         ("test_interval", NEVER),
         ("display", 20),
@@ -66,3 +70,10 @@ def poly(steps, base_lr, score_every, test_iter, weight_decay=0.0005):
         ("test_initialization", False),
     )
     return Schedule(steps, score_every, score_every, fields)
+
+
+def adam(steps, base_lr, score_every, test_iter, weight_decay=0.00001):
+    """The same with Adam (Kingma & Ba 2015): for trunks of many thin convolutions, whose gradients
+    differ by orders of magnitude. The decay is a part of the gradient, as in Caffe."""
+    more = (("type", "Adam"), ("momentum2", 0.999), ("delta", 1e-8))
+    return poly(steps, base_lr, score_every, test_iter, weight_decay, more)

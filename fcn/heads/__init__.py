@@ -8,7 +8,7 @@ the output's suffix. HEADS lists them.
 
 from collections import OrderedDict, namedtuple
 
-from fcn.heads import concat, light, pyramid, sums, unet
+from fcn.heads import concat, fusion, light, pyramid, sums, unet
 
 #: add: see above. fuse: the same for several trunks, whose scores are averaged, or None.
 #: classifier: whether it reads fc6 and fc7 of trunks that have them.
@@ -20,6 +20,7 @@ HEADS = OrderedDict(
         ("light", Head(light.add, light.fuse, classifier=False)),
         ("concat", Head(concat.add, None, classifier=True)),
         ("pyramid", Head(pyramid.add, None, classifier=False)),
+        ("fusion", Head(fusion.add, None, classifier=False)),
         ("unet", Head(unet.add, None, classifier=False)),
     )
 )

@@ -8,7 +8,7 @@ from PIL import Image
 
 from segdata.images import IGNORE
 
-__all__ = ["Augmentation", "View", "cut"]
+__all__ = ["Augmentation", "View", "cut", "recoloured"]
 
 
 class View(NamedTuple):
@@ -16,7 +16,8 @@ class View(NamedTuple):
 
     ``scaled`` and ``size`` are (height, width) in pixels; ``top`` and ``left`` are the window's
     corner in the scaled image, negative where the window begins outside of it.  A pixel value v of
-    channel c (B, G, R) of a photograph becomes ``gain[c] * v``, None for no change.
+    channel c (B, G, R) of a photograph becomes ``gain[c] * v``, None for no change.  Before that
+    contrast and saturation change by the factors in ``color``, None for no change.
     """
 
     scaled: tuple[int, int]
@@ -25,6 +26,7 @@ class View(NamedTuple):
     size: tuple[int, int]
     mirror: bool
     gain: Optional[tuple[float, float, float]] = None
+    color: Optional[tuple[float, float]] = None
 
 
 class Augmentation(NamedTuple):
@@ -32,7 +34,8 @@ class Augmentation(NamedTuple):
 
     ``balance`` is the share of crops that are laid around a pixel of a class drawn evenly from
     those in the image, so that small and rare classes are seen as often as large ones.  ``light``
-    varies brightness by up to that share, and each channel by half of it, as other light does.
+    varies brightness by up to that share, and each channel by half of it, as other light does;
+    ``color`` varies contrast and saturation by up to that share each.
     """
 
     scale: Optional[tuple[float, float]] = None
@@ -40,10 +43,11 @@ class Augmentation(NamedTuple):
     mirror: bool = False
     balance: float = 0.0
     light: float = 0.0
+    color: float = 0.0
 
     @property
     def active(self) -> bool:
-        return bool(self.scale or self.crop or self.mirror or self.light)
+        return bool(self.scale or self.crop or self.mirror or self.light or self.color)
 
     def draw(self, label: Image.Image, rng: random.Random) -> View:
         """Choose a view of an image with this label map: uniform scale, then the place.
@@ -60,7 +64,11 @@ class Augmentation(NamedTuple):
         top = _place(scaled[0], size[0], rng, row)
         left = _place(scaled[1], size[1], rng, column)
         mirror = self.mirror and rng.random() < 0.5
-        return View(scaled, top, left, tuple(size), mirror, self._gain(rng))
+        gain = self._gain(rng)
+        color = None
+        if self.color:
+            color = tuple(1 + rng.uniform(-self.color, self.color) for _ in range(2))
+        return View(scaled, top, left, tuple(size), mirror, gain, color)
 
     def _gain(self, rng: random.Random) -> Optional[tuple[float, float, float]]:
         if not self.light:
@@ -125,3 +133,18 @@ def cut(
         pixels = pixels[:, ::-1]
         at = (at[0], columns - at[1] - (right - left))
     return pixels, at
+
+
+#: How bright red, green and blue look.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def recoloured(pixels: np.ndarray, contrast: float, saturation: float) -> np.ndarray:
+    """RGB pixels, uint8 (h, w, 3), contrast (around middle grey) and saturation times factors."""
+    grey = [(1 - saturation) * share for share in _LUMA]
+    offset = 128 * (1 - contrast)
+    matrix = []
+    for channel in range(3):
+        row = [contrast * (grey[i] + saturation * (i == channel)) for i in range(3)]
+        matrix += row + [offset]
+    return np.asarray(Image.fromarray(pixels).convert("RGB", tuple(matrix)))

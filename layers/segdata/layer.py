@@ -10,6 +10,7 @@ from segdata.loader import BatchLoader
 from segdata.order import batches
 from segdata.params import numbers, parse_params
 from segdata.prefetch import Prefetcher
+from segdata.processes import ProcessPrefetcher
 from segdata.streams import ColorStream, LabelStream, Stream
 
 __all__ = ["SegDataLayer"]
@@ -25,8 +26,9 @@ OPTIONAL = {
     "crop": None,  # (height, width) of a random window, padded where the image is smaller
     "balance": 0.0,  # share of the crops laid around an evenly drawn class of the image
     "light": 0.0,  # brightness varies by up to this share, each channel by half of it
+    "color": 0.0,  # contrast and saturation vary by up to this share
     "cache": False,  # keep decoded images in memory: 3 bytes a pixel, 1 for a label, 4 for depth
-    "workers": 1,  # background threads
+    "workers": 1,  # 1: a background thread; more: so many processes, each with its own cache
 }
 
 
@@ -130,16 +132,13 @@ class SegDataLayer(caffe.Layer):
         if self._prefetcher is not None:
             self._prefetcher.close()
         self.position = int(position)
-        self._prefetcher = Prefetcher(
-            self._load,
-            batches(
-                len(self.entries),
-                self.batch_size,
-                self.seed if self.random else None,
-                self.position,
-            ),
-            workers=self._workers,
+        tasks = batches(
+            len(self.entries), self.batch_size, self.seed if self.random else None, self.position
         )
+        if self._workers > 1:
+            self._prefetcher = ProcessPrefetcher(self._load, tasks, self._workers)
+        else:
+            self._prefetcher = Prefetcher(self._load, tasks)
 
 
 def _augmentation(params: dict, split: str, name: str) -> Augmentation:
@@ -161,13 +160,18 @@ def _augmentation(params: dict, split: str, name: str) -> Augmentation:
             f"{name}: expected balance as a share from 0 to 1 of the crops, together "
             f"with crop; received balance {balance!r} and crop {crop}"
         )
-    light = params["light"]
-    if not (isinstance(light, (int, float)) and 0 <= light < 1):
-        raise DataError(f"{name}: expected light as a share from 0 to below 1; received {light!r}")
-    augmentation = Augmentation(scale, crop, bool(params["mirror"]), float(balance), float(light))
+    light, color = params["light"], params["color"]
+    for key, value in (("light", light), ("color", color)):
+        if not (isinstance(value, (int, float)) and 0 <= value < 1):
+            raise DataError(
+                f"{name}: expected {key} as a share from 0 to below 1; received {value!r}"
+            )
+    augmentation = Augmentation(
+        scale, crop, bool(params["mirror"]), float(balance), float(light), float(color)
+    )
     if augmentation.active and "train" not in split:
         raise DataError(
-            f"{name}: mirror, scale, crop and light are for training, and the name of split "
+            f"{name}: mirror, scale, crop, light and color are for training, and the name of split "
             f"'{split}' has no 'train' in it"
         )
     return augmentation

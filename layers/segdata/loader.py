@@ -6,7 +6,7 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
-from segdata.augment import Augmentation, View, cut
+from segdata.augment import Augmentation, View, cut, recoloured
 from segdata.errors import DataError
 from segdata.images import open_image, orientation
 from segdata.order import draw_random
@@ -39,7 +39,8 @@ class BatchLoader:
         labels = [i for i, stream in enumerate(streams) if isinstance(stream, LabelStream)]
         self._leading = labels[0] if labels else 0
 
-    def __call__(self, batch: list[tuple[int, int]]) -> tuple[np.ndarray, ...]:
+    def __call__(self, batch: list[tuple[int, int]], empty=None) -> tuple[np.ndarray, ...]:
+        """``empty`` makes the arrays, from a list of (shape, type)."""
         views = [self._view(draw, index) for draw, index in batch]
         size = views[0][1].size
         for (_, index), (_, view) in zip(batch, views):
@@ -50,12 +51,16 @@ class BatchLoader:
                     f"'{self.entries[index][0]}' is {view.size[1]}x{view.size[0]}; "
                     "set 'crop' or a 'batch_size' of 1"
                 )
-        tops = tuple(
-            np.empty((len(batch), stream.channels) + size, stream.dtype) for stream in self.streams
-        )
+        layout = [
+            ((len(batch), stream.channels) + size, np.dtype(stream.dtype).str)
+            for stream in self.streams
+        ]
+        tops = tuple(empty(layout) if empty else (np.empty(*each) for each in layout))
         for i, (images, view) in enumerate(views):
             for stream, image, top in zip(self.streams, images, tops):
                 pixels, at = cut(image, view, stream.resampling)
+                if view.color is not None and stream.photographs:
+                    pixels = recoloured(pixels, *view.color)
                 stream.write(top[i], pixels, at, view.gain)
         return tops
 

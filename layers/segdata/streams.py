@@ -29,6 +29,8 @@ class Stream:
     what = "image"
     #: Channels, type, and what the top holds beyond the image's border.
     channels, dtype, padding = 3, np.float32, 0
+    #: Whether they are photographs, whose colours other light or another camera changes.
+    photographs = False
     #: How pixels are mixed when the image is scaled.
     resampling = Image.BILINEAR
 
@@ -60,6 +62,8 @@ class Stream:
 
 class ColorStream(Stream):
     """A photograph as BGR minus ``mean`` (B, G, R); the difference is rounded once, to float32."""
+
+    photographs = True
 
     def __init__(self, mean: np.ndarray) -> None:
         self.mean = mean[:, None, None]

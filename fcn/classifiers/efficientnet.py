@@ -1,0 +1,34 @@
+"""EfficientNet-Lite0, 1 and 2 (Google, 2020), with symmetric padding: see
+fcn/backbones/efficientnet.py."""
+
+from caffe import layers as L
+from caffe import params as P
+from fcn.backbones import LEARNED, efficientnet
+from fcn.classifiers.parts import MSRA, Draft
+
+MEAN = (127.0, 127.0, 127.0)
+SCALE = 1 / efficientnet.DIVISOR
+
+#: Height and width of the images that a variant was trained on.
+SIZES = {0: 224, 1: 240, 2: 260}
+
+
+def shape(variant):
+    return (1, 3, SIZES[variant], SIZES[variant])
+
+
+def lite(variant):
+    """form → NetParameter."""
+
+    def build(form):
+        d = Draft(f"EfficientNet-Lite{variant}", form)
+        d.ilsvrc(shape(variant), (32, 25), mirror=True, mean_value=list(MEAN), scale=SCALE)
+        norm = "learning" if d.training else "frozen"
+        ends, w = efficientnet.add_blocks(d.n, d.n.data, variant, norm, 1, d.training)
+        top = w.unit("head", ends[7][1], efficientnet.HEAD)
+        d.n.pool = top = L.Pooling(top, pool=P.Pooling.AVE, global_pooling=True)
+        d.n.fc = top = L.InnerProduct(top, num_output=1000, param=LEARNED, **d.fillers(MSRA))
+        d.end(top)
+        return d.net()
+
+    return build

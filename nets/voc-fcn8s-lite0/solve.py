@@ -1,0 +1,10 @@
+"""Train voc-fcn8s-lite0: python nets/voc-fcn8s-lite0/solve.py --help"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from solvers import loop
+
+if __name__ == "__main__":
+    sys.exit(loop.main("voc-fcn8s-lite0"))
