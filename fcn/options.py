@@ -24,6 +24,12 @@ def parser(experiment):
         metavar="N",
         help=f"iterations in all (default: {schedule.steps}; with --resume: as before)",
     )
+    p.add_argument(
+        "--minutes",
+        type=_minutes,
+        metavar="M",
+        help="as many iterations as fit into this time, scorings not counted that come at its end",
+    )
     again = p.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the newest whole snapshot")
     again.add_argument(
@@ -45,6 +51,13 @@ def parser(experiment):
         metavar="FILE",
         help="the caffemodel to start from, instead of the catalog's; for a net of several trunks "
         "one for each",
+    )
+    p.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="1: a thread prepares the batches; more: so many processes do (default: as the net "
+        "says, for data layers that have the key)",
     )
     p.add_argument(
         "--snapshot-every",
@@ -81,6 +94,17 @@ def shared(p, data, out):
         default=OUT,
         help=f"where {out} (default: out in the repository)",
     )
+
+
+def _minutes(text):
+    """A time in minutes, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0; received '{text}'")
+    return value
 
 
 def positive(text):

@@ -41,13 +41,14 @@ def net(experiment, phase, folder, changes):
     return _write(folder, phase, param)
 
 
-def solver(experiment, folder, prefix, changes, steps, seed):
+def solver(experiment, folder, prefix, changes, steps, seed, workers=None):
     """The path of the run's solver: it neither displays, tests nor snapshots by itself.
 
-    prefix: of the snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
+    workers: of the train net's data layer, None for those that it says itself. prefix: of the snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
     """
     param = read_solver(catalog.solver_path(experiment.name))
-    param.train_net = net(experiment, "train", folder, changes)
+    more = {"workers": workers} if workers else {}
+    param.train_net = net(experiment, "train", folder, dict(changes, **more))
     param.test_net[0] = net(experiment, "val", folder, changes)
     param.snapshot_prefix = prefix
     param.random_seed = seed

@@ -51,7 +51,7 @@ RATE = 0.25
 FOLDED_RATES = {"expand": 0.03, "depthwise": 0.4, "project": 0.4}
 
 #: What stands behind a convolution. "folded": its bias; the measured statistics are folded into the
-#: weights (`fold` in fcn/weights/fold.py). "frozen": BatchNorm with the stored statistics, and Scale.
+#: weights (fcn/weights/fold.py). "frozen": BatchNorm with the stored statistics, and Scale.
 #: "learning": BatchNorm with the statistics of the batch, and Scale.
 NORMS = ("folded", "frozen", "learning")
 

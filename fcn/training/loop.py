@@ -38,6 +38,7 @@ from fcn.scoring.evaluate import evaluate, share_weights
 from fcn.training import initial
 from fcn.training.progress import Progress
 from fcn.training.snapshots import Snapshots
+from fcn.training.time_limit import TimeLimit
 
 #: What of a snapshot's JSON a run goes on with.
 _STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
@@ -75,6 +76,8 @@ class Run:
         self.window = fields["average_loss"]
         self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
         self.score_every = args.score_every or experiment.schedule.score_every
+        if args.minutes and not args.score_every:
+            self.score_every = math.inf  # at the end
         self.interrupted = None
 
     def train(self):
@@ -175,7 +178,13 @@ class Run:
         """The solver, its nets, and what is known about them."""
         print(f"{self.experiment.name} on {results.engine()}, {self._device()}", flush=True)
         path = run_files.solver(
-            self.experiment, self.folder, self.snapshots.prefix, self.data, self.steps, self.seed
+            self.experiment,
+            self.folder,
+            self.snapshots.prefix,
+            self.data,
+            self.steps,
+            self.seed,
+            self.args.workers,
         )
         self.param = read_solver(path)
         self.solver = caffe.get_solver(path)
@@ -192,12 +201,14 @@ class Run:
         return f"GPU {self.args.gpu}"
 
     def _loop(self, losses):
-        solver = self.solver
-        progress = Progress(solver.iter, self.steps, self.window, losses=losses)
+        progress = Progress(self.solver.iter, self.steps, self.window, losses=losses)
+        limit = TimeLimit(self.args.minutes)
         with _Signals(self):
             try:
-                while solver.iter < self.steps:
+                while self.solver.iter < self.steps:
                     self._step(progress)
+                    self._keep_to(limit, progress)
+                    solver = self.solver
                     done = solver.iter == self.steps
                     if done or solver.iter % self.score_every == 0:
                         progress.pause()
@@ -208,8 +219,8 @@ class Run:
                         break
             finally:
                 progress.pause()
-        if solver.iter < self.steps:
-            where = f"{solver.iter} of {self.steps}"
+        if self.solver.iter < self.steps:
+            where = f"{self.solver.iter} of {self.steps}"
             print(f"stopped at step {where}, with a snapshot; --resume goes on")
             return 128 + self.interrupted
         if os.path.exists(self.best_so_far):
@@ -217,6 +228,27 @@ class Run:
         self._save_weights(self.final)
         print(f"wrote {shown(self.final)}")
         return 0
+
+    def _keep_to(self, limit, progress):
+        """Change the number of steps to what fits into the time limit, and the rate with it."""
+        done = self.solver.iter
+        if limit.over and done < self.steps:
+            progress.pause()
+            print(f"the time is up at step {done} of {self.steps}; its rate did not reach the end")
+            self.steps = done
+            return
+        steps = limit.steps(done, self.steps)
+        if steps is None or done == self.steps:
+            return
+        progress.pause()
+        print(f"{steps} steps fit into the time, instead of {self.steps}")
+        self.steps = progress.total = steps
+        self._snapshot(progress)
+        path, state = self.snapshots.newest()
+        # The rate of a schedule is a solver's from its beginning: another number needs another.
+        self.solver = self.net = None
+        self._build()
+        initial.restore(self.solver, path, state)
 
     def _save_weights(self, path):
         with replacing(path) as temporary:

@@ -1,0 +1,49 @@
+"""How many steps fit into a time limit: measured while the run goes on, and corrected on the way."""
+
+import time
+
+__all__ = ["TimeLimit"]
+
+#: At these shares of the time the number of steps is chosen anew. The rate of a "poly" schedule
+#: hardly depends on the number before the first.
+REPLANS = (0.06, 0.5, 0.85)
+
+
+class TimeLimit:
+    """minutes: from now on, None for no limit. clock: seconds, as time.monotonic gives them."""
+
+    def __init__(self, minutes, clock=time.monotonic):
+        self._clock, self._limit = clock, minutes and 60 * minutes
+        self._began, self._left = clock(), list(REPLANS)
+        self._mark = None
+
+    @property
+    def over(self):
+        return self._limit is not None and self._clock() - self._began >= self._limit
+
+    def steps(self, done, planned):
+        """How many steps in all fit, if that is worth changing `planned` now; else None.
+
+        done: steps so far. Call it after each step; the first few steps of a run, or after a change,
+        which prepare what the others find ready, do not count as its speed.
+        """
+        if self._limit is None or not self._left:
+            return None
+        now = self._clock() - self._began
+        if self._mark is None:
+            self._mark = (done + 2, None)
+        if self._mark[1] is None:
+            if done >= self._mark[0]:
+                self._mark = (done, now)
+            return None
+        first, began = self._mark
+        if now < self._left[0] * self._limit or done == first:
+            return None
+        while self._left and now >= self._left[0] * self._limit:
+            self._left.pop(0)
+        speed = (done - first) / (now - began)
+        fit = done + max(1, int(0.98 * speed * (self._limit - now)))
+        if abs(fit - planned) <= 0.02 * (self._limit - now) * speed:
+            return None
+        self._mark = None
+        return fit
