@@ -44,7 +44,8 @@ def net(experiment, phase, folder, changes):
 def solver(experiment, folder, prefix, changes, steps, seed, workers=None):
     """The path of the run's solver: it neither displays, tests nor snapshots by itself.
 
-    workers: of the train net's data layer, None for those that it says itself. prefix: of the snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
+    workers: of the train net's data layer, None for those that it says itself. prefix: of the
+    snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
     """
     param = read_solver(catalog.solver_path(experiment.name))
     more = {"workers": workers} if workers else {}

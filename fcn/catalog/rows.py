@@ -62,6 +62,15 @@ _row(
     **_LITE,
 )
 _row("voc-fcn4s-lite0", stride=4, head="fusion", schedule=adam(4000, 1e-3, 1000, 1449), **_LITE)
+# The same with BatchNorm in the trunk that goes on learning, as it did on ILSVRC.
+_row(
+    "voc-fcn4s-lite0-learning",
+    d.VOC_CROPS,
+    "efficientnet-lite0-learning",
+    4,
+    head="fusion",
+    schedule=adam(4000, 1e-3, 1000, 1449),
+)
 
 # ---- PASCAL-Context ------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from fcn.catalog.datasets import ILSVRC_MEAN
 from fcn.classifiers import (
     alexnet,
     cifar10,
+    efficientnet,
     googlenet,
     lenet,
     lstm,
@@ -158,6 +159,24 @@ _ROWS = (
         34229,
         "input",
         "mobilenet_v2.caffemodel",
+    ),
+    *(
+        (
+            f"efficientnet-lite{variant}",
+            efficientnet.lite(variant),
+            efficientnet.shape(variant),
+            efficientnet.MEAN,
+            efficientnet.SCALE,
+            parameters,
+            measured,
+            None,
+            f"efficientnet-lite{variant}.caffemodel",
+        )
+        for variant, parameters, measured in (
+            (0, 4652008, 42065),
+            (1, 5416680, 53728),
+            (2, 6092072, 58160),
+        )
     ),
     (
         "lenet",

@@ -1,4 +1,4 @@
-"""How many steps fit into a time limit: measured while the run goes on, and corrected on the way."""
+"""How many steps fit into a time limit: measured and corrected while the run goes on."""
 
 import time
 
@@ -24,8 +24,8 @@ class TimeLimit:
     def steps(self, done, planned):
         """How many steps in all fit, if that is worth changing `planned` now; else None.
 
-        done: steps so far. Call it after each step; the first few steps of a run, or after a change,
-        which prepare what the others find ready, do not count as its speed.
+        done: steps so far. Call it after each step. The first few of a run, or after a change, do
+        not count as its speed: they prepare what the others find ready.
         """
         if self._limit is None or not self._left:
             return None

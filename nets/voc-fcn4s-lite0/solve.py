@@ -4,7 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-from solvers import loop
+from fcn.training import loop
 
 if __name__ == "__main__":
     sys.exit(loop.main("voc-fcn4s-lite0"))

@@ -1,0 +1,10 @@
+"""Train voc-fcn4s-lite0-learning: python nets/voc-fcn4s-lite0-learning/solve.py --help"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from fcn.training import loop
+
+if __name__ == "__main__":
+    sys.exit(loop.main("voc-fcn4s-lite0-learning"))
