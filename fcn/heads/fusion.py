@@ -1,7 +1,7 @@
 """A light decoder: features are brought to one width, added from coarse to fine, and mixed by a 3×3
 convolution at each stride.
 
-At each stride a 1×1 convolution brings the features to WIDTHS[stride] channels; what comes from the
+At each stride a 1×1 convolution brings the features to one width; what comes from the
 coarser stride, upsampled bilinearly by 2, is added; a 3×3 convolution with BatchNorm and ReLU looks
 at the sum, and gives the next finer stride's width. Its score is upsampled to the image. With the
 trunk of EfficientNet-Lite0 it has 0.5 million weights and costs half of what the trunk does.
@@ -11,8 +11,8 @@ from caffe import layers as L
 from caffe import params as P
 from fcn.geometry.align import crop
 
-#: Channels by stride.
-WIDTHS = {32: 128, 16: 128, 8: 128, 4: 64}
+#: Channels of strides from 8 on, and of finer ones.
+WIDE, NARROW = 128, 64
 
 
 def add(d, features, output):
@@ -29,7 +29,7 @@ def _last(d):
 def _mixed(d, features):
     n, stride = d.n, features.stride
     found = d.skips(features)
-    widths = [WIDTHS[s] for s in [stride] + [s for s, _ in found]]
+    widths = [WIDE if s >= 8 else NARROW for s in [stride] + [s for s, _ in found]]
     n["lateral_fr"] = top = _convolution(features.top, widths[0], 1)
     for i, (finer, skip) in enumerate([(stride, None)] + found):
         if skip is None:
