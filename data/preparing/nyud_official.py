@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import scipy.io
 from PIL import Image
+from segdata.matfile import MatError, value, variables
 
 from data.preparing import hha
 from data.preparing.report import Report, find_layers, write_list
@@ -89,9 +90,22 @@ class Official:
 
 def _load(path: str, option: str) -> dict:
     try:
-        return scipy.io.loadmat(path)
-    except Exception as error:  # SciPy raises whatever its parser runs into
-        raise _Refused(f"cannot read '{path}': {error!r}; expected {FILES[option]}") from error
+        with open(path, "rb") as file:
+            return {found.name: value(found) for found in variables(file.read())}
+    except (MatError, OSError) as error:
+        raise _Refused(f"cannot read '{path}': {error}; expected {FILES[option]}") from error
+
+
+def _numbers(found: dict, key: str, path: str) -> np.ndarray:
+    values = found[key]
+    if not isinstance(values, np.ndarray) or not np.isfinite(values).all():
+        raise _Refused(f"'{path}': {key} holds no numbers")
+    return values.ravel().astype(int)
+
+
+def _texts(found: dict, key: str) -> list:
+    cells = found.get(key)
+    return [cell for cell in cells if isinstance(cell, str)] if isinstance(cells, list) else []
 
 
 def read_splits(path: str, count: int) -> dict:
@@ -102,19 +116,19 @@ def read_splits(path: str, count: int) -> dict:
     found = _load(path, "--splits")
     if "trainNdxs" in found and "testNdxs" in found:
         splits = {
-            name: found[key].ravel().astype(int) + FIRST - 1
+            name: _numbers(found, key, path) + FIRST - 1
             for name, key in (("trainval", "trainNdxs"), ("test", "testNdxs"))
         }
     elif "trainval" in found and "test" in found:
         splits = {
-            name: found[name].ravel().astype(int)
+            name: _numbers(found, name, path)
             for name in ("trainval", "test", "train", "val")
             if name in found
         }
     else:
         raise _Refused(
             "'{}' has neither trainNdxs and testNdxs nor trainval and test; it has {}".format(
-                path, ", ".join(k for k in found if not k.startswith("__"))
+                path, ", ".join(found)
             )
         )
     for name, ids in splits.items():
@@ -131,14 +145,14 @@ def read_mapping(path: str, names: list, classes: tuple) -> np.ndarray:
     found = _load(path, "--mapping")
     if "mapClass" not in found:
         raise _Refused(f"'{path}' has no mapClass; expected {FILES['--mapping']}")
-    mapped = found["mapClass"].ravel().astype(int)
+    mapped = _numbers(found, "mapClass", path)
     if len(mapped) != len(names) or not ((1 <= mapped) & (mapped <= len(classes))).all():
         raise _Refused(
             f"'{path}': mapClass has {len(mapped)} numbers from {mapped.min()} to "
             f"{mapped.max()}; expected {len(names)} from 1 to {len(classes)}"
         )
     for key, expected in (("className", classes), ("allClassName", names)):
-        told = [str(np.ravel(cell)[0]) for cell in found[key].ravel()] if key in found else []
+        told = _texts(found, key)
         wrong = [i for i, pair in enumerate(zip(told, expected)) if pair[0] != pair[1]]
         if told and (wrong or len(told) != len(expected)):
             i = wrong[0] if wrong else min(len(told), len(expected)) - 1

@@ -3,10 +3,10 @@
 import os
 
 import numpy as np
-import scipy.io
 
 from segdata.errors import DataError
 from segdata.images import IGNORE
+from segdata.matfile import MatError, field, value, variables
 
 __all__ = ["load_mat", "read_from_one", "read_sbd_label"]
 
@@ -19,20 +19,30 @@ def load_mat(path: str, *fields: str) -> np.ndarray:
     if not os.path.isfile(path):
         raise DataError(f"missing label: no file '{os.path.abspath(path)}'")
     try:
-        value = scipy.io.loadmat(path, variable_names=[fields[0]])[fields[0]]
-        for field in fields[1:]:
-            value = value[0][field][0]
-        return np.asarray(value)
-    # SciPy reports a damaged file by whatever its parser runs into, zlib.error among them.
-    except Exception as error:
-        raise DataError(
-            "cannot read {} in the label '{}': {!r}".format(".".join(fields), path, error)
-        ) from error
+        with open(path, "rb") as file:
+            found = next((v for v in variables(file.read()) if v.name == fields[0]), None)
+        if found is None:
+            raise MatError(f"there is no '{fields[0]}' in it")
+        for name in fields[1:]:
+            found = field(found, name)
+        result = value(found)
+        if not isinstance(result, np.ndarray):
+            raise MatError(f"expected {fields[-1]} to be a matrix of numbers")
+        return result
+    except (MatError, OSError) as error:
+        raise DataError(f"cannot read {'.'.join(fields)} in the label '{path}': {error}") from error
 
 
 def read_sbd_label(path: str, kind: str = "cls") -> np.ndarray:
     """The map in one of SBD's MAT files: uint8 (H, W), classes or ("inst") numbers of objects."""
-    return load_mat(path, "GT" + kind, "Segmentation").astype(np.uint8)
+    label = load_mat(path, "GT" + kind, "Segmentation")
+    fits = label.ndim == 2 and label.dtype.kind in "iuf"
+    if not (fits and ((label >= 0) & (label <= 255)).all()):
+        raise DataError(
+            f"label '{path}': expected GT{kind}.Segmentation to be a matrix of numbers from 0 to "
+            f"255; received {label.dtype} {label.shape}"
+        )
+    return label.astype(np.uint8)
 
 
 def read_from_one(path: str, variable: str, classes: int, void: tuple[int, ...] = (0,)):

@@ -68,7 +68,9 @@ def class_map(folder: str) -> np.ndarray:
 def read_context_label(path: str, classes: np.ndarray) -> np.ndarray:
     """The label map in a MAT file (``LabelMap``) as trained classes: uint8 (H, W)."""
     raw = load_mat(path, "LabelMap")
-    bad = (raw < 0) | (raw >= len(classes))
+    if raw.ndim != 2:
+        raise DataError(f"label '{path}': expected LabelMap to be a matrix; received {raw.shape}")
+    bad = ~((raw >= 0) & (raw < len(classes)) & (raw == np.floor(raw)))
     if bad.any():
         y, x = (int(i) for i in np.argwhere(bad)[0])
         raise DataError(
