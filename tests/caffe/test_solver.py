@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from caffe import device, glog, rng
+from caffe import device as devices
+from caffe import glog, rng
 from caffe import solver as solvers
 from caffe.errors import SolverError, WeightsError
 from caffe.solver import fused_sgd
@@ -82,9 +83,9 @@ def test_training_is_that_of_bvlc_caffe(name, place, monkeypatch, capfd, logging
     if "hdf5" in name:
         pytest.importorskip("h5py")
     if place == "mirror":
-        monkeypatch.setattr(device._mode, "device", device.MIRROR)
+        monkeypatch.setattr(devices._mode, "device", devices.MIRROR)
     if place == "plain":
-        monkeypatch.setattr(fused_sgd, "available", lambda: False)
+        monkeypatch.setattr(fused_sgd, "available", lambda device: False)
     result = golden.run(name, solvers.get_solver, rng.set_random_seed)
     with np.load(GOLDEN / "solver.npz") as file:
         assert str(file["engine"]).startswith("BVLC Caffe")
@@ -215,7 +216,7 @@ def test_the_fused_update_is_the_plain_one(monkeypatch):
     text += "weight_decay: 1e6 clip_gradients: 0.5 iter_size: 2"
     results = []
     for fused in (True, False):
-        monkeypatch.setattr(fused_sgd, "available", lambda fused=fused: fused)
+        monkeypatch.setattr(fused_sgd, "available", lambda device, fused=fused: fused)
         solver = make(text)
         solver.step(1)
         before = params(solver)
@@ -323,7 +324,7 @@ def test_history_follows_from_the_cpu_to_a_device(monkeypatch):
     moving = make(SGD)
     rng.set_random_seed(3)
     moving.step(2)
-    monkeypatch.setattr(device._mode, "device", device.MIRROR)
+    monkeypatch.setattr(devices._mode, "device", devices.MIRROR)
     moving.step(2)
     for key, value in params(moving).items():
         np.testing.assert_allclose(value, expected[key], rtol=1e-6, atol=1e-7)
@@ -420,3 +421,66 @@ def test_no_gradient_graph_is_kept():
     solver.step(1)
     assert not any(h is not None and h.requires_grad for h in solver._update.history)
     assert torch.is_grad_enabled()
+
+
+# On a GPU -----------------------------------------------------------------------------------------
+
+RULES = {
+    "SGD": "momentum: 0.9",
+    "Nesterov": "momentum: 0.9",
+    "AdaGrad": "",
+    "RMSProp": "rms_decay: 0.9",
+    "AdaDelta": "momentum: 0.9 delta: 1e-6",
+    "Adam": "momentum: 0.9 momentum2: 0.99",
+}
+
+
+def trained(text, steps=3):
+    solver = make(text)
+    solver.step(steps)
+    return params(solver), [h.copy() for h in solver.history_arrays()], solver
+
+
+@pytest.mark.parametrize("kind", ["L1", "L2"])
+@pytest.mark.parametrize("rule", RULES)
+def test_updates_of_many_tensors_at_once_are_those_of_one(rule, kind, device):
+    text = (
+        f'type: "{rule}" {RULES[rule]} base_lr: 0.05 lr_policy: "fixed" random_seed: 1 '
+        f'weight_decay: 0.01 regularization_type: "{kind}" clip_gradients: 0.2 iter_size: 2'
+    )
+    found, history, solver = trained(text)
+    diffs = {
+        f"{name}.{i}": blob.diff.copy()
+        for name, blobs in solver.net.params.items()
+        for i, blob in enumerate(blobs)
+    }
+    devices.set_mode_cpu()
+    expected, expected_history, on_cpu = trained(text)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=2e-5, atol=1e-6, err_msg=key)
+        name, i = key.split(".")
+        subtracted = on_cpu.net.params[name][int(i)].diff
+        np.testing.assert_allclose(diffs[key], subtracted, rtol=2e-4, atol=1e-6, err_msg=key)
+    for a, b in zip(history, expected_history):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule, most", [("SGD", 8), ("Nesterov", 20), ("Adam", 30)])
+def test_an_update_is_a_few_launches_and_waits_for_nothing(rule, most, pretend):
+    """One of each kind for a rate and decay, however many parameters have them."""
+    solver = make(
+        f'type: "{rule}" {RULES[rule]} base_lr: 0.05 lr_policy: "fixed" weight_decay: 0.01 '
+        "clip_gradients: 0.2"
+    )
+    solver.step(2)
+    solver.net.clear_param_diffs()
+    solver.net.forward()
+    solver.net.backward()
+    with pretend.counting() as counts:
+        solver.apply_update()
+    assert counts["sync"] == 0, counts.lines("sync")
+    groups = len({(p.lr_mult, p.decay_mult) for p in solver.net.learnable})
+    assert counts["launch"] <= most * groups, counts.lines("launch")
+    with pretend.counting() as counts:
+        solver.net.clear_param_diffs()
+    assert counts["launch"] == 0

@@ -35,7 +35,7 @@ def test_golden(kind):
 @pytest.mark.parametrize("kind", ["solver clip_gradients", "solver weight_decay"])
 def test_golden_without_fused_sgd(kind, monkeypatch):
     """A PyTorch without the fused update takes the plain steps, to the same results."""
-    monkeypatch.setattr("caffe.solver.fused_sgd.available", lambda: False)
+    monkeypatch.setattr("caffe.solver.fused_sgd.available", lambda device: False)
     check_type(kind)
 
 

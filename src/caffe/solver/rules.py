@@ -1,7 +1,8 @@
 """The six update rules: from a gradient and its history to what is subtracted from the weights.
 
-Every rule works in place on tensors of equal shape: ``g`` comes in as the regularised gradient and
-goes out as the update; the history tensors are advanced.
+Every rule works in place on lists of tensors, one for each parameter: ``g`` comes in as the
+regularised gradients and goes out as the updates; the histories are advanced.  PyTorch's operators
+on lists are one launch on a GPU, and on the CPU the plain operators one after the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from caffe.solver import fused_sgd
 
 __all__ = ["AdaDelta", "AdaGrad", "Adam", "Nesterov", "RMSProp", "Settings", "Sgd", "UpdateRule"]
 
-Tensor = torch.Tensor
+Tensors = list[torch.Tensor]
 
 
 class Settings(NamedTuple):
@@ -41,7 +42,13 @@ class UpdateRule:
         """Raise SolverError for settings (a SolverParameter) that the rule cannot work with."""
 
     def fused(
-        self, w: Tensor, g: Tensor, h: list[Tensor], s: Settings, decay: float, factor: float
+        self,
+        w: Tensors,
+        g: Tensors,
+        h: list[Tensors],
+        s: Settings,
+        decay: float,
+        factor: float | torch.Tensor,
     ) -> bool:
         """Do everything at once, scaling by ``factor``, L2 decay and subtraction included.
 
@@ -49,7 +56,7 @@ class UpdateRule:
         """
         return False
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
         raise TypeError(f"{type(self).__name__} has no update: derive from it and write one")
 
 
@@ -59,20 +66,29 @@ class Sgd(UpdateRule):
     still_at_zero_rate = True
 
     def fused(
-        self, w: Tensor, g: Tensor, h: list[Tensor], s: Settings, decay: float, factor: float
+        self,
+        w: Tensors,
+        g: Tensors,
+        h: list[Tensors],
+        s: Settings,
+        decay: float,
+        factor: float | torch.Tensor,
     ) -> bool:
-        plain = all(t.device.type == "cpu" and t.is_contiguous() for t in (w, g, h[0]))
-        # The scale that carries the rate is its inverse, which must be a float32 number.
-        carried = 1e-30 < s.rate * factor < 1e30
+        dense = all(t.is_contiguous() for ts in (w, g, h[0]) for t in ts)
+        # The scale that carries the rate is its inverse, which must be a float32 number.  A factor
+        # on a GPU is not read: it clips, by less than such a rate has room for.
+        known = factor if isinstance(factor, (int, float)) else 1.0
+        carried = 1e-30 < s.rate * known < 1e30
         # Without momentum PyTorch keeps no history.
-        if not (plain and carried and s.momentum and fused_sgd.available()):
+        if not (dense and carried and s.momentum and fused_sgd.available(w[0].device.type)):
             return False
         fused_sgd.update(w, g, h[0], s.rate, s.momentum, decay, factor)
         return True
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        h[0].mul_(s.momentum).add_(g, alpha=s.rate)
-        g.copy_(h[0])
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        torch._foreach_mul_(h[0], s.momentum)
+        torch._foreach_add_(h[0], g, alpha=s.rate)
+        torch._foreach_copy_(g, h[0])
 
 
 class Nesterov(UpdateRule):
@@ -80,11 +96,13 @@ class Nesterov(UpdateRule):
 
     still_at_zero_rate = True
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        before = h[0].clone()
-        h[0].mul_(s.momentum).add_(g, alpha=s.rate)
-        torch.mul(h[0], 1 + s.momentum, out=g)
-        g.sub_(before, alpha=s.momentum)
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        before = torch._foreach_mul(h[0], 1.0)
+        torch._foreach_mul_(h[0], s.momentum)
+        torch._foreach_add_(h[0], g, alpha=s.rate)
+        torch._foreach_copy_(g, h[0])
+        torch._foreach_mul_(g, 1 + s.momentum)
+        torch._foreach_sub_(g, before, alpha=s.momentum)
 
 
 def _refuse_momentum(param: Any) -> None:
@@ -101,9 +119,9 @@ class AdaGrad(UpdateRule):
     def check(self, param: Any) -> None:
         _refuse_momentum(param)
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        h[0].addcmul_(g, g)
-        g.div_(h[0].sqrt().add_(s.delta)).mul_(s.rate)
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        torch._foreach_addcmul_(h[0], g, g)
+        _divide_by_root(g, h[0], s)
 
 
 class RMSProp(UpdateRule):
@@ -116,9 +134,9 @@ class RMSProp(UpdateRule):
                 f"rms_decay must lie in [0, 1), received rms_decay: {param.rms_decay:g}"
             )
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        h[0].mul_(s.rms_decay).addcmul_(g, g, value=1 - s.rms_decay)
-        g.div_(h[0].sqrt().add_(s.delta)).mul_(s.rate)
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        _average(h[0], s.rms_decay, g)
+        _divide_by_root(g, h[0], s)
 
 
 class AdaDelta(UpdateRule):
@@ -129,11 +147,14 @@ class AdaDelta(UpdateRule):
 
     histories = 2
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        h[0].mul_(s.momentum).addcmul_(g, g, value=1 - s.momentum)
-        g.mul_(torch.div(h[1] + s.delta, h[0] + s.delta).sqrt_())
-        h[1].mul_(s.momentum).addcmul_(g, g, value=1 - s.momentum)
-        g.mul_(s.rate)
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        _average(h[0], s.momentum, g)
+        ratio = torch._foreach_add(h[1], s.delta)
+        torch._foreach_div_(ratio, torch._foreach_add(h[0], s.delta))
+        torch._foreach_sqrt_(ratio)
+        torch._foreach_mul_(g, ratio)
+        _average(h[1], s.momentum, g)
+        torch._foreach_mul_(g, s.rate)
 
 
 class Adam(UpdateRule):
@@ -145,11 +166,26 @@ class Adam(UpdateRule):
 
     histories = 2
 
-    def update(self, g: Tensor, h: list[Tensor], s: Settings) -> None:
-        h[0].mul_(s.momentum).add_(g, alpha=1 - s.momentum)
-        h[1].mul_(s.momentum2).addcmul_(g, g, value=1 - s.momentum2)
+    def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
+        torch._foreach_mul_(h[0], s.momentum)
+        torch._foreach_add_(h[0], g, alpha=1 - s.momentum)
+        _average(h[1], s.momentum2, g)
         with np.errstate(all="ignore"):  # momenta out of range make inf or NaN, as in BVLC
             m1, m2 = np.float64(s.momentum), np.float64(s.momentum2)
             correction = float(np.sqrt(1 - m2**s.t) / (1 - m1**s.t))
-        torch.div(h[0], h[1].sqrt().add_(s.delta), out=g)
-        g.mul_(s.rate * correction)
+        torch._foreach_copy_(g, h[0])
+        _divide_by_root(g, h[1], s._replace(rate=s.rate * correction))
+
+
+def _average(h: Tensors, share: float, g: Tensors) -> None:
+    """The running mean of g^2: h = share h + (1 - share) g^2."""
+    torch._foreach_mul_(h, share)
+    torch._foreach_addcmul_(h, g, g, value=1 - share)
+
+
+def _divide_by_root(g: Tensors, h: Tensors, s: Settings) -> None:
+    """g = r g / (sqrt(h) + delta)."""
+    root = torch._foreach_sqrt(h)
+    torch._foreach_add_(root, s.delta)
+    torch._foreach_div_(g, root)
+    torch._foreach_mul_(g, s.rate)

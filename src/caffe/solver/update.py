@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from caffe import glog
+from caffe.blob import Blob
+from caffe.device import current
 from caffe.net import Net
 from caffe.solver.rules import Settings, UpdateRule
 
@@ -22,6 +24,9 @@ class SolverUpdate:
 
     ``history`` holds ``rule.histories`` parts after each other, each with one tensor per parameter
     in layer order; None stands for zeros that were never touched, so frozen layers cost nothing.
+
+    On the CPU parameters are updated one after the other, which suits its caches; on a GPU all with
+    the same rate and decay at once, in a few launches, and without waiting for it.
     """
 
     def __init__(self, rule: UpdateRule, net: Net):
@@ -38,37 +43,53 @@ class SolverUpdate:
             rate: the learning rate of this update.
             iteration: updates done before this one.
         """
+        one_by_one = current().torch_device.type == "cpu"
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        multipliers = zip(self._net.params_lr, self._net.params_weight_decay)
+        for k, (lr_mult, decay_mult) in enumerate(multipliers):
+            own_rate = float(_F32(rate) * _F32(lr_mult))
+            decay = float(_F32(param.weight_decay) * _F32(decay_mult))
+            groups.setdefault((own_rate, decay, k if one_by_one else None), []).append(k)
         with torch.no_grad():
-            factors = [f for f in (self._clip_factor(param), 1.0 / param.iter_size) if f != 1.0]
-            multipliers = zip(self._params, self._net.params_lr, self._net.params_weight_decay)
-            for k, (blob, lr_mult, decay_mult) in enumerate(multipliers):
+            clip = self._clip_factor(param, one_by_one)
+            factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
+            for (own_rate, decay, _), members in groups.items():
                 settings = Settings(
-                    rate=float(_F32(rate) * _F32(lr_mult)),
+                    rate=own_rate,
                     momentum=param.momentum,
                     momentum2=param.momentum2,
                     rms_decay=param.rms_decay,
                     delta=param.delta,
                     t=iteration + 1,
                 )
-                decay = float(_F32(param.weight_decay) * _F32(decay_mult))
-                self._apply_one(k, blob, settings, factors, decay, param.regularization_type)
+                self._apply_to(members, settings, factors, decay, param.regularization_type)
 
-    def _clip_factor(self, param: Any) -> float:
-        """What all gradients are multiplied with to bring their joint L2 norm to the limit.
+    def _clip_factor(self, param: Any, on_cpu: bool) -> float | torch.Tensor | None:
+        """What all gradients are multiplied with to bring their joint L2 norm to the limit; None
+        where that is nothing.  On a GPU a scalar there, which the host reads only for the log.
 
         Taken on the sums over ``iter_size`` passes and before weight decay, as in BVLC.
         """
         limit = param.clip_gradients
         if limit < 0:
-            return 1.0
-        total = 0.0
-        for blob in self._params:
-            if not blob.diff_storage.is_zero:
-                flat = blob.diff_tensor().reshape(-1)
+            return None
+        diffs = [b.diff_tensor() for b in self._params if not b.diff_storage.is_zero]
+        if not diffs:
+            return None
+        if on_cpu:
+            total = 0.0
+            for diff in diffs:
+                flat = diff.reshape(-1)
                 total += float(torch.dot(flat, flat))
-        norm = float(_F32(math.sqrt(total)))
+            norm = float(_F32(math.sqrt(total)))
+        else:
+            joint = torch.stack(torch._foreach_norm(diffs)).norm()
+            if not glog.is_on():
+                factor = torch.full_like(joint, limit).div_(joint)
+                return torch.where(joint > limit, factor, 1.0)
+            norm = float(joint)
         if not norm > limit:
-            return 1.0
+            return None
         factor = float(_F32(limit) / _F32(norm))
         glog.info(
             "sgd_solver",
@@ -77,31 +98,49 @@ class SolverUpdate:
         )
         return factor
 
-    def _apply_one(
-        self, k: int, blob: Any, s: Settings, factors: list[float], decay: float, kind: str
+    def _apply_to(
+        self,
+        members: list[int],
+        s: Settings,
+        factors: list[float | torch.Tensor],
+        decay: float,
+        kind: str,
     ) -> None:
-        slots = [k + part * len(self._params) for part in range(self._rule.histories)]
-        if s.rate == 0 and self._rule.still_at_zero_rate and self.history[slots[0]] is None:
-            blob.zero_diff()  # frozen from the start: nothing to subtract
+        """Update these parameters, which have one rate and one decay."""
+        rule = self._rule
+        if s.rate == 0 and rule.still_at_zero_rate:
+            for k in members:
+                if self.history[k] is None:
+                    self._params[k].zero_diff()  # frozen from the start: nothing to subtract
+            members = [k for k in members if self.history[k] is not None]
+        if not members:
             return
-        diff = blob.diff_tensor()
-        data = blob.data_tensor()
-        for slot in slots:
-            h = self.history[slot]
-            if h is None:
-                h = torch.zeros(diff.shape, dtype=diff.dtype, device=diff.device)
-            self.history[slot] = h.to(diff.device)
-        histories = [self.history[slot] for slot in slots]
+        blobs = [self._params[k] for k in members]
+        data = [b.data_tensor() for b in blobs]
+        diffs = [_laid_out_like(d, b) for d, b in zip(data, blobs)]
+        histories = [
+            [self._history_like(d, k + part * len(self._params)) for k, d in zip(members, diffs)]
+            for part in range(rule.histories)
+        ]
         factor = math.prod(factors)
-        if kind != "L2" or not self._rule.fused(data, diff, histories, s, decay, factor):
+        if kind != "L2" or not rule.fused(data, diffs, histories, s, decay, factor):
             for f in factors:
-                diff.mul_(f)
+                torch._foreach_mul_(diffs, f)
             if decay:
-                diff.add_(data if kind == "L2" else data.sign(), alpha=decay)
-            self._rule.update(diff, histories, s)
-            data.sub_(diff)
-        blob.touch_diff()
-        blob.touch_data()
+                towards = data if kind == "L2" else torch._foreach_sign(data)
+                torch._foreach_add_(diffs, towards, alpha=decay)
+            rule.update(diffs, histories, s)
+            torch._foreach_sub_(data, diffs)
+        for blob in blobs:
+            blob.touch_diff()
+            blob.touch_data()
+
+    def _history_like(self, diff: torch.Tensor, slot: int) -> torch.Tensor:
+        """The history tensor of a slot, on the device of ``diff``."""
+        h = self.history[slot]
+        h = torch.zeros_like(diff) if h is None else h.to(diff.device)
+        self.history[slot] = h
+        return h
 
     def history_shapes(self) -> list[tuple[int, ...]]:
         return [tuple(b.shape) for b in self._params] * self._rule.histories
@@ -111,3 +150,17 @@ class SolverUpdate:
             np.zeros(shape, np.float32) if h is None else h.cpu().numpy()
             for h, shape in zip(self.history, self.history_shapes())
         ]
+
+
+def _share(iter_size: int) -> float | None:
+    return None if iter_size == 1 else 1.0 / iter_size
+
+
+def _laid_out_like(data: torch.Tensor, blob: Blob) -> torch.Tensor:
+    """The blob's diff; on a GPU in the memory order of the data, which updates of many tensors at
+    once need (cuDNN gives the gradients of some weights channels-last)."""
+    diff = blob.diff_tensor()
+    if diff.device.type != "cpu" and diff.stride() != data.stride():
+        diff = torch.empty_like(data).copy_(diff)
+        blob.set_diff(diff)
+    return diff

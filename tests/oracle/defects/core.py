@@ -182,7 +182,7 @@ DEFECTS = [
     Defect(
         "gradients are not divided by iter_size",
         "solver/update.py",
-        "1.0 / param.iter_size",
+        "1.0 / iter_size",
         "1.0",
         ["solver iter_size"],
     ),
@@ -196,18 +196,18 @@ DEFECTS = [
     Defect(
         "L1 decay works as L2",
         "solver/update.py",
-        'data if kind == "L2" else data.sign()',
+        'data if kind == "L2" else torch._foreach_sign(data)',
         "data",
         ["solver weight_decay"],
     ),
     Defect(
         "the momentum history is without the rate",
         "solver/rules.py",
-        "add_(g, alpha=s.rate)\n        g.copy_(h[0])",
-        "add_(g)\n        g.copy_(h[0] * s.rate)",
+        "add_(h[0], g, alpha=s.rate)\n        torch._foreach_copy_(g, h[0])\n\n\n",
+        "add_(h[0], g)\n        torch._foreach_copy_(g, torch._foreach_mul(h[0], s.rate))\n\n\n",
         ["solver momentum"],
         # PyTorch's one-pass update, where there is one, would pass the edit by.
-        [("solver/rules.py", "and fused_sgd.available()", "and False")],
+        [("solver/rules.py", "and fused_sgd.available(w[0].device.type)", "and False")],
     ),
     Defect(
         "multistep is one iteration late",
