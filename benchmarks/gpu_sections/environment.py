@@ -9,10 +9,11 @@ import subprocess
 import torch
 
 import caffe
-from gpu_sections.machine import Machine
+from gpu_sections.machine import Machine, has, relative_error
 
 PACKAGES = ("numpy", "scipy", "h5py", "google.protobuf", "PIL", "pytest", "hypothesis")
 OPTIONAL = ("lmdb", "plyvel", "onnxruntime", "triton")
+FLOAT32 = 2e-5  # ||error|| / ||product||: float32 is far below, TF32 near 3e-4
 #: Variables that override PyTorch's or cuBLAS' choice of precision and algorithms.
 VARIABLES = (
     "NVIDIA_TF32_OVERRIDE",
@@ -103,21 +104,45 @@ def first_net(record):
 
 
 def switches(record):
-    """TF32 must be off everywhere in the default precision, whatever the environment says."""
+    """What the precisions really give, whatever the switches and the environment say."""
     set_ones = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     record.report(
         "variables that override switches",
         ", ".join(f"{n}={v}" for n, v in set_ones.items()) or "none is set",
     )
-    on = []
-    if torch.backends.cuda.matmul.allow_tf32:
-        on.append("cuda.matmul.allow_tf32")
-    if torch.backends.cudnn.allow_tf32:
-        on.append("cudnn.allow_tf32")
-    if record.options.device == "gpu":
-        override = os.environ.get("NVIDIA_TF32_OVERRIDE")
-        record.check(
-            "TF32 is off by default", not on and override != "1", ", ".join(on) or "all off"
-        )
-    else:
-        record.report("TF32 switches that are on", ", ".join(on) or "none")
+    if record.options.device != "gpu":
+        record.left_out("precision of products", "it is the CPU's")
+        return
+    with record.step("precision of products, by default"):
+        exact(record, "by default", products())
+    if has(record, "set_precision"):
+        for name in ("tf32", "bf16", "fp32"):
+            with record.step(f"precision of products, {name}"):
+                caffe.set_precision(name)
+                errors = products()
+                if name == "fp32":
+                    exact(record, "fp32 again", errors)
+                else:
+                    record.report(f"precision of float32 products, {name}", figures(errors))
+
+
+def products():
+    """{operation: relative error of a float32 product of PyTorch's against float64}."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(512, 512, generator=generator).cuda() for _ in range(2))
+    x = torch.randn(1, 64, 56, 56, generator=generator).cuda()
+    w = torch.randn(64, 64, 3, 3, generator=generator).cuda()
+    convolve = torch.nn.functional.conv2d
+    return {
+        "matrix product": relative_error(a.double() @ b.double(), a @ b),
+        "convolution": relative_error(convolve(x.double(), w.double()), convolve(x, w)),
+    }
+
+
+def figures(errors):
+    return ", ".join(f"{name} {error:.1e}" for name, error in errors.items())
+
+
+def exact(record, when, errors):
+    holds = max(errors.values()) < FLOAT32
+    record.check(f"precision of float32 products, {when}", holds, figures(errors))

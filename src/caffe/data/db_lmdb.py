@@ -1,4 +1,7 @@
-"""LMDB: a folder with ``data.mdb`` and ``lock.mdb``, one unnamed database in it."""
+"""LMDB: a folder with ``data.mdb`` and ``lock.mdb``, one unnamed database in it.
+
+The package lmdb is asked for here, at the first database, so that everything else works without.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import lmdb
-
 from caffe.data.db import Cursor, Database, Writer
 from caffe.errors import DataError
+
+try:
+    import lmdb
+except ImportError as error:
+    raise DataError(
+        f"an LMDB needs the package lmdb, which is not available ({error}): `pip install lmdb`."
+    ) from error
 
 __all__ = ["Reader", "Store"]
 

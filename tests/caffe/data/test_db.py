@@ -149,3 +149,10 @@ def test_leveldb_without_its_package(tmp_path, monkeypatch):
 def test_unknown_backends(tmp_path):
     with pytest.raises(DataError, match="Unknown database backend 'ldmb'.*Did you mean 'lmdb'"):
         db.open(tmp_path, "ldmb")
+
+
+def test_lmdb_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    monkeypatch.delitem(sys.modules, "caffe.data.db_lmdb", raising=False)
+    with pytest.raises(DataError, match="pip install lmdb"):
+        db.open(str(tmp_path), "lmdb")
