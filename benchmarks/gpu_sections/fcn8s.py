@@ -111,8 +111,11 @@ def bilinear(shape):
     centre = factor - 1 if size % 2 else factor - 0.5
     line = 1 - np.abs(np.arange(size) - centre) / factor
     weights = np.zeros(shape, np.float32)
-    for channel in range(shape[0]):
-        weights[channel, channel if shape[1] > 1 else 0] = np.outer(line, line)
+    if shape[1] == 1:  # by channel
+        weights[:, 0] = np.outer(line, line)
+        return weights
+    for channel in range(min(shape[:2])):
+        weights[channel, channel] = np.outer(line, line)
     return weights
 
 

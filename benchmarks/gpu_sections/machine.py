@@ -1,6 +1,7 @@
 """The device that a section runs on: a GPU, the pretend GPU, the mirror, or the CPU."""
 
 import os
+import sys
 
 import torch
 
@@ -27,6 +28,10 @@ class Machine:
             import pretend_device
 
             pretend_device.install()
+            import pretend_graphs
+
+            self._graphs = pretend_graphs.replayed()  # as long as this object lives
+            self._graphs.__enter__()
             self.pretend = pretend_device
 
     def enter(self):
@@ -46,6 +51,12 @@ class Machine:
     def synchronize(self):
         if self.real:
             torch.cuda.synchronize()
+
+    def graph_class(self):
+        """The class whose `replay` runs a graph; None where there are none."""
+        if self.real:
+            return torch.cuda.CUDAGraph
+        return sys.modules["pretend_graphs"].Graph if self.pretend else None
 
     def synchronisations(self):
         """A block that counts them by line on the pretend GPU; None elsewhere."""

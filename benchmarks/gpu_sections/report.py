@@ -37,6 +37,7 @@ def merged(name, title, parts):
         "title": title,
         "verdict": verdict,
         "seconds": max(part["seconds"] for part in parts),
+        "processor": round(sum(part.get("processor", 0) for part in parts), 1),
         "checks": checks,
         "facts": facts,
         "parts": statuses,
@@ -58,7 +59,8 @@ def all_hold(found):
 def line(section):
     counted = sum(check["verdict"] == "holds" for check in section["checks"])
     return (
-        f"{section['name']:<16} {section['seconds']:>6.1f} s  {counted:>3} hold  "
+        f"{section['name']:<16} {section['seconds']:>6.1f} s ({section['processor']:>5.1f} s of "
+        f"processor)  {counted:>3} hold  "
         f"{section['verdict']}"
     )
 

@@ -61,7 +61,7 @@ class Job:
         stem = os.path.join(folder, f"{name}-{part}")
         self.result, self.log = stem + ".json", stem + ".log"
         self.pid, self.began, self.deadline, self.status = None, None, None, "not run"
-        self.seconds = 0.0
+        self.seconds = self.processor = 0.0
         self.command = [name, str(part), folder]
 
     def start(self, options, threads, deadline):
@@ -98,7 +98,8 @@ class Job:
 
     def poll(self):
         """True once the process has ended; ends it at its deadline."""
-        done, status = os.waitpid(self.pid, os.WNOHANG)
+        done, status, used = os.wait4(self.pid, os.WNOHANG)
+        self.processor = used.ru_utime + used.ru_stime
         if done:
             code = os.waitstatus_to_exitcode(status)
             if code < 0:
@@ -120,7 +121,8 @@ class Job:
                 break
             except OSError:  # the child has no group of its own yet
                 continue
-        os.waitpid(self.pid, 0)
+        _, _, used = os.wait4(self.pid, 0)
+        self.processor = used.ru_utime + used.ru_stime
 
     def found(self):
         """What the part wrote (see Record), or nothing; with how it ended."""
@@ -132,6 +134,7 @@ class Job:
             pass
         found["status"] = self.status
         found["seconds"] = round(self.seconds, 1)
+        found["processor"] = round(self.processor, 1)
         if self.status != "not run" and not found["finished"]:
             found["log"] = self.log_text()[-LOG_TAIL:]
         return found

@@ -81,6 +81,36 @@ def test_every_layer_takes_bfloat16(text, shapes):
     assert all(b.diff_tensor().dtype is torch.float32 for b in narrow.layer.blobs)
 
 
+@pytest.mark.parametrize("looked_at", ["bottom", "top"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'type: "Pooling" pooling_param { kernel_size: 2 stride: 2 }',
+        'type: "ReLU"',
+        'type: "TanH"',
+    ],
+)
+def test_a_blob_read_between_the_passes_may_be_float32(text, looked_at):
+    """An array is float32, and so is then its blob; the layer's other blobs are bfloat16 still."""
+    gradients = []
+    for read in (False, True):
+        rig = Rig(text, (1, 2, 6, 6))
+        for blob in rig.layer.blobs:
+            blob.data[...] = random(*blob.dims, seed=4)
+        rig.bottom[0].set_data(torch.from_numpy(random(1, 2, 6, 6)).to(BF16))
+        with torch.no_grad():
+            rig.layer.forward_blobs(rig.bottom, rig.top)
+            rig.top[0].set_diff(torch.from_numpy(random(*rig.top[0].dims, seed=9)).to(BF16))
+            if read:
+                getattr(rig, looked_at)[0].data  # noqa: B018
+            needs = Need((True,), (True,) * len(rig.layer.blobs))
+            rig.layer.backward_blobs(rig.top, needs, rig.bottom)
+        gradients.append(rig.bottom[0].diff_tensor().float())
+    assert float(gradients[0].abs().max()) > 0
+    difference = float((gradients[0] - gradients[1]).abs().max())
+    assert difference <= 0.02 * float(gradients[0].abs().max())
+
+
 def test_a_pooling_mask_is_float32():
     """Bfloat16 has no number 257."""
     rig = Rig('type: "Pooling" pooling_param { kernel_size: 1 }', (1, 1, 20, 20), tops=2)
