@@ -7,6 +7,7 @@ data: x_blob = a·x_data + b along each axis, kept as fractions.
 from fractions import Fraction
 
 from caffe import layers as L
+from fcn.geometry.ops import Window
 
 
 def place(top):
@@ -18,19 +19,16 @@ def place(top):
         top = top.fn.inputs[1 if top.fn.type_name == "Crop" else 0]
     a, b = Fraction(1), Fraction(0)
     for layer in reversed(path):
-        if layer.type_name in ("Convolution", "Pooling"):
-            kernel, stride, pad = _window(layer.params)
-            a, b = a / stride, (b + pad - Fraction(kernel - 1, 2)) / stride
-        elif layer.type_name == "Deconvolution":
-            kernel, stride, pad = _window(layer.params)
-            a, b = a * stride, b * stride + Fraction(kernel - 1, 2) - pad
+        if layer.type_name in ("Convolution", "Deconvolution", "Pooling"):
+            a, b = _window(layer).place(a, b)
     return a, b
 
 
-def _window(params):
-    params = params.get("convolution_param", params)
+def _window(layer):
+    params = layer.params.get("convolution_param", layer.params)
     kernel = (params["kernel_size"] - 1) * params.get("dilation", 1) + 1
-    return kernel, params.get("stride", 1), params.get("pad", 0)
+    up = layer.type_name == "Deconvolution"
+    return Window(kernel, params.get("stride", 1), params.get("pad", 0), up)
 
 
 def crop(top, like):

@@ -7,15 +7,16 @@ Nothing is built and no memory allocated. For each blob the walk keeps
     shift
     field   receptive field: the pixels of the input, along an axis, that one value depends on
 
-by the rules that `caffe.coord_map` uses too: a convolution or pooling of kernel k, stride s and
-pad p makes (a/s, (b + p − (k−1)/2)/s) of (a, b) and adds (k−1)/a to the field; a deconvolution
-makes (a·s, b·s + (k−1)/2 − p); Crop and everything that reads several blobs take over the map of
-the blob they align with.
+by the rules of `fcn.geometry.ops.Window`, which are those of `caffe.coord_map`: a convolution or
+pooling of kernel k, stride s and pad p makes (a/s, (b + p − (k−1)/2)/s) of (a, b) and adds (k−1)/a
+to the field; a deconvolution makes (a·s, b·s + (k−1)/2 − p); Crop and everything that reads several
+blobs take over the map of the blob they align with.
 """
 
 from collections import OrderedDict, namedtuple
 from fractions import Fraction
-from math import ceil
+
+from fcn.geometry.ops import POINTWISE, Window, windows_of
 
 Blob = namedtuple("Blob", "shape scale shift field")
 
@@ -24,29 +25,7 @@ Blob = namedtuple("Blob", "shape scale shift field")
 Row = namedtuple("Row", "name type bottoms tops blob params learned macs in_place note")
 
 #: Layers whose tops have the shape and place of their first bottom.
-SAME_SHAPE = {
-    "AbsVal",
-    "BatchNorm",
-    "Bias",
-    "BNLL",
-    "Clip",
-    "Dropout",
-    "Eltwise",
-    "ELU",
-    "Exp",
-    "Log",
-    "LRN",
-    "MVN",
-    "Power",
-    "PReLU",
-    "ReLU",
-    "Scale",
-    "Sigmoid",
-    "Softmax",
-    "Swish",
-    "TanH",
-    "Threshold",
-}
+SAME_SHAPE = POINTWISE - {"Concat"} | {"LRN", "MVN"}
 
 
 class GeometryError(ValueError):
@@ -112,80 +91,45 @@ def _one(layer, values, default, name):
     return values[0] if values else default
 
 
-def _window(layer, p):
-    for field in ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w"):
-        if p.HasField(field) and getattr(p, field) != getattr(p, field[:-1] + "w"):
-            raise GeometryError(f"layer '{layer.name}': {field} and its twin differ")
-    repeated = layer.type != "Pooling"
-    values = []
-    for plain, short, default in (
-        ("kernel_size", "kernel_h", None),
-        ("stride", "stride_h", 1),
-        ("pad", "pad_h", 0),
-    ):
-        given = getattr(p, plain)
-        given = list(given) if repeated else [given] * p.HasField(plain)
-        if p.HasField(short):
-            given = [getattr(p, short)]
-        values.append(_one(layer, given, default, plain))
-    return values
+def _window(layer):
+    """The Window of both axes."""
+    height, width = windows_of(layer)
+    for field, one, other in zip(height._fields, height, width):
+        if one != other:
+            raise GeometryError(f"layer '{layer.name}': {field} differs between the axes")
+    return height
 
 
-def _slide(blob, kernel, stride, pad, size, channels):
-    """The blob that a sliding window makes."""
-    center = Fraction(kernel - 1, 2) - pad
+def _slide(blob, window, channels, size=None):
+    """The blob that a Window makes. size: instead of what the rule gives."""
+    scale, shift = window.place(blob.scale, blob.shift)
     return Blob(
-        [blob.shape[0], channels, *size],
-        blob.scale / stride,
-        (blob.shift - center) / stride,
-        blob.field + (kernel - 1) / blob.scale,
+        [blob.shape[0], channels] + (size or [window.size(n) for n in blob.shape[2:]]),
+        scale,
+        shift,
+        blob.field + (window.neighbours() - 1) / blob.scale,
     )
 
 
 def _convolution(layer, bottoms):
     p, x = layer.convolution_param, bottoms[0]
-    kernel, stride, pad = _window(layer, p)
+    window = _window(layer)
     dilation = _one(layer, list(p.dilation), 1, "dilation")
-    extent = (kernel - 1) * dilation + 1
-    size = [int((n + 2 * pad - extent) / stride) + 1 for n in x.shape[2:]]
-    per_output = x.shape[1] // p.group * kernel * kernel
-    params = [p.num_output * per_output] + [p.num_output] * p.bias_term
-    top = _slide(x, extent, stride, pad, size, p.num_output)
-    return top, params, _count(top.shape) * per_output, ""
-
-
-def _deconvolution(layer, bottoms):
-    p, x = layer.convolution_param, bottoms[0]
-    kernel, stride, pad = _window(layer, p)
-    size = [stride * (n - 1) + kernel - 2 * pad for n in x.shape[2:]]
-    per_input = p.num_output // p.group * kernel * kernel
-    params = [x.shape[1] * per_input] + [p.num_output] * p.bias_term
-    # ceil(k/s) neighbours of the coarser blob reach one value.
-    top = Blob(
-        [x.shape[0], p.num_output, *size],
-        x.scale * stride,
-        x.shift * stride + Fraction(kernel - 1, 2) - pad,
-        x.field + (ceil(Fraction(kernel, stride)) - 1) / x.scale,
-    )
-    return top, params, _count(x.shape) * per_input, ""
+    size = (window.kernel - 1) // dilation + 1
+    top = _slide(x, window, p.num_output)
+    # The weights that one value of the many meets: of a top for a window, of a bottom upwards.
+    many, few = (x, p.num_output) if window.up else (top, x.shape[1])
+    each = few // p.group * size * size
+    params = [many.shape[1] * each] + [p.num_output] * p.bias_term
+    return top, params, _count(many.shape) * each, ""
 
 
 def _pooling(layer, bottoms):
-    p, x = layer.pooling_param, bottoms[0]
-    if p.global_pooling:
-        kernel, stride, pad = max(x.shape[2:]), 1, 0
-        size = [1, 1]
+    x = bottoms[0]
+    if layer.pooling_param.global_pooling:
+        top = _slide(x, Window(max(x.shape[2:])), x.shape[1], [1, 1])
     else:
-        kernel, stride, pad = _window(layer, p)
-        down = p.round_mode == p.FLOOR if hasattr(p, "FLOOR") else False
-        size = []
-        for n in x.shape[2:]:
-            room = n + 2 * pad - kernel
-            out = (room // stride if down else -(-room // stride)) + 1
-            if pad and (out - 1) * stride >= n + pad:
-                out -= 1  # the last window would begin in the padding
-            size.append(out)
-    top = _slide(x, kernel, stride, pad, size, x.shape[1])
+        top = _slide(x, _window(layer), x.shape[1])
     return top, [], 0, ""
 
 
@@ -260,7 +204,7 @@ def _count(shape):
 
 _HANDLERS = {
     "Convolution": _convolution,
-    "Deconvolution": _deconvolution,
+    "Deconvolution": _convolution,
     "Pooling": _pooling,
     "InnerProduct": _inner_product,
     "Crop": _crop,

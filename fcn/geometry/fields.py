@@ -48,13 +48,8 @@ def shapes(ops: list[Op], height: int, width: int) -> dict[str, tuple[int, int, 
         elif op.kind == "crop":
             reference = known[op.bottoms[1]][1:]
             size = [size[axis] if op.offset[axis] is None else reference[axis] for axis in (0, 1)]
-        elif op.kind == "window":
-            size = [_windows(op, axis, size[axis]) for axis in (0, 1)]
-        elif op.kind == "upsample":
-            size = [
-                op.stride[axis] * (size[axis] - 1) + op.kernel[axis] - 2 * op.pad[axis]
-                for axis in (0, 1)
-            ]
+        elif op.kind in ("window", "upsample"):
+            size = [window.size(length) for window, length in zip(op.windows, size)]
         if min(size) < 1:
             raise InferenceError(
                 f"an image of {width}x{height} (width x height) is too small: "
@@ -63,17 +58,6 @@ def shapes(ops: list[Op], height: int, width: int) -> dict[str, tuple[int, int, 
         for top in op.tops:
             known[top] = (op.channels or channels, size[0], size[1])
     return known
-
-
-def _windows(op: Op, axis: int, length: int) -> int:
-    """How many windows fit; Caffe's pooling also takes the last, incomplete one."""
-    kernel, stride, pad = op.kernel[axis], op.stride[axis], op.pad[axis]
-    room = length + 2 * pad - kernel
-    if not op.ceil:
-        return room // stride + 1
-    count = -(-room // stride) + 1
-    # Caffe clips a last window that would begin in the padding.
-    return count - 1 if pad and (count - 1) * stride >= length + pad else count
 
 
 def memory(ops: list[Op], height: int, width: int, unrolled: bool) -> int:
@@ -124,21 +108,11 @@ def _joined(parts: list[Field], op: Op) -> Field:
 
 def _through(field: Field, op: Op, axis: int) -> Field:
     scale, low, high = field
-    kernel, stride, pad = op.kernel[axis], op.stride[axis], op.pad[axis]
-    if op.kind == "window":
-        # Position j covers stride·j - pad to stride·j - pad + kernel - 1.
-        return Field(scale * stride, low - scale * pad, high + scale * (kernel - 1 - pad))
-    if op.kind == "upsample":
-        # Position y gets i where stride·i - pad <= y <= stride·i - pad + kernel - 1.
-        return Field(
-            scale / stride,
-            low + scale * Fraction(pad - kernel + 1, stride),
-            high + scale * Fraction(pad, stride),
-        )
     if op.kind == "crop":
         offset = op.offset[axis] or 0
         return Field(scale, low + scale * offset, high + scale * offset)
-    return field
+    step, before, after = op.windows[axis].reach()
+    return Field(scale * step, low + scale * before, high + scale * after)
 
 
 def geometry(ops: list[Op], scores: str, axis: int) -> Geometry:

@@ -1,13 +1,15 @@
-"""A net's description as a list of operations on the two image axes.
+"""A net's layers as operations on the two image axes, and the one rule of what each does to them.
 
 Four kinds are enough for fully convolutional nets: a window that slides (convolution, pooling), its
 transpose (deconvolution), a crop, and what works on each position by itself.  Anything else, an
 inner product for one, has no place for every pixel and is refused.
 """
 
-from typing import NamedTuple, Optional
+from fractions import Fraction
+from math import floor
+from typing import Any, NamedTuple, Optional
 
-__all__ = ["InferenceError", "Op", "read_ops"]
+__all__ = ["POINTWISE", "InferenceError", "Op", "Window", "read_ops", "windows_of"]
 
 
 class InferenceError(RuntimeError):
@@ -20,6 +22,7 @@ POINTWISE = {
     "BatchNorm",
     "Bias",
     "BNLL",
+    "Clip",
     "Concat",
     "Dropout",
     "ELU",
@@ -35,6 +38,7 @@ POINTWISE = {
     "Split",
     "Swish",
     "TanH",
+    "Threshold",
 }
 
 #: What a layer keeps of a forward pass, in floats per value of its top: in this engine and in BVLC
@@ -42,29 +46,71 @@ POINTWISE = {
 KEPT = {"BatchNorm": (0, 2), "LRN": (1, 1), "Pooling": (2, 1), "Scale": (1, 1)}
 
 
+class Window(NamedTuple):
+    """What a layer does along one axis: a window that slides or, with ``up``, the transpose.
+
+    ``kernel`` counts the dilation in.  ``rounding`` is that of the number of steps: "zero" as
+    Caffe's convolution, "up" as its pooling, "down" as pooling with round_mode FLOOR.
+    """
+
+    kernel: int = 1
+    stride: int = 1
+    pad: int = 0
+    up: bool = False
+    rounding: str = "zero"
+
+    def size(self, length: int) -> int:
+        """The top's length for a bottom's; below 1 where the bottom is too small."""
+        kernel, stride, pad = self.kernel, self.stride, self.pad
+        if self.up:
+            return stride * (length - 1) + kernel - 2 * pad
+        room = length + 2 * pad - kernel
+        if self.rounding == "zero":
+            return int(Fraction(room, stride)) + 1
+        count = (-(-room // stride) if self.rounding == "up" else room // stride) + 1
+        # Caffe clips a last window that would begin in the padding.
+        return count - 1 if pad and (count - 1) * stride >= length + pad else count
+
+    def reach(self) -> tuple[Fraction, Fraction, Fraction]:
+        """(step, low, high): the top's position ``i`` depends on the bottom's positions from
+        ``step·i + low`` to ``step·i + high``, bounds that hold for every ``i``."""
+        kernel, stride, pad = self.kernel, self.stride, self.pad
+        if self.up:
+            # Position y gets i where stride·i - pad <= y <= stride·i - pad + kernel - 1.
+            return Fraction(1, stride), Fraction(pad - kernel + 1, stride), Fraction(pad, stride)
+        return Fraction(stride), Fraction(-pad), Fraction(kernel - 1 - pad)
+
+    def place(self, scale: Fraction, shift: Fraction) -> tuple[Fraction, Fraction]:
+        """The top's map x_blob = scale·x_data + shift of a bottom's, as `caffe.coord_map` has it:
+        a position lies in the middle of what it depends on."""
+        step, low, high = self.reach()
+        return scale / step, (shift - (low + high) / 2) / step
+
+    def neighbours(self) -> int:
+        """How many positions of the bottom, at most, one of the top depends on."""
+        _, low, high = self.reach()
+        return floor(high - low) + 1
+
+
 class Op(NamedTuple):
     """One layer.  Pairs are of (height, width); ``channels`` is None where they stay the same.
 
-    ``kernel`` counts the dilation in.  ``columns`` is the number of values that BVLC Caffe unrolls
-    for each position of the top ("window") or bottom ("upsample"), 0 where it does without;
-    ``kept`` is as in KEPT.
+    ``columns`` is the number of values that BVLC Caffe unrolls for each position of the top
+    ("window") or bottom ("upsample"), 0 where it does without; ``kept`` is as in KEPT.
     """
 
     layer: str
-    kind: str  # input, window, upsample, crop or pointwise
+    kind: str  # input, window, upsample, crop, concat or pointwise
     bottoms: tuple[str, ...]
     tops: tuple[str, ...]
     channels: Optional[int] = None
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    pad: tuple[int, int] = (0, 0)
-    offset: tuple[int, int] = (0, 0)
-    ceil: bool = False
+    windows: tuple[Window, Window] = (Window(), Window())
+    offset: tuple[Optional[int], int] = (0, 0)
     columns: int = 0
     kept: tuple[int, int] = (0, 0)
 
 
-def read_ops(net) -> list[Op]:
+def read_ops(net: Any) -> list[Op]:
     """The operations of a deploy net, a NetParameter message, in order.
 
     Raises InferenceError for a layer whose tops are no feature maps.
@@ -76,50 +122,62 @@ def read_ops(net) -> list[Op]:
     return ops
 
 
-def _read_inputs(layer) -> list[Op]:
+def _read_inputs(layer: Any) -> list[Op]:
     """One operation for each top: they may differ in their channels."""
     shapes = list(layer.input_param.shape) * (
         1 if len(layer.input_param.shape) > 1 else len(layer.top)
     )
     return [
-        _op((layer.name, (), (top,)), "input", channels=int(shape.dim[1]))
+        Op(layer.name, "input", (), (top,), channels=int(shape.dim[1]))
         for top, shape in zip(layer.top, shapes)
     ]
 
 
-def _kept(layer) -> tuple[int, int]:
+def _kept(layer: Any) -> tuple[int, int]:
     if layer.type == "Scale" and layer.bottom[0] != layer.top[0]:
         return 0, 0
     return KEPT.get(layer.type, (0, 0))
 
 
-def _read(layer) -> Op:
-    names = (layer.name, tuple(layer.bottom), tuple(layer.top))
+def _read(layer: Any) -> Op:
+    op = Op(layer.name, "pointwise", tuple(layer.bottom), tuple(layer.top))
     kind = layer.type
     if kind in ("Convolution", "Deconvolution"):
-        return _convolution(names, kind, layer.convolution_param)
+        return _convolution(op, layer)
     if kind == "Pooling" and not layer.pooling_param.global_pooling:
-        return _pooling(names, layer.pooling_param)
+        return op._replace(kind="window", windows=windows_of(layer))
     if kind == "Crop":
-        return _crop(names, layer.crop_param)
+        return _crop(op, layer.crop_param)
     if kind == "LRN":
         lrn = layer.lrn_param
         # Region 0 is across channels: pointwise on the image axes.
         size = lrn.local_size if lrn.norm_region else 1
-        return _op(names, "window", kernel=(size, size), pad=((size - 1) // 2,) * 2)
+        return op._replace(kind="window", windows=(Window(size, 1, (size - 1) // 2),) * 2)
     if kind in POINTWISE:
-        return _op(names, "concat" if kind == "Concat" else "pointwise")
+        return op._replace(kind="concat") if kind == "Concat" else op
     raise InferenceError(
         f"layer '{layer.name}' of type {kind} does not keep the image's axes, so memory and tiles "
         "cannot be computed for this net"
     )
 
 
-def _op(names, kind, **fields) -> Op:
-    return Op(names[0], kind, names[1], names[2], **fields)
+def windows_of(layer: Any) -> tuple[Window, Window]:
+    """The Windows of a Convolution, Deconvolution or Pooling layer, of (height, width)."""
+    pooling = layer.type == "Pooling"
+    param = layer.pooling_param if pooling else layer.convolution_param
+    dilation = [1] if pooling else [int(v) for v in param.dilation] or [1]
+    sizes, strides = _pair(param, "kernel_size", 1), _pair(param, "stride", 1)
+    pads = _pair(param, "pad", 0)
+    # round_mode came after BVLC Caffe 1.0: 0 rounds up, 1 down.
+    rounding = ("down" if getattr(param, "round_mode", 0) else "up") if pooling else "zero"
+    height, width = (
+        Window(d * (size - 1) + 1, stride, pad, layer.type == "Deconvolution", rounding)
+        for d, size, stride, pad in zip((dilation[0], dilation[-1]), sizes, strides, pads)
+    )
+    return height, width
 
 
-def _pair(param, name: str, default: int) -> tuple[int, int]:
+def _pair(param: Any, name: str, default: int) -> tuple[int, int]:
     """A (height, width) from ``name_h`` and ``name_w``, or from a repeated or plain ``name``."""
     height, width = name.replace("_size", "") + "_h", name.replace("_size", "") + "_w"
     if param.HasField(height) or param.HasField(width):
@@ -131,39 +189,21 @@ def _pair(param, name: str, default: int) -> tuple[int, int]:
     return (values[0], values[-1]) if values else (default, default)
 
 
-def _convolution(names, kind, param) -> Op:
+def _convolution(op: Op, layer: Any) -> Op:
+    param, windows = layer.convolution_param, windows_of(layer)
     size = _pair(param, "kernel_size", 1)
-    dilation = [int(v) for v in param.dilation] or [1]
-    kernel = tuple(d * (k - 1) + 1 for d, k in zip((dilation[0], dilation[-1]), size))
-    stride, pad = _pair(param, "stride", 1), _pair(param, "pad", 0)
-    direct = size == (1, 1) and stride == (1, 1) and pad == (0, 0)
-    return _op(
-        names,
-        "window" if kind == "Convolution" else "upsample",
+    direct = size == (1, 1) and all(w.stride == 1 and w.pad == 0 for w in windows)
+    return op._replace(
+        kind="window" if layer.type == "Convolution" else "upsample",
         channels=int(param.num_output),
-        kernel=kernel,
-        stride=stride,
-        pad=pad,
+        windows=windows,
         columns=0 if direct else size[0] * size[1],
     )
 
 
-def _pooling(names, param) -> Op:
-    # round_mode came after BVLC Caffe 1.0: 0 rounds up, 1 down.
-    return _op(
-        names,
-        "window",
-        kernel=_pair(param, "kernel_size", 1),
-        stride=_pair(param, "stride", 1),
-        pad=_pair(param, "pad", 0),
-        ceil=getattr(param, "round_mode", 0) == 0,
-    )
-
-
-def _crop(names, param) -> Op:
+def _crop(op: Op, param: Any) -> Op:
     axis = param.axis + 4 if param.axis < 0 else param.axis
     if axis < 2:
-        raise InferenceError(f"layer '{names[0]}' crops axis {axis}; expected the image axes")
+        raise InferenceError(f"layer '{op.layer}' crops axis {axis}; expected the image axes")
     offsets = [int(v) for v in param.offset] or [0]
-    offset = (offsets[0], offsets[-1]) if axis == 2 else (None, offsets[-1])
-    return _op(names, "crop", offset=offset)
+    return op._replace(kind="crop", offset=(offsets[0] if axis == 2 else None, offsets[-1]))
