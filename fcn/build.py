@@ -8,9 +8,7 @@ Crop layers align what is brought together, with offsets from fcn/geometry/align
 import caffe
 from caffe import layers as L
 from fcn.backbones import Trunk
-from fcn.backbones.table import BACKBONES
-from fcn.catalog import IGNORE
-from fcn.heads import HEADS
+from fcn.catalog import BACKBONES, HEADS, IGNORE
 from fcn.heads.draft import Draft
 
 #: Of early fusion: appended to the name of the convolution over all channels, so that no published

@@ -9,6 +9,7 @@ raised to it (by default a 0 is an error, for it has no logarithm).
 import os
 
 import numpy as np
+from segdata import means
 from segdata.errors import DataError
 from segdata.layer import SegDataLayer
 from segdata.nyud import CLASSES, FOLDERS, file_of, read_nyud_label
@@ -28,11 +29,9 @@ class NYUDSegDataLayer(SegDataLayer):
     required = ("nyud_dir", "split", "tops")
     optional = {"nearest": None}
     num_classes = CLASSES
-    #: Those of the published layer. That of colour looks like RGB, but the published weights were
-    #: trained with it in this order.
-    mean_bgr = np.array((116.190, 97.203, 92.318), np.float32)
-    mean_hha = np.array((132.431, 94.076, 118.477), np.float32)
-    mean_log_depth = 7.844
+    mean_bgr = np.array(means.NYUD_COLOR, np.float32)
+    mean_hha = np.array(means.NYUD_HHA, np.float32)
+    mean_log_depth = means.NYUD_LOG_DEPTH
 
     def list_entries(self, params):
         root = params["nyud_dir"]

@@ -8,6 +8,7 @@ import functools
 import os
 
 import numpy as np
+from segdata import means
 from segdata.layer import SegDataLayer
 from segdata.pascalcontext import class_map, read_context_label
 from segdata.splits import read_split
@@ -22,8 +23,8 @@ class PASCALContextSegDataLayer(SegDataLayer):
     """
 
     required = ("voc_dir", "context_dir", "split")
-    #: Of the ILSVRC images in BGR, to the decimals of the published layer, which has them fixed.
-    mean = np.array((104.007, 116.669, 122.679), np.float32)
+    #: The published layer has it fixed.
+    mean = np.array(means.PASCALCONTEXT, np.float32)
     num_classes = 60
 
     def list_entries(self, params):

@@ -6,6 +6,7 @@ Keys of ``param_str`` besides those of segdata.layer.OPTIONAL: ``siftflow_dir``,
 import os
 
 import numpy as np
+from segdata import means
 from segdata.layer import SegDataLayer
 from segdata.siftflow import FILES, GEOMETRIC, SEMANTIC, read_geometric_label, read_semantic_label
 from segdata.splits import read_split
@@ -21,8 +22,7 @@ class SIFTFlowSegDataLayer(SegDataLayer):
     """
 
     required = ("siftflow_dir", "split")
-    #: In BGR, that of the published layer.
-    mean = np.array((114.578, 115.294, 108.353), np.float32)
+    mean = np.array(means.SIFTFLOW, np.float32)
     num_classes = SEMANTIC
 
     def list_entries(self, params):

@@ -4,7 +4,7 @@
 
 n: a Trunk. phase: "train", "val" or "deploy", which has no dropout. classifier: whether the layers
 of the ILSVRC classifier that became convolutions (fc6, fc7) belong to it; without them the features
-end at the last pooling. `fcn/backbones/table.py` lists them.
+end at the last pooling. `fcn/catalog/backbones.py` lists them.
 """
 
 from collections import namedtuple

@@ -55,13 +55,6 @@ FOLDED_RATES = {"expand": 0.03, "depthwise": 0.4, "project": 0.4}
 #: "learning": BatchNorm with the statistics of the batch, and Scale.
 NORMS = ("folded", "frozen", "learning")
 
-#: Backbone → (variant, one of NORMS).
-NAMES = OrderedDict(
-    (f"efficientnet-lite{variant}" + ("" if norm == "folded" else "-" + norm), (variant, norm))
-    for variant in VARIANTS
-    for norm in NORMS
-)
-
 
 def stages(variant):
     """The Stages of a variant. Width is a multiple of 8; the first and last stage keep their depth,

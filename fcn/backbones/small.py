@@ -51,9 +51,19 @@ def _block(n, name, bottom, width, fraction, kernel=3, stride=1):
     return relu
 
 
-def add(n, data, row):
+def add_camvid(n, data, phase, classifier=True):
+    """The trunk for CamVid."""
+    return _add(n, data, TABLE["camvid"])
+
+
+def add_toy(n, data, phase, classifier=True):
+    """The trunk for generated pictures."""
+    return _add(n, data, TABLE["toy"])
+
+
+def _add(n, data, small):
     """Add the layers conv1_1 … pool5 and those of the top, of one row of the table."""
-    small, top, skips = TABLE[row], data, []
+    top, skips = data, []
     for stage, widths in enumerate(small.stages, 1):
         for i, width in enumerate(widths, 1):
             top = _block(n, f"{stage}_{i}", top, width, small.fraction)

@@ -11,9 +11,8 @@ from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import MEASURED, Features, Skip
 
-#: Width of the first of five stages, by the backbone's name; it doubles with each.
-WIDTHS = {"unet": 64, "unet-small": 16}
-
+#: Width of the first of five stages; it doubles with each.
+WIDTH, SMALL = 64, 16
 
 #: Of BatchNorm's running mean and variance, what survives an iteration.
 FRACTION = 0.95
@@ -43,11 +42,11 @@ def convolutions(n, name, bottom, width):
     return top
 
 
-def add(n, data, phase, row):
+def add(n, data, phase, classifier=True, first=WIDTH):
     """Add conv1_1 … conv5_2 and the dropout at the bottom."""
     top, skips = data, []
     for stage in range(1, 6):
-        width = WIDTHS[row] * 2 ** (stage - 1)
+        width = first * 2 ** (stage - 1)
         top = convolutions(n, str(stage), top, width)
         if stage < 5:
             skips.append((2 ** (stage - 1), Skip(str(stage), top, width)))
@@ -55,3 +54,8 @@ def add(n, data, phase, row):
     if phase != "deploy":
         n["drop5"] = top = L.Dropout(top, dropout_ratio=0.5, in_place=True)
     return Features(top, 16, width, OrderedDict(reversed(skips)), padded=False)
+
+
+def add_small(n, data, phase, classifier=True):
+    """The same with a quarter of the channels."""
+    return add(n, data, phase, classifier, SMALL)

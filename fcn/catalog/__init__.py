@@ -7,14 +7,18 @@ All paths are relative to the repository root. Nothing here imports `caffe`.
 import difflib
 import os
 
+from fcn.catalog.backbones import BACKBONES
 from fcn.catalog.datasets import IGNORE
 from fcn.catalog.experiment import Experiment, plan
 from fcn.catalog.folders import read_folder
+from fcn.catalog.heads import HEADS
 from fcn.catalog.initial import PUBLISHED
 from fcn.catalog.rows import EXPERIMENTS
 
 __all__ = [
+    "BACKBONES",
     "EXPERIMENTS",
+    "HEADS",
     "IGNORE",
     "PUBLISHED",
     "Experiment",

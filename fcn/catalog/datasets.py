@@ -3,6 +3,8 @@
 import os
 from collections import OrderedDict, namedtuple
 
+from segdata import means
+
 #: One data layer: `param_str` is `params` written as a dict.
 DataLayer = namedtuple("DataLayer", "module layer params")
 
@@ -68,9 +70,6 @@ SEED = ("seed", 1337)
 
 # ---- PASCAL VOC and SBD --------------------------------------------------------------------------
 
-#: Mean of the ILSVRC images in BGR, 0–255, to the decimals of the published prototxts.
-ILSVRC_MEAN = (104.00699, 116.66877, 122.67892)
-
 VOC = _dataset(
     "voc",
     classes=21,
@@ -82,7 +81,7 @@ VOC = _dataset(
         ("sbdd_dir", "data/sbdd/dataset"),
         SEED,
         ("split", "train"),
-        ("mean", ILSVRC_MEAN),
+        ("mean", means.ILSVRC),
     ),
     val=_data(
         "voc_layers",
@@ -90,14 +89,12 @@ VOC = _dataset(
         ("voc_dir", "data/pascal/VOC2011"),
         SEED,
         ("split", "seg11valid"),
-        ("mean", ILSVRC_MEAN),
+        ("mean", means.ILSVRC),
     ),
-    mean=ILSVRC_MEAN,
+    mean=means.ILSVRC,
     val_images=736,
 )
 
-#: What trunks of EfficientNet-Lite subtract; they divide by themselves.
-LITE_MEAN = (127.0, 127.0, 127.0)
 
 #: How a small set is made to last: any size, side, place and light.
 _VARIED = (
@@ -118,7 +115,7 @@ def _voc(split, *more):
         ("voc_dir", "data/pascal/VOC2012"),
         SEED,
         ("split", split),
-        ("mean", LITE_MEAN),
+        ("mean", means.EFFICIENTNET),
         *more,
     )
 
@@ -132,7 +129,7 @@ VOC_CROPS = _dataset(
     folders=("voc_dir",),
     train=_voc("train", ("batch_size", 16), *_VARIED),
     val=_voc("val"),
-    mean=LITE_MEAN,
+    mean=means.EFFICIENTNET,
     val_images=1449,
 )
 
@@ -158,7 +155,7 @@ PASCALCONTEXT = _dataset(
     folders=("context_dir", "voc_dir"),
     train=_context("train"),
     val=_context("val"),
-    mean=(104.007, 116.669, 122.679),
+    mean=means.PASCALCONTEXT,
     val_images=5105,
 )
 
@@ -184,7 +181,7 @@ SIFTFLOW = _dataset(
     folders=("siftflow_dir",),
     train=_siftflow("trainval"),
     val=_siftflow("test"),
-    mean=(114.578, 115.294, 108.353),
+    mean=means.SIFTFLOW,
     val_images=200,
     outputs=(
         Output("_sem", "sem", 33, "loss", "CLASSES"),
@@ -195,12 +192,10 @@ SIFTFLOW = _dataset(
 
 # ---- NYUDv2 --------------------------------------------------------------------------------------
 
-#: Means of the published layer: colour as it stands there (its order looks like RGB, but the
-#: weights were trained with it), HHA in file order, depth after the natural logarithm.
 NYUD_INPUTS = {
-    "color": Input("color", 3, (116.190, 97.203, 92.318)),
-    "hha": Input("hha", 3, (132.431, 94.076, 118.477)),
-    "depth": Input("depth", 1, (7.844,)),
+    "color": Input("color", 3, means.NYUD_COLOR),
+    "hha": Input("hha", 3, means.NYUD_HHA),
+    "depth": Input("depth", 1, (means.NYUD_LOG_DEPTH,)),
 }
 
 
@@ -241,9 +236,6 @@ NYUD_COLOR_HHA = _nyud("color", "hha")
 
 # ---- CamVid --------------------------------------------------------------------------------------
 
-#: Mean of the CamVid training images, BGR.
-CAMVID_MEAN = (107.0, 108.0, 104.0)
-
 
 def _camvid(split, *more):
     return _data(
@@ -252,7 +244,7 @@ def _camvid(split, *more):
         ("camvid_dir", "data/camvid"),
         SEED,
         ("split", split),
-        ("mean", CAMVID_MEAN),
+        ("mean", means.CAMVID),
         ("cache", True),
         *more,
     )
@@ -267,7 +259,7 @@ CAMVID = _dataset(
         "train", ("batch_size", 8), ("mirror", True), ("scale", (0.6, 1.5)), ("crop", (240, 320))
     ),
     val=_camvid("val"),
-    mean=CAMVID_MEAN,
+    mean=means.CAMVID,
     val_images=101,
 )
 
@@ -289,7 +281,7 @@ CAMVID_LITE = CAMVID._replace(
         CAMVID.train.layer,
         *dict(
             CAMVID.train.params,
-            mean=LITE_MEAN,
+            mean=means.EFFICIENTNET,
             batch_size=16,
             scale=(0.6, 1.6),
             crop=(353, 353),
@@ -300,9 +292,11 @@ CAMVID_LITE = CAMVID._replace(
         ).items(),
     ),
     val=_data(
-        CAMVID.val.module, CAMVID.val.layer, *dict(CAMVID.val.params, mean=LITE_MEAN).items()
+        CAMVID.val.module,
+        CAMVID.val.layer,
+        *dict(CAMVID.val.params, mean=means.EFFICIENTNET).items(),
     ),
-    inputs=(Input("data", 3, LITE_MEAN),),
+    inputs=(Input("data", 3, means.EFFICIENTNET),),
 )
 
 # ---- generated pictures --------------------------------------------------------------------------
@@ -317,7 +311,7 @@ def _toy(split, *more):
         ("voc_dir", "data/toy"),
         SEED,
         ("split", split),
-        ("mean", ILSVRC_MEAN),
+        ("mean", means.ILSVRC),
         ("classes", TOY_CLASSES),
         ("cache", True),
         *more,
@@ -331,14 +325,11 @@ TOY = _dataset(
     folders=("voc_dir",),
     train=_toy("train", ("batch_size", 4)),
     val=_toy("val"),
-    mean=ILSVRC_MEAN,
+    mean=means.ILSVRC,
     val_images=40,
 )
 
 # ---- membranes of cells --------------------------------------------------------------------------
-
-#: Mean of the training images, grey values in all three channels.
-MEMBRANE_MEAN = (126.563, 126.563, 126.563)
 
 
 def _folder(root, split, classes, mean, *more):
@@ -355,7 +346,7 @@ def _folder(root, split, classes, mean, *more):
 
 
 def _membrane(split, *more):
-    return _folder("data/membrane", split, 2, MEMBRANE_MEAN, ("cache", True), *more)
+    return _folder("data/membrane", split, 2, means.MEMBRANE, ("cache", True), *more)
 
 
 MEMBRANE = _dataset(
@@ -367,7 +358,7 @@ MEMBRANE = _dataset(
         "train", ("mirror", True), ("scale", (0.8, 1.25)), ("crop", (256, 256)), ("light", 0.1)
     ),
     val=_membrane("val"),
-    mean=MEMBRANE_MEAN,
+    mean=means.MEMBRANE,
     val_images=5,
 )
 
@@ -419,7 +410,7 @@ def of_classes(classes, root="data/mine"):
 
     Its mean is that of ILSVRC, which the trained trunks are used to.
     """
-    split = [_folder(root, split, classes, ILSVRC_MEAN) for split in ("train", "val")]
+    split = [_folder(root, split, classes, means.ILSVRC) for split in ("train", "val")]
     return _dataset(
         "folder",
         classes=classes,
@@ -427,7 +418,7 @@ def of_classes(classes, root="data/mine"):
         folders=("root",),
         train=split[0],
         val=split[1],
-        mean=ILSVRC_MEAN,
+        mean=means.ILSVRC,
         val_images=100,
     )
 

@@ -4,10 +4,12 @@
 into a folder. Nothing here imports `caffe`.
 """
 
-from collections import OrderedDict, namedtuple
+from collections import namedtuple
 
 from fcn.catalog import schedules
-from fcn.catalog.initial import ALEXNET, EFFICIENTNET, GOOGLENET, RESNET50, VGG16, VGG19, stage
+from fcn.catalog.backbones import BACKBONES, STRIDES
+from fcn.catalog.heads import HEADS
+from fcn.catalog.initial import stage
 
 #: stride: pixels of the image between two of the scores that are upsampled to it. init: Sources
 #: (see fcn/catalog/initial.py), empty: from the fillers. head: see fcn/heads. at_once: all
@@ -21,44 +23,8 @@ Experiment = namedtuple(
     "name dataset backbone stride init schedule head at_once fusion normalize fixed learned folder",
 )
 
-#: How nets on a backbone are usually trained. init: of a net at its coarsest stride; strides: that
-#: its nets can have; recipe: "heavy", "minibatch", "poly" or "adam", see
-#: `schedule_of`; rate: of it.
-Usual = namedtuple("Usual", "init strides recipe rate")
-
-_STRIDES = (32, 16, 8)
-_FINER = (*_STRIDES, 4)
-BACKBONES = OrderedDict(
-    (
-        ("vgg16", Usual(VGG16, _STRIDES, "heavy", 1e-10)),
-        ("vgg19", Usual(VGG19, _STRIDES, "heavy", 1e-10)),
-        ("alexnet", Usual(ALEXNET, _STRIDES, "minibatch", 1e-4)),
-        ("googlenet", Usual(GOOGLENET, _STRIDES, "minibatch", 5e-5)),
-        ("resnet50", Usual(RESNET50, _STRIDES, "minibatch", 1e-4)),
-        *(
-            (f"efficientnet-lite{i}{norm}", Usual(EFFICIENTNET[i], _FINER, "adam", 1e-3))
-            for i in range(3)
-            for norm in ("", "-frozen", "-learning")
-        ),
-        ("camvid", Usual((), _STRIDES, "poly", 0.05)),
-        ("toy", Usual((), _STRIDES, "poly", 0.05)),
-        ("unet", Usual((), (1,), "poly", 0.01)),
-        ("unet-small", Usual((), (1,), "poly", 0.05)),
-    )
-)
-
-#: The heads, and the rate of their usual recipe where layers of theirs start at random: too fast
-#: for a trained trunk's heavy momentum, so these have the minibatch recipe. None: the backbone's.
-HEADS = OrderedDict(
-    (
-        ("sum", None),
-        ("light", 1e-3),
-        ("concat", 1e-3),
-        ("pyramid", 1e-3),
-        ("fusion", 1e-3),
-        ("unet", 1e-3),
-    )
-)
+#: The heads that can fuse trunks and train all streams at once.
+_SUMMING = " and ".join(name for name, row in HEADS.items() if row.sums)
 
 #: Steps of a net that starts from the fillers.
 _POLY_STEPS = 10000
@@ -83,7 +49,8 @@ def plan(
 
     ValueError if they do not go together.
     """
-    head = head or ("unet" if backbone.startswith("unet") else "sum")
+    if head is None and backbone in BACKBONES:
+        head = BACKBONES[backbone].head
     _check(dataset, backbone, stride, head, at_once, fusion)
     usual = BACKBONES[backbone]
     if name is None:
@@ -95,7 +62,7 @@ def plan(
                 name_of(dataset, backbone, 2 * stride, head, at_once, fusion),
                 origin=f"a net like this one at stride {2 * stride}",
             )
-    if normalize is None and HEADS[head] and usual.recipe == "heavy":
+    if normalize is None and HEADS[head].rate and usual.recipe == "heavy":
         normalize = True
     schedule = schedule or schedule_of(dataset, backbone, stride, head, at_once)
     return Experiment(
@@ -133,11 +100,11 @@ def schedule_of(dataset, backbone, stride, head, at_once):
         return schedules.poly(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
     if usual.recipe == "adam":
         return schedules.adam(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
-    if HEADS[head]:
-        return schedules.minibatch(HEADS[head], test_iter=dataset.val_images)
+    if HEADS[head].rate:
+        return schedules.minibatch(HEADS[head].rate, test_iter=dataset.val_images)
     if usual.recipe == "minibatch":
         return schedules.minibatch(usual.rate, test_iter=dataset.val_images)
-    stages = 0 if at_once else _STRIDES.index(stride)
+    stages = 0 if at_once else STRIDES.index(stride)
     return schedules.reference(
         float(f"{usual.rate * 100**-stages:.1g}"), test_iter=dataset.val_images
     )
@@ -153,9 +120,9 @@ def _check(dataset, backbone, stride, head, at_once, fusion):
             f"a net on {backbone} can have the strides "
             f"{', '.join(str(s) for s in strides)}; received {stride}"
         )
-    if at_once and (head not in ("sum", "light") or stride == 32):
+    if at_once and (not HEADS[head].sums or stride == 32):
         raise ValueError(
-            "at once goes with the heads sum and light at stride 16 or 8; received "
+            f"at once goes with the heads {_SUMMING} at stride 16 or 8; received "
             f"{head} at stride {stride}"
         )
     inputs = [blob.blob for blob in dataset.inputs]
@@ -164,8 +131,8 @@ def _check(dataset, backbone, stride, head, at_once, fusion):
             f"{dataset.name} has the image blobs {', '.join(inputs)}: one needs no "
             f"fusion, several need early or late fusion; received {fusion}"
         )
-    if fusion == "late" and (head not in ("sum", "light") or len(dataset.outputs) > 1):
+    if fusion == "late" and (not HEADS[head].sums or len(dataset.outputs) > 1):
         raise ValueError(
-            "late fusion averages scores of one output by the heads sum and light; "
+            f"late fusion averages scores of one output by the heads {_SUMMING}; "
             f"received {head} with {len(dataset.outputs)} outputs"
         )

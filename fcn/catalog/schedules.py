@@ -6,7 +6,7 @@ from collections import namedtuple
 #: between two snapshots of solve.py; fields: what the solver prototxt says, in order.
 Schedule = namedtuple("Schedule", "steps score_every snapshot_every fields")
 
-#: The solvers never test by themselves: `solvers/loop.py` scores.
+#: The solvers never test by themselves: `fcn/training/loop.py` scores.
 NEVER = 999999999
 
 

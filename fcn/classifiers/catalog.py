@@ -2,7 +2,8 @@
 
 from collections import OrderedDict, namedtuple
 
-from fcn.catalog.datasets import ILSVRC_MEAN
+from segdata import means
+
 from fcn.classifiers import (
     alexnet,
     cifar10,
@@ -24,7 +25,7 @@ from fcn.classifiers import (
 #: file: what the published caffemodel is called.
 Classifier = namedtuple("Classifier", "name build input mean scale parameters measured old file")
 
-MEAN = ILSVRC_MEAN
+MEAN = means.ILSVRC
 WHOLE = (104.0, 117.0, 123.0)
 
 _ROWS = (

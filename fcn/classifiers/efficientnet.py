@@ -1,12 +1,14 @@
 """EfficientNet-Lite0, 1 and 2 (Google, 2020), with symmetric padding: see
 fcn/backbones/efficientnet.py."""
 
+from segdata import means
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED, efficientnet
 from fcn.classifiers.parts import MSRA, Draft
 
-MEAN = (127.0, 127.0, 127.0)
+MEAN = means.EFFICIENTNET
 SCALE = 1 / efficientnet.DIVISOR
 
 #: Height and width of the images that a variant was trained on.

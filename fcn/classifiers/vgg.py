@@ -1,10 +1,12 @@
 """VGG-16 and VGG-19 (Simonyan & Zisserman 2015, configurations D and E)."""
 
+from segdata import means
+
 from fcn.backbones import vgg16
 from fcn.classifiers.parts import Draft, gaussian
 
 SHAPE = (10, 3, 224, 224)
-MEAN = (103.939, 116.779, 123.68)
+MEAN = means.VGG
 
 
 def _build(layers, stages, form):

@@ -10,7 +10,7 @@ _RANDOM = dict(type="msra")
 
 class Draft:
     """A net in the making. n: its NetSpec; image: the top that scores are cropped to; style: see
-    fcn/backbones/table.py; stride: of the finest scores; scales: stride → factor of the skips."""
+    fcn/catalog/backbones.py; stride: of the finest scores; scales: stride → factor of the skips."""
 
     def __init__(self, n, image, phase, style, stride, scales):
         self.n, self.image, self.phase, self.style = n, image, phase, style

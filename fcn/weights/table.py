@@ -8,8 +8,9 @@ bytes that its numbers take.
 
 from collections import OrderedDict, namedtuple
 
+from segdata import means
+
 from fcn.catalog import EXPERIMENTS, PUBLISHED
-from fcn.catalog.datasets import ILSVRC_MEAN
 
 __all__ = ["HOSTS", "WEIGHTS", "Weights", "by_file", "host_remark", "row"]
 
@@ -61,7 +62,6 @@ CC_BY = "CC BY 4.0"
 #: Numbers in VGG-16 without its classifier's last layer.
 VGG16_TRUNK = 134260544
 WHOLE = (104.0, 117.0, 123.0)
-VGG_MEAN = (103.939, 116.779, 123.68)
 BGR = "BGR"
 
 
@@ -107,7 +107,7 @@ _ROWS = (
         553432081,
         138357544,
         CC_BY,
-        VGG_MEAN,
+        means.VGG,
         sha1="9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24",
         sha256="a6196bc498e45ea4cb2637114ae8db9410cf1556fd60a55ae93272371beba197",
     ),
@@ -119,7 +119,7 @@ _ROWS = (
         574671192,
         143667240,
         CC_BY,
-        VGG_MEAN,
+        means.VGG,
         sha1="239785e7862442717d831f682bb824055e51e9ba",
         sha384="86b83739d448a81ddc927922d4d7581e06113478106b59480097b02cc63ff51c"
         "9da7c3cd8a865b08946d07d0281d5b2e",
@@ -132,7 +132,7 @@ _ROWS = (
         243862418,
         60965224,
         UNRESTRICTED,
-        ILSVRC_MEAN,
+        means.ILSVRC,
         sha1="4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
         sha384="6677844301d6c7f68f5b6a299cf41c4f0955bab7d1fb8719375fae6d05b6173d"
         "b9deccf3ac4aaa4225bf6c6e99d81a68",
@@ -150,7 +150,7 @@ _ROWS = (
         243862414,
         60965224,
         UNRESTRICTED,
-        ILSVRC_MEAN,
+        means.ILSVRC,
         sha1="9116a64c0fbe4459d18f4bb6b56d647b63920377",
         sha256="4bff209a9837298157915ef50a4831a59636a6ca1a6b8ebacd990c3a5f3053e0",
     ),

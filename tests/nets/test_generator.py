@@ -16,11 +16,8 @@ from caffe.proto import caffe_pb2
 from data.folder import Options
 from data.folder import prepare as prepare_folder
 from fcn import catalog
-from fcn.backbones.table import BACKBONES
 from fcn.build import build
-from fcn.catalog import datasets
-from fcn.catalog.experiment import BACKBONES as USUAL
-from fcn.catalog.experiment import HEADS
+from fcn.catalog import BACKBONES, HEADS, datasets
 from fcn.classifiers.catalog import classifier
 from fcn.geometry import align, facts
 from fcn.prototxt import to_text
@@ -58,7 +55,7 @@ def check_geometry(net, height, width):
 
 def test_every_backbone_head_and_stride_fits_images_of_any_size():
     seen = 0
-    for backbone, usual in USUAL.items():
+    for backbone, usual in BACKBONES.items():
         if backbone.endswith(("-frozen", "-learning")):
             continue  # the geometry of the net without the ending
         for head in HEADS:
@@ -72,7 +69,7 @@ def test_every_backbone_head_and_stride_fits_images_of_any_size():
 
 
 def test_every_backbone_dataset_and_stride_is_built():
-    for backbone, usual in USUAL.items():
+    for backbone, usual in BACKBONES.items():
         for name, dataset in datasets.NAMED.items():
             for stride in usual.strides:
                 net = build(planned(dataset, backbone, stride), "train")
