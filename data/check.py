@@ -23,8 +23,8 @@ from segdata.splits import read_lines
 
 import bootstrap
 import data
-from data.preparing.checks import Labels, check_entries, check_layer, plain
 from data.preparing.colours import IGNORE
+from data.preparing.label_checks import Labels, check_entries, check_layer, plain
 from data.preparing.report import Report
 
 __all__ = ["main"]

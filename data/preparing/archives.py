@@ -12,7 +12,7 @@ import os
 import shutil
 from typing import Callable, NamedTuple, Optional
 
-from data.preparing.archive_files import ArchiveError, Item, open_archive, safe_parts, shown
+from data.preparing.archive_formats import ArchiveError, Item, open_archive, safe_parts, shown
 from data.preparing.report import Report, link
 from fcn.atomic import write_text
 

@@ -1,7 +1,7 @@
 """AlexNet (Krizhevsky et al. 2012) and CaffeNet, its twin that pools before it normalises."""
 
 from fcn.backbones import LEARNED, alexnet
-from fcn.classifiers.parts import Draft, gaussian
+from fcn.classifiers.parts import ClassifierDraft, gaussian
 
 SHAPE = (10, 3, 227, 227)
 MEAN_FILE = "data/ilsvrc12/imagenet_mean.binaryproto"
@@ -10,7 +10,7 @@ RAISED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 
 
 def _build(name, form, norm_first, bias):
-    d = Draft(name, form)
+    d = ClassifierDraft(name, form)
     d.ilsvrc(SHAPE, (256, 50), mirror=True, mean_file=MEAN_FILE)
 
     def raised(layer):

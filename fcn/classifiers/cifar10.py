@@ -2,14 +2,14 @@
 
 from caffe import layers as L
 from caffe import params as P
-from fcn.classifiers.parts import Draft, gaussian
+from fcn.classifiers.parts import ClassifierDraft, gaussian
 
 SHAPE = (1, 3, 32, 32)
 MULTIPLIERS = [dict(lr_mult=1), dict(lr_mult=2)]
 
 
 def _begin(name, form):
-    d = Draft(name, form)
+    d = ClassifierDraft(name, form)
     data = ("examples/cifar10/cifar10_train_lmdb", "examples/cifar10/cifar10_test_lmdb")
     mean = "examples/cifar10/mean.binaryproto"
     d.images(SHAPE, *data, batches=(100, 100), name="cifar", mean_file=mean)

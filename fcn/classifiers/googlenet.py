@@ -3,7 +3,7 @@
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones.googlenet import add_modules, conv
-from fcn.classifiers.parts import XAVIER, Draft
+from fcn.classifiers.parts import XAVIER, ClassifierDraft
 
 SHAPE = (10, 3, 224, 224)
 
@@ -29,7 +29,7 @@ def _auxiliary(d, group, bottom):
 
 def googlenet(form):
     """BVLC's GoogLeNet."""
-    d = Draft("GoogleNet", form)
+    d = ClassifierDraft("GoogleNet", form)
     d.ilsvrc(SHAPE, (32, 50), mirror=True, mean_value=[104, 117, 123])
     for module, top in add_modules(d.n, d.n.data, **d.fillers(XAVIER, 0.2)):
         if module in ("4a", "4d") and d.training:

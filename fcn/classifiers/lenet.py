@@ -2,7 +2,7 @@
 
 from caffe import layers as L
 from caffe import params as P
-from fcn.classifiers.parts import XAVIER, Draft
+from fcn.classifiers.parts import XAVIER, ClassifierDraft
 
 SHAPE = (64, 1, 28, 28)
 SCALE = 1 / 256.0
@@ -35,7 +35,7 @@ def _tower(d, bottom, suffix="", shared=False):
 
 def lenet(form):
     """LeNet as Caffe's MNIST example trains it."""
-    d = Draft("LeNet", form)
+    d = ClassifierDraft("LeNet", form)
     data = ("examples/mnist/mnist_train_lmdb", "examples/mnist/mnist_test_lmdb")
     d.images(SHAPE, *data, batches=(64, 100), name="mnist", scale=SCALE)
     d.end(_tower(d, d.n.data)[0])
@@ -45,7 +45,7 @@ def lenet(form):
 def siamese(form):
     """Two towers with the same weights map a pair of digits to points of the plane, near for the
     same digit; deploy has one tower, which ends in `feat`."""
-    d = Draft("mnist_siamese" if form == "deploy" else "mnist_siamese_train_test", form)
+    d = ClassifierDraft("mnist_siamese" if form == "deploy" else "mnist_siamese_train_test", form)
     n = d.n
     if not d.training:
         d.input(data=(100,) + SHAPE[1:])

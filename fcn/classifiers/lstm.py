@@ -8,7 +8,7 @@ time, axis 1 the sentence. `cont_sentence` is 0 where a sentence begins. The pub
 from collections import namedtuple
 
 from caffe import layers as L
-from fcn.classifiers.parts import Draft
+from fcn.classifiers.parts import ClassifierDraft
 
 #: words: in the vocabulary; units: of each LSTM and of the embedding; features: of an image; steps,
 #: sentences: the shape of a batch of words in training; deploy_sentences: in deploy, word by word.
@@ -22,7 +22,7 @@ UNIFORM = dict(type="uniform", min=-0.08, max=0.08)
 
 
 def _build(name, size, form):
-    d = Draft(name, form)
+    d = ClassifierDraft(name, form)
     n = d.n
     if d.training:
         for layer, tops, batch in (

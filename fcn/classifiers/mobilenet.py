@@ -6,7 +6,7 @@ from segdata import means
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED
-from fcn.classifiers.parts import MSRA, Draft
+from fcn.classifiers.parts import MSRA, ClassifierDraft
 
 SHAPE = (1, 3, 224, 224)
 MEAN = means.MOBILENET
@@ -76,7 +76,7 @@ def _unit(d, name, bottom, width, kernel=1, stride=1, depthwise=False, relu=True
 
 
 def _begin(name, form):
-    d = Draft(name, form)
+    d = ClassifierDraft(name, form)
     d.ilsvrc(SHAPE, (32, 32), mirror=True, mean_value=list(MEAN), scale=SCALE)
     return d
 

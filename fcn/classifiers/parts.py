@@ -10,7 +10,7 @@ ILSVRC_TRAIN = "examples/imagenet/ilsvrc12_train_lmdb"
 ILSVRC_VAL = "examples/imagenet/ilsvrc12_val_lmdb"
 
 
-class Draft:
+class ClassifierDraft:
     """A net in the making: `n` is its NetSpec, `training` says which of the two forms it has."""
 
     def __init__(self, name, form):

@@ -3,13 +3,13 @@
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import resnet
-from fcn.classifiers.parts import MSRA, Draft
+from fcn.classifiers.parts import MSRA, ClassifierDraft
 
 SHAPE = (1, 3, 224, 224)
 
 
 def _build(depth, form):
-    d = Draft(f"ResNet-{depth}", form)
+    d = ClassifierDraft(f"ResNet-{depth}", form)
     d.ilsvrc(SHAPE, (32, 25), mirror=True, mean_value=[104, 117, 123])
     weight = dict(weight_filler=MSRA) if d.training else {}
     stored = {} if d.training else dict(use_global_stats=True)

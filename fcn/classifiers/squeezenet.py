@@ -2,7 +2,7 @@
 
 from caffe import layers as L
 from caffe import params as P
-from fcn.classifiers.parts import XAVIER, Draft, gaussian
+from fcn.classifiers.parts import XAVIER, ClassifierDraft, gaussian
 
 SHAPE = (10, 3, 227, 227)
 
@@ -44,7 +44,7 @@ def _fire(d, number, bottom):
 
 def _build(form, width, kernel, pools, last_pad):
     """pools: the fires that a pooling of their number follows."""
-    d = Draft("SqueezeNet", form)
+    d = ClassifierDraft("SqueezeNet", form)
     d.ilsvrc(SHAPE, (32, 25), mean_value=[104, 117, 123])
     top = _conv(d, "conv1", "relu_conv1", d.n.data, width, kernel, stride=2)
     d.n.pool1 = top = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)

@@ -3,14 +3,14 @@
 from segdata import means
 
 from fcn.backbones import vgg16
-from fcn.classifiers.parts import Draft, gaussian
+from fcn.classifiers.parts import ClassifierDraft, gaussian
 
 SHAPE = (10, 3, 224, 224)
 MEAN = means.VGG
 
 
 def _build(layers, stages, form):
-    d = Draft(f"VGG_ILSVRC_{layers}_layers", form)
+    d = ClassifierDraft(f"VGG_ILSVRC_{layers}_layers", form)
     d.ilsvrc(SHAPE, (64, 50), mirror=True, mean_value=list(MEAN))
     filled = d.fillers(gaussian(0.01))
     top = vgg16.add_convolutions(d.n, d.n.data, stages, **filled)["pool5"]

@@ -12,13 +12,13 @@ from segdata.splits import read_lines
 import bootstrap
 import caffe
 import data
-import surgery
 from bootstrap import shown
 from fcn import catalog, options, run_files
-from fcn.errors import USER_ERRORS, StartError
+from fcn.errors import USER_ERRORS
 from fcn.scoring import predictions, results
 from fcn.scoring.evaluate import evaluate
 from fcn.weights import find
+from fcn.weights.load import load_weights
 
 
 def parser():
@@ -109,10 +109,7 @@ def run(args):
         changes["split"] = args.split
     with tempfile.TemporaryDirectory() as folder:
         net = caffe.Net(run_files.net(experiment, "val", folder, changes), caffe.TEST)
-    report = surgery.load(net, path)
-    missing = sorted({name for name, _ in report.left})
-    if missing:
-        raise StartError("{} has no weights for {}".format(name, ", ".join(missing)))
+    load_weights(net, path)
     images = run_files.images(net)
     print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
     classes = data.names_of(experiment.dataset)

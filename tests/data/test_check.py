@@ -254,7 +254,7 @@ def test_what_is_not_known(arguments, message, capsys):
 
 def test_values_that_are_no_numbers(tmp_path, monkeypatch, capsys):
     """A layer whose image blob holds -inf, as the logarithm of a depth of 0 is."""
-    from data.preparing.checks import Labels, check_layer
+    from data.preparing.label_checks import Labels, check_layer
     from data.preparing.report import Report
 
     (tmp_path / "probe_layers.py").write_text("""

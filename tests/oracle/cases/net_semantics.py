@@ -9,7 +9,7 @@ from cases.make import case, feed, inputs, layer, net
 SHAPE = [2, 3]
 
 
-class Draft:
+class ClassifierDraft:
     """A net in the making: every blob is 2 x 3; `fresh` are those that nobody has read."""
 
     def __init__(self, choice):
@@ -92,7 +92,7 @@ class Draft:
 
 def sharing(number, choice):
     """Parameters of one name, in chains and branches; strict and permissive; one that is fixed."""
-    draft = Draft(choice)
+    draft = ClassifierDraft(choice)
     names = [choice.pick(["w", "w", "v"]) for _ in range(choice.int(2, 4))]
     fixed = choice.pick(names) if number % 4 == 0 else None
     for name in names:
@@ -111,7 +111,7 @@ def sharing(number, choice):
 
 def losses(number, choice):
     """Weights of losses and of other tops, and layers that read them."""
-    draft = Draft(choice)
+    draft = ClassifierDraft(choice)
     draft.product()
     for _ in range(choice.int(1, 4)):
         draft.step()
@@ -134,7 +134,7 @@ def losses(number, choice):
 
 def backward(number, choice):
     """What runs backward: lr_mult 0, propagate_down, branches under no loss, force_backward."""
-    draft = Draft(choice)
+    draft = ClassifierDraft(choice)
     for _ in range(choice.int(2, 5)):
         if choice.yes(0.6):
             fields = {"propagate_down": choice.yes()} if choice.yes() else {}
