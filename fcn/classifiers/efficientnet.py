@@ -6,7 +6,7 @@ from segdata import means
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED, efficientnet
-from fcn.classifiers.parts import MSRA, Draft
+from fcn.classifiers.parts import MSRA, ClassifierDraft
 
 MEAN = means.EFFICIENTNET
 SCALE = 1 / efficientnet.DIVISOR
@@ -23,7 +23,7 @@ def lite(variant):
     """form → NetParameter."""
 
     def build(form):
-        d = Draft(f"EfficientNet-Lite{variant}", form)
+        d = ClassifierDraft(f"EfficientNet-Lite{variant}", form)
         d.ilsvrc(shape(variant), (32, 25), mirror=True, mean_value=list(MEAN), scale=SCALE)
         norm = "learning" if d.training else "frozen"
         ends, w = efficientnet.add_blocks(d.n, d.n.data, variant, norm, 1, d.training)
