@@ -331,7 +331,7 @@ class Deconvolution(_Filter):
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         super().setup(bottom_shapes)
-        self._examined: int | None = None  # the version of the weights in the last forward pass
+        self._version: int | None = None  # of the weights that _bands were made for
         self._bands: upsampling.Bands | None = None  # see _find_bands
 
     def before_forward(self, bottom: list[Blob]) -> None:
@@ -339,7 +339,7 @@ class Deconvolution(_Filter):
             self._bands = self.variant = None
             return
         self._bands = self._find_bands(bottom[0].dims)
-        self.variant = None if self._bands is None else self._examined
+        self.variant = None if self._bands is None else self._version
 
     def _apply(
         self,
@@ -380,22 +380,26 @@ class Deconvolution(_Filter):
             return None
         return convolution.diagonal(weight, self.blobs[0].data_storage)
 
+    def _learns(self) -> bool:
+        specs = self.param.param
+        return self.phase == 0 and (not specs or specs[0].lr_mult != 0)
+
     def _find_bands(self, bottom: Shape) -> upsampling.Bands | None:
         """The matrices that do the same along the rows and the columns, on a device, where the
         weights are one separable kernel for every channel and none between channels.
 
-        Looking at the weights waits for the device.  So it is done once for weights that have
-        stayed as they are since the last pass; those that learn are never looked at.
+        Looking at the weights waits for the device.  So it is done when they have changed, and
+        never while they learn: how a pass is computed must not depend on the passes before it, or
+        a resumed training would end in other bits.
         """
         if self.group != 1 or self.spatial_axes != 2 or self.channel_axis != 1:
             return None
-        if list(self.dilation) != [1, 1] or not kernels.enabled():
+        if list(self.dilation) != [1, 1] or not kernels.enabled() or self._learns():
             return None
         blob = self.blobs[0]
         memory = blob.data_storage
-        version = memory.version()
-        if version is None or version != self._examined:
-            self._examined = version
+        version = self._version = memory.version()
+        if version is None:  # somebody may be writing to them
             return None
 
         def factors() -> upsampling.Filters | None:
