@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-__all__ = ["Bands", "Filters", "backward", "bands", "forward", "separate"]
+__all__ = ["Bands", "Filters", "backward", "bands", "forward", "same", "separate"]
 
 
 class Filters(NamedTuple):
@@ -52,6 +52,13 @@ def separate(kernels: torch.Tensor) -> Filters | None:
     if not bool(((torch.outer(rows, columns) - first).abs() <= 2e-7 * top.abs()).all()):
         return None
     return Filters(rows.float(), columns.float())
+
+
+def same(a: Filters | None, b: Filters | None) -> bool:
+    """Whether two layers' filters are equal."""
+    if a is None or b is None:
+        return a is b
+    return torch.equal(a.rows, b.rows) and torch.equal(a.columns, b.columns)
 
 
 def bands(

@@ -276,11 +276,11 @@ class Layer:
             if any(need.bottoms):
                 raise self.fail("has no backward pass (not differentiable)", LayerError)
             return  # `caffe time` runs every layer's backward pass, needed or not
-        tops, bottoms = self._in_precision(top), self._in_precision(bottom)
-        if len({t.dtype for t in (*tops, *bottoms)}) > 1:
-            # A blob that was read or written since the forward pass is float32, others are not.
-            tops, bottoms = [t.float() for t in tops], [t.float() for t in bottoms]
-        top_diffs = [b.diff_tensor().to(t.dtype) for b, t in zip(top, tops)]
+        bottoms = self._in_precision(bottom)
+        # A blob that was read or written since the forward pass is float32, others are not.
+        kind = bottoms[0].dtype if bottoms else torch.float32
+        tops = [t.to(kind) for t in self._in_precision(top)]
+        top_diffs = [b.diff_tensor().to(kind) for b in top]
         params = [b.data_tensor() for b in self.blobs]
         bottom_diffs, param_diffs = self.backward(tops, top_diffs, bottoms, params, need)
         for blob, diff in zip(bottom, bottom_diffs):

@@ -331,7 +331,10 @@ class Deconvolution(_Filter):
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         super().setup(bottom_shapes)
-        self._version: int | None = None  # of the weights that _bands were made for
+        self._version: int | None = None  # of the weights when they were last examined
+        self._filters: upsampling.Filters | None = None  # what they are made of
+        self._changes = 0  # how often that has changed
+        self._known: dict[tuple[Shape, torch.device], upsampling.Bands] = {}
         self._bands: upsampling.Bands | None = None  # see _find_bands
 
     def before_forward(self, bottom: list[Blob]) -> None:
@@ -339,7 +342,7 @@ class Deconvolution(_Filter):
             self._bands = self.variant = None
             return
         self._bands = self._find_bands(bottom[0].dims)
-        self.variant = None if self._bands is None else self._version
+        self.variant = None if self._bands is None else self._changes
 
     def _apply(
         self,
@@ -396,27 +399,32 @@ class Deconvolution(_Filter):
             return None
         if list(self.dilation) != [1, 1] or not kernels.enabled() or self._learns():
             return None
-        blob = self.blobs[0]
-        memory = blob.data_storage
-        version = self._version = memory.version()
-        if version is None:  # somebody may be writing to them
+        self._examine()
+        if self._filters is None:
             return None
+        size, device = tuple(bottom[2:]), current().torch_device
+        if (size, device) not in self._known:
+            if len(self._known) >= _MOST_SIZES:
+                self._known.clear()
+            bands = upsampling.bands(self._filters, self.stride, self.pad, size, device)
+            self._known[size, device] = bands
+        return self._known[size, device]
 
-        def factors() -> upsampling.Filters | None:
-            own = convolution.diagonal(blob.data_tensor(), memory)
-            return None if own is None else upsampling.separate(own)
-
-        filters = memory.cached("factors", factors)
-        if filters is None:
-            return None
-        known: dict[Shape, upsampling.Bands] = memory.cached("bands", dict)
-        size = tuple(bottom[2:])
-        if size not in known:
-            if len(known) >= _MOST_SIZES:
-                known.clear()
-            device = current().torch_device
-            known[size] = upsampling.bands(filters, self.stride, self.pad, size, device)
-        return known[size]
+    def _examine(self) -> None:
+        """Find the filters of the weights as they are, if they may have changed."""
+        memory = self.blobs[0].data_storage
+        version = memory.version()
+        if version is not None and version == self._version:
+            return
+        self._version = version
+        filters = None
+        if version is not None:  # else somebody may be writing to them
+            own = convolution.diagonal(self.blobs[0].data_tensor(), memory)
+            filters = None if own is None else upsampling.separate(own)
+        if not upsampling.same(filters, self._filters):
+            self._filters = filters
+            self._known.clear()
+            self._changes += 1
 
     def _weight_shape(self) -> Shape:
         return (self.channels, self.num_output // self.group, *self.kernel)
