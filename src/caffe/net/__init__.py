@@ -231,6 +231,7 @@ class Net:
         wanted = self.outputs if end is None else self.top_names[end]
         self._feed(kwargs, self.inputs, "data", "input")
         self._run_forward(first, last)
+        self.check_verdicts()
         return {name: self._blob(name).data for name in chain(wanted, blobs or ())}
 
     def backward(
@@ -290,7 +291,9 @@ class Net:
 
     def _forward(self, i: int, j: int) -> float:
         """Run layers ``i`` to ``j``; the sum of their weighted losses."""
-        return float(self._run_forward(i, j))
+        loss = float(self._run_forward(i, j))
+        self.check_verdicts()
+        return loss
 
     def _run_forward(self, i: int, j: int) -> Loss:
         """:meth:`_forward` that does not wait for the device: there the loss is a tensor."""

@@ -23,6 +23,7 @@ from caffe.prototxt import read_solver
 from caffe.rank import is_root, solver_count, solver_rank
 from caffe.solver import rules, snapshot
 from caffe.solver.actions import Action
+from caffe.solver.losses import Losses
 from caffe.solver.lr_policy import learning_rate
 from caffe.solver.nets import build_test_nets, build_train_net
 from caffe.solver.testing import log_outputs, run_test
@@ -42,8 +43,6 @@ __all__ = [
     "from_param",
     "get_solver",
 ]
-
-_F32 = np.float32
 
 
 class Solver:
@@ -82,8 +81,7 @@ class Solver:
         self._update = SolverUpdate(self.rule, self._net)
         self._iter = 0
         self._current_step = 0
-        self._losses: list[np.float32] = []
-        self._smoothed_loss = _F32(0)
+        self._losses = Losses()
         self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
         self._ask_for_action: Callable[[], Action] = lambda: Action.NONE
         self._stopped_early = False
@@ -176,6 +174,7 @@ class Solver:
                 f"solver {solver_rank()} of {solver_count()} was asked for a "
                 "snapshot: only rank 0 writes them"
             )
+        self._net.check_verdicts()
         snapshot.save(self)
 
     def restore(self, path: str | os.PathLike) -> None:
@@ -191,8 +190,7 @@ class Solver:
         """
         param = self._param
         start = self._iter
-        self._losses.clear()
-        self._smoothed_loss = _F32(0)
+        self._losses.restart(param.average_loss)
         self._timer = time.perf_counter()
         self._displayed = start
         while self._iter < start + iterations:
@@ -204,11 +202,10 @@ class Solver:
             for on_start, _ in self._callbacks:
                 on_start()
             self._net.set_debug_info(param.debug_info and self._due(param.display))
-            loss = _F32(0)
             for _ in range(param.iter_size):
-                loss += _F32(float(self._net.forward_loss()))
+                self._losses.add_pass(self._net.forward_loss())
                 self._net.backward_all()
-            self._smooth(loss / _F32(param.iter_size), start)
+            self._losses.end_iteration(param.iter_size)
             if self._due(param.display):
                 self._display()
             for _, on_gradients_ready in self._callbacks:
@@ -230,7 +227,6 @@ class Solver:
         if resume_file is not None:
             glog.info("solver", f"Restoring previous solver status from {os.fsdecode(resume_file)}")
             self.restore(resume_file)
-        start = self._iter
         self.step(param.max_iter - self._iter)
         wanted = param.snapshot_after_train and is_root()
         if wanted and not self._due(param.snapshot):
@@ -239,8 +235,10 @@ class Solver:
             glog.info("solver", "Optimization stopped early.")
             return
         if self._due(param.display):
-            self._smooth(_F32(float(self._net.forward_loss())), start)
-            glog.info("solver", f"Iteration {self._iter}, loss = {self._smoothed_loss:g}")
+            self._losses.add_pass(self._net.forward_loss())
+            self._losses.end_iteration()
+            self._net.check_verdicts()
+            glog.info("solver", f"Iteration {self._iter}, loss = {self._losses.mean():g}")
         if self._due(param.test_interval) and is_root():
             self._test_all()
         glog.info("solver", "Optimization Done.")
@@ -267,26 +265,16 @@ class Solver:
             glog.info("sgd_solver", f"MultiStep Status: Iteration {self._iter}, step = {step}")
         return rate, step
 
-    def _smooth(self, loss: np.float32, start: int) -> None:
-        """Mean of the losses since ``start``, at most the last ``average_loss`` of them."""
-        length = self._param.average_loss
-        if len(self._losses) < length:
-            self._losses.append(loss)
-            n = _F32(len(self._losses))
-            self._smoothed_loss = (self._smoothed_loss * (n - 1) + loss) / n
-        else:
-            oldest = (self._iter - start) % length
-            self._smoothed_loss += (loss - self._losses[oldest]) / _F32(length)
-            self._losses[oldest] = loss
-
     def _display(self) -> None:
+        self._net.check_verdicts()
+        loss = self._losses.mean()  # waits for a GPU, so the time is that of finished iterations
         now = time.perf_counter()
         seconds = now - self._timer
         rate = (self._iter - self._displayed) / (seconds or 1)
         glog.info(
             "solver",
             f"Iteration {self._iter} ({rate:g} iter/s, {seconds:g}s/{self._param.display} iters), "
-            f"loss = {self._smoothed_loss:g}",
+            f"loss = {loss:g}",
         )
         self._timer = now
         self._displayed = self._iter

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import torch
 
 from caffe import glog
 from caffe.net import Net
+from caffe.solver.losses import Losses
 
 __all__ = ["log_outputs", "run_test"]
 
@@ -34,21 +36,25 @@ def run_test(
 
     ``interrupted`` is asked before every pass; True ends the test without any means.
     """
-    loss = _F32(0)
-    sums: list[np.ndarray] = []
+    loss = Losses()
+    sums: list[torch.Tensor] = []
     for batch in range(batches):
         if interrupted():
             glog.info("solver", "Test interrupted.")
             return
-        loss += _F32(float(net.forward_loss()))
-        values = [blob.data_numbers().ravel() for _, blob, _ in net.output_blobs]
-        if batch == 0:
-            sums = [v.copy() for v in values]
-        else:
-            for total, v in zip(sums, values):
-                total += v
+        loss.add_pass(net.forward_loss())
+        with torch.no_grad():
+            values = [blob.data_tensor() for _, blob, _ in net.output_blobs]
+            if batch == 0:
+                sums = [v.to(torch.float32, copy=True) for v in values]
+            else:
+                for total, v in zip(sums, values):
+                    total += v
+    net.check_verdicts()
     if compute_loss and batches:
-        glog.info("solver", f"Test loss: {loss / _F32(batches):g}")
+        loss.end_iteration(batches)
+        glog.info("solver", f"Test loss: {loss.mean():g}")
     if glog.is_on():
-        outputs = zip(net.output_blobs, sums)
-        log_outputs("Test", [(name, total / _F32(batches), w) for (name, _, w), total in outputs])
+        arrays = [total.cpu().numpy().ravel() / _F32(batches) for total in sums]
+        outputs = zip(net.output_blobs, arrays)
+        log_outputs("Test", [(name, means, weight) for (name, _, weight), means in outputs])

@@ -63,6 +63,7 @@ def _extract(net: Net, names: list[str], targets: list[str], batches: int, backe
         glog.error("extract_features", "Extracting Features")
         for _ in range(batches):
             net.forward_loss()
+            net.check_verdicts()
             for i, (name, writer) in enumerate(zip(names, writers)):
                 for datum in _datums(net.blobs[name], name):
                     writer.put(b"%010d" % counts[i], datum.SerializeToString())

@@ -29,6 +29,7 @@ def run(flags: SimpleNamespace) -> int:
     scores: dict[str, np.ndarray] = {}
     for batch in range(flags.iterations):
         total += np.float32(float(net.forward_loss()))
+        net.check_verdicts()
         for name, blob, _ in net.output_blobs:
             values = blob.data_numbers().ravel()
             scores[name] = values.copy() if batch == 0 else scores[name] + values

@@ -40,9 +40,9 @@ DEFECTS = [
     ),
     Defect(
         "ignore_label is dropped",
-        "layer/_loss.py",
-        "return index, counts",
-        "return index, None",
+        "layer/_indices.py",
+        "        return index, counts",
+        "        return index, None",
         ["SoftmaxWithLoss"],
     ),
     Defect(
