@@ -2,7 +2,14 @@
 
 import caffe
 
-__all__ = ["first_gpu", "use"]
+__all__ = ["PRECISIONS", "UnknownPrecision", "first_gpu", "use"]
+
+#: How exactly float32 numbers are multiplied: see caffe.set_precision.
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+class UnknownPrecision(LookupError):
+    """The engine does not compute with that precision."""
 
 
 def first_gpu():
@@ -14,11 +21,23 @@ def first_gpu():
     return 0 if torch.cuda.is_available() else None
 
 
-def use(gpu):
-    """Compute on that GPU, or with None on the CPU; returns what it is called: "GPU 0", "CPU"."""
+def use(gpu, precision=None):
+    """Compute on that GPU, or with None on the CPU; returns what it is called: "GPU 0", "CPU".
+
+    precision: one of PRECISIONS, None for what is set. UnknownPrecision where the engine is BVLC
+    Caffe, which knows fp32 alone.
+    """
+    if precision:
+        if hasattr(caffe, "set_precision"):
+            caffe.set_precision(precision)
+        elif precision != "fp32":
+            raise UnknownPrecision(
+                f"--precision {precision}: BVLC Caffe computes in fp32 alone; leave the option out"
+            )
+    named = f", {precision}" if precision else ""
     if gpu is None:
         caffe.set_mode_cpu()
-        return "CPU"
+        return "CPU" + named
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
-    return f"GPU {gpu}"
+    return f"GPU {gpu}{named}"

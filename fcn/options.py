@@ -3,6 +3,7 @@
 import argparse
 
 import bootstrap
+from fcn.device import PRECISIONS
 from fcn.weights.find import OUT
 
 #: Of the fillers and dropout, unless --seed says otherwise.
@@ -78,8 +79,14 @@ def parser(experiment):
 
 
 def shared(p, data, out):
-    """Add --gpu, --data and --out to a parser. data: which folders; out: what is in <out>."""
+    """Add --gpu, --precision, --data and --out. data: which folders; out: what is in <out>."""
     p.add_argument("--gpu", type=natural, metavar="N", help="the GPU to use (default: the CPU)")
+    p.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of products on a GPU: float32 as BVLC Caffe's, factors rounded to TF32, or "
+        "activations in bfloat16 (default: fp32)",
+    )
     p.add_argument(
         "--data",
         nargs="+",

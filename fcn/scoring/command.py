@@ -13,7 +13,7 @@ import bootstrap
 import caffe
 import data
 from bootstrap import shown
-from fcn import catalog, options, run_files
+from fcn import catalog, device, options, run_files
 from fcn.errors import USER_ERRORS
 from fcn.scoring import predictions, results
 from fcn.scoring.evaluate import evaluate
@@ -101,9 +101,7 @@ def run(args):
         f"{experiment.name} has no trained weights here",
     )
     name = shown(os.path.abspath(path))
-    if args.gpu is not None:
-        caffe.set_device(args.gpu)
-        caffe.set_mode_gpu()
+    device.use(args.gpu, args.precision)
     changes = run_files.folders_of(experiment, args.data)
     if args.split:
         changes["split"] = args.split

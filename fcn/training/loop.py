@@ -15,6 +15,7 @@ the random generator is seeded before every step with seed + iteration, so that 
 (pycaffe offers no way to); and snapshots keep what Caffe's do not (`fcn.training.snapshots`).
 """
 
+import gc
 import math
 import os
 import signal
@@ -27,7 +28,7 @@ import numpy as np
 import bootstrap
 import caffe
 from bootstrap import shown
-from fcn import catalog, options, run_files
+from fcn import catalog, device, options, run_files
 from fcn.atomic import replacing
 from fcn.build import widened
 from fcn.errors import USER_ERRORS, Diverged, StartError
@@ -176,7 +177,8 @@ class Run:
 
     def _build(self):
         """The solver, its nets, and what is known about them."""
-        print(f"{self.experiment.name} on {results.engine()}, {self._device()}", flush=True)
+        where = device.use(self.args.gpu, self.args.precision)
+        print(f"{self.experiment.name} on {results.engine()}, {where}", flush=True)
         path = run_files.solver(
             self.experiment,
             self.folder,
@@ -191,14 +193,6 @@ class Run:
         self.net = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
         self.normalized = run_files.loss_is_normalized(self.param.train_net)
         self.val = run_files.images(self.solver.test_nets[0])
-
-    def _device(self):
-        if self.args.gpu is None:
-            caffe.set_mode_cpu()
-            return "CPU"
-        caffe.set_device(self.args.gpu)
-        caffe.set_mode_gpu()
-        return f"GPU {self.args.gpu}"
 
     def _loop(self, losses):
         progress = Progress(self.solver.iter, self.steps, self.window, losses=losses)
@@ -247,6 +241,7 @@ class Run:
         path, state = self.snapshots.newest()
         # The rate of a schedule is a solver's from its beginning: another number needs another.
         self.solver = self.net = None
+        gc.collect()  # the old nets' memory, and their processes
         self._build()
         initial.restore(self.solver, path, state)
 
