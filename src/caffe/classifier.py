@@ -44,7 +44,7 @@ class Classifier(Net):
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = image_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].dims[2:])
-        self.image_dims = self.crop_dims if not image_dims else image_dims
+        self.image_dims: Sequence[int] | np.ndarray = image_dims or self.crop_dims
 
     def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:
         """Returns the first output for each image, (N, classes).
@@ -61,12 +61,13 @@ class Classifier(Net):
         inputs = list(inputs)
         if not inputs:
             raise DataError("Classifier.predict needs at least one image (H, W, C), got none")
-        size = tuple(int(n) for n in self.image_dims)
-        images = np.stack([io.resize_image(image, size) for image in inputs])
+        height, width = map(int, self.image_dims)
+        images = [io.resize_image(image, (height, width)) for image in inputs]
+        crop_height, crop_width = map(int, self.crop_dims)
         if oversample:
-            crops = io.oversample(images, self.crop_dims)
+            crops = io.oversample(images, (crop_height, crop_width))
         else:
-            crops = _centre(images, self.crop_dims)
+            crops = _centre(np.stack(images), (crop_height, crop_width))
         data = self.inputs[0]
         prepared = np.stack([self.transformer.preprocess(data, crop) for crop in crops])
         predictions = self.forward_all(**{data: prepared})[self.outputs[0]]

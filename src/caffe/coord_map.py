@@ -11,7 +11,7 @@ Works on the Tops of :mod:`caffe.net_spec`; no net is built.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -193,4 +193,5 @@ def crop(top_from: Top, top_to: Top) -> Top:
             f"cannot crop noninteger offset (b = {shift}); change kernel sizes or pads on the way"
         )
     offsets = [int(value) for value in np.atleast_1d(offset)]
-    return L.Crop(top_from, top_to, crop_param=dict(axis=axis + 1, offset=offsets))
+    crop = L.Crop(top_from, top_to, crop_param=dict(axis=axis + 1, offset=offsets))
+    return cast(Top, crop)  # of one top

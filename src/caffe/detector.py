@@ -16,7 +16,7 @@ from caffe.proto.caffe_pb2 import TEST
 
 __all__ = ["Detector"]
 
-Window = Sequence[float]
+Window = Sequence[float] | np.ndarray
 
 
 class Detector(Net):
@@ -113,15 +113,17 @@ class Detector(Net):
             if not found.size:
                 raise DataError(_no_pixel(window, im))
             return found
-        return self._crop_with_context(im, window, box)
+        return self._crop_with_context(im, window, box, self.context_pad)
 
-    def _crop_with_context(self, im: np.ndarray, window: Window, box: np.ndarray) -> np.ndarray:
+    def _crop_with_context(
+        self, im: np.ndarray, window: Window, box: np.ndarray, context_pad: int
+    ) -> np.ndarray:
         """The window in the middle of a crop, its surroundings up to the crop's edges."""
         size = self.blobs[self.inputs[0]].width
         half = (box[2:] - box[:2] + 1) / 2
         centre = box[:2] + half
         # The window alone shall fill the crop less the padding on both sides.
-        reach = half * size / (size - 2 * self.context_pad)
+        reach = half * size / (size - 2 * context_pad)
         low, high = np.round(centre - reach), np.round(centre + reach)
         scale = size / (high - low + 1)  # of an image pixel in the crop, height and width
         offset = np.round(np.maximum(0, -low) * scale).astype(int)

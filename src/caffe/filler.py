@@ -47,7 +47,7 @@ def _gaussian(array: np.ndarray, filler: Any) -> None:
     flat = array.reshape(-1)
     flat[:] = rng.get().gaussian(filler.mean, filler.std, array.size)
     if filler.sparse >= 0:
-        keep = rng.get().bernoulli(_F32(filler.sparse) / _F32(array.shape[0]), array.size)
+        keep = rng.get().bernoulli(float(_F32(filler.sparse) / _F32(array.shape[0])), array.size)
         flat *= keep
 
 

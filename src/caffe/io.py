@@ -114,7 +114,8 @@ def load_image(filename: str | os.PathLike, color: bool = True) -> np.ndarray:
     Grey images are repeated for colour; colour becomes luminance for grey; alpha is dropped and
     palettes are resolved.  EXIF rotation is not applied, as in pycaffe.
     """
-    with Image.open(filename) as image:
+    with Image.open(filename) as file:
+        image: Image.Image = file
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or float: grey
             array = _grey_unit(np.asarray(image))[:, :, np.newaxis]
         elif image.mode in ("1", "L", "LA"):
@@ -200,9 +201,9 @@ class Transformer:
         """
         self._check_input(in_)
         out = np.array(data, np.float32)
-        size = tuple(self.inputs[in_][2:])
-        if out.shape[:2] != size:
-            out = resize_image(out, size)
+        height, width = self.inputs[in_][2:]
+        if out.shape[:2] != (height, width):
+            out = resize_image(out, (height, width))
         if self.transpose.get(in_) is not None:
             out = out.transpose(self.transpose[in_])
         if self.channel_swap.get(in_) is not None:
@@ -273,22 +274,22 @@ class Transformer:
             ValueError: the shape fits no input of that many channels.
         """
         self._check_input(in_)
-        channels, *size = self.inputs[in_][1:]
+        channels, height, width = self.inputs[in_][1:]
         mean = np.asarray(mean)
-        allowed = (channels,)
+        allowed = [channels]
         if mean.ndim == 1:
             mean = mean[:, np.newaxis, np.newaxis]
         else:
             mean = mean[np.newaxis] if mean.ndim == 2 else mean
-            allowed = (1, channels)  # one image for all channels
+            allowed = [1, channels]  # one image for all channels
         if mean.ndim != 3:
             raise ValueError(f"Mean shape invalid: expected (C,) or (C, H, W), got {mean.shape}")
         if mean.shape[0] not in allowed:
             raise ValueError(
                 f"Mean channels incompatible with input: expected {channels}, got {mean.shape[0]}"
             )
-        if mean.shape[1:] != (1, 1) and mean.shape[1:] != tuple(size):
-            mean = resize_image(mean.transpose(1, 2, 0), size).transpose(2, 0, 1)
+        if mean.shape[1:] not in ((1, 1), (height, width)):
+            mean = resize_image(mean.transpose(1, 2, 0), (height, width)).transpose(2, 0, 1)
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:

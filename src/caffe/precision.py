@@ -92,7 +92,7 @@ def apply() -> None:
         for owner in (
             backends,
             backends.cudnn,
-            backends.cudnn.conv,
+            backends.cudnn.conv,  # type: ignore[attr-defined]  # not in PyTorch's types
             backends.cudnn.rnn,
             backends.cuda.matmul,
         ):
@@ -114,7 +114,8 @@ def _apply_deterministic() -> None:
         torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(on, warn_only=on)
     torch.backends.cudnn.deterministic = on
-    torch.utils.deterministic.fill_uninitialized_memory = not on  # nothing here reads such memory
+    # Nothing here reads such memory.
+    torch.utils.deterministic.fill_uninitialized_memory = not on  # type: ignore[attr-defined]
 
 
 def environment_overrides() -> list[str]:

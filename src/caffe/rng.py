@@ -53,14 +53,14 @@ class Generator:
 
     def uniform(self, lo: float, hi: float, n: int) -> np.ndarray:
         """``n`` float32 numbers in [lo, hi]: Caffe widens the upper end by one float32 step."""
-        lo = _F32(lo)
+        start = _F32(lo)
         end = np.nextafter(_F32(hi), _F32(np.finfo(_F32).max))
         parts = []
         while True:
             values = self.u32(n).astype(_F32)
             values /= _WORDS
-            values *= end - lo
-            values += lo
+            values *= end - start
+            values += start
             inside = values < end
             if inside.all():  # all but about one number in 30 million
                 parts.append(values)
@@ -96,8 +96,10 @@ class Generator:
 
     def state(self) -> str:
         """The position in the stream, as one line of JSON."""
-        _, key, position, _, _ = self._mt.get_state()
-        return json.dumps({"generator": "MT19937", "position": int(position), "key": key.tolist()})
+        words = self._mt.get_state(legacy=False)["state"]
+        return json.dumps(
+            {"generator": "MT19937", "position": int(words["pos"]), "key": words["key"].tolist()}
+        )
 
     def set_state(self, state: str) -> None:
         """Continue exactly where :meth:`state` was taken."""
@@ -116,7 +118,7 @@ class Generator:
 
 
 class _Local(threading.local):
-    def __init__(self):
+    def __init__(self) -> None:
         self.generator = Generator()
 
 

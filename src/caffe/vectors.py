@@ -11,7 +11,7 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Vector(list):
     def extend(self, values: Iterable[Any]) -> None:
         super().extend([self.element(value) for value in values])
 
-    def insert(self, index: int, value: Any) -> None:
+    def insert(self, index: SupportsIndex, value: Any) -> None:
         super().insert(index, self.element(value))
 
     def __getitem__(self, index: Any) -> Any:
@@ -53,7 +53,7 @@ class Vector(list):
         else:
             super().__setitem__(index, self.element(value))
 
-    def __iadd__(self, values: Iterable[Any]) -> Vector:
+    def __iadd__(self, values: Iterable[Any]) -> Vector:  # type: ignore[misc]  # as list's own
         self.extend(values)
         return self
 

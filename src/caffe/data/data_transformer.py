@@ -58,7 +58,7 @@ class DataTransformer:
 
     def state(self) -> str | None:
         """The place in the stream, for :meth:`set_state`; None where there is no stream."""
-        return self._generator and self._generator.state()
+        return self._generator.state() if self._generator else None
 
     def set_state(self, state: str | None) -> None:
         if self._generator and state is not None:

@@ -11,6 +11,7 @@ import io
 import os
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -114,7 +115,7 @@ def _array(image: Image.Image, color: bool | None, data: bytes) -> np.ndarray:
             pixels = _grey_of_png(_pixels(image), image.info)
     else:
         pixels = _channels(_pixels(image), color, str(image.format))
-    transpose, rows, columns = _ORIENTATION.get(orientation, (False, False, False))
+    transpose, rows, columns = _ORIENTATION.get(orientation or 1, (False, False, False))
     if transpose:
         pixels = pixels.transpose(1, 0, 2)
     return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
@@ -126,7 +127,8 @@ def _has_16_bits(image: Image.Image) -> bool:
 
 def _stored_as(image: Image.Image) -> str:
     """How the file stores pixels, in Pillow's words; empty after loading."""
-    mode = image.tile[0][3] if image.tile else ""
+    tiles = getattr(image, "tile", None)  # of files alone
+    mode = tiles[0][3] if tiles else ""
     mode = mode[0] if isinstance(mode, tuple) and mode else mode
     return mode if isinstance(mode, str) else ""
 
@@ -156,22 +158,22 @@ def _plain_pixels(image: Image.Image) -> np.ndarray:
 def _bmp(image: Image.Image) -> np.ndarray | None:
     """15 and 16 bits a pixel: the colours' bits are shifted up, not stretched to 255."""
     mask = {"BGR;15": (0xF8, 0xF8, 0xF8), "BGR;16": (0xF8, 0xFC, 0xF8)}.get(_stored_as(image))
-    return None if mask is None else np.asarray(image) & np.uint8(mask)
+    return None if mask is None else np.asarray(image) & np.array(mask, np.uint8)
 
 
-def _pnm(image: Image.Image) -> np.ndarray | None:
+def _pnm(image: Any) -> np.ndarray | None:
     """Binary files with a greatest value other than 255: it is ignored, not stretched to 255."""
     codec, (_, _, width, height), offset, arguments = image.tile[0]
     if codec != "ppm":
         return None
     channels = 3 if image.mode == "RGB" else 1
-    kind = np.uint8 if arguments[-1] < 256 else np.dtype(">u2")
+    kind = np.dtype("u1" if arguments[-1] < 256 else ">u2")
     image.fp.seek(offset)
     count = width * height * channels
-    values = np.frombuffer(image.fp.read(count * np.dtype(kind).itemsize), kind)
+    values = np.frombuffer(image.fp.read(count * kind.itemsize), kind)
     if values.size < count:
         raise EOFError(f"{count} values expected, the file has {values.size}")
-    values = values if kind is np.uint8 else (values >> 8).astype(np.uint8)
+    values = values if kind.itemsize == 1 else (values >> 8).astype(np.uint8)
     return values.reshape(height, width, channels)
 
 

@@ -101,7 +101,7 @@ class _Run:
         while not self._stopping.is_set():
             place = self._source.place()
             try:
-                result = (self._source.batch(), None)
+                result: tuple[Any, BaseException | None] = (self._source.batch(), None)
             except BaseException as error:
                 self._source.go_to(place)
                 result = (None, error)

@@ -145,7 +145,7 @@ def backward(
             _put_tiles(dx, r - 1, v[:, :4])
             if end == height:
                 _put_rows(dx, r - 1 + 4 * t, carry.view(2, width, c))
-    if du is not None:
+    if du is not None and dw is not None:
         dw.view(o * c, 9).addmm_(du.view(24, o * c).t(), _G)
 
 

@@ -36,11 +36,11 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
-from caffe.errors import LayerError, ShapeError
+from caffe.errors import Error, LayerError, ShapeError
 from caffe.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ __all__ = ["Layer", "Need", "class_of", "create", "register", "type_list"]
 Shape = tuple[int, ...]
 Tensors = list[torch.Tensor]
 MaybeTensors = list["torch.Tensor | None"]
+E = TypeVar("E", bound=Error)
 
 _registry: dict[str, type[Layer]] = {}
 
@@ -92,8 +93,8 @@ class Layer:
     """
 
     type: ClassVar[str] = ""
-    bottoms: ClassVar[int | tuple[int, int | None]] = 1
-    tops: ClassVar[int | tuple[int, int | None]] = 1
+    bottoms: int | tuple[int, int | None] = 1  # of the class, unless its settings decide
+    tops: int | tuple[int, int | None] = 1
     equal_counts: ClassVar[bool] = False
     refuses_in_place: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
@@ -205,7 +206,11 @@ class Layer:
         """The layer's name in the prototxt."""
         return self.param.name
 
-    def fail(self, message: str, error: type[LayerError] = ShapeError) -> LayerError:
+    def fail(
+        self,
+        message: str,
+        error: Callable[[str], E] = ShapeError,  # type: ignore[assignment]  # mypy issue 3737
+    ) -> E:
         """An exception that names this layer: ``raise self.fail("...")``."""
         return error(f"layer '{self.name}' (type {self.type}): {message}")
 

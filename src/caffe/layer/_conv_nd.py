@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,8 +50,8 @@ def deconvolve_nd(
     y = x.new_zeros(x.shape[0], group, weight.shape[2], *full)
     for tap, window in _taps(kernel, stride, dilation, sizes):
         y[window] += torch.einsum("ngi...,gio->ngo...", x, weight[tap])
-    inner = tuple(slice(p, n - p) for p, n in zip(pad, full))
-    return _with_bias(y.flatten(1, 2)[(..., *inner)], bias)
+    inner: tuple[Any, ...] = (..., *(slice(p, n - p) for p, n in zip(pad, full)))
+    return _with_bias(y.flatten(1, 2)[inner], bias)
 
 
 def _taps(

@@ -88,7 +88,7 @@ def normalizer(
     """
     if mode == loss_param.FULL or (mode == loss_param.VALID and counts is None):
         count = outer * inner
-    elif mode == loss_param.VALID:
+    elif mode == loss_param.VALID and counts is not None:
         if counts.device.type != "cpu":
             return counts.sum().clamp_(min=1)
         count = int(counts.sum())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from caffe import glog, rng
 from caffe.data.data_transformer import DataTransformer
-from caffe.data.prefetch import Prefetcher
+from caffe.data.prefetch import Prefetcher, Source
 from caffe.device import current
 from caffe.errors import DataError, Error, LayerError
 from caffe.layer import Layer, Need
@@ -61,12 +61,12 @@ class PictureSource(abc.ABC):
             raise DataError(f"{self.name()}: {error}") from error
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        data, labels = None, self._empty(self.batch_size)
+        data = labels = self._empty(self.batch_size)
         for item in range(self.batch_size):
             self.find()
             try:
                 pixels, labels[item] = self.picture()
-                if data is None:
+                if item == 0:  # it says how large the pictures are
                     data = self._empty(self.batch_size, *self.transformer.shape(pixels))
                 self.transformer.apply(pixels, data[item].numpy())
             except Error as error:
@@ -86,6 +86,15 @@ class PictureSource(abc.ABC):
         self.transformer.set_state(state)
 
 
+class BatchSource(Source, Protocol):
+    """What a layer needs of its source beside the batches."""
+
+    pinned: bool  # make batches in memory from which a GPU copies without waiting
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the next batch."""
+
+
 class PrefetchingLayer(Layer):
     """Base of Data and ImageData: their ``source`` opens what the layer reads.
 
@@ -98,7 +107,7 @@ class PrefetchingLayer(Layer):
     log_name = ""  # the file that BVLC's log lines come from
 
     @abc.abstractmethod
-    def source(self, transformer: DataTransformer) -> PictureSource:
+    def source(self, transformer: DataTransformer) -> BatchSource:
         """Open the data, at the first picture."""
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from caffe.errors import DataError
 __all__ = ["Place", "Windows", "place", "read_windows"]
 
 _F32 = np.float32
+N = TypeVar("N", int, float)
 
 
 @dataclass
@@ -46,7 +47,13 @@ class _Words:
             raise DataError(f"{self.path}:{self.line}: the file ends where {what} is expected")
         return word
 
-    def number(self, what: str, kind: type = int) -> int | float:
+    def number(self, what: str) -> int:
+        return self._as(int, what)
+
+    def fraction(self, what: str) -> float:
+        return self._as(float, what)
+
+    def _as(self, kind: Callable[[str], N], what: str) -> N:
         word = self.next(what)
         try:
             return kind(word)
@@ -75,7 +82,7 @@ def read_windows(path: str, root: str, foreground: float, background: float) -> 
     found = Windows()
     rows = array("i"), array("i")  # background, foreground
     indices = []
-    foreground, background = _F32(foreground), _F32(background)
+    least, below = _F32(foreground), _F32(background)
     try:
         while not words.end():
             index = words.number("the index of an image")
@@ -91,16 +98,16 @@ def read_windows(path: str, root: str, foreground: float, background: float) -> 
             words.number("the image's width")
             for _ in range(words.number("the number of windows")):
                 label = words.number("a window's class")
-                overlap = _F32(words.number("a window's overlap", float))
+                overlap = _F32(words.fraction("a window's overlap"))
                 box = [words.number(f"a window's {name}") for name in ("x1", "y1", "x2", "y2")]
-                if overlap >= foreground:
+                if overlap >= least:
                     if label < 1:
                         raise DataError(
                             f"{path}:{words.line}: a foreground window (overlap {overlap:g}) "
                             f"has class {label}: expected 1 or more, 0 is the background"
                         )
                     rows[1].extend([index, label, *box])
-                elif overlap < background:
+                elif overlap < below:
                     rows[0].extend([index, 0, *box])
     except OSError as error:
         raise DataError(f"Failed to open window file {path}: {error.strerror or error}") from error
@@ -168,6 +175,6 @@ def place(
     return Place(x1, y1, x2, y2, min(height, crop - top), min(width, crop - left), top, left)
 
 
-def _round(value: float) -> int:
+def _round(value: float | np.floating) -> int:
     """To the nearest integer, halves away from zero, as C's round."""
     return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -64,7 +64,7 @@ class Concat(Layer):
         return [d if n else None for d, n in zip(parts, need.bottoms)], []
 
 
-def axis_or_old_name(layer: Layer, settings: object, old: str, ndim: int) -> int:
+def axis_or_old_name(layer: Layer, settings: Any, old: str, ndim: int) -> int:
     """``axis``, or its unsigned predecessor; not both."""
     if not settings.HasField(old):
         return layer.axis(settings.axis, ndim)

@@ -48,7 +48,7 @@ class ContrastiveLoss(Layer):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         a, b, y = bottoms
         self.difference = a.reshape(a.shape[:2]) - b.reshape(a.shape[:2])
-        alike, squares = self._pairs(y)
+        alike, squares = _pairs(y, self.difference)
         if self.legacy:
             unlike = torch.relu(self.margin - squares)
         else:
@@ -59,20 +59,22 @@ class ContrastiveLoss(Layer):
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
     ) -> tuple[MaybeTensors, MaybeTensors]:
         a, b, y = bottoms
-        if self.difference is None or self.difference.shape != a.shape[:2]:
-            self.difference = a.new_zeros(a.shape[:2])  # no forward yet: all zero, as in Caffe
-        alike, squares = self._pairs(y)
+        difference = self.difference
+        if difference is None or difference.shape != a.shape[:2]:
+            difference = a.new_zeros(a.shape[:2])  # no forward yet: all zero, as in Caffe
+        alike, squares = _pairs(y, difference)
         distance = squares.sqrt()
         gap = self.margin - (squares if self.legacy else distance)
         unlike = torch.full_like(gap, -1.0) if self.legacy else gap.neg() / (distance + EPSILON)
         factor = torch.where(alike, 1.0, torch.where(gap > 0, unlike, 0.0))
-        diff = self.difference * (factor * (top_diffs[0] / a.shape[0]))
+        diff = difference * (factor * (top_diffs[0] / a.shape[0]))
         return [
             diff.reshape(a.shape) if need.bottoms[0] else None,
             diff.neg().reshape(b.shape) if need.bottoms[1] else None,
             None,
         ], []
 
-    def _pairs(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which pairs are alike, and the squared distances; (N, 1) both."""
-        return y.reshape(-1, 1).trunc() != 0, self.difference.square().sum(1, keepdim=True)
+
+def _pairs(y: torch.Tensor, difference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which pairs are alike, and the squared distances; (N, 1) both."""
+    return y.reshape(-1, 1).trunc() != 0, difference.square().sum(1, keepdim=True)

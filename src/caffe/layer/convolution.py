@@ -41,8 +41,8 @@ class _Filter(Layer):
     Several bottoms of one shape give as many tops through the same weights.
     """
 
-    bottoms = (1, None)
-    tops = (1, None)
+    bottoms: int | tuple[int, int | None] = (1, None)
+    tops: int | tuple[int, int | None] = (1, None)
     equal_counts = True
     any_precision = True
     transposed: ClassVar[bool]

@@ -44,6 +44,8 @@ class HDF5Data(Layer):
     graphable = False
     bottoms = 0
     tops = (1, None)
+    _row: int  # of the file in memory, in the order ``_row_order``
+    _row_order: np.ndarray
 
     def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         p = self.param.hdf5_data_param

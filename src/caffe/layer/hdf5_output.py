@@ -77,7 +77,7 @@ class HDF5Output(Layer):
         dataset.resize(done + len(rows), axis=0)
         dataset[done:] = rows
 
-    def _unwritable(self, error: OSError) -> LayerError:
+    def _unwritable(self, error: OSError) -> DataError:
         return self.fail(
             f"cannot write HDF5 file '{self.path}' (in directory {os.getcwd()}): {error}",
             DataError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +74,8 @@ class Im2col(Convolution):
         """A view (batch..., C, out..., kernel...) of an ``x`` with its border."""
         for i in range(self.spatial_axes):
             x = x.unfold(self.channel_axis + 1 + i, self._extent(i), self.stride[i])
-        holes = (slice(None, None, d) for d in self.dilation)
-        return x[(..., *holes)]
+        holes: tuple[Any, ...] = (..., *(slice(None, None, d) for d in self.dilation))
+        return x[holes]
 
     def _border(self, x: torch.Tensor) -> list[int]:
         """The zeros around ``x`` in the order of ``F.pad``: the pad, and what a kernel larger than

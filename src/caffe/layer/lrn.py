@@ -51,10 +51,9 @@ class LRN(Layer):
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
     ) -> tuple[MaybeTensors, MaybeTensors]:
         g, x, y = top_diffs[0], bottoms[0], tops[0]
-        s = self.scale
+        s, factor = self.scale, self.factor
         if s is None or s.shape != x.shape:
-            s = torch.zeros_like(x)  # no forward yet: all zero, as in Caffe
-            self.factor = s
+            s = factor = torch.zeros_like(x)  # no forward yet: all zero, as in Caffe
         if self.across:  # Caffe writes this diff also where propagate_down says not to
             power = _inverse_power(s, self.beta)
             if self.in_place:
@@ -63,14 +62,14 @@ class LRN(Layer):
                 d = g * power
             sums = _channel_sums(g * y / s, self.size)
             return [d - (2 * self.alpha * self.beta / self.size) * x * sums], []
-        if not need.bottoms[0]:
+        if factor is None or not need.bottoms[0]:
             return [None], []
-        g_mean = (g * x) * self.factor / s * (-self.beta * self.alpha)
+        g_mean = (g * x) * factor / s * (-self.beta * self.alpha)
         n = self.size
         g_square = aten.avg_pool2d_backward(
             g_mean, x, [n, n], [1, 1], [n // 2] * 2, False, True, None
         )
-        return [g * self.factor + g_square * x * 2], []
+        return [g * factor + g_square * x * 2], []
 
     def _image_means(self, x: torch.Tensor) -> torch.Tensor:
         n = self.size

@@ -134,7 +134,7 @@ class LSTM(Recurrent):
             dh = (diff[t] @ params[-1]) * cont[t]
         bottom_diffs, param_diffs = self.project_back(bottoms, params, diff)
         param_diffs.append(diff.flatten(0, 1).t() @ kept.h_conted.flatten(0, 1))
-        return bottom_diffs, param_diffs
+        return bottom_diffs, list(param_diffs)
 
     def _kept(self, bottoms: Tensors) -> Kept:
         """The last forward pass, all zero where there was none for so many streams."""

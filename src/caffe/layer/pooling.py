@@ -103,8 +103,9 @@ class Pooling(Layer):
             return [self._stochastic(x)]
         if not self.max:
             return [self._average(x)]
-        y, self.index, self.plain = self._maximum(x)
-        return [y, self.index.float()] if self.num_tops == 2 else [y]
+        y, index, self.plain = self._maximum(x)
+        self.index: torch.Tensor | None = index
+        return [y, index.float()] if self.num_tops == 2 else [y]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
@@ -224,11 +225,13 @@ class Pooling(Layer):
 
     def _average_backward(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         if self.ceil_mode is not None:
-            args = self.kernel, self.stride, self.pad, self.ceil_mode, True, None
-            return aten.avg_pool2d_backward(g, x, *args)
-        framed = self._framed(x, 0.0)
-        args = self.kernel, self.stride, [0, 0], False, True, 1
-        d = aten.avg_pool2d_backward(g / self._areas(x), framed, *args)
+            return aten.avg_pool2d_backward(
+                g, x, self.kernel, self.stride, self.pad, self.ceil_mode, True, None
+            )
+        share, framed = g / self._areas(x), self._framed(x, 0.0)
+        d = aten.avg_pool2d_backward(
+            share, framed, self.kernel, self.stride, [0, 0], False, True, 1
+        )
         return F.pad(d, [-n for n in self._frame(x)])
 
     def _areas(self, x: torch.Tensor) -> torch.Tensor:

@@ -48,8 +48,9 @@ class PReLU(Layer):
     ) -> tuple[MaybeTensors, MaybeTensors]:
         x, g = bottoms[0], top_diffs[0]
         if self.in_place:
-            fits = self.saved is not None and self.saved.shape == x.shape
-            x = self.saved if fits else torch.zeros_like(x)  # no forward yet: zero, as in Caffe
+            kept = self.saved
+            fits = kept is not None and kept.shape == x.shape
+            x = kept if kept is not None and fits else torch.zeros_like(x)  # no forward yet: zero
         bottom_diff = slope_diff = None
         if need.params[0]:
             axes = [a for a in range(x.ndim) if self.shared or a != 1]

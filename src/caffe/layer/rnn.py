@@ -79,7 +79,7 @@ class RNN(Recurrent):
             out_diff.t() @ kept.hidden.flatten(0, 1),
             out_diff.sum(0),
         ]
-        return bottom_diffs, param_diffs
+        return bottom_diffs, list(param_diffs)
 
     def _kept(self, bottoms: Tensors) -> Kept:
         """The last forward pass, all zero where there was none for so many streams."""

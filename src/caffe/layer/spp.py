@@ -58,7 +58,9 @@ class SPP(Layer):
             ]
         total = torch.zeros_like(bottoms[0])
         for level, g in zip(self.levels, parts):
-            total += level.backward([g], [g], bottoms, [], need)[0][0]  # one top: its values unused
+            (diff,), _ = level.backward([g], [g], bottoms, [], need)  # one top: its values unused
+            if diff is not None:
+                total += diff
         return [total], []
 
     def _level(self, index: int, shape: Shape) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,7 @@ class WindowSource:
     def _draw(self) -> int:
         return int(self._draws.u32(1)[0])
 
-    def _fill(self, out: np.ndarray, index: int, box: list[int], flip: bool) -> None:
+    def _fill(self, out: np.ndarray, index: int, window: Sequence[int], flip: bool) -> None:
         """Write one window of image ``index`` into ``out``, zeros of (C, crop, crop)."""
         p = self.p
         path = self.windows.images[index]
@@ -109,9 +110,9 @@ class WindowSource:
         else:
             image = image_files.decode(self._files[index], True, path)
         height, width = image.shape[:2]
-        at = place(
-            tuple(box), (height, width), self.crop, p.context_pad, p.crop_mode == "square", flip
-        )
+        x1, y1, x2, y2 = window
+        box, square = (x1, y1, x2, y2), p.crop_mode == "square"
+        at = place(box, (height, width), self.crop, p.context_pad, square, flip)
         inside = 0 <= at.x1 <= at.x2 < width and 0 <= at.y1 <= at.y2 < height
         if not inside or at.height < 1 or at.width < 1:
             raise DataError(

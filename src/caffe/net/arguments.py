@@ -19,7 +19,7 @@ _NAMES = ("phase", "level", "stages", "weights")
 class NetArguments(NamedTuple):
     """The arguments of ``Net`` after the file, checked."""
 
-    phase: int
+    phase: caffe_pb2.Phase
     level: int
     stages: Sequence[str]
     weights: str | os.PathLike[str] | None
@@ -60,4 +60,5 @@ def read(args: Sequence[Any], **named: Any) -> NetArguments:
         raise ValueError(f"a phase is caffe.TRAIN (0) or caffe.TEST (1), got {phase!r}")
     if isinstance(stages, (str, bytes)) or not all(isinstance(s, str) for s in stages):
         raise TypeError(f"stages is a list of names, got {stages!r}")
-    return NetArguments(int(phase), values["level"], stages, values["weights"])
+    known = caffe_pb2.TRAIN if phase == caffe_pb2.TRAIN else caffe_pb2.TEST
+    return NetArguments(known, values["level"], stages, values["weights"])

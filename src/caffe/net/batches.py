@@ -61,8 +61,11 @@ class _Rows:
         return {name: np.asarray(rows)[: self._items] for name, rows in self._rows.items()}
 
 
-def cut(net: Net, arrays: dict[str, Any]) -> Iterator[Arrays]:
-    """Cut arrays into batches of the first blob's size; the last is padded with zeros."""
+def cut(net: Net, arrays: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Cut arrays into batches of the first blob's size; the last is padded with zeros.
+
+    Each is the keyword arguments of a pass.
+    """
     if not arrays:
         raise DataError("arrays for the net's inputs are needed; none was given")
     items = len(next(iter(arrays.values())))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
@@ -128,7 +128,7 @@ def _train_in_torchrun(job: Job, devices: Sequence[int | str]) -> None:
 # The workers' processes ---------------------------------------------------------------------------
 
 
-def _start(job: Job) -> subprocess.Popen:
+def _start(job: Job) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     # The worker finds what this process finds: caffe itself, and the modules of Python layers.
     environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
@@ -142,7 +142,7 @@ def _start(job: Job) -> subprocess.Popen:
 
 def _supervise(jobs: list[Job], requests: Callable[[], Action]) -> None:
     """Run the workers to the end.  When rank 0 has finished well, so has the training."""
-    workers: list[subprocess.Popen] = []
+    workers: list[subprocess.Popen[bytes]] = []
     try:
         workers += [_start(job) for job in jobs]
         while workers[0].poll() is None and not _failed(workers):
@@ -156,24 +156,30 @@ def _supervise(jobs: list[Job], requests: Callable[[], Action]) -> None:
         raise DeviceError(_what_failed(jobs, workers))
 
 
-def _request(worker: subprocess.Popen, action: Action) -> None:
+def _request(worker: subprocess.Popen[bytes], action: Action) -> None:
     if action is not Action.NONE:
         with contextlib.suppress(OSError):  # it has just ended
-            worker.stdin.write(action.value.encode() + b"\n")
-            worker.stdin.flush()
+            _input(worker).write(action.value.encode() + b"\n")
+            _input(worker).flush()
 
 
-def _failed(workers: list[subprocess.Popen]) -> bool:
+def _input(worker: subprocess.Popen[bytes]) -> IO[bytes]:
+    if worker.stdin is None:
+        raise ValueError("a worker was started without a pipe to its input")
+    return worker.stdin
+
+
+def _failed(workers: list[subprocess.Popen[bytes]]) -> bool:
     return any(w.poll() not in (None, 0) for w in workers)
 
 
-def _wait(workers: list[subprocess.Popen], seconds: float) -> None:
+def _wait(workers: list[subprocess.Popen[bytes]], seconds: float) -> None:
     end = time.monotonic() + seconds
     while any(w.poll() is None for w in workers) and time.monotonic() < end:
         time.sleep(_POLL)
 
 
-def _end(workers: list[subprocess.Popen]) -> None:
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
     """End what still runs; first by asking."""
     for stop in (signal.SIGTERM, signal.SIGKILL):
         running = [w for w in workers if w.poll() is None]
@@ -182,13 +188,15 @@ def _end(workers: list[subprocess.Popen]) -> None:
         _wait(running, _GRACE)
     for w in workers:
         with contextlib.suppress(OSError):
-            w.stdin.close()
+            _input(w).close()
         w.wait()
 
 
-def _what_failed(jobs: list[Job], workers: list[subprocess.Popen]) -> str:
+def _what_failed(jobs: list[Job], workers: list[subprocess.Popen[bytes]]) -> str:
     """The error that began it: a worker's own before that of one whose peer was gone."""
-    own, silent, peer = [], [], []
+    own: list[str] = []
+    silent: list[str] = []
+    peer: list[str] = []
     for job, worker in zip(jobs, workers):
         device = "the CPU" if job.device == "cpu" else f"GPU {job.device}"
         where = f"solver {job.rank} of {job.count} on {device}"

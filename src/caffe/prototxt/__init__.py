@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf import text_format
 
@@ -23,7 +23,7 @@ from caffe.prototxt.scan import Scope, opening_of, scopes_at, tokens
 from caffe.prototxt.upgrade import upgrade_net, upgrade_solver
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
     M = TypeVar("M", bound=Message)
@@ -102,7 +102,7 @@ named "nmae" (in layer[0]). Did you mean "name"?
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         raise PrototxtError(_explain(error, text, message.DESCRIPTOR, source)) from None
-    missing = message.FindInitializationErrors()
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # no stub
     if missing:
         raise PrototxtError(_explain_missing(missing[0], text, message, source))
     return message
@@ -124,7 +124,7 @@ def _check_characters(text: str, source: str) -> None:
             )
 
 
-def _explain(error: text_format.ParseError, text: str, root: Descriptor, source: str) -> str:
+def _explain(error: text_format.ParseError, text: str, root: Any, source: str) -> str:
     """Turns protobuf's message into ours: position, what, in which layer, what exists instead."""
     line, column = error.GetLine() or 1, error.GetColumn() or 1
     what = re.sub(r"^(\d+:\d+ : )?('.*?(?<!\\)': )?", "", str(error), count=1, flags=re.DOTALL)
@@ -168,7 +168,7 @@ def _as_scopes(path: str) -> list[Scope]:
     return [Scope(step.partition("[")[0], 0, 1, 1) for step in path.split(".") if step]
 
 
-def _descriptor_of(scopes: list[Scope], root: Descriptor) -> Descriptor | None:
+def _descriptor_of(scopes: list[Scope], root: Any) -> Any:
     """The type of the innermost scope; None if the way there is no valid one."""
     descriptor = root
     for scope in scopes[1:]:
@@ -196,7 +196,7 @@ def _innermost_at_end(text: str) -> Scope | None:
     return stack[-1] if len(stack) > 1 else None
 
 
-def _suggest_other_kind(name: str, descriptor: Descriptor) -> str:
+def _suggest_other_kind(name: str, descriptor: Any) -> str:
     """Tells a solver that was given in the place of a net, and the other way round."""
     kinds = {"NetParameter": "net", "SolverParameter": "solver"}
     for message, kind in kinds.items():
@@ -206,7 +206,7 @@ def _suggest_other_kind(name: str, descriptor: Descriptor) -> str:
     return ""
 
 
-def _suggest_field(name: str, descriptor: Descriptor) -> str:
+def _suggest_field(name: str, descriptor: Any) -> str:
     """Names the nearest field; else the sub-messages or the parent kind that have this field."""
     known = list(descriptor.fields_by_name)
     near = did_you_mean(name, known, quote='"')
@@ -227,6 +227,6 @@ def _suggest_field(name: str, descriptor: Descriptor) -> str:
 def _suggest_value(text: str, line: int, column: int, field: FieldDescriptor) -> str:
     """Names the nearest and all values of an enum field."""
     given = next((t.text for t in tokens(text) if (t.line, t.column) >= (line, column)), "")
-    known = [value.name for value in field.enum_type.values]
+    known = [value.name for value in field.enum_type.values] if field.enum_type else []
     hint = did_you_mean(given.strip("\"'"), known, quote="")
     return f"{hint} Known values: {', '.join(known)}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -112,7 +112,8 @@ def _offset(inputs: Sequence[_Top], layer: Any, source: str) -> list[int]:
     from caffe import coord_map
 
     try:
-        _, scale, shift = coord_map.coord_map_from_to(inputs[0], inputs[1])
+        top_from, top_to = (cast(coord_map.Top, top) for top in inputs)
+        _, scale, shift = coord_map.coord_map_from_to(top_from, top_to)
     except (AssertionError, KeyError, RuntimeError, coord_map.AxisMismatchException) as error:
         raise PrototxtError(
             f"{source}: layer '{layer.name}': the offset of this CROP cannot be found: {error}. "

@@ -61,9 +61,10 @@ def tokens(text: str) -> Iterator[Token]:
     """Yields the tokens of ``text`` without white space and comments."""
     line, start = 1, 0  # `start` is the offset of the line's first character
     for match in _TOKEN.finditer(text):
-        if match.lastgroup != "skip":
+        kind = match.lastgroup or "skip"
+        if kind != "skip":
             column = match.start() - start + 1
-            yield Token(match.lastgroup, match.group(), line, column, match.start())
+            yield Token(kind, match.group(), line, column, match.start())
         breaks = match.group().count("\n")
         if breaks:
             line += breaks

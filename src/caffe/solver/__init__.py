@@ -321,7 +321,7 @@ class SGDSolver(Solver):
     """Stochastic gradient descent with momentum."""
 
     type = "SGD"
-    rule = rules.Sgd()
+    rule: rules.UpdateRule = rules.Sgd()
 
 
 class NesterovSolver(SGDSolver):

@@ -16,7 +16,7 @@ __all__ = ["build_test_nets", "build_train_net"]
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def _build(description: Any, phase: int, state: Any, param: Any) -> Net:
+def _build(description: Any, phase: caffe_pb2.Phase, state: Any, param: Any) -> Net:
     """A net from a file name or a NetParameter; ``state`` outranks what the net itself says."""
     if isinstance(description, str):
         source = description

@@ -43,21 +43,21 @@ def save(solver: Solver) -> None:
     """Write the weights, then the state that names them."""
     param = solver.param
     history = solver.history_arrays()
-    if param.snapshot_format == param.BINARYPROTO:
+    binary = param.snapshot_format == param.BINARYPROTO
+    if binary:
         model = _name(solver, ".caffemodel")
         glog.info("solver", f"Snapshotting to binary proto file {model}")
         blobs = [blobs for _, blobs in solver.net.layer_params()]
         weights.write_net(model, solver.net.to_proto(), blobs, param.snapshot_diff)
         state = _name(solver, ".solverstate")
         glog.info("sgd_solver", f"Snapshotting solver state to binary proto file {state}")
-        write = solver_state.write_binary
     else:
         model = _name(solver, ".caffemodel.h5")
         glog.info("solver", f"Snapshotting to HDF5 file {model}")
         hdf5.write_net(model, solver.net.layer_params(), param.snapshot_diff)
         state = _name(solver, ".solverstate.h5")
         glog.info("sgd_solver", f"Snapshotting solver state to HDF5 file {state}")
-        write = solver_state.write_hdf5
+    write = solver_state.write_binary if binary else solver_state.write_hdf5
     write(state, solver.iter, model, history, solver.current_step)
 
 

@@ -85,8 +85,8 @@ class SolverUpdate:
         else:
             joint = torch.stack(torch._foreach_norm(diffs)).norm()
             if not glog.is_on():
-                factor = torch.full_like(joint, limit).div_(joint)
-                return torch.where(joint > limit, factor, 1.0)
+                down = torch.full_like(joint, limit).div_(joint)
+                return torch.where(joint > limit, down, 1.0)
             norm = float(joint)
         if not norm > limit:
             return None

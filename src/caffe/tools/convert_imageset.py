@@ -60,7 +60,8 @@ def main(argv: list[str]) -> int:
     flags, arguments = parse(argv, FLAGS, USAGE)
     if len(arguments) != 3:
         return usage(USAGE, FLAGS)
-    convert(*arguments, flags)
+    root, listing, out = arguments
+    convert(root, listing, out, flags)
     return 0
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import caffe
+from caffe.detector import Window
 from caffe.errors import DataError, Error
 from caffe.tools.classify import add_net_arguments, numbers, read_mean, set_mode
 
@@ -84,10 +85,10 @@ def _channel_means(mean: np.ndarray | None) -> np.ndarray | None:
     return mean.mean(axis=(1, 2)) if mean is not None and mean.ndim == 3 else mean
 
 
-def read_windows(path: str) -> list[tuple[str, list[np.ndarray]]]:
+def read_windows(path: str) -> list[tuple[str, list[Window]]]:
     """The windows of a .csv, by image, in the order in which the images first appear."""
     columns = ("filename", *COORDINATES)
-    windows: dict[str, list[np.ndarray]] = {}
+    windows: dict[str, list[Window]] = {}
     with open(path, newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
         missing = [name for name in columns if name not in (rows.fieldnames or ())]

@@ -71,7 +71,9 @@ def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table
     """
     train, test = Table(), Table()
     rates: dict[int, float] = {}
-    start, now, iteration = None, None, None
+    start: datetime | None = None
+    now: datetime | None = None
+    iteration: int | None = None
     fresh = {"Train": True, "Test": True}  # the next output begins a row
     for line in lines:
         stamp = _STAMP.match(line)
@@ -84,12 +86,13 @@ def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table
         found = _ITERATION.search(line)
         if found:
             iteration = int(found.group(1))
-        if found and not (rate := _RATE.search(line)):
-            fresh = {"Train": True, "Test": True}
-        elif found:
-            rates[iteration] = float(rate.group(2))
+            rate = _RATE.search(line)
+            if rate:
+                rates[iteration] = float(rate.group(2))
+            else:
+                fresh = {"Train": True, "Test": True}
         output = _OUTPUT.search(line)
-        if output and iteration is not None:
+        if output and now is not None and iteration is not None:
             phase, name, value = output.groups()
             seconds = (now - start).total_seconds()
             table = train if phase == "Train" else test

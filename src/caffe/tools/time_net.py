@@ -7,6 +7,7 @@ the same net by ``Net.forward`` may be faster than their sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 
 import torch
@@ -49,10 +50,10 @@ def _benchmark(net: Net, iterations: int) -> None:
     total.start()
     for iteration in range(1, iterations + 1):
         spent = 0.0
-        ways = (
+        ways: list[tuple[Callable[[int], object], list[float], Iterable[int]]] = [
             (net._forward_layer, forward, range(len(names))),
             (net._backward_layer, backward, reversed(range(len(names)))),
-        )
+        ]
         for way, (run_layer, sums, order) in enumerate(ways):
             one.start()
             for i in order:

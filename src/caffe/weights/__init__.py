@@ -62,13 +62,13 @@ def load(path: str | os.PathLike, params: Iterable[tuple[str, Sequence[Any]]]) -
             owners.setdefault(id(blob.data_storage), blob)
 
     may_leave_out = is_hdf5(path)  # a parameter that is shared with an earlier layer
-    ignored = []
+    ignored: list[str] = []
     pairs = []
     for layer in read_layers(path):
-        blobs = targets.get(layer.name)
-        if blobs is None:
+        if layer.name not in targets:
             ignored.append(layer.name)
             continue
+        blobs = targets[layer.name]
         found = list(layer.blobs)
         if may_leave_out:
             found += [None] * (len(blobs) - len(found))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from caffe.atomic import atomic_write
 from caffe.errors import WeightsError
@@ -32,7 +32,7 @@ __all__ = ["LayerWeights", "read_layers", "write_net"]
 _NET_LAYERS_V1, _NET_LAYER = 2, 100
 _V1_NESTED_V0 = 1
 _LAYER_FIELDS = {"V2": (1, 2, 7), "V1": (4, 5, 6), "V0": (1, 2, 50)}
-_MESSAGES = {
+_MESSAGES: dict[str, type[Message]] = {
     "V2": caffe_pb2.LayerParameter,
     "V1": caffe_pb2.V1LayerParameter,
     "V0": caffe_pb2.V0LayerParameter,
@@ -136,7 +136,7 @@ def _parse_layer(
     return layer
 
 
-def _check_field(message: type, buffer: Any, f: wire.Field) -> None:
+def _check_field(message: type[Message], buffer: Any, f: wire.Field) -> None:
     """Refuse what protobuf cannot read, as BVLC does, though no number would come of it."""
     try:
         message.FromString(bytes(buffer[f.offset : f.end]))
@@ -191,7 +191,7 @@ def parse_layers(path: str, buffer: Any) -> list[LayerWeights]:
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(array, "<f4").reshape(-1)).cast("B")
+    return np.ascontiguousarray(array, "<f4").reshape(-1).view(np.uint8).data
 
 
 def blob_writer(number: int, blob: Any, diff: bool) -> tuple[int, Callable[[BinaryIO], None]]:

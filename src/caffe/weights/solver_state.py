@@ -84,13 +84,13 @@ def _read_hdf5(path: str) -> SolverState:
         if missing:
             raise WeightsError(f"{path}: no '{missing[0]}': this HDF5 file is no solverstate")
         group = file["history"]
-        history = [
+        history: list[StoredBlob] = [
             hdf5.Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))
         ]
         return SolverState(
             iter=_number(path, file, "iter"),
             learned_net=_learned_net(path, file),
-            history=list(history),
+            history=history,
             current_step=_number(path, file, "current_step") if "current_step" in file else 0,
         )
 
@@ -147,7 +147,7 @@ def write_binary(
 
 
 def write_hdf5(
-    path: str,
+    path: str | os.PathLike[str],
     iteration: int,
     learned_net: str,
     history: Iterable[np.ndarray],

@@ -27,7 +27,7 @@ class Segment(NamedTuple):
     """
 
     offset: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple's method, which nobody needs here
     size: int
     stride: int
 
@@ -128,7 +128,7 @@ class StoredBlob:
                 f"{array.dtype} elements; expected a C-contiguous float32 array of {count}"
             )
         flat = array.reshape(-1)
-        steps = []
+        steps: list[Callable[[], None]] = []
         done = 0
         for segment in segments:
             for piece in segment.pieces():

@@ -84,8 +84,8 @@ DEFECTS = [
     Defect(
         "WindowData counts an overlap equal to fg_threshold as background",
         "layer/_window.py",
-        "if overlap >= foreground:",
-        "if overlap > foreground:",
+        "if overlap >= least:",
+        "if overlap > least:",
         ["WindowData"],
     ),
     Defect(

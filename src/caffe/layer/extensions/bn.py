@@ -112,9 +112,10 @@ class BN(Layer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The normalised bottom of the last forward pass, and 1 / sqrt(var + eps)."""
         if not self.constant:
-            if self.kept is None or self.kept.shape != x.shape:  # no forward yet
+            kept, inverse = self.kept, self.inverse
+            if kept is None or inverse is None or kept.shape != x.shape:  # no forward yet
                 return torch.zeros_like(x), x.new_zeros(1)
-            return self.kept, self.inverse
+            return kept, inverse
         if self.in_place and self.kept is not None and self.kept.shape == x.shape:
             x = self.kept
         if self.plain:

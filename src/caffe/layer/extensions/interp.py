@@ -24,8 +24,9 @@ class Interp(Layer):
         p = self.param.interp_param
         self.shrink = p.shrink_factor if p.HasField("shrink_factor") else None
         self.zoom = p.zoom_factor if p.HasField("zoom_factor") else None
-        self.size = [p.height, p.width] if p.HasField("height") and p.HasField("width") else None
-        if self.shrink is None and self.zoom is None and self.size is None:
+        self.size = [p.height, p.width]
+        sized = p.HasField("height") and p.HasField("width")
+        if self.shrink is None and self.zoom is None and not sized:
             raise self.fail(
                 "needs zoom_factor, shrink_factor, or both height and width", LayerError
             )
