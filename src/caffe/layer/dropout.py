@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from caffe import rng
+from caffe.device import current
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
 
 
 @register("Dropout")
@@ -26,6 +32,18 @@ class Dropout(Layer):
         if not 0 <= self.ratio <= 1:
             raise self.fail(f"dropout_ratio must be between 0 and 1, got {self.ratio:g}")
         self.mask: torch.Tensor | None = None  # 0 or 1 / (1 - ratio)
+        self._generator: torch.Generator | None = None  # the device's
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        device = current().torch_device
+        if self.phase != 0 or device.type == "cpu":
+            return
+        if self._generator is None or self._generator.device != device:
+            self._generator = torch.Generator(device)
+        self._generator.manual_seed(int(rng.get().u32(1)[0]))
+
+    def generators(self) -> list[torch.Generator]:
+        return [] if self._generator is None else [self._generator]
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         return [bottom_shapes[0]]
@@ -52,12 +70,8 @@ class Dropout(Layer):
         return [g.mul_(self.mask) if self.in_place else g * self.mask], []
 
     def _draw(self, x: torch.Tensor) -> torch.Tensor:
-        from caffe import rng
-
         keep = 1 - self.ratio
         if x.device.type == "cpu":
             bits = torch.from_numpy(rng.get().bernoulli(keep, x.numel()))
             return bits.to(x.dtype).view(x.shape)
-        generator = torch.Generator(x.device)
-        generator.manual_seed(int(rng.get().u32(1)[0]))
-        return torch.empty_like(x).bernoulli_(keep, generator=generator)
+        return torch.empty_like(x).bernoulli_(keep, generator=self._generator)

@@ -16,7 +16,7 @@ layer { name: "bn" type: "BatchNorm" bottom: "conv1" top: "bn" }
 layer { name: "scale" type: "Scale" bottom: "bn" top: "bn" scale_param { bias_term: true } }
 layer { name: "pool1" type: "Pooling" bottom: "bn" top: "pool1"
   pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
-layer { name: "drop" type: "AbsVal" bottom: "pool1" top: "drop" }
+layer { name: "drop" type: "Dropout" bottom: "pool1" top: "drop" }
 layer { name: "score" type: "Convolution" bottom: "drop" top: "score"
   convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
 layer { name: "up" type: "Deconvolution" bottom: "score" top: "up" param { lr_mult: 0 }
