@@ -4,6 +4,11 @@
 the rest are pycaffe's; ``caffe.__engine__`` says that this engine, not BVLC's, is running.
 """
 
+from caffe import _waiting
+
+_waiting.let_threads_sleep()  # has to come before anything that imports PyTorch
+
+# ruff: noqa: E402
 from caffe import _caffe, _malloc, _shadow, classifier, detector, io, net_spec, proto, pycaffe
 from caffe._caffe import layer_type_list
 from caffe.classifier import Classifier
