@@ -23,7 +23,9 @@ def run(record):
     machine = Machine(record.options.device)
     machine.enter()
     modes = [True, False] if has(record, "set_deterministic", "deterministic") else [False]
-    runs = RUNS[:1] if record.options.quick else RUNS
+    runs = RUNS
+    if record.options.quick:
+        runs, modes = RUNS[:1], modes[:1]
     for number, settings in enumerate(runs):
         for deterministic in modes:
             name = f"{settings[0]}, {settings[1]}"

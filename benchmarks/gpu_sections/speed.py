@@ -71,8 +71,8 @@ class Contest:
     def __init__(self, record, machine, folder):
         self.record, self.machine = record, machine
         quick = record.options.quick
-        self.height, self.width, share = (60, 80, 16) if quick else (500, 500, 1)
-        self.rounds, self.calls, self.warm = (1, 1, 4) if quick else (ROUNDS, CALLS, WARM)
+        self.height, self.width, share = (40, 48, 32) if quick else (500, 500, 1)
+        self.rounds, self.calls, self.warm = (1, 1, 3) if quick else (ROUNDS, CALLS, WARM)
         self.trials = 1 if quick else TRIALS
         self.ours = Ours(folder, self.height, self.width, share)
         self.peers = [Peer(self.ours.weights, machine.torch_device, last) for last in (False, True)]

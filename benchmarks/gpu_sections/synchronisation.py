@@ -27,16 +27,18 @@ def run(record):
         record.check("the section ran", True)
         return
     quick = record.options.quick
-    share, height, width = (16, 60, 80) if quick else (4, 240, 320)
-    precisions = ["fp32", "bf16"] if has(record, "set_precision") else ["fp32"]
-    for precision in precisions:
-        for kind, fields in list(KINDS.items())[: 1 if quick and precision == "bf16" else None]:
-            with record.step(f"{kind}, {precision}"), tempfile.TemporaryDirectory() as folder:
-                if len(precisions) > 1:
-                    caffe.set_precision(precision)
-                one_solver(
-                    record, machine, f"{kind}, {precision}", fields, folder, share, height, width
-                )
+    size = (32, 40, 48) if quick else (4, 240, 320)
+    runs = [(kind, precision) for precision in ("fp32", "bf16") for kind in KINDS]
+    if quick:
+        runs = [("SGD, clipping", "fp32"), ("Adam", "bf16")]
+    if not has(record, "set_precision"):
+        runs = [run for run in runs if run[1] == "fp32"]
+    for kind, precision in runs:
+        name = f"{kind}, {precision}"
+        with record.step(name), tempfile.TemporaryDirectory() as folder:
+            if precision == "bf16":
+                caffe.set_precision(precision)
+            one_solver(record, machine, name, KINDS[kind], folder, *size)
 
 
 def one_solver(record, machine, name, fields, folder, share, height, width):
