@@ -18,7 +18,7 @@ import bootstrap
 from caffe.proto import caffe_pb2
 
 #: Layers of a classifier behind its features.
-UNREAD = ("head", "head_bn", "head_scale", "fc")
+UNREAD = ("fc",)
 
 
 def photograph(source, target, quality, most=500):

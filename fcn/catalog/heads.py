@@ -39,6 +39,6 @@ HEADS = {
     "light": Head("light", sums=True, classifier=False, rate=1e-3),
     "concat": Head("concat", sums=False, classifier=True, rate=1e-3),
     "pyramid": Head("pyramid", sums=False, classifier=False, rate=1e-3),
-    "fusion": Head("fusion", sums=False, classifier=False, rate=1e-3),
+    "fusion": Head("fusion", sums=False, classifier=True, rate=1e-3),
     "unet": Head("unet", sums=False, classifier=False, rate=1e-3),
 }

@@ -4,7 +4,9 @@ convolution at each stride.
 At each stride a 1×1 convolution brings the features to one width; what comes from the
 coarser stride, upsampled bilinearly by 2, is added; a 3×3 convolution with BatchNorm and ReLU looks
 at the sum, and gives the next finer stride's width. Its score is upsampled to the image. With the
-trunk of EfficientNet-Lite0 it has 0.5 million weights and costs half of what the trunk does.
+trunk of EfficientNet-Lite0 it has 0.7 million weights and costs half of what the trunk does. The
+coarsest features are those of the classifier's last convolution, where the trunk has one: what it
+learned of a thousand classes is closest at hand there.
 """
 
 from caffe import layers as L
