@@ -13,6 +13,7 @@ from caffe import device as devices
 from caffe import glog, rng
 from caffe import solver as solvers
 from caffe.errors import SolverError, WeightsError
+from caffe.precision import set_precision
 from caffe.solver import fused_sgd
 from caffe.solver.actions import Action
 
@@ -484,3 +485,43 @@ def test_an_update_is_a_few_launches_and_waits_for_nothing(rule, most, pretend):
     with pretend.counting() as counts:
         solver.net.clear_param_diffs()
     assert counts["launch"] == 0
+
+
+@pytest.fixture
+def precision():
+    yield set_precision
+    set_precision("fp32")
+
+
+CONVOLUTIONS = """
+layer { name: "data" type: "DummyData" top: "data" top: "label"
+  dummy_data_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } shape { dim: 2 dim: 1 dim: 8 dim: 8 }
+    data_filler { type: "gaussian" } data_filler { type: "constant" value: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
+layer { name: "score" type: "Convolution" bottom: "conv" top: "score" convolution_param {
+  num_output: 2 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])
+def test_weights_laid_out_for_the_tensor_cores_are_updated_in_one_pass_too(
+    pretend, precision, name, monkeypatch
+):
+    precision(name)
+    text = SGD + 'snapshot_prefix: "s" weight_decay: 0.1'
+    solver = make(text, CONVOLUTIONS)
+    solver.step(2)
+    solver.snapshot()
+    with pretend.counting() as counts:
+        solver.apply_update()
+    assert counts["launch"] == 2, counts.lines("launch")  # the update, and the diff
+    kept = solver.history_arrays()
+    resumed = make(text, CONVOLUTIONS)
+    resumed.restore("s_iter_2.solverstate")
+    for history in resumed.history_arrays(), solver.history_arrays():
+        assert [h.shape for h in history] == [(4, 3, 3, 3), (4,), (2, 4, 1, 1), (2,)]
+    resumed.step(1)
+    assert all(h.flags.c_contiguous and h.any() for h in kept)
+    assert all(np.isfinite(h).all() for h in resumed.history_arrays())

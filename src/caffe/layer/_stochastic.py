@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe import rng
+from caffe.layer._draws import DeviceDraws
+
 
 def windows(x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int]) -> torch.Tensor:
     """The windows of (N, C, H, W), all of which must lie within it."""
@@ -26,27 +29,23 @@ def expected(w: torch.Tensor) -> torch.Tensor:
     return w.square().sum(-1) / torch.where(total > 0, total, torch.inf)
 
 
-def draw(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(w: torch.Tensor, draws: DeviceDraws) -> tuple[torch.Tensor, torch.Tensor]:
     """A value of each window and its place in it: the first whose running sum reaches a random
     share of the total.  Where the sum is NaN the value is NaN and the place -1."""
     running = w.cumsum(-1)
-    reached = running >= _shares(w[..., 0]).unsqueeze(-1) * running[..., -1:]
+    reached = running >= _shares(w[..., 0], draws).unsqueeze(-1) * running[..., -1:]
     place = reached.to(torch.uint8).argmax(-1, keepdim=True)  # the first of the equal ones
     value = w.gather(-1, place).squeeze(-1)
     found = reached.any(-1)
     return torch.where(found, value, torch.nan), torch.where(found, place.squeeze(-1), -1)
 
 
-def _shares(like: torch.Tensor) -> torch.Tensor:
+def _shares(like: torch.Tensor, draws: DeviceDraws) -> torch.Tensor:
     """Uniform numbers in [0, 1]: on the CPU from Caffe's random stream, one a window in N, C, H, W
     order; on a GPU one number of that stream seeds PyTorch's generator."""
-    from caffe import rng
-
     if like.device.type == "cpu":
         values = torch.from_numpy(rng.get().uniform(0, 1, like.numel()))
         return values.to(like.dtype).view(like.shape)
-    generator = torch.Generator(like.device)
-    generator.manual_seed(int(rng.get().u32(1)[0]))
     return torch.empty(like.shape, dtype=like.dtype, device=like.device).uniform_(
-        generator=generator
+        generator=draws.on(like.device)
     )

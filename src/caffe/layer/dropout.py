@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from caffe import rng
-from caffe.device import current
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.layer._draws import DeviceDraws
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -32,21 +32,17 @@ class Dropout(Layer):
         if not 0 <= self.ratio <= 1:
             raise self.fail(f"dropout_ratio must be between 0 and 1, got {self.ratio:g}")
         self.mask: torch.Tensor | None = None  # 0 or 1 / (1 - ratio)
-        self._generator: torch.Generator | None = None  # the device's
-
-    def before_forward(self, bottom: list[Blob]) -> None:
-        device = current().torch_device
-        if self.phase != 0 or device.type == "cpu":
-            return
-        if self._generator is None or self._generator.device != device:
-            self._generator = torch.Generator(device)
-        self._generator.manual_seed(int(rng.get().u32(1)[0]))
-
-    def generators(self) -> list[torch.Generator]:
-        return [] if self._generator is None else [self._generator]
+        self.draws = DeviceDraws()
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         return [bottom_shapes[0]]
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        if self.phase == 0:
+            self.draws.seed()
+
+    def generators(self) -> list[torch.Generator]:
+        return self.draws.current()
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
@@ -74,4 +70,4 @@ class Dropout(Layer):
         if x.device.type == "cpu":
             bits = torch.from_numpy(rng.get().bernoulli(keep, x.numel()))
             return bits.to(x.dtype).view(x.shape)
-        return torch.empty_like(x).bernoulli_(keep, generator=self._generator)
+        return torch.empty_like(x).bernoulli_(keep, generator=self.draws.on(x.device))

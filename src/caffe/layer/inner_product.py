@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe import kernels
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.precision import precision
 
 
 @register("InnerProduct")
@@ -19,6 +21,7 @@ class InnerProduct(Layer):
     Weights: (num_output, K), or (K, num_output) with ``transpose``; bias: (num_output).
     """
 
+    any_precision = True
     refuses_in_place = True  # BVLC accepts it and loses its input before it is read
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -47,25 +50,40 @@ class InnerProduct(Layer):
         return [(*shape[: self.first], self.num_output)]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
-        x = bottoms[0]
+        x = _operand(bottoms[0])
         rows = x.reshape(-1, self.num_input)
-        weight = params[0] if self.transpose else params[0].t()  # (K, num_output)
-        y = torch.addmm(params[1], rows, weight) if self.has_bias else rows @ weight
+        weight, *bias = (self._as(x.dtype, i, p) for i, p in enumerate(params))
+        weight = weight if self.transpose else weight.t()  # (K, num_output)
+        y = torch.addmm(bias[0], rows, weight) if bias else rows @ weight
         return [y.view(*x.shape[: self.first], self.num_output)]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
     ) -> tuple[MaybeTensors, MaybeTensors]:
-        x = bottoms[0]
+        x = _operand(bottoms[0])
         rows = x.reshape(-1, self.num_input)
-        g = top_diffs[0].reshape(-1, self.num_output)
+        g = top_diffs[0].to(x.dtype).reshape(-1, self.num_output)
         bottom_diff = None
         param_diffs: MaybeTensors = [None] * len(params)
         if need.params[0]:
             param_diffs[0] = rows.t() @ g if self.transpose else g.t() @ rows
         if self.has_bias and need.params[1]:
-            param_diffs[1] = g.sum(0)
+            param_diffs[1] = g.sum(0, dtype=torch.float32)
         if need.bottoms[0]:
-            weight = params[0].t() if self.transpose else params[0]  # (num_output, K)
+            weight = self._as(x.dtype, 0, params[0])
+            weight = weight.t() if self.transpose else weight  # (num_output, K)
             bottom_diff = (g @ weight).view(x.shape)
         return [bottom_diff], param_diffs
+
+    def _as(self, dtype: torch.dtype, index: int, values: torch.Tensor) -> torch.Tensor:
+        """A parameter in the precision of the products; its bfloat16 copy is made once a change."""
+        if values.dtype == dtype:
+            return values
+        storage = self.blobs[index].data_storage
+        return storage.cached("bf16", lambda: values.to(dtype))
+
+
+def _operand(x: torch.Tensor) -> torch.Tensor:
+    """A bottom in the precision of the products: :func:`caffe.set_precision`'s on a GPU."""
+    narrow = precision() == "bf16" and x.device.type != "cpu" and kernels.enabled()
+    return x.to(torch.bfloat16 if narrow else torch.float32)

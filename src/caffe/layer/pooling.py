@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,11 @@ from caffe.kernels.convolution import is_channels_last
 from caffe.kernels.window import Block
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer import _stochastic as stochastic
+from caffe.layer._draws import DeviceDraws
 from caffe.layer._kernel import height_width, require_positive
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
 
 LOWEST = torch.finfo(torch.float32).min
 aten = torch.ops.aten
@@ -47,6 +52,7 @@ class Pooling(Layer):
         self.stochastic = p.pool == p.STOCHASTIC
         if self.stochastic:  # running sums need float32
             self.any_precision = False
+        self.draws = DeviceDraws()
         if self.num_tops == 2 and not self.max:
             raise self.fail("only MAX pooling has a second top (the mask)", LayerError)
         kernel = self._pair("kernel_size", "kernel")
@@ -96,6 +102,13 @@ class Pooling(Layer):
         starts = ((n - 1) * s - p for n, s, p in zip(out, self.stride, self.pad))
         self.all_see_image = all(a < size for a, size in zip(starts, image))
         return [(*shape[:2], *out)] * self.num_tops
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        if self.stochastic and self.phase == 0:
+            self.draws.seed()
+
+    def generators(self) -> list[torch.Generator]:
+        return self.draws.current()
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
@@ -205,7 +218,7 @@ class Pooling(Layer):
         windows = stochastic.windows(self._framed(x, 0.0), self.kernel, self.stride)
         if self.phase != 0:
             return stochastic.expected(windows)
-        y, place = stochastic.draw(windows)
+        y, place = stochastic.draw(windows, self.draws)
         row, column = (torch.arange(n, device=x.device) * s for n, s in zip(self.out, self.stride))
         row = row[:, None] + place.div(self.kernel[1], rounding_mode="floor")
         column = column + place % self.kernel[1]

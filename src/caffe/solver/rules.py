@@ -60,6 +60,14 @@ class UpdateRule:
         raise TypeError(f"{type(self).__name__} has no update: derive from it and write one")
 
 
+def _dense_alike(w: torch.Tensor, g: torch.Tensor, h: torch.Tensor) -> bool:
+    """Whether all three fill their memory in one and the same order."""
+    if not w.is_contiguous():
+        if w.device.type == "cpu" or not w.is_contiguous(memory_format=torch.channels_last):
+            return False
+    return w.stride() == g.stride() == h.stride()
+
+
 class Sgd(UpdateRule):
     """h = m h + r g; the update is h.  The rate is inside the history, as in BVLC."""
 
@@ -74,7 +82,7 @@ class Sgd(UpdateRule):
         decay: float,
         factor: float | torch.Tensor,
     ) -> bool:
-        dense = all(t.is_contiguous() for ts in (w, g, h[0]) for t in ts)
+        dense = all(map(_dense_alike, w, g, h[0]))
         # The scale that carries the rate is its inverse, which must be a float32 number.  A factor
         # on a GPU is not read: it clips, by less than such a rate has room for.
         known = factor if isinstance(factor, (int, float)) else 1.0

@@ -136,9 +136,12 @@ class SolverUpdate:
             blob.touch_data()
 
     def _history_like(self, diff: torch.Tensor, slot: int) -> torch.Tensor:
-        """The history tensor of a slot, on the device of ``diff``."""
+        """The history tensor of a slot, on the device and in the memory order of ``diff``."""
         h = self.history[slot]
-        h = torch.zeros_like(diff) if h is None else h.to(diff.device)
+        if h is None:
+            h = torch.zeros_like(diff)
+        elif h.device != diff.device or h.stride() != diff.stride():
+            h = torch.empty_like(diff).copy_(h)
         self.history[slot] = h
         return h
 
@@ -147,7 +150,7 @@ class SolverUpdate:
 
     def history_arrays(self) -> list[np.ndarray]:
         return [
-            np.zeros(shape, np.float32) if h is None else h.cpu().numpy()
+            np.zeros(shape, np.float32) if h is None else h.cpu().contiguous().numpy()
             for h, shape in zip(self.history, self.history_shapes())
         ]
 
@@ -160,7 +163,11 @@ def _laid_out_like(data: torch.Tensor, blob: Blob) -> torch.Tensor:
     """The blob's diff; on a GPU in the memory order of the data, which updates of many tensors at
     once need (cuDNN gives the gradients of some weights channels-last)."""
     diff = blob.diff_tensor()
-    if diff.device.type != "cpu" and diff.stride() != data.stride():
-        diff = torch.empty_like(data).copy_(diff)
-        blob.set_diff(diff)
+    wanted = data.stride()
+    if diff.device.type == "cpu" or diff.stride() == wanted:
+        return diff
+    if all(a == b or n == 1 for a, b, n in zip(diff.stride(), wanted, data.shape)):
+        return diff.as_strided(data.shape, wanted)  # an axis of 1 has no stride to speak of
+    diff = torch.empty_like(data).copy_(diff)
+    blob.set_diff(diff)
     return diff

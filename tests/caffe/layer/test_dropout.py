@@ -57,3 +57,27 @@ def test_extreme_ratios():
 
 def test_backward_before_forward_is_zero():
     assert not dropout(0.5).backward(1.0)[0].any()
+
+
+def test_a_gpu_draws_from_one_generator_seeded_before_each_pass(pretend):
+    """As a CUDA graph needs it: ``forward`` alone draws, ``before_forward`` seeds."""
+    rig = dropout(0.5)
+    x = random(4, 50)
+    rng.set_random_seed(3)
+    first = rig.forward(x)
+    state = rng.get_random_state()
+    (generator,) = rig.layer.generators()
+    second = rig.forward(x)
+    assert (first != second).any()
+    rng.set_random_state(state)
+    np.testing.assert_array_equal(rig.forward(x), second)  # as after a resume
+    assert rig.layer.generators() == [generator]
+    assert dropout(0.5, phase=TEST).layer.generators() == []
+
+
+def test_testing_draws_nothing(device):
+    rng.set_random_seed(3)
+    dropout(0.5, phase=TEST).forward(random(4, 50))
+    rng_after = rng.get().u32(1)
+    rng.set_random_seed(3)
+    np.testing.assert_array_equal(rng.get().u32(1), rng_after)

@@ -1,9 +1,12 @@
 """InnerProduct."""
 
+import numpy as np
 import pytest
+import torch
 from harness import Rig, check_gradient, close, random
 
 from caffe.errors import LayerError, ShapeError
+from caffe.precision import set_precision
 
 FILL = 'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" }'
 
@@ -43,3 +46,33 @@ def test_bad_use_is_refused():
         inner("")
     with pytest.raises(LayerError, match="in place"):
         inner("num_output: 12", (2, 12), in_place=True)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_bfloat16_on_a_gpu_keeps_float32_parameters(pretend, transpose):
+    rig = inner(f"num_output: 5 transpose: {str(transpose).lower()}", (6, 8))
+    x, g = random(6, 8), random(6, 5, seed=1)
+    y = rig.forward(x)
+    d = rig.backward(g)[0]
+    grads = [b.diff.copy() for b in rig.layer.blobs]
+    set_precision("bf16")
+    try:
+        for blob in rig.layer.blobs:
+            blob.zero_diff()
+        found = rig.forward(x)
+        narrow = rig.backward(g)[0]
+        with pretend.counting() as counts:
+            rig.layer.forward_blobs(rig.bottom, rig.top)
+        assert rig.top[0].data_tensor().dtype == torch.bfloat16
+        copies = [n for line, n in counts.lines("launch").items() if "copy_" in line]
+        assert copies == [1], "x alone: the parameters' narrow copies are kept"
+        rig.layer.blobs[0].data[...] *= 2
+        doubled = rig.forward(x)
+    finally:
+        set_precision("fp32")
+    bias = rig.layer.blobs[1].data
+    for a, b in [(found, y), (narrow, d), (doubled - bias, 2 * (y - bias))]:
+        assert 0 < np.abs(a - b).max() <= 0.02 * np.abs(b).max()
+    for blob, expected in zip(rig.layer.blobs, grads):
+        assert blob.diff_tensor().dtype == torch.float32
+        assert np.abs(blob.diff - expected).max() <= 0.02 * np.abs(expected).max()
