@@ -2,10 +2,7 @@
 
 import importlib.util
 import os
-import re
 import sys
-
-import numpy as np
 
 from gpu_sections.machine import CHECKOUT, Machine
 
@@ -13,6 +10,7 @@ sys.path.insert(0, os.path.join(CHECKOUT, "tests", "oracle"))
 import case_runner
 import cases
 from compare import check_case, difference, tolerance_of
+from drawn import draws_on_the_device, sane
 from golden import expected
 from sides import Result
 
@@ -20,8 +18,6 @@ QUICK_CASES = 1
 #: Packages of data bases that a case may need.
 BACKENDS = ("lmdb", "plyvel")
 NEEDS = {"lmdb": '"kind": "lmdb"', "plyvel": '"kind": "leveldb"'}
-#: What a GPU draws from its own generator; such cases must run, their values are not BVLC's.
-RANDOM = re.compile(r'type: "Dropout"|pool: STOCHASTIC')
 
 
 def run(record):
@@ -91,20 +87,6 @@ def lacks(case):
         if sign in text and importlib.util.find_spec(package) is None:
             return package
     return None
-
-
-def draws_on_the_device(case):
-    return case.get("phase") == "TRAIN" and RANDOM.search(case["net"]) is not None
-
-
-def sane(found, golden):
-    """Whether a random case ran, with arrays of the expected names and shapes without NaN."""
-    if found.status != "ok" or golden is None or set(found.arrays) != set(golden.arrays):
-        return False
-    return all(
-        array.shape == golden.arrays[key].shape and not np.isnan(array).any()
-        for key, array in found.arrays.items()
-    )
 
 
 def largest_share(case, golden, found):

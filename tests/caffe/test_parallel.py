@@ -31,6 +31,8 @@ layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" param { lr_mult
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
 """
 
+pytestmark = pytest.mark.cpu_only  # the solvers' processes choose their devices themselves
+
 
 @pytest.fixture(autouse=True)
 def one_solver_again():

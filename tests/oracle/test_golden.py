@@ -4,8 +4,11 @@ import case_runner
 import cases
 import pytest
 from compare import check_case
+from drawn import draws_on_the_device, sane
 from golden import REFRESH, expected
 from sides import Result
+
+from caffe.device import current
 
 
 def run_on_engine(case):
@@ -15,11 +18,17 @@ def run_on_engine(case):
         return Result(case_runner.engine_name(), f"error: {error!r}", {})
 
 
-def check_type(kind):
+def check_type(kind, share=1):
+    """Every case of this type, or every ``share``-th, on the device of the thread's mode."""
+    on_gpu = current().name.startswith(("pretend", "gpu"))
     report = []
-    for case, golden in expected(kind):
+    for case, golden in expected(kind)[::share]:
         if golden is None:
             report.append(f"{case['name']} has no golden result: {REFRESH}")
+        elif on_gpu and draws_on_the_device(case):
+            found = run_on_engine(case)
+            if not sane(found, golden):
+                report.append(f"{case['name']}: {found.status}, or NaN, or other shapes")
         else:
             problems = check_case(case, golden, run_on_engine(case))
             report += [f"{case['name']}: {problem}" for problem in problems]
@@ -30,6 +39,12 @@ def check_type(kind):
 @pytest.mark.parametrize("kind", cases.types())
 def test_golden(kind):
     check_type(kind)
+
+
+@pytest.mark.parametrize("kind", cases.types())
+def test_golden_on_a_gpu(kind, pretend):
+    """A third of the cases; `--everywhere pretend` takes them all."""
+    check_type(kind, share=3)
 
 
 @pytest.mark.parametrize("kind", ["solver clip_gradients", "solver weight_decay"])
