@@ -4,10 +4,12 @@ What counts is what runs when a module is imported: imports inside functions and
 checkers alone do not.
 """
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
+
+import import_graph
+from import_graph import circle
 
 import caffe
 
@@ -38,32 +40,9 @@ for name in sys.argv[2:]:
 """
 
 
-def _statements(body):
-    """The statements that run at import, those in branches included."""
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
-        elif isinstance(node, ast.If):
-            checker = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-            yield from _statements(node.orelse if checker else node.body + node.orelse)
-        elif isinstance(node, ast.Try):
-            yield from _statements(node.body + node.orelse + node.finalbody)
-        elif isinstance(node, (ast.With, ast.For, ast.While)):
-            yield from _statements(node.body)
-
-
 def imported(name):
     """The engine's modules that a module imports, as it names them."""
-    found = set()
-    for node in _statements(ast.parse(FILES[name].read_text("utf-8")).body):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name in FILES}
-        elif node.module in FILES:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= inner & set(FILES)
-            if inner - set(FILES):
-                found.add(node.module)
-    return found
+    return import_graph.imported(FILES[name], FILES)
 
 
 def folder(name):
@@ -72,24 +51,6 @@ def folder(name):
     if path.parent == ROOT:
         return name
     return ".".join(("caffe", *path.relative_to(ROOT).parent.parts))
-
-
-def circle(arrows):
-    """Some circle among ``arrows`` (from -> to's), as a list that ends where it begins, or None."""
-    done = set()
-
-    def visit(at, way):
-        if at in way:
-            return [*way[way.index(at) :], at]
-        if at in done:
-            return None
-        for to in sorted(arrows.get(at, ())):
-            if found := visit(to, [*way, at]):
-                return found
-        done.add(at)
-        return None
-
-    return next((found for at in sorted(arrows) if (found := visit(at, []))), None)
 
 
 def test_circles_are_found():

@@ -29,6 +29,7 @@ PARTS = (
             "tests/nets",
             "tests/papers",
             "tests/test_bootstrap.py",
+            "tests/test_import_graph.py",
             "tests/test_score.py",
             "tests/test_score_cityscapes.py",
             "tests/test_surgery.py",
