@@ -98,7 +98,7 @@ def prepare(
 
     report = Report()
     if labeled or splits or mapping:
-        if not nyud_official.convert(labeled, splits, mapping, TARGET, report):
+        if not nyud_official.convert(labeled, splits, mapping, TARGET, CLASSES, report):
             return report
         root = TARGET
     else:

@@ -7,6 +7,7 @@ says which are for training and for testing, classMapping40.mat which of 40 clas
 
 import os
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.io
@@ -163,8 +164,13 @@ def read_mapping(path: str, names: list, classes: tuple) -> np.ndarray:
     return np.r_[0, mapped].astype(np.uint8)
 
 
-def convert(labeled: str, splits: str, mapping: str, target: str, report: Report) -> bool:
-    """Write what is missing in ``target``; False and a problem when it cannot be."""
+def convert(
+    labeled: str, splits: str, mapping: str, target: str, names: Sequence[str], report: Report
+) -> bool:
+    """Write what is missing in ``target``; False and a problem when it cannot be.
+
+    names: of the 40 classes, in order.
+    """
     given = {"--labeled": labeled, "--splits": splits, "--mapping": mapping}
     absent = [option for option, path in given.items() if not os.path.isfile(path)]
     for option in absent:
@@ -180,7 +186,7 @@ def convert(labeled: str, splits: str, mapping: str, target: str, report: Report
     if report.problems:
         return False
     try:
-        _convert(labeled, splits, mapping, target, report)
+        _convert(labeled, splits, mapping, target, names, report)
     except _Refused as error:
         report.problem(str(error))
     except OSError as error:
@@ -188,16 +194,16 @@ def convert(labeled: str, splits: str, mapping: str, target: str, report: Report
     return not report.problems
 
 
-def _convert(labeled: str, splits: str, mapping: str, target: str, report: Report) -> None:
-    from data.nyud import CLASSES
-
+def _convert(
+    labeled: str, splits: str, mapping: str, target: str, names: Sequence[str], report: Report
+) -> None:
     find_layers()
     from segdata.nyud import FOLDERS, file_of
 
     official = Official(labeled)
     try:
         lists = read_splits(splits, official.count)
-        classes = read_mapping(mapping, official.names(), CLASSES)
+        classes = read_mapping(mapping, official.names(), names)
         for pattern in FOLDERS.values():
             os.makedirs(os.path.join(target, os.path.dirname(pattern)), exist_ok=True)
         written = 0

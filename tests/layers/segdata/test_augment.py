@@ -1,43 +1,14 @@
-"""The parts of the data layers that need no net: order, augmentation, images, prefetch."""
+"""Augmentation: a function of seed and draw, cut as the scaled image would be."""
 
 import random
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
-from segdata import DataError
 from segdata.augment import Augmentation, View, cut
-from segdata.images import IGNORE, to_rgb
-from segdata.order import batches, draw_random, draws
-from segdata.prefetch import Prefetcher
+from segdata.images import IGNORE
+from segdata.order import draw_random
 from segdata.streams import ColorStream, LabelStream
-
-import bootstrap
-
-
-def take(iterator, count):
-    return [next(iterator) for _ in range(count)]
-
-
-@pytest.mark.parametrize(
-    "n, published",
-    [
-        (8498, [5249, 4531, 3108, 4978, 1408, 7005, 3260, 6710]),
-        (795, [491, 423, 290, 465, 131, 655, 305, 627]),
-    ],
-)
-def test_published_order_of_seed_1337(n, published):
-    assert [index for _, index in take(draws(n, 1337), 8)] == published
-
-
-def test_draws_can_start_anywhere():
-    assert take(draws(50, 7, 1000), 5) == take(draws(50, 7), 1005)[1000:]
-    assert take(draws(3, None, 4), 3) == [(4, 1), (5, 2), (6, 0)]
-    assert take(batches(50, 4, 7, 10), 2) == take(batches(50, 4, 7), 12)[10:]
 
 
 def test_augmentation_is_a_function_of_seed_and_draw():
@@ -169,97 +140,3 @@ def test_light_varies_brightness_and_colour_and_nothing_else():
 def test_without_augmentation_the_view_is_the_image():
     assert not Augmentation().active
     assert Augmentation().draw(Image.new("L", (9, 7)), None) == View((7, 9), 0, 0, (7, 9), False)
-
-
-def test_to_rgb_lays_transparency_over_white():
-    image = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
-    image.putpixel((1, 0), (10, 20, 30, 255))
-    assert np.array(to_rgb(image)).tolist() == [[[255, 255, 255], [10, 20, 30]]]
-
-
-@pytest.mark.parametrize(
-    "mode, value, want",
-    [
-        ("L", 9, (9, 9, 9)),
-        ("1", 1, (255, 255, 255)),
-        ("I", 0x1234, (0x12,) * 3),
-        ("LA", (9, 255), (9, 9, 9)),
-        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
-    ],
-)
-def test_to_rgb_of_other_modes(mode, value, want):
-    assert to_rgb(Image.new(mode, (1, 1), value)).getpixel((0, 0)) == want
-
-
-def test_to_rgb_refuses_floats():
-    with pytest.raises(DataError, match="floating-point"):
-        to_rgb(Image.new("F", (1, 1), 0.5))
-
-
-def test_prefetch_keeps_order_whatever_the_threads_do():
-    def slow_when_even(k):
-        time.sleep(0.01 * (k % 2 == 0))
-        return k
-
-    prefetcher = Prefetcher(slow_when_even, iter(range(100)), workers=4)
-    for k in range(20):
-        assert prefetcher.current() == prefetcher.current() == k
-        prefetcher.advance()
-    prefetcher.close()
-
-
-def test_prefetch_works_ahead_in_the_background():
-    begun, go = [], threading.Event()
-
-    def load(k):
-        begun.append(k)
-        go.wait(5)
-        return threading.current_thread().name
-
-    prefetcher = Prefetcher(load, iter(range(100)), ahead=2)
-    go.set()
-    assert prefetcher.current() != threading.current_thread().name
-    deadline = time.time() + 5
-    while len(begun) < 3 and time.time() < deadline:
-        time.sleep(0.001)
-    assert begun == [0, 1, 2]
-    prefetcher.close()
-
-
-def test_prefetch_raises_where_it_is_asked_and_skips_nothing():
-    def load(k):
-        if k == 1:
-            raise DataError("file 1")
-        return k
-
-    prefetcher = Prefetcher(load, iter(range(100)))
-    prefetcher.advance()
-    for call in (prefetcher.current, prefetcher.advance, prefetcher.current):
-        with pytest.raises(DataError, match="file 1"):
-            call()
-    prefetcher.close()
-
-
-def test_threads_end_with_their_layer_and_do_not_hold_up_the_program():
-    before = set(threading.enumerate())
-    prefetcher = Prefetcher(lambda k: k, iter(range(100)))
-    prefetcher.current()
-    threads = set(threading.enumerate()) - before
-    assert threads
-    del prefetcher
-    for thread in threads:
-        thread.join(5)
-        assert not thread.is_alive()
-
-    program = (
-        "from segdata.prefetch import Prefetcher; import itertools\n"
-        "p = Prefetcher(lambda k: k, itertools.count()); p.current(); print('done')"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=bootstrap.ROOT + "/layers",
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert ended.stdout.split() == [b"done"] and not ended.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from segdata import DataError
-from segdata.images import read_label, read_rgb
+from segdata.images import read_label, read_rgb, to_rgb
 from segdata.loader import BatchLoader
 from segdata.streams import ColorStream, LabelStream, read_depth, read_hha
 
@@ -97,3 +97,28 @@ def test_two_pictures_in_one_jpeg(picture, tmp_path):
     path = str(tmp_path / "p.jpg")
     picture.save(path, "MPO", save_all=True, append_images=[picture])
     assert read_rgb(path).size == picture.size
+
+
+def test_to_rgb_lays_transparency_over_white():
+    image = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
+    image.putpixel((1, 0), (10, 20, 30, 255))
+    assert np.array(to_rgb(image)).tolist() == [[[255, 255, 255], [10, 20, 30]]]
+
+
+@pytest.mark.parametrize(
+    "mode, value, want",
+    [
+        ("L", 9, (9, 9, 9)),
+        ("1", 1, (255, 255, 255)),
+        ("I", 0x1234, (0x12,) * 3),
+        ("LA", (9, 255), (9, 9, 9)),
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+    ],
+)
+def test_to_rgb_of_other_modes(mode, value, want):
+    assert to_rgb(Image.new(mode, (1, 1), value)).getpixel((0, 0)) == want
+
+
+def test_to_rgb_refuses_floats():
+    with pytest.raises(DataError, match="floating-point"):
+        to_rgb(Image.new("F", (1, 1), 0.5))
