@@ -37,8 +37,12 @@ demo: setup
 	$(BIN)/python infer.py data/toy/JPEGImages/toy_val_000[0-3].jpg \
 	  --net toy-fcn8s --weights demo/toy-fcn8s.caffemodel --out demo/pictures
 
+# These run a second time with a pretend GPU in the CPU's place; tests with a `device` need not.
+ON_A_GPU := tests/caffe/net tests/caffe/solver tests/caffe/test_net.py tests/caffe/test_solver.py
+
 test: lint
 	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --everywhere pretend $(ON_A_GPU)
 
 lint: setup
 	$(BIN)/ruff check .

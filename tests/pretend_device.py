@@ -47,6 +47,7 @@ __all__ = [
     "DEVICES",
     "Counts",
     "PretendTensor",
+    "available",
     "counting",
     "install",
     "set_mode_pretend",
@@ -476,6 +477,13 @@ def _register() -> None:
     library.impl("empty_strided", empty_strided, "PrivateUse1")
     library.impl("_copy_from", copy_from, "PrivateUse1")
     _registered.append(library)
+
+
+def available() -> bool:
+    """Whether this PyTorch can take a backend written in Python."""
+    from torch.utils import backend_registration
+
+    return hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
 
 
 def install() -> None:

@@ -78,6 +78,7 @@ def test_a_kept_array_shows_a_later_result_once_asked_for(device):
     assert (kept == 4).all()  # the same memory
 
 
+@pytest.mark.cpu_only
 def test_on_the_cpu_a_kept_array_shows_a_later_result_at_once():
     s = Storage(6)
     kept = s.array(SHAPE)

@@ -109,6 +109,7 @@ def test_backward_reads_the_second_top():
     assert d.ravel().tolist() == [0, 0, 0, 2]
 
 
+@pytest.mark.cpu_only
 def test_nan_and_minus_infinity_never_win():
     rig = pool("kernel_size: 2 stride: 2", (1, 1, 2, 6), tops=2)
     nan, inf = np.nan, np.inf

@@ -40,6 +40,7 @@ def test_testing_gives_zero_where_the_sum_is_not_positive():
     assert not rig.backward(1.0)[0].any()
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("kernel, stride", [(2, 2), (3, 2), (3, 1), (2, 3)])
 def test_training_takes_the_first_value_whose_running_sum_reaches_the_draw(kernel, stride):
     """The draws are Caffe's uniform numbers, one a window."""

@@ -145,6 +145,7 @@ def test_equals_the_plain_engine(build, monkeypatch, name, size):
     assert_close(blobs(planned), blobs(plain))
 
 
+@pytest.mark.cpu_only
 @pytest.mark.parametrize("name", NETS)
 def test_only_the_window_is_computed_again(build, computed, name):
     net = build(NETS[name]())
@@ -196,6 +197,7 @@ def test_a_range_that_ends_between_convolution_and_relu(build):
 # Observers ------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpu_only
 def test_a_weight_edit_makes_the_border_anew(build, computed):
     net, fresh = build(vgg()), build(vgg())
     run(net, 1)
@@ -221,6 +223,7 @@ def test_weights_that_somebody_holds_are_never_trusted(build, computed):
     assert not np.array_equal(net.blobs["conv1"].data, before)
 
 
+@pytest.mark.cpu_only
 def test_an_array_that_is_kept_shows_each_result(build):
     net, fresh = build(vgg()), build(vgg())
     run(net, 1)
@@ -306,6 +309,7 @@ def test_a_non_finite_weight_spreads_as_it_does_in_full(build):
     assert np.isnan(fresh.blobs["conv1"].data[0, 3]).all()
 
 
+@pytest.mark.cpu_only
 def test_nets_that_run_backward_compute_everything(build, computed):
     net = build("force_backward: true\n" + vgg())
     want = build(vgg())
@@ -324,7 +328,7 @@ def test_a_loss_on_a_step_is_counted(build):
     net = build(alexnet().replace(plain, plain + " loss_weight: 2"))
     for seed in (1, 0):
         net.blobs["data"].data[...] = image(net, seed)
-        loss = net.forward_loss()
+        loss = float(net.forward_loss())
     total = net.blobs["conv3"].data.astype(float).sum()
     assert total > 0 and loss == pytest.approx(2 * total, rel=1e-4)
 
@@ -343,6 +347,7 @@ def test_the_mirror_device_is_left_alone(build, computed):
     assert_close(blobs(net), on_mirror)
 
 
+@pytest.mark.cpu_only
 def test_memory_is_used_again(build):
     net = build(vgg())
     run(net, 0)
@@ -352,6 +357,7 @@ def test_memory_is_used_again(build):
         assert net.blobs[name].data_tensor().data_ptr() == tensor.data_ptr(), name
 
 
+@pytest.mark.cpu_only
 def test_gradients_lie_in_memory_as_the_data_does(build):
     """Else pooling's backward pass copies every blob it touches."""
     net = build("force_backward: true\n" + vgg())

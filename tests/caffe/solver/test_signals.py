@@ -14,6 +14,8 @@ from caffe.solver.signals import SignalHandler
 from caffe.tools.flags import UsageError
 from caffe.tools.train import action_of
 
+pytestmark = pytest.mark.cpu_only  # processes of their own
+
 NET = """
 layer { name: "data" type: "DummyData" top: "x" top: "t" dummy_data_param {
   shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 }
