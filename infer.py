@@ -186,7 +186,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
             options.gpu = device.first_gpu()
         name = device.use(options.gpu)
         path = find.find(
-            find.trained(experiment.name),
+            find.trained_of(experiment),
             options.weights,
             f"{experiment.name} has no weights here",
         )

@@ -30,6 +30,7 @@ __all__ = [
 if __name__ == "__main__":
     import sys
 
+    from fcn.console import exit_code
     from fcn.scoring import command
 
-    sys.exit(command.main())
+    sys.exit(exit_code(command.main))

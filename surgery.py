@@ -139,24 +139,28 @@ def _count(shape):
     return int(np.prod(shape, dtype=np.int64))
 
 
-def load(net, path, suffix=""):
+def load(net, path, suffix="", replace_scores=False):
     """Transplant from a caffemodel; the prototxt it was saved from is not needed.
 
     Where the file has BatchNorm and Scale behind a convolution, and the net only the convolution,
     with a bias, they are folded into it (fcn/weights/fold.py). Where all blobs agree in shape, this
-    is `net.copy_from(path)`. OSError if the file cannot be read, SurgeryError if it is not a
-    caffemodel or does not fit.
+    is `net.copy_from(path)`. replace_scores: pass over layers with "score" in their name that are
+    of another number of classes; the report has them as dropped and left. OSError if the file
+    cannot be read, SurgeryError if it is not a caffemodel or does not fit.
     """
     stored = _StoredNet(path)
     folded = stored.fold(net, suffix)
+    if replace_scores:
+        stored.drop_scores(net, suffix)
     report = _plan(net, stored, suffix)
+    report.dropped += [(name, None) for name in stored.dropped]
     report.folded = folded
     if not report.copied and not report.coerced:
         raise SurgeryError(
             f"{path} has no layer in common with the net: it has {_some(stored.params)}; "
             f"the net has {_some(net.params)}"
         )
-    surplus = any(blob is not None for _, blob in report.dropped)
+    surplus = stored.dropped or any(blob is not None for _, blob in report.dropped)
     short = {n for n, _ in report.left} & {n for n, _ in report.copied}
     if suffix or report.coerced or surplus or short or folded:
         for name in stored.params:
@@ -188,12 +192,22 @@ class _StoredNet:
         except DecodeError as e:
             raise SurgeryError(f"{path} is not a whole caffemodel: {e}") from e
         self.params = OrderedDict()
+        self.dropped = []
         self._layers = net.layer
         for layer in list(net.layer) + list(net.layers):
             if layer.DESCRIPTOR.name == "V1LayerParameter" and layer.HasField("layer"):
                 layer = layer.layer  # the oldest format keeps the layer one level down
             if layer.blobs:
                 self.params[layer.name] = [_StoredBlob(path, layer.name, b) for b in layer.blobs]
+
+    def drop_scores(self, net, suffix):
+        """Forget the score layers that have another number of elements in `net`."""
+        for name in [name for name in self.params if "score" in name]:
+            new = net.params.get(name + suffix, ()) if name + suffix in net.params else ()
+            pairs = zip(self.params[name], new)
+            if any(_count(_shape(old)) != _count(_shape(blob)) for old, blob in pairs):
+                del self.params[name]
+                self.dropped.append(name)
 
     def fold(self, net, suffix):
         """Fold BatchNorm and Scale into the convolutions that have them here and none in `net`;

@@ -34,6 +34,8 @@ def names_of(described):
 
     A folder of which only the number of classes was said has numbers for names.
     """
+    if described.description is not None:
+        return described.description
     if described.name != "folder":
         return dataset(described.name)
     Numbered = namedtuple("Numbered", "CLASSES PALETTE")

@@ -49,6 +49,8 @@ class Options(NamedTuple):
     values: Optional[list] = None
     ignore: Optional[list] = None
     suffix: str = ""
+    #: Lists of the images to train on and to validate on, in place of a share.
+    lists: Optional[tuple] = None
 
 
 def prepare(options: Options) -> Report:
@@ -87,7 +89,19 @@ def prepare(options: Options) -> Report:
             return report
         labels_dir = os.path.join(options.out, "labels")
         pairs = _convert(options, pairs, reader, labels_dir, palette, report)
-    train, val = _split(pairs, options.val_share)
+    try:
+        if options.lists:
+            train, val = (_listed(pairs, path) for path in options.lists)
+        else:
+            train, val = _split(pairs, options.val_share)
+    except (DataError, OSError) as error:
+        report.problem(str(error))
+        return report
+    both = {image for image, _ in train} & {image for image, _ in val}
+    if both:
+        report.note(f"{len(both)} images are in both lists, the first is '{min(both)}'")
+    if options.lists and len(train) + len(val) < len(pairs):
+        report.note(f"{len(pairs)} images have masks, the lists name {len(train) + len(val)}")
     seen = None
     if not report.problems:
         seen = _survey(options, labels_dir, train, val, names, report)
@@ -126,7 +140,7 @@ def _convert(
     """Write all masks as palette PNGs of class numbers; the pairs with their new names."""
     from segdata.errors import DataError
 
-    converted = []
+    converted, bad = [], []
     for image, mask in pairs:
         target = os.path.splitext(mask)[0] + ".png"
         path = os.path.join(options.masks, mask)
@@ -136,16 +150,23 @@ def _convert(
                 raise ValueError(f"'{path}' {doubt}")
             label = reader(path)
         except (DataError, OSError, ValueError) as error:
-            report.problem(f"{error}" if path in f"{error}" else f"cannot read '{path}': {error}")
-            if len(report.problems) == TOLD:
-                return []
+            bad.append(f"{error}" if path in f"{error}" else f"cannot read '{path}': {error}")
             continue
         os.makedirs(os.path.dirname(os.path.join(labels_dir, target)), exist_ok=True)
         save_label_png(os.path.join(labels_dir, target), label, palette)
         converted.append((image, target))
+    _tell(bad, len(pairs), report)
     if not report.problems:
         report.did(f"{len(converted)} masks converted to class numbers in {labels_dir}")
     return converted
+
+
+def _tell(bad: list, count: int, report: Report) -> None:
+    """The first problems of single files one by one, the rest as a number."""
+    for text in bad[:TOLD]:
+        report.problem(text)
+    if len(bad) > TOLD:
+        report.problem(f"and {len(bad) - TOLD} more of {count} are bad")
 
 
 def _split(pairs: list, share: float) -> tuple[list, list]:
@@ -154,6 +175,29 @@ def _split(pairs: list, share: float) -> tuple[list, list]:
     count = min(max(int(round(share * len(pairs))), 1), len(pairs) - 1)
     chosen = set(ranked[:count])
     return [p for p in pairs if p not in chosen], [p for p in pairs if p in chosen]
+
+
+def _listed(pairs: list, path: str) -> list:
+    """The pairs that a list names, in its order: an image a line, with or without its ending."""
+    from segdata.errors import DataError
+    from segdata.splits import read_lines
+
+    known = {}
+    for pair in pairs:
+        stem = os.path.splitext(pair[0])[0]
+        known[pair[0]] = known[stem] = pair
+        known.setdefault(os.path.basename(pair[0]), pair)
+        known.setdefault(os.path.basename(stem), pair)
+    names = [line.split("\t")[0] for line in read_lines(path)]
+    missing = [name for name in names if name not in known]
+    if not names:
+        raise DataError(f"'{path}' is empty")
+    if missing:
+        raise DataError(
+            f"'{path}' names {len(missing)} images that are not there or have no mask, the first "
+            f"is '{missing[0]}'"
+        )
+    return [known[name] for name in names]
 
 
 class _Seen(NamedTuple):
@@ -174,7 +218,7 @@ def _survey(
     limit = len(names) if names else IGNORE
     raw_ignored = [] if options.rgb or options.values else options.ignore or []
     counts, sizes = np.zeros(256, np.int64), Counter()
-    total, pixels, turned = np.zeros(3), 0, []
+    total, pixels, turned, bad = np.zeros(3), 0, [], []
     for number, (image_name, mask_name) in enumerate(train + val):
         path = os.path.join(labels_dir, mask_name)
         try:
@@ -192,9 +236,7 @@ def _survey(
             check_label(label, limit, path)
         except DataError as error:
             advice = "; see --rgb and --values" if "expected class numbers" in str(error) else ""
-            report.problem(f"{error}{advice}")
-            if len(report.problems) == TOLD:
-                return None
+            bad.append(f"{error}{advice}")
             continue
         if mask_files.is_turned(os.path.join(options.images, image_name)):
             turned.append(image_name)
@@ -204,6 +246,7 @@ def _survey(
             values = np.asarray(image)
             total += values.reshape(-1, 3).sum(axis=0)
             pixels += label.size
+    _tell(bad, len(train) + len(val), report)
     if report.problems:
         return None
     present = np.flatnonzero(counts[:IGNORE])
@@ -330,6 +373,13 @@ def main() -> None:
         metavar="SHARE",
         help="of the images that are for validation (default: 0.1)",
     )
+    for split, what in (("train", "train"), ("val", "validate")):
+        parser.add_argument(
+            f"--{split}",
+            metavar="FILE",
+            type=user_path,
+            help=f"a list of the images to {what} on, one a line (both lists, or --val-share)",
+        )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--rgb",
@@ -372,6 +422,9 @@ def main() -> None:
             names = read_lines(options.classes)
         except (DataError, OSError) as error:
             parser.error(f"--classes '{options.classes}': {error}")
+    lists = (options.train, options.val) if options.train or options.val else None
+    if lists and not all(lists):
+        parser.error("--train and --val go together")
     out = options.out or os.path.join(ROOT, "data", "folder", name)
     sys.exit(
         prepare(
@@ -386,6 +439,7 @@ def main() -> None:
                 options.values,
                 options.ignore,
                 options.mask_suffix,
+                lists,
             )
         ).print("PROBLEM")
     )

@@ -1,10 +1,11 @@
 """How every command ends when its reader goes away or the user stops it."""
 
+import contextlib
 import os
 import signal
 import sys
 
-__all__ = ["exit_code"]
+__all__ = ["exit_code", "unread"]
 
 
 def exit_code(command, *arguments):
@@ -23,3 +24,52 @@ def exit_code(command, *arguments):
         # What is still buffered would be told about once more when Python closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+@contextlib.contextmanager
+def unread():
+    """While active, output that cannot be written is dropped, and the program goes on."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_Dropping(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _Dropping:
+    """A stream whose write errors end nothing: from the first on, all is dropped."""
+
+    def __init__(self, stream):
+        self._stream = stream  # None: the program was started with it closed
+
+    def _try(self, name, *arguments):
+        if self._stream is None:
+            return None
+        try:
+            return getattr(self._stream, name)(*arguments)
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                # So that what is still buffered is not tried again when Python ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            self._stream = None
+            return None
+
+    def write(self, text):
+        self._try("write", text)
+        return len(text)
+
+    def flush(self):
+        self._try("flush")
+
+    def isatty(self):
+        return bool(self._try("isatty"))
+
+    def fileno(self):
+        if self._stream is None:
+            raise OSError("nothing can be written here any more")
+        return self._stream.fileno()
+
+    @property
+    def encoding(self):
+        return getattr(self._stream, "encoding", None) or "utf-8"

@@ -2,7 +2,7 @@
 
 import caffe
 
-__all__ = ["PRECISIONS", "UnknownPrecision", "first_gpu", "use"]
+__all__ = ["PRECISIONS", "NoDevice", "UnknownPrecision", "first_gpu", "hint", "use"]
 
 #: How exactly float32 numbers are multiplied: see caffe.set_precision.
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -10,6 +10,10 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 class UnknownPrecision(LookupError):
     """The engine does not compute with that precision."""
+
+
+class NoDevice(RuntimeError):
+    """There is no such GPU here."""
 
 
 def first_gpu():
@@ -38,6 +42,18 @@ def use(gpu, precision=None):
     if gpu is None:
         caffe.set_mode_cpu()
         return "CPU" + named
+    if hasattr(caffe, "__engine__"):
+        import torch
+
+        count = torch.cuda.device_count()
+        if gpu >= count:
+            there = f"the GPUs here are 0 to {count - 1}" if count else "there is no GPU here"
+            raise NoDevice(f"--gpu {gpu}: {there}; without --gpu the CPU is used")
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f"GPU {gpu}{named}"
+
+
+def hint(gpu):
+    """For a command that uses the CPU unless told otherwise: what a user could have besides."""
+    return " (there is a GPU: --gpu 0 uses it)" if gpu is None and first_gpu() is not None else ""

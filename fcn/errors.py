@@ -3,6 +3,7 @@
 from segdata import DataError
 
 import caffe
+from fcn.device import NoDevice
 from fcn.lock import Busy
 from fcn.weights.find import MissingWeights
 from surgery import SurgeryError
@@ -20,6 +21,7 @@ USER_ERRORS = (
     OSError,
     LookupError,
     Busy,
+    NoDevice,
     StartError,
     MissingWeights,
     Diverged,

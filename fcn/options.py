@@ -4,7 +4,6 @@ import argparse
 
 import bootstrap
 from fcn.device import PRECISIONS
-from fcn.weights.find import OUT
 
 #: Of the fillers and dropout, unless --seed says otherwise.
 SEED = 1337
@@ -16,7 +15,7 @@ MOST = 2**31 - 1
 def parser(experiment):
     schedule = experiment.schedule
     p = argparse.ArgumentParser(
-        prog=f"nets/{experiment.name}/solve.py",
+        prog=f"{experiment.folder or 'nets/' + experiment.name}/solve.py",
         description=f"Train {experiment.name}. Paths are relative to where you are.",
     )
     p.add_argument(
@@ -61,6 +60,11 @@ def parser(experiment):
         "says, for data layers that have the key)",
     )
     p.add_argument(
+        "--replace-scores",
+        action="store_true",
+        help="learn score layers anew whose weights in the file are of another number of classes",
+    )
+    p.add_argument(
         "--snapshot-every",
         type=positive,
         metavar="N",
@@ -98,8 +102,7 @@ def shared(p, data, out):
         "--out",
         type=bootstrap.user_path,
         metavar="DIR",
-        default=OUT,
-        help=f"where {out} (default: out in the repository)",
+        help=f"where {out} (default: out in the repository; of a net of your own, in its folder)",
     )
 
 

@@ -22,10 +22,15 @@ def float_text(value):
     return text
 
 
-def _quoted(text):
-    if not text.isascii() or not text.isprintable():
-        raise ValueError(f"a string in a prototxt must be printable ASCII; got {text!r}")
-    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
+def quoted(text):
+    """The string as every protobuf reads it: what is no printable ASCII as octal bytes of UTF-8."""
+    special = {ord("\\"): "\\\\", ord('"'): '\\"'}
+    return '"{}"'.format(
+        "".join(
+            special.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")
+            for byte in text.encode("utf-8")
+        )
+    )
 
 
 def _value(field, value):
@@ -36,7 +41,7 @@ def _value(field, value):
     if field.type == field.TYPE_BOOL:
         return "true" if value else "false"
     if field.type == field.TYPE_STRING:
-        return _quoted(value)
+        return quoted(value)
     return str(value)
 
 

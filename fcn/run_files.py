@@ -6,7 +6,16 @@ import os
 from caffe.proto import caffe_pb2
 from fcn import catalog
 from fcn.atomic import write_text
+from fcn.errors import StartError
 from fcn.prototxt import read_net, read_solver, to_text
+
+
+def experiment(name):
+    """`catalog.experiment`; StartError too where the folder of a net of one's own is damaged."""
+    try:
+        return catalog.experiment(name)
+    except ValueError as error:
+        raise StartError(str(error)) from error
 
 
 def folders_of(experiment, given):

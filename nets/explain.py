@@ -1,6 +1,6 @@
 """Where every pixel of a net comes from: shapes, strides, offsets, receptive fields, crops.
 
-python nets/explain.py voc-fcn8s --size 500x334     height × width of the image
+python nets/explain.py voc-fcn8s --size 500x334     width × height of the image
 python nets/explain.py --table                      the facts of all experiments
 python nets/explain.py --table --write              the same, into docs/nets.md
 """
@@ -52,7 +52,7 @@ def explain(name, height, width):
     net = read_net(catalog.net_path(name, "deploy"))
     rows = facts.walk(net, input_sizes(net, height, width))
     lines = [
-        f"{name}, an image of {height}×{width} (height × width)",
+        f"{name}, an image of {width}×{height} (width × height)",
         "",
         "stride: pixels of the image from one value to the next; offset: where in the image",
         "the first value is centred; field: how many pixels one value depends on",
@@ -119,8 +119,8 @@ def table():
 def _size(text):
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 500x334; received {text}")
-    return int(found.group(1)), int(found.group(2))
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 500x334; received {text}")
+    return int(found.group(2)), int(found.group(1))
 
 
 def main(argv=None):
@@ -135,7 +135,7 @@ def main(argv=None):
         "--size",
         type=_size,
         default=(500, 500),
-        metavar="HxW",
+        metavar="WxH",
         help="the image's size (default: 500x500)",
     )
     parser.add_argument("--table", action="store_true", help="the facts of all experiments")

@@ -19,8 +19,11 @@ Input = namedtuple("Input", "blob channels mean")
 #: inputs: the image blobs; deploy_size: H×W of the deploy net until it is reshaped; folders: the
 #: keys in `params` that are folders, in the order of `solve.py --data`; files: what the prototxts
 #: of train and val are called; val_images: how many val has.
+#: description: names, palette and so on where a dataset.json says them; None: data/ does.
 _Dataset = namedtuple(
-    "Dataset", "name outputs deploy_size folders train val inputs files val_images"
+    "Dataset",
+    "name outputs deploy_size folders train val inputs files val_images description",
+    defaults=(None,),
 )
 
 
@@ -33,6 +36,18 @@ class Dataset(_Dataset):
     def classes(self):
         """How many classes the first output has."""
         return self.outputs[0].classes
+
+    @property
+    def photo(self):
+        """Whether a photo is all that a net reads."""
+        # HHA has three channels as a photo has: only what the data layer serves tells them apart.
+        return len(self.inputs) == 1 and self.inputs[0].channels == 3 and self.reads == ["color"]
+
+    @property
+    def reads(self):
+        """The kinds of images that the data layer serves."""
+        tops = self.val.params.get("tops", ("color",))
+        return [top for top in tops if top != "label"]
 
     @property
     def label(self):
@@ -427,7 +442,11 @@ def described(path):
     """The dataset of a dataset.json; the JSON's path is its name (see data.dataset)."""
     from fcn.catalog.description import read_description
 
-    found = read_description(path)
+    return of_description(path, read_description(path))
+
+
+def of_description(path, found):
+    """The dataset that a Description says; path: of the dataset.json that it is from."""
     layer = found.layer
     train, val = (
         _data(layer["module"], layer["layer"], *_literal(layer[split]).items())
@@ -442,6 +461,7 @@ def described(path):
         val=val,
         mean=tuple(found.mean),
         val_images=found.images["val"],
+        description=found,
     )
 
 

@@ -23,7 +23,13 @@ from bootstrap import ROOT
 from fcn.atomic import write_text
 from fcn.palette import voc_palette
 
-__all__ = ["Description", "read_description", "write_description"]
+__all__ = [
+    "Description",
+    "content_of",
+    "described_by",
+    "read_description",
+    "write_description",
+]
 
 
 class Description(NamedTuple):
@@ -42,21 +48,25 @@ def read_description(path: str) -> Description:
     """Read a dataset.json; ValueError says what is wrong with it."""
     with open(path, encoding="utf-8") as file:
         try:
-            content = json.load(file)
-            palette = voc_palette()
-            palette[: len(content["palette"])] = content["palette"]
-            found = Description(
-                content["name"],
-                tuple(content["names"]),
-                palette,
-                tuple(content["mean"]),
-                tuple(content["size"]),
-                content["images"],
-                content["layer"],
-            )
-            _check(found, content["classes"])
+            return described_by(json.load(file))
         except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"'{path}' is not what data/folder.py writes: {error!r}") from error
+
+
+def described_by(content: dict) -> Description:
+    """The Description that a dataset.json holds; LookupError, TypeError or ValueError."""
+    palette = voc_palette()
+    palette[: len(content["palette"])] = content["palette"]
+    found = Description(
+        content["name"],
+        tuple(content["names"]),
+        palette,
+        tuple(content["mean"]),
+        tuple(content["size"]),
+        content["images"],
+        content["layer"],
+    )
+    _check(found, content["classes"])
     return found
 
 
@@ -89,18 +99,23 @@ def _is_number(value) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def write_description(path: str, description: Description) -> None:
-    """Write a dataset.json, a line for each key."""
-    names = description.CLASSES
-    content = {
+def content_of(description: Description) -> dict:
+    """What its dataset.json holds: `described_by` gives the description again."""
+    names = list(description.CLASSES)
+    return {
         "name": description.name,
         "classes": len(names),
         "names": names,
         "palette": np.asarray(description.PALETTE)[: len(names)].tolist(),
-        "mean": description.mean,
-        "size": description.size,
+        "mean": list(description.mean),
+        "size": list(description.size),
         "images": description.images,
         "layer": description.layer,
     }
+
+
+def write_description(path: str, description: Description) -> None:
+    """Write a dataset.json, a line for each key."""
+    content = content_of(description)
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")

@@ -57,7 +57,7 @@ def plan(
         name = name_of(dataset, backbone, stride, head, at_once, fusion)
     if init is None:
         init = usual.init
-        if head == "sum" and not at_once and stride != usual.strides[0]:
+        if needs_stage(backbone, stride, head, at_once):
             init = stage(
                 name_of(dataset, backbone, 2 * stride, head, at_once, fusion),
                 origin=f"a net like this one at stride {2 * stride}",
@@ -80,6 +80,12 @@ def plan(
         learned,
         folder,
     )
+
+
+def needs_stage(backbone, stride, head=None, at_once=False):
+    """Whether a net starts from one like it at twice the stride, which is trained before it."""
+    head = head or ("unet" if backbone.startswith("unet") else "sum")
+    return head == "sum" and not at_once and stride != BACKBONES[backbone].strides[0]
 
 
 def name_of(dataset, backbone, stride, head="sum", at_once=False, fusion=None):

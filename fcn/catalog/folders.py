@@ -1,27 +1,43 @@
 """Experiments of the user's own, each in a folder: experiment.json says how it was made.
 
-It holds the arguments of `plan` by name, as `nets/make.py` takes them on its command line.
+It holds the arguments of `plan` by name, as `nets/make.py` takes them on its command line, and
+under "record" what its dataset.json said then: names, palette, mean and the pictures' size. So the
+net goes on working when the dataset is moved or changed.
 """
 
 import json
 import os
 
 import bootstrap
-from fcn.catalog.datasets import named
-from fcn.catalog.experiment import plan
+from fcn.catalog.datasets import named, of_description
+from fcn.catalog.description import content_of, described_by
+from fcn.catalog.experiment import needs_stage, plan
+from fcn.catalog.initial import Source
 
-__all__ = ["FILE", "planned", "portable", "read_folder"]
+__all__ = ["FILE", "planned", "portable", "read_folder", "with_record"]
 
 FILE = "experiment.json"
 
 
 def planned(folder, arguments):
     """The Experiment of some arguments (see `FILE`), its files in `folder`."""
-    dataset, fusion = named(
-        arguments["dataset"], arguments.get("classes"), arguments.get("two_stream", False)
-    )
+    if "record" in arguments:
+        found = described_by(arguments["record"])
+        dataset, fusion = of_description(arguments["dataset"], found), None
+    else:
+        dataset, fusion = named(
+            arguments["dataset"], arguments.get("classes"), arguments.get("two_stream", False)
+        )
     folder = portable(bootstrap.user_path(folder))
     name = os.path.basename(folder)
+    init = None
+    if needs_stage(
+        arguments["backbone"],
+        arguments["stride"],
+        arguments.get("head"),
+        arguments.get("at_once", False),
+    ):
+        init = _after(arguments.get("after"))
     return plan(
         dataset,
         arguments["backbone"],
@@ -30,8 +46,27 @@ def planned(folder, arguments):
         fusion=fusion,
         head=arguments.get("head"),
         at_once=arguments.get("at_once", False),
+        init=init,
         folder=folder,
     )
+
+
+def with_record(arguments):
+    """The arguments, and what their dataset.json says."""
+    name = arguments["dataset"]
+    if not (name and name.endswith(".json")):
+        return arguments
+    dataset, _ = named(name)
+    return dict(arguments, record=content_of(dataset.description))
+
+
+def _after(folder):
+    """The weights that a finer net starts from: those of the net in `folder`, if one was named."""
+    if not folder:
+        return (Source((), ""),)
+    path = os.path.join(folder, "out", os.path.basename(folder) + ".caffemodel")
+    script = bootstrap.shown(os.path.join(bootstrap.ROOT, folder, "solve.py"))
+    return (Source(((path, f"made by python {script}"),), ""),)
 
 
 def read_folder(folder):

@@ -22,10 +22,8 @@ USABLE = 0.8
 
 def photo_input(experiment):
     """The one image blob of a row of fcn/catalog; InferenceError if it is not that of a photo."""
-    inputs = experiment.dataset.inputs
-    # HHA has three channels as a photo has: only what the data layer serves tells them apart.
-    read = [top for top in experiment.dataset.val.params.get("tops", ("color",)) if top != "label"]
-    if read != ["color"] or len(inputs) > 1 or inputs[0].channels != 3:
+    inputs, read = experiment.dataset.inputs, experiment.dataset.reads
+    if not experiment.dataset.photo:
         needed = read if len(read) == len(inputs) else [blob.blob for blob in inputs]
         raise InferenceError(
             f"{experiment.name} reads {' and '.join(needed)}: a photo alone will "

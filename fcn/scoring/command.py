@@ -85,6 +85,8 @@ def main(argv=None):
     bootstrap.enter()
     try:
         run_saved(args) if from_files else run(args)
+    except BrokenPipeError:
+        raise
     except USER_ERRORS as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
@@ -94,14 +96,15 @@ def main(argv=None):
 def run(args):
     """Score, print the measures and the IU of each class, append the result; returns the Score
     of the first output."""
-    experiment = catalog.experiment(args.experiment)
+    experiment = run_files.experiment(args.experiment)
+    args.out = args.out or find.out_of(experiment)
     path = find.find(
-        find.trained(experiment.name, args.out),
+        find.trained_of(experiment, args.out),
         args.weights,
         f"{experiment.name} has no trained weights here",
     )
     name = shown(os.path.abspath(path))
-    device.use(args.gpu, args.precision)
+    where = device.use(args.gpu, args.precision)
     changes = run_files.folders_of(experiment, args.data)
     if args.split:
         changes["split"] = args.split
@@ -109,17 +112,17 @@ def run(args):
         net = caffe.Net(run_files.net(experiment, "val", folder, changes), caffe.TEST)
     load_weights(net, path)
     images = run_files.images(net)
-    print(f"{experiment.name}, {name}, on {results.engine()}", flush=True)
+    print(f"{experiment.name}, {name}, on {results.engine()}, {where}", flush=True)
     classes = data.names_of(experiment.dataset)
     split = args.split or experiment.dataset.val.params["split"]
     scores = []
     for output in experiment.dataset.outputs:
         save = args.save
+        title = f"{split}, {len(images)} images"
         if len(experiment.dataset.outputs) > 1:
-            print(f">>> scores of '{output.label}'")
+            title += f", {output.label}"
             save = save and os.path.join(save, output.label)
-        result = evaluate(net, 0, save, images, "score" + output.suffix, output.label)
-        print(results.table(result, getattr(classes, output.names)))
+        result = evaluate(net, save, images, "score" + output.suffix, output.label)
         line = results.record(
             result,
             experiment=experiment.name,
@@ -128,7 +131,10 @@ def run(args):
             split=split,
             images=len(images),
         )
+        # Before anything is printed: whoever reads may stop at the first line.
         results.append(os.path.join(args.out, "scores.jsonl"), line)
+        print(f"{title}: {results.summary(result)}")
+        print(results.table(result, getattr(classes, output.names)), flush=True)
         scores.append(result)
     return scores[0]
 

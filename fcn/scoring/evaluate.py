@@ -67,30 +67,30 @@ def _say(*words):
 
 def seg_tests(solver, save_format, dataset, layer="score", gt="label"):
     """Score the solver's first test net with the weights of its train net; return the histogram."""
+    _say("Begin seg tests")
     share_weights(solver)
     return do_seg_tests(solver.test_nets[0], solver.iter, save_format, dataset, layer, gt)
 
 
 def share_weights(solver):
-    """Print that a scoring begins, and let the first test net see the train net's weights."""
-    _say("Begin seg tests")
+    """Let the first test net see the train net's weights."""
     solver.test_nets[0].share_with(solver.net)
 
 
 def do_seg_tests(net, iter, save_format, dataset, layer="score", gt="label"):
     """Score a net, print five lines, return the histogram. save_format: a folder for predictions in
     which {} stands for the iteration, or False."""
-    return evaluate(net, iter, save_format, dataset, layer, gt).hist
-
-
-def evaluate(net, iter, save_format, dataset, layer="score", gt="label"):
-    """do_seg_tests that returns the whole Score."""
     save_dir = save_format.format(iter) if save_format else None
-    hist, loss = compute_hist(net, save_dir, dataset, layer, gt)
-    result = Score(loss, hist, metrics(hist))
-    _say("Iteration", iter, "loss", loss)
+    result = evaluate(net, save_dir, dataset, layer, gt)
+    _say("Iteration", iter, "loss", result.loss)
     _say("Iteration", iter, "overall accuracy", result.metrics.overall_accuracy)
     _say("Iteration", iter, "mean accuracy", result.metrics.mean_accuracy)
     _say("Iteration", iter, "mean IU", result.metrics.mean_iu)
     _say("Iteration", iter, "fwavacc", result.metrics.fwavacc)
-    return result
+    return result.hist
+
+
+def evaluate(net, save_dir, dataset, layer="score", gt="label"):
+    """The whole Score of a net, nothing printed; arguments: those of `compute_hist`."""
+    hist, loss = compute_hist(net, save_dir, dataset, layer, gt)
+    return Score(loss, hist, metrics(hist))

@@ -133,6 +133,15 @@ def last(path, output):
     return found[-1].get("iter"), f"{iu:.4f}" if isinstance(iu, (int, float)) else "unknown"
 
 
+def summary(score):
+    """The measures as people read them: one line, four digits."""
+    m = score.metrics
+    return (
+        f"mean IU {m.mean_iu:.4f}, overall accuracy {m.overall_accuracy:.4f}, mean accuracy "
+        f"{m.mean_accuracy:.4f}, fwavacc {m.fwavacc:.4f}, loss {score.loss:.4g}"
+    )
+
+
 def table(score, names=None):
     """Per-class IU as text, one class a line."""
     lines = []

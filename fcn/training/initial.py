@@ -28,23 +28,38 @@ def weights_files(experiment, given, out):
     for i, source in enumerate(sources):
         places = [(path.format(out=out), origin) for path, origin in source.places]
         why = f"{experiment.name} starts from trained weights"
+        if not places:
+            why = (
+                f"{experiment.name} starts from the weights of a net like it at stride "
+                f"{2 * experiment.stride}, which nets/make.py --after DIR names"
+            )
         if source.suffix:
             why += f" for its trunk '{source.suffix}'"
         found.append((find.find(places, given[i] if given else None, why), source.suffix))
     return found
 
 
-def fresh(net, files, widened=None):
+def fresh(net, files, widened=None, replace_scores=False):
     """Give a new net its initial weights, print what came from where.
 
     files: from `weights_files`. widened: (layer of the net, layer of the first file) where the net
-    reads more channels than the weights were trained on, see `surgery.widen_input`.
+    reads more channels than the weights were trained on, see `surgery.widen_input`. replace_scores:
+    leave score layers of another number of classes at their fillers. StartError where they do not
+    fit.
     """
     upsampling = surgery.uses_upsampling(net)
     filled = set()
     for path, suffix in files:
         print(f"initial weights: {shown(os.path.abspath(path))}")
-        report = surgery.load(net, path, suffix)
+        try:
+            report = surgery.load(net, path, suffix, replace_scores=replace_scores)
+        except surgery.SurgeryError as error:
+            if "blob" not in str(error) or "score" not in str(error):
+                raise
+            raise StartError(
+                f"{shown(os.path.abspath(path))} is of another number of classes; "
+                f"--replace-scores learns the score layers anew and takes the rest ({error})"
+            ) from error
         filled.update(report.copied, report.coerced)
         if widened:
             filled.update(surgery.widen_input(net, widened[0], path, widened[1]))

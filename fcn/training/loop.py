@@ -1,6 +1,6 @@
 """The training loop that every solve.py calls: steps and scoring in turn, until all steps are done.
 
-A run writes to <out> (default: out/):
+A run writes to <out> (default: out/ here, or of a net of the user's own in its folder):
     <experiment>.caffemodel       the final weights, from which the next stage starts
     <experiment>-best.caffemodel  those with the best mean IU on val: infer.py and score.py use them
     <experiment>.jsonl            one line per scoring of val
@@ -15,9 +15,11 @@ the random generator is seeded before every step with seed + iteration, so that 
 (pycaffe offers no way to); and snapshots keep what Caffe's do not (`fcn.training.snapshots`).
 """
 
+import contextlib
 import gc
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -31,6 +33,7 @@ from bootstrap import shown
 from fcn import catalog, device, options, run_files
 from fcn.atomic import replacing
 from fcn.build import widened
+from fcn.console import unread
 from fcn.errors import USER_ERRORS, Diverged, StartError
 from fcn.lock import locked
 from fcn.prototxt import read_solver
@@ -40,6 +43,7 @@ from fcn.training import initial
 from fcn.training.progress import Progress
 from fcn.training.snapshots import Snapshots
 from fcn.training.time_limit import TimeLimit
+from fcn.weights import find
 
 #: What of a snapshot's JSON a run goes on with.
 _STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
@@ -47,11 +51,13 @@ _STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict
 
 def main(name, argv=None):
     """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted."""
-    experiment = catalog.experiment(name)
-    args = options.parser(experiment).parse_args(argv)
-    bootstrap.enter()
     try:
-        return Run(experiment, args).train()
+        experiment = run_files.experiment(name)
+        args = options.parser(experiment).parse_args(argv)
+        bootstrap.enter()
+        # A reader that went away or a full disk behind the output ends no training.
+        with unread():
+            return Run(experiment, args).train()
     except USER_ERRORS as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
@@ -65,6 +71,7 @@ class Run:
 
     def __init__(self, experiment, args):
         self.experiment, self.args = experiment, args
+        args.out = args.out or find.out_of(experiment)
         self.folder = _from_root(os.path.join(args.out, experiment.name))
         self.final = os.path.join(args.out, experiment.name + ".caffemodel")
         self.best = os.path.join(args.out, experiment.name + "-best.caffemodel")
@@ -111,7 +118,7 @@ class Run:
             self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
             print(f"resumed from {shown(os.path.abspath(path))}")
         else:
-            initial.fresh(self.net, files, widened(self.experiment))
+            initial.fresh(self.net, files, widened(self.experiment), args.replace_scores)
         return self._loop(state["losses"])
 
     def _new_state(self, found):
@@ -177,7 +184,7 @@ class Run:
 
     def _build(self):
         """The solver, its nets, and what is known about them."""
-        where = device.use(self.args.gpu, self.args.precision)
+        where = device.use(self.args.gpu, self.args.precision) + device.hint(self.args.gpu)
         print(f"{self.experiment.name} on {results.engine()}, {where}", flush=True)
         path = run_files.solver(
             self.experiment,
@@ -192,10 +199,23 @@ class Run:
         self.solver = caffe.get_solver(path)
         self.net = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
         self.normalized = run_files.loss_is_normalized(self.param.train_net)
+        self.train_images = len(run_files.images(self.net))
         self.val = run_files.images(self.solver.test_nets[0])
 
+    def _tell_plan(self):
+        at_a_time = self.net.blobs[self.outputs[0].label].shape[0] * self.param.iter_size
+        print(
+            f"{self.train_images} images to train on, {len(self.val)} to validate; {self.steps} "
+            f"steps of {at_a_time} are {self.steps * at_a_time / self.train_images:.1f} epochs; "
+            f"results go to {shown(self.args.out)}",
+            flush=True,
+        )
+
     def _loop(self, losses):
-        progress = Progress(self.solver.iter, self.steps, self.window, losses=losses)
+        self._tell_plan()
+        progress = Progress(
+            self.solver.iter, self.steps, self.window, losses=losses, epoch=self.train_images
+        )
         limit = TimeLimit(self.args.minutes)
         with _Signals(self):
             try:
@@ -221,7 +241,24 @@ class Run:
             os.replace(self.best_so_far, self.best)
         self._save_weights(self.final)
         print(f"wrote {shown(self.final)}")
+        if os.path.exists(self.best):
+            print(f"wrote {shown(self.best)}, the best on val: mean IU {self.best_iu:.4f}")
+        self._tell_next()
         return 0
+
+    def _tell_next(self):
+        """The commands that go on from here, as they would be typed here."""
+        name, folder = self.experiment.name, self.experiment.folder
+        net = shown(os.path.join(bootstrap.ROOT, folder)) if folder else name
+        data = "".join(f" {shlex.quote(shown(path))}" for path in self.args.data or ())
+        usual = self.args.out == find.out_of(self.experiment)
+        out = "" if usual else f" --out {shlex.quote(shown(self.args.out))}"
+        weights = "" if usual else f" --weights {shlex.quote(shown(self.best))}"
+        script = shown(os.path.join(bootstrap.ROOT, "score.py"))
+        print(f"next: python {script} {net}{' --data' + data if data else ''}{out}")
+        if self.experiment.dataset.photo:
+            script = shown(os.path.join(bootstrap.ROOT, "infer.py"))
+            print(f"  or: python {script} photo.jpg --net {net}{weights}")
 
     def _keep_to(self, limit, progress):
         """Change the number of steps to what fits into the time limit, and the rate with it."""
@@ -289,9 +326,9 @@ class Run:
         net, done = self.solver.test_nets[0], self.solver.iter
         for output in self.outputs:
             began = time.time()
-            if len(self.outputs) > 1:
-                print(f">>> scores of '{output.label}'")
-            result = evaluate(net, done, False, self.val, "score" + output.suffix, output.label)
+            result = evaluate(net, None, self.val, "score" + output.suffix, output.label)
+            of = f", {output.label}" if len(self.outputs) > 1 else ""
+            print(f"val at step {done}{of}: {results.summary(result)}", flush=True)
             line = results.record(
                 result,
                 experiment=self.experiment.name,
@@ -335,13 +372,17 @@ class _Signals:
         self.run = run
 
     def __enter__(self):
-        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        # HUP is what a closed terminal sends; nohup has it ignored, and it stays so.
+        known = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)]
+        heard = [s for s in known if s is not None and signal.getsignal(s) is not signal.SIG_IGN]
+        self.before = {s: signal.signal(s, self._ask) for s in heard}
 
     def _ask(self, number, frame):
         self.run.interrupted = number
         self._reset()
         # Not print(): the signal may have come in the middle of one, which cannot be entered twice.
-        os.write(2, b"\nstopping after this step; again to stop at once\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nstopping after this step; again to stop at once\n")
 
     def _reset(self):
         for number, handler in self.before.items():

@@ -20,13 +20,14 @@ def duration(seconds):
 class Progress:
     """Reports steps `first` … `total`, with the loss per pixel averaged over the last `window`.
 
-    losses: (loss, loss per pixel) pairs that an interrupted run had in its window.
+    losses: (loss, loss per pixel) pairs that an interrupted run had in its window. epoch: how many
+    images the training set has, if the epochs are to be told.
     """
 
-    def __init__(self, first, total, window=20, every=20, losses=(), stream=None):
+    def __init__(self, first, total, window=20, every=20, losses=(), stream=None, epoch=None):
         self.stream = stream or sys.stdout
         self.bar = self.stream.isatty()
-        self.total, self.every = total, every
+        self.total, self.every, self.epoch = total, every, epoch
         self.losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
         self._times = deque(maxlen=max(1, window))  # (images, seconds) of the last steps
         self._shown = 0.0
@@ -46,7 +47,14 @@ class Progress:
             text = f"Iteration {iteration}, loss = {loss:.6g}, loss per pixel = {per_pixel:.4f}"
             if rate is not None:
                 text += f", lr = {rate:.4g}"
-            print(f"{text}, {self._speed():.2f} images/s", file=self.stream, flush=True)
+            text += f", {self._speed():.2f} images/s"
+            if self.epoch:
+                text += f", epoch {iteration * images / self.epoch:.2f}"
+            print(f"{text}, {self._left(iteration)} left", file=self.stream, flush=True)
+
+    def _left(self, iteration):
+        each = sum(s for _, s in self._times) / len(self._times)
+        return duration(each * (self.total - iteration))
 
     def _speed(self):
         images, seconds = (sum(values) for values in zip(*self._times))
@@ -54,10 +62,9 @@ class Progress:
 
     def _draw(self, iteration):
         per_pixel = sum(p for _, p in self.losses) / len(self.losses)
-        left = sum(s for _, s in self._times) / len(self._times) * (self.total - iteration)
         text = (
             f"{iteration}/{self.total}  loss per pixel {per_pixel:.4f}  "
-            f"{self._speed():.2f} images/s  {duration(left)} left"
+            f"{self._speed():.2f} images/s  {self._left(iteration)} left"
         )
         # A line that wraps cannot be drawn over: the bar yields, then the text.
         columns = shutil.get_terminal_size().columns - 1

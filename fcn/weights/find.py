@@ -10,7 +10,7 @@ from bootstrap import shown
 from fcn.catalog.initial import PUBLISHED
 from fcn.weights.table import by_file
 
-__all__ = ["MissingWeights", "find", "trained"]
+__all__ = ["MissingWeights", "find", "out_of", "trained", "trained_of"]
 
 #: The folder of results, unless the user names another.
 OUT = os.path.join(bootstrap.ROOT, "out")
@@ -36,6 +36,27 @@ def trained(name, out=OUT):
     return places
 
 
+def out_of(experiment):
+    """The folder of an experiment's results, unless the user names another.
+
+    Of a net of the user's own it is beside its prototxts, so that every command finds it there.
+    """
+    return os.path.join(bootstrap.ROOT, experiment.folder, "out") if experiment.folder else OUT
+
+
+def trained_of(experiment, out=None):
+    """`trained`, for a net of the user's own as well."""
+    out = out or out_of(experiment)
+    if not experiment.folder:
+        return trained(experiment.name, out)
+    folder = os.path.join(bootstrap.ROOT, experiment.folder)
+    made = "made by python " + shown(os.path.join(folder, "solve.py"))
+    files = [experiment.name + "-best.caffemodel", experiment.name + ".caffemodel"]
+    return [(os.path.join(out, file), made) for file in files] + [
+        (os.path.join(folder, files[1]), "next to the net")
+    ]
+
+
 def find(places, given, why):
     """`given`, or else the first of the places that has a file.
 
@@ -49,6 +70,8 @@ def find(places, given, why):
     for path, _ in places:
         if os.path.isfile(path):
             return path
+    if not places:
+        raise MissingWeights(f"{why}: name the file by --weights")
     files = [shown(os.path.join(bootstrap.ROOT, path)) for path, _ in places]
     width = max(len(file) for file in files)
     lines = [f"  {file:<{width}}  {origin}" for file, (_, origin) in zip(files, places)]

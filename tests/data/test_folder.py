@@ -140,7 +140,7 @@ def test_a_value_that_was_not_named(folders):
         save(folders / "masks" / f"{i:02d}.png", raw)
     report = prepare(options(folders, values=[0, 255]))
     assert "00.png' holds 7 at x=5, y=4" in report.problems[0]
-    assert len(report.problems) == 10  # then it stops
+    assert len(report.problems) == 11 and "and 10 more of 20" in report.problems[-1]
     assert prepare(options(folders, values=[0], ignore=[7])).problems == []
     with Image.open(folders / "out" / "labels" / "00.png") as image:
         assert np.array(image)[4, 5] == 255
@@ -250,3 +250,25 @@ def test_numbers_and_names_that_are_none(folders):
             command + arguments, cwd=bootstrap.ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-500:]
+
+
+def test_ten_problems_are_told_and_the_rest_counted(folders):
+    for i in range(14):
+        (folders / "masks" / f"{i:02d}.png").write_bytes(b"no image")
+    for more in ({}, {"values": [0, 1, 2], "ignore": [255]}):
+        problems = prepare(options(folders, **more)).problems
+        assert len(problems) == 11 and "00.png" in problems[0], problems
+        assert problems[-1] == "and 4 more of 20 are bad", problems
+
+
+def test_an_existing_split_is_taken(folders):
+    (folders / "a.txt").write_text("03\n01.png\n")
+    (folders / "b.txt").write_text("02\n")
+    lists = (str(folders / "a.txt"), str(folders / "b.txt"))
+    report = prepare(options(folders, lists=lists))
+    assert report.problems == [] and any("the lists name 3" in note for note in report.notes)
+    assert lines(folders, "train") == [["03.png"] * 2, ["01.png"] * 2]
+    assert lines(folders, "val") == [["02.png"] * 2]
+    (folders / "b.txt").write_text("02\ngone\n")
+    (problem,) = prepare(options(folders, lists=lists)).problems
+    assert "names 1 images" in problem and "'gone'" in problem

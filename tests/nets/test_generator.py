@@ -5,23 +5,26 @@ import os
 import shutil
 
 import numpy as np
-from fcn_helpers import raised, read_net
+from fcn_helpers import ROOT, raised, read_net
 from google.protobuf import text_format
 from narrow_nets import narrow
 from PIL import Image
 
+import bootstrap
 import caffe
+import data
 from caffe import coord_map
 from caffe.proto import caffe_pb2
 from data.folder import Options
 from data.folder import prepare as prepare_folder
 from fcn import catalog
 from fcn.build import build
-from fcn.catalog import BACKBONES, HEADS, datasets
+from fcn.catalog import BACKBONES, HEADS, datasets, folders
 from fcn.classifiers.catalog import classifier
 from fcn.geometry import align, facts
 from fcn.prototxt import to_text
 from fcn.training import loop
+from fcn.weights import find
 from nets import explain, make
 
 SIZES = ((1, 2), (31, 32), (33, 66), (97, 255))
@@ -227,7 +230,7 @@ def test_the_command_line(tmp_path, capsys):
         raised(SystemExit, make.main, given[:-2])
     finally:
         os.chdir(before)
-    assert "needs --backbone" in capsys.readouterr().err
+    assert "needs " in capsys.readouterr().err
     assert sorted(os.listdir(out)) == [
         "deploy.prototxt",
         "experiment.json",
@@ -278,3 +281,109 @@ def test_a_folder_must_not_be_called_as_a_row_is(tmp_path):
     folder = os.path.join(str(tmp_path), "voc-fcn8s")
     text = raised(LookupError, lambda: list(make.folder_files(folder, given)))
     assert "choose another name" in text
+
+
+def own(tmp_path, capsys, *arguments):
+    """Call make.py from another folder than the repository; (status, output)."""
+    before = os.getcwd()
+    try:
+        code = make.main([*arguments])
+    finally:
+        os.chdir(before)
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def described_folder(tmp_path):
+    """Three images and masks, and their dataset.json."""
+    folder = os.path.join(str(tmp_path), "photos")
+    rng = np.random.RandomState(0)
+    for part in ("images", "masks"):
+        os.makedirs(os.path.join(folder, part))
+        for i in range(3):
+            pixels = rng.randint(0, 2, (24, 32) if part == "masks" else (24, 32, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(os.path.join(folder, part, f"{i}.png"))
+    given = Options(os.path.join(folder, "images"), os.path.join(folder, "masks"), folder, "photos")
+    report = prepare_folder(given._replace(names=["ground", "tree"]))
+    assert not report.problems, report.problems
+    return os.path.join(folder, "dataset.json")
+
+
+def test_a_net_of_ones_own_works_when_its_dataset_is_moved(tmp_path, capsys):
+    path, net = described_folder(tmp_path), os.path.join(str(tmp_path), "net")
+    arguments = ("--backbone", "toy", "--dataset", path, "--stride", "32", "--out", net)
+    code, text = own(tmp_path, capsys, *arguments)
+    assert code == 0 and f"next: python {net}/solve.py" in text, text
+    os.rename(os.path.dirname(path), os.path.join(str(tmp_path), "moved"))
+    found = folders.read_folder(net).dataset
+    assert found.classes == 2 and found.deploy_size == (24, 32)
+    named = data.names_of(found)
+    assert named.CLASSES == ("ground", "tree") and named.PALETTE.shape == (256, 3)
+    assert found.inputs[0].mean == named.mean
+
+
+def test_results_of_a_net_of_ones_own_lie_in_its_folder(tmp_path, capsys):
+    path, net = described_folder(tmp_path), os.path.join(str(tmp_path), "coarse")
+    own(tmp_path, capsys, "--backbone", "toy", "--dataset", path, "--stride", "32", "--out", net)
+    before = os.getcwd()
+    try:
+        assert loop.main(net, ["--steps", "2"]) == 0
+    finally:
+        os.chdir(before)
+    text = capsys.readouterr().out
+    assert os.path.isfile(os.path.join(net, "out", "coarse.caffemodel")), text
+    experiment = folders.read_folder(net)
+    assert find.find(find.trained_of(experiment), None, "").startswith(os.path.join(net, "out"))
+    # The finer net starts from it, whatever the two are called.
+    fine = os.path.join(str(tmp_path), "fine")
+    arguments = ["--backbone", "toy", "--dataset", path, "--stride", "16", "--out", fine]
+    code, text = own(tmp_path, capsys, *arguments)
+    assert code == 0 and "--weights FILE" in text, text
+    try:
+        assert loop.main(fine, ["--steps", "2"]) == 1
+    finally:
+        os.chdir(before)
+    text = capsys.readouterr().err
+    assert "at stride 32, which nets/make.py --after DIR names" in text, text
+    code, text = own(tmp_path, capsys, *arguments, "--after", net)
+    assert code == 0 and text.endswith(f"next: python {fine}/solve.py\n"), text
+    try:
+        assert loop.main(fine, ["--steps", "2"]) == 0
+    finally:
+        os.chdir(before)
+    assert "coarse.caffemodel" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_said(capsys):
+    for given, words in (
+        (["--backbone", "toy"], "needs --dataset or --classes and --stride and --out as well"),
+        (["--out", "x"], "needs --backbone and --dataset or --classes and --stride as well"),
+    ):
+        raised(SystemExit, make.main, given)
+        assert words in capsys.readouterr().err
+
+
+def test_a_dataset_may_be_named_as_the_pages_do(tmp_path, monkeypatch, capsys):
+    """data/folder/x/dataset.json, from wherever the user is."""
+    folder = os.path.join(ROOT, "data", "folder", f"named-{os.getpid()}")
+    path = described_folder(tmp_path)
+    try:
+        shutil.copytree(os.path.dirname(path), folder)
+        monkeypatch.setattr(bootstrap, "START", str(tmp_path))
+        named = os.path.relpath(os.path.join(folder, "dataset.json"), ROOT)
+        net = os.path.join(str(tmp_path), "net")
+        code, text = own(
+            tmp_path,
+            capsys,
+            "--backbone",
+            "toy",
+            "--dataset",
+            named,
+            "--stride",
+            "32",
+            "--out",
+            net,
+        )
+        assert code == 0, text
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -78,7 +78,10 @@ def test_text_reads_back():
         assert text_format.Parse(to_text(net), caffe_pb2.NetParameter()) == net
     solver = caffe_pb2.SolverParameter(snapshot_prefix='a "quoted" \\ path', base_lr=0.1)
     assert text_format.Parse(to_text(solver), caffe_pb2.SolverParameter()) == solver
-    assert "ASCII" in raised(ValueError, to_text, caffe_pb2.SolverParameter(type="a\nb"))
+    for name in ("a\nb", "größe 데이터/7", "\x7f\t"):
+        solver = caffe_pb2.SolverParameter(type=name)
+        assert to_text(solver).isascii()
+        assert text_format.Parse(to_text(solver), caffe_pb2.SolverParameter()) == solver
 
 
 def test_every_experiment_is_complete():

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import numpy as np
 from fcn_helpers import ROOT
 
 import caffe
+from caffe.proto import caffe_pb2
+from fcn.scoring import command
 
 STEPS = 45
 
@@ -466,3 +469,89 @@ def test_dropout_is_resumed_exactly(tmp_path):
     finally:
         catalog.net_path, catalog.solver_path = before[:2]
         os.chdir(before[2])
+
+
+def test_folders_may_have_any_letters(tmp_path):
+    """Umlauts, quotes, blanks: in --data, --out, and what is written to prototxts."""
+    folder = tmp_path / 'Ärger "über" 데이터'
+    folder.mkdir()
+    toy_data(folder)
+    code, text = call(folder, "--steps", "2")
+    assert code == 0, text
+    toy = ["--data", os.path.join(str(folder), "toy"), "--out", os.path.join(str(folder), "o")]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert command.main(["toy-fcn32s", *toy]) == 0, out.getvalue()
+
+
+def test_what_is_planned_and_what_comes_next_is_told(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "4", "--score-every", "2")
+    assert code == 0, text
+    assert "8 images to train on, 3 to validate; 4 steps of 4 are 2.0 epochs; results go to" in text
+    assert "val at step 2: mean IU 0." in text and "val at step 4: mean IU 0." in text, text
+    assert ", epoch 2.00, 0:00 left" in text and ">>>" not in text, text
+    assert "the best on val: mean IU 0." in text, text
+    following = [line for line in text.splitlines() if "next: " in line or "  or: " in line]
+    assert "score.py toy-fcn32s --data " in following[0] and "--out " in following[0], text
+    assert "infer.py photo.jpg --net toy-fcn32s --weights " in following[1], text
+    folder = str(tmp_path)
+    words = shlex.split(following[0].split("next: python ")[1])
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, words[0])] + words[1:],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0 and "mean IU" in done.stdout, done.stdout
+    with open(os.path.join(folder, "o", "scores.jsonl")) as f:
+        assert json.loads(f.read())["split"] == "val"
+
+
+def test_training_goes_on_when_nobody_reads_it(tmp_path):
+    toy_data(tmp_path)
+    solve_py = os.path.join(ROOT, "nets", "toy-fcn32s", "solve.py")
+    for i, where in enumerate(("| head -n 1", ">&- 2>&-", ">/dev/full 2>/dev/full")):
+        out = os.path.join(str(tmp_path), f"out{i}")
+        line = f'"{sys.executable}" "{solve_py}" --data toy --out "{out}" --steps 25 {where}'
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=str(tmp_path),
+            capture_output=True,
+            text=True,
+        )
+        assert os.path.exists(os.path.join(out, "toy-fcn32s.caffemodel")), (where, done)
+        assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_closed_terminal_is_a_request_to_stop(tmp_path):
+    toy_data(tmp_path)
+    code, text = stop_at(tmp_path, "hung-up", 7, signal.SIGHUP)
+    assert code == 128 + signal.SIGHUP and "with a snapshot" in text, text
+
+
+def test_weights_of_another_number_of_classes(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "1")
+    assert code == 0, text
+    other = os.path.join(str(tmp_path), "other.caffemodel")
+    message = caffe_pb2.NetParameter()
+    with open(os.path.join(str(tmp_path), "o", "toy-fcn32s.caffemodel"), "rb") as f:
+        message.ParseFromString(f.read())
+    for layer in message.layer:
+        if layer.name == "score_fr":
+            layer.blobs[0].data.extend(list(layer.blobs[0].data))
+            layer.blobs[0].shape.dim[0] *= 2
+    with open(other, "wb") as f:
+        f.write(message.SerializeToString())
+    code, text = call(tmp_path, "--restart", "--steps", "1", "--weights", other)
+    assert code == 1 and "--replace-scores" in text and "score_fr" in text, text
+    code, text = call(tmp_path, "--restart", "--steps", "1", "--weights", other, "--replace-scores")
+    assert code == 0, text
+    assert "score_fr" in text.split("left at their filler:")[1].splitlines()[0], text
+
+
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--gpu", "77")
+    assert code == 1 and "error: --gpu 77: " in text and "set_mode" not in text, text

@@ -21,8 +21,8 @@ def test_lines_average_the_window():
     for i, loss in enumerate((40.0, 20.0, 4.0, 6.0, 8.0), 1):
         progress.step(i, loss, loss / 10, images=2, seconds=0.5, rate=0.01 if i < 5 else None)
     assert stream.getvalue().splitlines() == [
-        "Iteration 4, loss = 5, loss per pixel = 0.5000, lr = 0.01, 4.00 images/s",
-        "Iteration 5, loss = 7, loss per pixel = 0.7000, 4.00 images/s",
+        "Iteration 4, loss = 5, loss per pixel = 0.5000, lr = 0.01, 4.00 images/s, 0:00 left",
+        "Iteration 5, loss = 7, loss per pixel = 0.7000, 4.00 images/s, 0:00 left",
     ]
     assert list(progress.losses) == [(6.0, 0.6), (8.0, 0.8)]
 
@@ -48,3 +48,10 @@ def test_the_bar_never_wraps():
             del os.environ["COLUMNS"]
         else:
             os.environ["COLUMNS"] = before
+
+
+def test_epochs_are_told_where_the_number_of_images_is_known():
+    stream = io.StringIO()
+    progress = Progress(0, 100, every=10, stream=stream, epoch=40)
+    progress.step(10, 1.0, 0.5, images=8, seconds=2.0, rate=None)
+    assert stream.getvalue().endswith("4.00 images/s, epoch 2.00, 3:00 left\n")
