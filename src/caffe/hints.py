@@ -8,13 +8,13 @@ from difflib import get_close_matches
 __all__ = ["did_you_mean", "nearest"]
 
 
-def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
+def nearest(name: str, known: Iterable[str], count: int = 1, least: float = 0.6) -> list[str]:
     """The known names that ``name`` may be a misspelling of, best first, upper and lower case
-    being the same: at most ``count``, none where nothing is near."""
+    being the same: at most ``count``, none where nothing is as near as ``least`` (1 is equal)."""
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
-    near = get_close_matches(name.casefold(), by_folded, count, 0.6)
+    near = get_close_matches(name.casefold(), by_folded, count, least)
     return [by_folded[folded] for folded in near]
 
 

@@ -350,7 +350,7 @@ def create(param: Any, phase: int) -> Layer:
     """The layer that a ``LayerParameter`` describes; raises :class:`LayerError`."""
     _load_all()
     if param.type not in _registry:
-        from caffe.prototxt.foreign import origin_of_type
+        from caffe.prototxt.forks import origin_of_type
 
         raise LayerError(
             f"layer '{param.name}': Unknown layer type: '{param.type}'."

@@ -20,6 +20,10 @@ class Dropout(Layer):
     """In TRAIN ``x m / (1 - dropout_ratio)`` with m = 1 with probability ``1 - dropout_ratio``,
     else 0, drawn anew in every forward pass; in TEST the identity.
 
+    Two extensions of forks: with ``sample_weights_test`` (Bayesian SegNet) TEST does what TRAIN
+    does; with ``scale_train: false`` (Faster R-CNN) TRAIN gives ``x m`` and TEST
+    ``x (1 - dropout_ratio)``.
+
     On the CPU the masks come from Caffe's random stream, one number an element in N, C, H, W
     order: a seed gives the masks that BVLC gives.  On a GPU one number of that stream seeds
     PyTorch's generator, so that the stream's state alone still determines what follows.
@@ -31,14 +35,20 @@ class Dropout(Layer):
         self.ratio = self.param.dropout_param.dropout_ratio
         if not 0 <= self.ratio <= 1:
             raise self.fail(f"dropout_ratio must be between 0 and 1, got {self.ratio:g}")
-        self.mask: torch.Tensor | None = None  # 0 or 1 / (1 - ratio)
+        p = self.param.dropout_param
+        self._drops = self.phase == 0 or p.sample_weights_test
+        # ratio 1 keeps nothing and scales by infinity: NaN, as in Caffe.
+        kept = 1 - self.ratio
+        self._scale_of_mask = (1 / kept if kept else float("inf")) if p.scale_train else 1.0
+        self._scale = 1.0 if p.scale_train else kept  # where nothing is dropped
+        self.mask: torch.Tensor | None = None  # 0 or the scale
         self.draws = DeviceDraws()
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         return [bottom_shapes[0]]
 
     def before_forward(self, bottom: list[Blob]) -> None:
-        if self.phase == 0:
+        if self._drops:
             self.draws.seed()
 
     def generators(self) -> list[torch.Generator]:
@@ -46,11 +56,9 @@ class Dropout(Layer):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
-        if self.phase != 0:
-            return [x]
-        # ratio 1 keeps nothing and scales by infinity: NaN, as in Caffe.
-        scale = 1 / (1 - self.ratio) if self.ratio < 1 else float("inf")
-        self.mask = self._draw(x).mul_(scale)
+        if not self._drops:
+            return [self._scaled(x)]
+        self.mask = self._draw(x).mul_(self._scale_of_mask)
         return [x.mul_(self.mask) if self.in_place else x * self.mask]
 
     def backward(
@@ -59,11 +67,17 @@ class Dropout(Layer):
         if not need.bottoms[0]:
             return [None], []
         g = top_diffs[0]
-        if self.phase != 0:
-            return [g], []
+        if not self._drops:
+            return [self._scaled(g)], []
         if self.mask is None or self.mask.shape != g.shape:
             return [torch.zeros_like(g)], []  # no forward yet: the mask is all zero, as in Caffe
         return [g.mul_(self.mask) if self.in_place else g * self.mask], []
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        """``x`` by the scale of a pass that drops nothing."""
+        if self._scale == 1:
+            return x
+        return x.mul_(self._scale) if self.in_place else x * self._scale
 
     def _draw(self, x: torch.Tensor) -> torch.Tensor:
         keep = 1 - self.ratio

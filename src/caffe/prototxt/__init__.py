@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf import text_format
 
 from caffe.errors import PrototxtError
-from caffe.hints import did_you_mean
+from caffe.hints import did_you_mean, nearest
 from caffe.proto import caffe_pb2
-from caffe.prototxt import foreign
+from caffe.prototxt import foreign, forks
 from caffe.prototxt.scan import Scope, opening_of, scopes_at, tokens
 from caffe.prototxt.upgrade import upgrade_net, upgrade_solver
 
@@ -95,7 +95,7 @@ def parse_text(text: str, message: M, source: str = "<string>") -> M:
     caffe.errors.PrototxtError: net.prototxt:1:9: Message type "caffe.LayerParameter" has no field \
 named "nmae" (in layer[0]). Did you mean "name"?
     """
-    if not text.isascii():
+    if not text.isascii() or "+" in text or "\\" in text:
         _check_characters(text, source)
     text = foreign.translate(text, source)
     try:
@@ -106,6 +106,14 @@ named "nmae" (in layer[0]). Did you mean "name"?
     if missing:
         raise PrototxtError(_explain_missing(missing[0], text, message, source))
     return message
+
+
+# A backslash may stand before these alone: the rule of protobuf's C++ parser.
+_BAD_ESCAPE = re.compile(
+    r"""(?:[^\\]|\\(?:[abfnrtv\\?'"0-7]|[xX][0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}))*?"""
+    r"""(\\(?![abfnrtv\\?'"0-7]|[xX][0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}).?)""",
+    re.DOTALL,
+)
 
 
 def _check_characters(text: str, source: str) -> None:
@@ -122,6 +130,18 @@ def _check_characters(text: str, source: str) -> None:
                 f"{source}:{token.line}:{token.column}: a string that is not valid UTF-8; save "
                 "the file as UTF-8"
             )
+        if token.kind == "word" and token.text.startswith("+"):
+            raise PrototxtError(
+                f"{source}:{token.line}:{token.column}: {token.text}: a number has no plus sign "
+                "in a prototxt; leave it out"
+            )
+        escape = _BAD_ESCAPE.match(token.text) if token.kind == "string" else None
+        if escape:
+            raise PrototxtError(
+                f"{source}:{token.line}:{token.column}: the string {token.text} has the escape "
+                f"sequence {escape.group(1)}, which prototxts do not know. A path is written with "
+                "slashes, or with each backslash twice"
+            )
 
 
 def _explain(error: text_format.ParseError, text: str, root: Any, source: str) -> str:
@@ -136,7 +156,11 @@ def _explain(error: text_format.ParseError, text: str, root: Any, source: str) -
     if unknown and descriptor is not None:
         name = unknown.group(1)
         what = f'Message type "{descriptor.full_name}" has no field named "{name}"'
-        hint = _suggest_other_kind(name, descriptor) or _suggest_field(name, descriptor)
+        hint = (
+            _suggest_other_kind(name, descriptor)
+            or forks.origin_of_field(name, descriptor.name)
+            or _suggest_field(name, descriptor, _holds_message(text, line, column))
+        )
         if len(scopes) > 1 and name in ("layer", "layers"):
             hint = (
                 f' Is a "}}" missing? "{scopes[-1].name}" of line {scopes[-1].line} is still open.'
@@ -206,10 +230,25 @@ def _suggest_other_kind(name: str, descriptor: Any) -> str:
     return ""
 
 
-def _suggest_field(name: str, descriptor: Any) -> str:
-    """Names the nearest field; else the sub-messages or the parent kind that have this field."""
+def _holds_message(text: str, line: int, column: int) -> bool:
+    """Whether the field that begins here has a message as its value."""
+    rest = (token for token in tokens(text) if (token.line, token.column) > (line, column))
+    return next((token.text in ("{", "<") for token in rest if token.text != ":"), False)
+
+
+def _suggest_field(name: str, descriptor: Any, holds_message: bool) -> str:
+    """Names the nearest field that can hold as much; else the sub-messages that have this field.
+
+    All settings end in ``_param``, which so makes no two names alike.
+    """
     known = list(descriptor.fields_by_name)
-    near = did_you_mean(name, known, quote='"')
+    short = {
+        field.name.removesuffix("_param"): field.name
+        for field in descriptor.fields
+        if (field.message_type is not None) == holds_message
+    }
+    near = [short[n] for n in nearest(name.removesuffix("_param"), short, 1, 0.7)]
+    hint = f' Did you mean "{near[0]}"?' if near else ""
     holders = [
         field.name
         for field in descriptor.fields
@@ -217,9 +256,9 @@ def _suggest_field(name: str, descriptor: Any) -> str:
     ]
     if holders and descriptor.name == "LayerParameter" and (not near or len(holders) <= 3):
         choice = " or ".join(f"{holder} {{ {name}: … }}" for holder in holders[:3])
-        return f" It belongs inside {choice}" + "." + near
-    if near:
-        return near
+        return f" It belongs inside {choice}" + "." + hint
+    if hint:
+        return hint
     shown = ", ".join(known if len(known) <= 24 else [*known[:24], "…"])
     return f" Known fields: {shown}."
 
@@ -228,5 +267,8 @@ def _suggest_value(text: str, line: int, column: int, field: FieldDescriptor) ->
     """Names the nearest and all values of an enum field."""
     given = next((t.text for t in tokens(text) if (t.line, t.column) >= (line, column)), "")
     known = [value.name for value in field.enum_type.values] if field.enum_type else []
-    hint = did_you_mean(given.strip("\"'"), known, quote="")
+    value = given.strip("\"'")
+    if value in known:
+        return f" Write {value} without quotes."
+    hint = forks.origin_of_enum(value) or did_you_mean(value, known, quote="")
     return f"{hint} Known values: {', '.join(known)}."

@@ -4,7 +4,7 @@ Unknown fields are errors, as in BVLC Caffe.  The fields of :data:`FIELDS` are t
 are in published files, their meaning is known, and BVLC's own fields can say the same.  Such a
 file reads as if its author had written those, and one :class:`ForeignFieldWarning` for each kind
 of field says so.  What has no equal here (a fork's own layer, a setting that changes numbers) stays
-an error; :func:`origin_of_type` then names the fork that a layer type comes from.
+an error; :mod:`caffe.prototxt.forks` then names the fork that it comes from.
 
 Only text is translated.  In binary files a field is a number, and forks gave one number different
 meanings; numbers that BVLC does not know are skipped, as it skips them.
@@ -19,13 +19,11 @@ from typing import NamedTuple
 
 from caffe.errors import PrototxtError
 from caffe.hints import did_you_mean
+from caffe.prototxt import forks
+from caffe.prototxt.forks import ForeignFieldWarning
 from caffe.prototxt.scan import Entry, entries
 
-__all__ = ["FIELDS", "Foreign", "ForeignFieldWarning", "origin_of_type", "translate"]
-
-
-class ForeignFieldWarning(UserWarning):
-    """A field that BVLC Caffe does not have was read as one that it has."""
+__all__ = ["FIELDS", "Foreign", "ForeignFieldWarning", "translate"]
 
 
 class Edit(NamedTuple):
@@ -133,6 +131,11 @@ def _segnet_bn(found: Found, source: str) -> list[Edit]:
     return edits
 
 
+def _strict_dim(found: Found, source: str) -> list[Edit]:
+    _choice(found["strict_dim"], _both("", ""), source)
+    return _dropped(found, source)
+
+
 def _moving_average(found: Found, source: str) -> list[Edit]:
     entry = found["moving_average"]
     return [_instead(entry, _choice(entry, _both("", "statistics: BATCH"), source))]
@@ -145,6 +148,7 @@ def _engine(found: Found, source: str) -> list[Edit]:
 
 
 _INTEL_ENGINES = ("MKL2017", "MKLDNN")
+_SSD = "SSD"
 _NVIDIA = "NVIDIA Caffe 0.16 and later"
 _INTEL = "Intel Caffe"
 _SPEED = "how it is computed there, not what"
@@ -199,6 +203,35 @@ FIELDS = (
         "whether running statistics are kept",
         "statistics: MOVING or BATCH",
         _moving_average,
+    ),
+    Foreign(
+        "loss_param",
+        ("weight_by_label_freqs", "class_weighting"),
+        "SegNet",
+        "weights of the classes in the loss; here all classes weigh the same, so training differs",
+        _LEFT_OUT,
+        _dropped,
+    ),
+    *(
+        Foreign(
+            message,
+            ("strict_dim",),
+            "DeepLab and its relatives",
+            "whether pictures of different sizes are refused; here each layer checks the shapes "
+            "that it needs",
+            _LEFT_OUT,
+            _strict_dim,
+        )
+        for message in ("", "layer", "data_param", "image_data_param", "transform_param")
+    ),
+    *(
+        Foreign("", (name,), _SSD, meaning, _LEFT_OUT, _dropped)
+        for name, meaning in (
+            ("eval_type", "what the test nets measure; here the mean of their outputs"),
+            ("ap_version", "how the average precision of detections is computed"),
+            ("show_per_class_result", "whether the test logs each class"),
+            ("plateau_winsize", "the window of the lr_policy plateau, which BVLC has not"),
+        )
     ),
     *(
         Foreign(
@@ -322,15 +355,22 @@ def translate(text: str, source: str) -> str:
     Raises:
         PrototxtError: a foreign field has a value that the fork did not know.
     """
-    if not _NAMES.search(text):
+    if not _NAMES.search(text) and not forks.names_type(text):
         return text
-    edits: list[Edit] = []
     messages = _by_field(entries(text))
+    unknown = forks.settings_of_fork_layers(messages.get("layer", []), source)
+    edits = [_instead(entry, "") for entry in unknown]
+    left_out = {(entry.start, entry.end) for entry in unknown}
     for row in FIELDS:
         used = []
         for message in messages.get(row.inside, ()):
+            if any(start <= message.start and message.end <= end for start, end in left_out):
+                continue
             found = {e.name: e for e in message.children if e.name in row.names}
-            made = row.edit(found, source) if found else []
+            if found and row.edit is _dropped:  # also where it is repeated
+                made = [_instead(e, "") for e in message.children if e.name in row.names]
+            else:
+                made = row.edit(found, source) if found else []
             edits += made
             if made:
                 used.append((min(found.values(), key=lambda e: e.start), message))
@@ -375,57 +415,3 @@ def _place(entry: Entry | None) -> str:
         return ""
     names = [e.values[0] for e in entry.children if e.name == "name" and e.values]
     return f"layer {names[0]}: " if names else "a layer without a name: "
-
-
-# Layer types of forks, which this engine does not have: who defined them.
-_TYPES = {
-    "SSD": (
-        "AnnotatedData",
-        "DetectionEvaluate",
-        "DetectionOutput",
-        "MultiBoxLoss",
-        "Normalize",
-        "PriorBox",
-        "SmoothL1Loss",
-        "VideoData",
-    ),
-    "Fast and Faster R-CNN": ("ROIPooling", "Proposal"),
-    "R-FCN": ("PSROIPooling", "BoxAnnotatorOHEM"),
-    "SegNet": ("DenseImageData",),
-    "DeepLab": (
-        "DenseCRF",
-        "ImageSegData",
-        "MatRead",
-        "MatWrite",
-        "SegAccuracy",
-        "DomainTransform",
-    ),
-    "CRF-RNN": ("MultiStageMeanfield",),
-    "PSPNet": ("SyncBN", "BatchReduction", "SegmentData"),
-    "ENet": ("SpatialDropout",),
-    "ShuffleNet": ("ShuffleChannel",),
-    "SENet": ("Axpy",),
-    "FlowNet": (
-        "Correlation",
-        "CustomData",
-        "DataAugmentation",
-        "Downsample",
-        "FlowWarp",
-        "L1Loss",
-        "Resample",
-    ),
-    "converters from Darknet (YOLO)": ("Mish", "Region", "Reorg", "Yolo"),
-    "NVIDIA Caffe": ("DetectNetTransformation", "L1Loss"),
-    "MobileNet v3 forks": ("HSigmoid", "HSwish", "ReLU6"),
-}
-
-
-def origin_of_type(type_name: str) -> str:
-    """A sentence that names the fork of a layer type, empty where it is no known fork's."""
-    forks = [fork for fork, types in _TYPES.items() if type_name in types]
-    if not forks:
-        return ""
-    return (
-        f" It is a layer of {' and of '.join(forks)}, not of BVLC Caffe, and is not implemented "
-        "here: write it as a Python layer, or take it out where the task allows."
-    )

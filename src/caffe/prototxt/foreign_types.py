@@ -17,7 +17,7 @@ import numpy as np
 
 from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
-from caffe.prototxt.foreign import ForeignFieldWarning
+from caffe.prototxt.forks import ForeignFieldWarning
 
 __all__ = ["has_enum_names", "rename_enum_names", "set_crop_offsets"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import TEST, Rig, close, random
+from harness import TEST, TRAIN, Rig, close, random
 
 from caffe import rng
 from caffe.errors import ShapeError
@@ -81,3 +81,30 @@ def test_testing_draws_nothing(device):
     rng_after = rng.get().u32(1)
     rng.set_random_seed(3)
     np.testing.assert_array_equal(rng.get().u32(1), rng_after)
+
+
+def fork_dropout(phase, settings):
+    """(output, gradient) of a dropout of ratio 0.75 on ones, with a fork's settings."""
+    text = f'type: "Dropout" dropout_param {{ dropout_ratio: 0.75 {settings} }}'
+    rig = Rig(text, (4000,), phase=phase)
+    ones = np.ones(4000, np.float32)
+    y = rig.forward(ones).copy()
+    return y, rig.backward(ones)[0]
+
+
+@pytest.mark.parametrize(
+    ("phase", "settings", "values"),
+    [
+        (TRAIN, "", {0, 4}),
+        (TEST, "", {1}),
+        (TRAIN, "scale_train: false", {0, 1}),
+        (TEST, "scale_train: false", {0.25}),
+        (TEST, "sample_weights_test: true", {0, 4}),
+        (TEST, "sample_weights_test: true scale_train: false", {0, 1}),
+    ],
+)
+def test_dropout_of_faster_r_cnn_and_of_bayesian_segnet(phase, settings, values):
+    y, gradient = fork_dropout(phase, settings)
+    assert set(y) == values and np.array_equal(y, gradient)
+    if len(values) == 2:
+        assert abs((y > 0).mean() - 0.25) < 0.03

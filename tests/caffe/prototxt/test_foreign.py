@@ -9,7 +9,8 @@ import caffe
 from caffe.errors import LayerError, PrototxtError
 from caffe.proto import caffe_pb2
 from caffe.prototxt import parse_text
-from caffe.prototxt.foreign import FIELDS, ForeignFieldWarning, origin_of_type
+from caffe.prototxt.foreign import FIELDS, ForeignFieldWarning
+from caffe.prototxt.forks import origin_of_type
 
 
 def parse(text):
@@ -68,6 +69,13 @@ CASES = [  # inside a layer: as the fork wrote it, as BVLC or an extension would
     ("convolution_param { cudnn_convolution_algo_seeker: FINDEX }", "convolution_param { }"),
     ("data_param { threads: 4 batch_size: 2 }", "data_param { batch_size: 2 }"),
     ("transform_param { use_gpu_transform: true }", "transform_param { }"),
+    (
+        "loss_param { weight_by_label_freqs: true ignore_label: 11 class_weighting: 0.2 "
+        "class_weighting: 4.6 class_weighting: [1, 2] }",
+        "loss_param { ignore_label: 11 }",
+    ),
+    ("strict_dim: false", ""),
+    ("image_data_param { strict_dim: true batch_size: 2 }", "image_data_param { batch_size: 2 }"),
 ]
 
 
@@ -118,6 +126,7 @@ def test_one_warning_for_all_uses_in_a_file_and_one_for_each_kind():
     [
         ("layer { pooling_param { ceil_mode: maybe } }", r"n\.prototxt:1:25: ceil_mode: maybe is"),
         ("layer { bn_param { bn_mode: CORRECT } }", "none of LEARN, 0, INFERENCE, 1"),
+        ("layer { strict_dim: 7 }", r"n\.prototxt:1:9: strict_dim: 7 is none of true"),
         ("layer { convolution_param { engine: FPGA } }", "Known values: DEFAULT, CAFFE, CUDNN"),
         # in a message where no fork has it, a foreign field stays unknown
         ("layer { convolution_param { ceil_mode: true } }", 'no field named "ceil_mode"'),
