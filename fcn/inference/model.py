@@ -8,6 +8,7 @@ from google.protobuf import text_format
 import caffe
 from caffe.proto import caffe_pb2
 from fcn import catalog
+from fcn.engine import all_finite, argmax, forward
 from fcn.geometry.fields import geometry, memory, widest
 from fcn.geometry.ops import InferenceError, read_ops
 from fcn.inference import tiles
@@ -97,14 +98,17 @@ class Model:
 
         They are the blob's own.
         """
+        self._forward(pixels)
+        return self.net.blobs[self.scores[0]].data[0]
+
+    def _forward(self, pixels: np.ndarray) -> None:
         height, width = pixels.shape[:2]
         blob = self.net.blobs[self.input]
         blob.reshape(1, 3, height, width)
         np.subtract(
             pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=blob.data[0]
         )
-        self.net.forward()
-        return self.net.blobs[self.scores[0]].data[0]
+        forward(self.net)
 
     def labels(
         self,
@@ -116,18 +120,18 @@ class Model:
         results = [np.empty(pixels.shape[:2], np.uint8) for _ in self.scores]
         for i, (rows, columns) in enumerate(plan):
             progress(i, len(plan))
-            self.run(pixels[rows.start : rows.stop, columns.start : columns.stop])
+            kept = (
+                slice(rows.first - rows.start, rows.last - rows.start),
+                slice(columns.first - columns.start, columns.last - columns.start),
+            )
+            self._forward(pixels[rows.start : rows.stop, columns.start : columns.stop])
             for blob, result in zip(self.scores, results):
-                kept = self.net.blobs[blob].data[0][
-                    :,
-                    rows.first - rows.start : rows.last - rows.start,
-                    columns.first - columns.start : columns.last - columns.start,
-                ]
-                if not np.isfinite(kept).all():
+                if not all_finite(self.net.blobs[blob]):
                     raise InferenceError(
                         "the scores are not finite numbers; the weights are damaged "
                         "or do not belong to this net"
                     )
-                result[rows.first : rows.last, columns.first : columns.last] = kept.argmax(axis=0)
+                classes = argmax(self.net, blob)[0]
+                result[rows.first : rows.last, columns.first : columns.last] = classes[kept]
         progress(len(plan), len(plan))
         return results

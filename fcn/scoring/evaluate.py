@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
+from fcn.engine import argmax, forward
 from fcn.palette import save_label_png, voc_palette
 from fcn.scoring.metrics import Score, fast_hist, metrics
 
@@ -44,18 +45,17 @@ def compute_hist(net, save_dir, dataset, layer="score", gt="label"):
     _rewind(net)
     hist, loss, done = None, 0.0, 0
     while done < len(dataset):
-        net.forward()
-        scores, labels = net.blobs[layer].data, net.blobs[gt].data  # (N, C, H, W), (N, 1, H, W)
+        forward(net)
+        predictions, labels = argmax(net, layer), net.blobs[gt].data  # (N, H, W), (N, 1, H, W)
         if hist is None:
-            classes = scores.shape[1]
+            classes = net.blobs[layer].shape[1]
             hist = np.zeros((classes, classes), np.int64)
-        used = min(len(scores), len(dataset) - done)
+        used = min(len(predictions), len(dataset) - done)
         for i in range(used):
-            predicted = scores[i].argmax(0)  # of equal scores the lowest class
-            hist += fast_hist(labels[i, 0], predicted, classes)
+            hist += fast_hist(labels[i, 0], predictions[i], classes)
             if save_dir:
                 path = os.path.join(save_dir, dataset[done + i] + ".png")
-                save_label_png(path, predicted.astype(np.uint8), voc_palette())
+                save_label_png(path, predictions[i].astype(np.uint8), voc_palette())
         loss += used * _loss(net)
         done += used
     return hist, loss / len(dataset)

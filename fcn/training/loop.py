@@ -34,6 +34,7 @@ from fcn import catalog, device, options, run_files
 from fcn.atomic import replacing
 from fcn.build import widened
 from fcn.console import unread
+from fcn.engine import all_finite, deferred
 from fcn.errors import USER_ERRORS, Diverged, StartError
 from fcn.lock import locked
 from fcn.prototxt import read_solver
@@ -219,6 +220,7 @@ class Run:
         limit = TimeLimit(self.args.minutes)
         with _Signals(self):
             try:
+                self._clock = time.time()
                 while self.solver.iter < self.steps:
                     self._step(progress)
                     self._keep_to(limit, progress)
@@ -226,9 +228,12 @@ class Run:
                     done = solver.iter == self.steps
                     if done or solver.iter % self.score_every == 0:
                         progress.pause()
+                        progress.read()  # of weights that diverged no score is kept
                         self._score()
+                        self._clock = time.time()
                     if done or self.interrupted or solver.iter % self.snapshot_every == 0:
                         self._snapshot(progress)
+                        self._clock = time.time()
                     if self.interrupted and not done:
                         break
             finally:
@@ -281,6 +286,7 @@ class Run:
         gc.collect()  # the old nets' memory, and their processes
         self._build()
         initial.restore(self.solver, path, state)
+        self._clock = time.time()
 
     def _save_weights(self, path):
         with replacing(path) as temporary:
@@ -291,26 +297,36 @@ class Run:
         # Reading it under "multistep" would advance the policy, here and in BVLC Caffe.
         rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
         caffe.set_random_seed(self.seed + solver.iter)
-        began = time.time()
         solver.step(1)
-        loss = float(net.blobs["loss"].data)
-        seconds = time.time() - began
-        if not math.isfinite(loss):
-            raise Diverged(self._not_a_number(f"the loss is {loss}"))
-        label = net.blobs[self.outputs[0].label].data  # (N, 1, H, W)
-        per_pixel = loss
-        if not self.normalized:
-            per_pixel = loss * len(label) / max(1, np.count_nonzero(label != catalog.IGNORE))
-        images = len(label) * self.param.iter_size
-        progress.step(solver.iter, loss, per_pixel, images, seconds, rate)
+        done = solver.iter
+        loss = deferred(net.blobs["loss"])
+        label = net.blobs[self.outputs[0].label]  # (N, 1, H, W)
+        images = label.shape[0]
+        labels = None if self.normalized else deferred(label)
 
-    def _not_a_number(self, what):
+        def read():
+            """(loss, loss per pixel)"""
+            total = per_pixel = float(loss())
+            if not math.isfinite(total):
+                raise Diverged(self._not_a_number(f"the loss is {total}", done))
+            if labels is not None:
+                counted = np.count_nonzero(labels() != catalog.IGNORE)
+                per_pixel = total * images / max(1, counted)
+            return total, per_pixel
+
+        self._clock, before = time.time(), self._clock
+        seconds = self._clock - before
+        progress.step(done, read, images * self.param.iter_size, seconds, rate)
+        if self.args.gpu is None:
+            progress.read()  # a run that diverges ends at that step
+
+    def _not_a_number(self, what, step):
         found = self.snapshots.newest()
         good = "there is no snapshot yet"
         if found:
             good = "the last good snapshot is of step {}".format(found[1]["iter"])
         return (
-            f"{what} at step {self.solver.iter} of {self.steps}, at base_lr "
+            f"{what} at step {step} of {self.steps}, at base_lr "
             f"{self.param.base_lr:g}; {good}. Lower base_lr in fcn/catalog and run "
             "nets/make.py, or check the initial weights."
         )
@@ -318,8 +334,10 @@ class Run:
     def _check_weights(self):
         for name, blobs in self.net.params.items():
             for i, blob in enumerate(blobs):
-                if not np.isfinite(blob.data).all():
-                    raise Diverged(self._not_a_number(f"{name} blob {i} is not finite"))
+                if not all_finite(blob):
+                    raise Diverged(
+                        self._not_a_number(f"{name} blob {i} is not finite", self.solver.iter)
+                    )
 
     def _score(self):
         share_weights(self.solver)

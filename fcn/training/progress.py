@@ -22,20 +22,40 @@ class Progress:
 
     losses: (loss, loss per pixel) pairs that an interrupted run had in its window. epoch: how many
     images the training set has, if the epochs are to be told.
+
+    The losses of a step come as a function, which is called when they are shown or asked for, at
+    most `every` steps later: on a GPU nobody has to wait for a loss that nobody sees.
     """
 
     def __init__(self, first, total, window=20, every=20, losses=(), stream=None, epoch=None):
         self.stream = stream or sys.stdout
         self.bar = self.stream.isatty()
         self.total, self.every, self.epoch = total, every, epoch
-        self.losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
+        self._losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
+        self._unread = []  # functions
         self._times = deque(maxlen=max(1, window))  # (images, seconds) of the last steps
         self._shown = 0.0
         self._open = False
 
-    def step(self, iteration, loss, per_pixel, images, seconds, rate):
-        """One step is done: `images` in `seconds`, at learning rate `rate` (None: not known)."""
-        self.losses.append((loss, per_pixel))
+    @property
+    def losses(self):
+        """The window: (loss, loss per pixel) pairs."""
+        self.read()
+        return self._losses
+
+    def read(self):
+        """Call the functions of the steps whose losses are not read yet; raises what they raise."""
+        while self._unread:
+            self._losses.append(self._unread.pop(0)())
+
+    def step(self, iteration, read, images, seconds, rate):
+        """One step is done: `images` in `seconds`, at learning rate `rate` (None: not known).
+
+        read: a function without arguments that gives (loss, loss per pixel).
+        """
+        self._unread.append(read)
+        if len(self._unread) >= self.every:
+            self.read()
         self._times.append((images, seconds))
         if self.bar:
             now = time.time()
@@ -43,7 +63,8 @@ class Progress:
                 self._draw(iteration)
                 self._shown = now
         elif iteration % self.every == 0 or iteration == self.total:
-            loss, per_pixel = (sum(values) / len(self.losses) for values in zip(*self.losses))
+            losses = self.losses
+            loss, per_pixel = (sum(values) / len(losses) for values in zip(*losses))
             text = f"Iteration {iteration}, loss = {loss:.6g}, loss per pixel = {per_pixel:.4f}"
             if rate is not None:
                 text += f", lr = {rate:.4g}"
@@ -61,7 +82,8 @@ class Progress:
         return images / max(seconds, 1e-9)
 
     def _draw(self, iteration):
-        per_pixel = sum(p for _, p in self.losses) / len(self.losses)
+        losses = self.losses
+        per_pixel = sum(p for _, p in losses) / len(losses)
         text = (
             f"{iteration}/{self.total}  loss per pixel {per_pixel:.4f}  "
             f"{self._speed():.2f} images/s  {self._left(iteration)} left"

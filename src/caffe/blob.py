@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,23 @@ class Blob:
         """The gradient, like :meth:`data_numbers`."""
         self._check_allocated()
         return self._diff.numbers(self.dims)
+
+    def all_finite(self) -> bool:
+        """Whether no value is NaN or infinite; found out where the values lie."""
+        self._check_allocated()
+        if self.host_data() is not None:
+            return bool(np.isfinite(self.data_numbers()).all())
+        return bool(self.data_tensor().isfinite().all())
+
+    def deferred(self) -> Callable[[], np.ndarray]:
+        """The values as they are now, a copy: a function that gives them, read-only.  The host
+        waits for a GPU when that function is called, not before."""
+        self._check_allocated()
+        if self.host_data() is not None or current().torch_device.type == "cpu":
+            values = self.data_numbers().copy()
+            return lambda: values
+        kept = self.data_tensor().clone()
+        return lambda: kept.float().cpu().numpy()
 
     def set_data(self, value: torch.Tensor) -> None:
         """Take the tensor as the new data; its shape must be the blob's."""

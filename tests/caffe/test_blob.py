@@ -5,8 +5,10 @@ import gc
 
 import numpy as np
 import pytest
+import torch
 
 from caffe.blob import Blob, BlobVec
+from caffe.device import current
 from caffe.errors import ShapeError
 
 
@@ -96,3 +98,27 @@ def test_only_a_blob_can_take_a_blobs_place():
     other = Blob((3,))
     blobs[0] = other
     assert blobs[0] is other
+
+
+def test_values_are_judged_and_kept_where_they_lie(device):
+    blob = Blob((2, 3))
+    assert blob.all_finite()
+    blob.set_data(torch.full((2, 3), 2.0, device=current().torch_device))
+    kept = blob.deferred()
+    assert blob.all_finite()
+    for bad in (np.nan, np.inf, -np.inf):
+        blob.data[1, 2] = bad
+        assert not blob.all_finite()
+        blob.data_tensor().mul_(1.0)
+        blob.touch_data()
+        assert not blob.all_finite()
+    assert (kept() == 2).all()
+
+
+def test_deferred_values_cost_no_wait(pretend):
+    blob = Blob((2, 3))
+    blob.set_data(torch.ones(2, 3, device=current().torch_device))
+    with pretend.counting() as counts:
+        kept = blob.deferred()
+    assert counts["sync"] == 0
+    assert kept().shape == (2, 3)

@@ -413,3 +413,46 @@ def test_batch_norm_without_param_entries_counts_as_learnable(make, written):
     net.backward()
     assert (np.abs(net.blobs["bn"].diff).max() > 0) == (not written)
     assert net.params_lr == [0, 0, 0]
+
+
+# Classes ----------------------------------------------------------------------------------------
+
+
+def scores_of(tmp_path, classes):
+    path = tmp_path / "scores.prototxt"
+    path.write_text(
+        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 2 dim: {classes} '
+        'dim: 4 dim: 3 } } } layer { name: "y" type: "Power" bottom: "x" top: "y" }'
+    )
+    return caffe.Net(str(path), caffe.TEST)
+
+
+@pytest.mark.parametrize("classes, dtype", [(1, np.uint8), (256, np.uint8), (257, np.int32)])
+def test_argmax_is_numpys_in_bytes(device, tmp_path, classes, dtype):
+    net = scores_of(tmp_path, classes)
+    x = np.random.default_rng(0).integers(0, 3, (2, classes, 4, 3)).astype(np.float32)
+    x[0, classes // 2, 0, 0] = x[0, -1, 0, 0] = np.nan
+    x[1, :, 1, 1] = -np.inf
+    net.blobs["x"].data[...] = x
+    net._forward(0, 1)
+    found = net.argmax("y")
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, x.argmax(1))
+
+
+def test_argmax_fetches_a_byte_a_pixel(pretend, tmp_path):
+    net = scores_of(tmp_path, 21)
+    net.blobs["x"].data[...] = 1
+    net._forward(0, 1)
+    with pretend.counting() as counts:
+        net.argmax("y")
+    assert counts["D2H bytes"] == 2 * 4 * 3
+
+
+def test_argmax_wants_a_blob_of_scores(tmp_path):
+    net = scores_of(tmp_path, 2)
+    net.blobs["x"].reshape(3)
+    with pytest.raises(caffe.Error, match=r"'x' has the shape \(3,\)"):
+        net.argmax("x")
+    with pytest.raises(KeyError, match="no blob named 'z'"):
+        net.argmax("z")

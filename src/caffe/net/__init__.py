@@ -423,6 +423,26 @@ class Net:
                 LayerError,
             )
 
+    def argmax(self, blob: str) -> np.ndarray:
+        """The position along axis 1 of the largest value: a blob of scores (N, C, H, W) gives the
+        classes (N, H, W), uint8 up to 256 of them, else int32.
+
+        Of equal values the first, of NaN the first, as NumPy's.  Computed where the values lie, so
+        that from a GPU only these are fetched.
+        """
+        found = self._blob(blob)
+        if len(found.dims) < 2 or not found.dims[1]:
+            raise DataError(
+                f"argmax takes a blob with values along axis 1; '{blob}' has the shape {found.dims}"
+            )
+        dtype = torch.uint8 if found.dims[1] <= 256 else torch.int32
+        with torch.no_grad():
+            if current().torch_device.type == "cpu":  # where NumPy is faster
+                places = torch.from_numpy(found.data_numbers().argmax(1))
+            else:
+                places = found.data_tensor().argmax(1)
+            return places.to(dtype).cpu().numpy()
+
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' shapes, without computing."""
         with torch.no_grad():
