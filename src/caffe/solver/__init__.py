@@ -3,6 +3,9 @@
 One iteration is: clear the gradients, test if it is time, run ``iter_size`` forward and backward
 passes, display, update the weights, snapshot if it is time.  The log lines are those that Caffe's
 log parsers read.
+
+How to add a solver: a rule in ``rules.py`` (what is subtracted, from the gradient and its history),
+and here a class with that rule, decorated with :func:`register`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -42,7 +45,10 @@ __all__ = [
     "Solver",
     "from_param",
     "get_solver",
+    "register",
 ]
+
+S = TypeVar("S", bound="Solver")
 
 
 class Solver:
@@ -317,59 +323,62 @@ class Solver:
         self._update.history = list(history)
 
 
+_SOLVERS: dict[str, type[Solver]] = {}
+
+
+def register(type_name: str) -> Callable[[type[S]], type[S]]:
+    """Class decorator: make a solver known under the ``type`` that a solver prototxt gives."""
+
+    def add(cls: type[S]) -> type[S]:
+        if type_name in _SOLVERS:
+            raise SolverError(f"solver type '{type_name}' is registered twice")
+        cls.type = type_name
+        _SOLVERS[type_name] = cls
+        return cls
+
+    return add
+
+
+@register("SGD")
 class SGDSolver(Solver):
     """Stochastic gradient descent with momentum."""
 
-    type = "SGD"
     rule: rules.UpdateRule = rules.Sgd()
 
 
+@register("Nesterov")
 class NesterovSolver(SGDSolver):
     """Nesterov's accelerated gradient."""
 
-    type = "Nesterov"
     rule = rules.Nesterov()
 
 
+@register("AdaGrad")
 class AdaGradSolver(SGDSolver):
     """AdaGrad."""
 
-    type = "AdaGrad"
     rule = rules.AdaGrad()
 
 
+@register("RMSProp")
 class RMSPropSolver(SGDSolver):
     """RMSProp."""
 
-    type = "RMSProp"
     rule = rules.RMSProp()
 
 
+@register("AdaDelta")
 class AdaDeltaSolver(SGDSolver):
     """AdaDelta."""
 
-    type = "AdaDelta"
     rule = rules.AdaDelta()
 
 
+@register("Adam")
 class AdamSolver(SGDSolver):
     """Adam."""
 
-    type = "Adam"
     rule = rules.Adam()
-
-
-_SOLVERS = {
-    cls.type: cls
-    for cls in (
-        SGDSolver,
-        NesterovSolver,
-        AdaGradSolver,
-        RMSPropSolver,
-        AdaDeltaSolver,
-        AdamSolver,
-    )
-}
 
 
 def get_solver(solver_file: str | os.PathLike) -> Solver:
