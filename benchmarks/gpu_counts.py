@@ -2,8 +2,9 @@
 """What a pass of FCN-8s costs on a GPU: kernel launches, copies, waits; counted without one.
 
 The layers and connections are those of nets/voc-fcn8s, the widths a sixteenth, the image small: the
-counts depend on neither. They are taken on the pretend GPU of tests/pretend_device.py, passes one
-by one, as before a CUDA graph replaces them. docs/gpu.md says what each column means.
+counts depend on neither. They are taken on the pretend GPU of tests/pretend_device.py: first with
+every operator launched by itself, then, where the engine can, with passes replayed from graphs.
+docs/gpu.md says what rows and columns mean.
 
     python benchmarks/gpu_counts.py                    # this checkout's engine
     python benchmarks/gpu_counts.py --src OTHER/src    # that of another checkout
@@ -19,7 +20,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SIZE = 64
 SHARE = 16
 COLUMNS = ("launch", "view", "alloc", "H2D", "H2D bytes", "D2H", "D2H bytes", "sync")
-SECTIONS = ("forward", "backward", "update", "step", "test")
 
 
 def _train_net(engine_proto, text_format, narrow):
@@ -77,22 +77,9 @@ def measure():
         net.blobs["data"].data[...] = random.randn(1, 3, SIZE, SIZE)
         net.blobs["label"].data[...] = random.randint(0, 21, (1, 1, SIZE, SIZE))
 
-    for _ in range(3):  # what is made once, is made
+    def step():
         feed()
         solver.step(1)
-    found = {}
-
-    def section(name, call):
-        feed()
-        with pretend_device.counting() as counts:
-            result = call()
-        found[name] = counts
-        return result
-
-    section("forward", net.forward_loss)
-    section("backward", net.backward_all)
-    section("update", solver.apply_update)
-    section("step", lambda: solver.step(1))
 
     deploy = caffe_pb2.NetParameter()
     with open(os.path.join(ROOT, "nets", "voc-fcn8s", "deploy.prototxt")) as lines:
@@ -108,17 +95,37 @@ def measure():
         test.blobs["data"].data[...] = random.randn(1, 3, SIZE, SIZE)
         test.forward_loss()  # the whole pass, its outputs not fetched
 
-    for _ in range(3):
-        label()
-    section("test", label)
+    found = {}
+
+    def section(name, call, before=0):
+        for _ in range(before):  # what is made once, is made
+            call()
+        with pretend_device.counting() as counts:
+            call()
+        found[name] = counts
+
+    section("step", step, before=3)
+    feed()
+    section("its forward", net.forward_loss)
+    net.clear_param_diffs()  # as each iteration begins
+    section("its backward", net.backward_all)
+    section("its update", solver.apply_update)
+    section("test", label, before=3)
+    try:
+        from pretend_graphs import replayed
+    except ImportError:  # an engine that has no graphs
+        return found
+    with replayed():
+        section("step from graphs", step, before=6)
+        section("test from graphs", label, before=6)
     return found
 
 
 def table(found):
     """The counts as a table in markdown."""
     lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    for name in SECTIONS:
-        numbers = (f"{found[name][kind]:,}" for kind in COLUMNS)
+    for name, counts in found.items():
+        numbers = (f"{counts[kind]:,}" for kind in COLUMNS)
         lines.append(f"| {name} | " + " | ".join(numbers) + " |")
     return "\n".join(lines)
 
@@ -135,8 +142,8 @@ def main(argv=None):
     found = measure()
     print(table(found))
     for kind in options.lines:
-        for name in SECTIONS:
-            for line, times in found[name].lines(kind).items():
+        for name, counts in found.items():
+            for line, times in counts.lines(kind).items():
                 print(f"{name}: {kind} {times} x {line}")
     return 0
 

@@ -15,6 +15,7 @@ import torch
 
 from caffe.errors import DeviceError
 from caffe.precision import apply as apply_precision
+from caffe.precision import warn_of_environment
 
 __all__ = ["Device", "current", "set_device", "set_mode_cpu", "set_mode_gpu", "set_mode_mirror"]
 
@@ -111,4 +112,5 @@ def _gpu(index: int) -> Device:
         raise DeviceError(f"GPU {index} does not exist: this machine has 0..{count - 1}")
     torch.cuda.set_device(index)
     apply_precision()
+    warn_of_environment()
     return Device(f"gpu{index}", torch.device("cuda", index), False, pinned=True)

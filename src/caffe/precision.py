@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import torch
 
+from caffe import glog
 from caffe.errors import Error
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "precision",
     "set_deterministic",
     "set_precision",
+    "warn_of_environment",
 ]
 
 # name: (TF32 for what is float32, partial sums of bfloat16 products kept in bfloat16)
@@ -39,7 +41,7 @@ ENVIRONMENT = {
     "CUBLAS_EMULATE_SINGLE_PRECISION": "cuBLAS may emulate float32 products with bfloat16 ones",
 }
 
-_state = SimpleNamespace(precision="fp32", deterministic=False, applied=False)
+_state = SimpleNamespace(precision="fp32", deterministic=False, applied=False, warned=False)
 
 
 def set_precision(name: str) -> None:
@@ -116,6 +118,14 @@ def _apply_deterministic() -> None:
     torch.backends.cudnn.deterministic = on
     # Nothing here reads such memory.
     torch.utils.deterministic.fill_uninitialized_memory = not on  # type: ignore[attr-defined]
+
+
+def warn_of_environment() -> None:
+    """Log :func:`environment_overrides`, once a process."""
+    if not _state.warned:
+        _state.warned = True
+        for told in environment_overrides():
+            glog.warning("precision", f"the environment variable {told}")
 
 
 def environment_overrides() -> list[str]:

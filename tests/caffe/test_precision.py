@@ -1,14 +1,16 @@
 """The switches of PyTorch that set_precision and set_deterministic stand for."""
 
 import os
+import sys
 
 import pytest
 import torch
 
 import caffe
-from caffe import device
+from caffe import device, glog
 from caffe.precision import environment_overrides
 
+precision = sys.modules["caffe.precision"]  # the name caffe.precision is the function
 BACKENDS = torch.backends
 SWITCHES = (
     "BACKENDS.fp32_precision",
@@ -66,7 +68,15 @@ def test_gpu_mode_sets_them_too(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
-    caffe.set_mode_gpu()
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setattr(precision._state, "warned", False)
+    lines = []
+    monkeypatch.setattr(glog, "warning", lambda source, text: lines.append(text))
+    for _ in range(2):
+        caffe.set_mode_gpu()
+    assert [line.split(":")[0] for line in lines] == [
+        "the environment variable NVIDIA_TF32_OVERRIDE=1"
+    ]
     assert device.current().name == "gpu0"
     assert switches() == EXACT
 
