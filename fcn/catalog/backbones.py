@@ -35,6 +35,9 @@ class Style(NamedTuple):
     learned: bool = False
     #: Of the running mean and variance of a head's BatchNorm, what survives an iteration.
     fraction: float = 0.999
+    #: Factor of the score layers' rate. They start from zero, and Adam's steps have the size of the
+    #: rate: at 1 the first hundred steps only learn how common each class is.
+    score_rate: float = 1
 
 
 class Backbone(NamedTuple):
@@ -71,7 +74,7 @@ class Backbone(NamedTuple):
 _PUBLISHED = Style(grouped=False, odd=False, normalize=False)
 _TRAINED = Style(grouped=True, odd=True, normalize=True)
 #: Weights of the head see the statistics of thousands of crops, not of 20 steps.
-_LITE = _TRAINED._replace(fraction=0.97)
+_LITE = _TRAINED._replace(fraction=0.97, score_rate=5)
 _SCRATCH = Style(
     grouped=True, odd=False, normalize=True, filler=dict(type="gaussian", std=0.01), fraction=0.95
 )

@@ -23,9 +23,9 @@ class Draft:
     def score(self, bottom, classes):
         """A score layer: a 1×1 convolution."""
         more = dict(weight_filler=self.style.filler) if self.style.filler else {}
-        return L.Convolution(
-            bottom, num_output=classes, kernel_size=1, pad=0, param=LEARNED, **more
-        )
+        rate = self.style.score_rate
+        param = LEARNED if rate == 1 else [dict(p, lr_mult=rate) for p in LEARNED]
+        return L.Convolution(bottom, num_output=classes, kernel_size=1, pad=0, param=param, **more)
 
     def hidden(self, bottom, width, kernel=1):
         """A convolution that keeps the size and starts at random."""
