@@ -29,7 +29,7 @@ from caffe.net.sharing import share_with
 from caffe.net.wiring import Param, wire
 from caffe.net.zero_weights import warn_of_zero_weights
 from caffe.proto import caffe_pb2
-from caffe.prototxt import read_net
+from caffe.prototxt import crop_offsets, read_net
 from caffe.vectors import DtypeVec, IntVec, StringVec, Vector
 from caffe.weights import hdf5
 
@@ -52,7 +52,9 @@ class Net:
 
     ``Net(network_file, phase, level=0, stages=None, weights=None)``, or in the old form
     ``Net(network_file, weights_file, phase)``.  ``phase`` is ``caffe.TRAIN`` (0) or ``caffe.TEST``
-    (1).  Raises PrototxtError, LayerError, ShapeError or WeightsError, all of them RuntimeError.
+    (1).  ``fix_crops`` gives Crop layers without an offset the one that puts their bottoms' pixels
+    over each other, where BVLC cuts from the corner.  Raises PrototxtError, LayerError, ShapeError
+    or WeightsError, all of them RuntimeError.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Net:
         level: int = 0,
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
+        fix_crops: bool = False,
     ) -> None:
         given = arguments.read(args, phase=phase, level=level, stages=stages, weights=weights)
         path = os.fsdecode(network_file)
@@ -70,6 +73,8 @@ class Net:
         param.state.phase = given.phase
         param.state.level = given.level
         param.state.stage.extend(given.stages)
+        if fix_crops:
+            crop_offsets.fix_crops(param, path)
         self._init(param, path)
         if given.weights is not None:
             self.copy_from(given.weights)
@@ -85,6 +90,7 @@ class Net:
         self._source = source
         try:
             param = filter_net(param)
+            crop_offsets.check_crops(param, source)
             if glog.is_on():  # the text of a large net takes a while
                 glog.info("net", f"Initializing net from parameters: \n{param}")
             param = insert_splits(param)

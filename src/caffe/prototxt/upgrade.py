@@ -17,7 +17,7 @@ import os
 from caffe import glog
 from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
-from caffe.prototxt import foreign_types
+from caffe.prototxt import crop_offsets, foreign_types
 from caffe.prototxt.upgrade_v0 import upgrade_v0
 
 __all__ = ["net_needs_upgrade", "upgrade_net", "upgrade_solver", "upgrade_solver_type"]
@@ -102,7 +102,7 @@ def upgrade_net(net: caffe_pb2.NetParameter, source: str = "<net>") -> bool:
     foreign_types.rename_enum_names(net, source, v1_type_name)
     if crops:  # counted without the Input layer, which may now stand first
         added = len(net.layer) - count
-        foreign_types.set_crop_offsets(net, {number + added for number in crops}, source)
+        crop_offsets.set_crop_offsets(net, {number + added for number in crops}, source)
     _freeze_batch_norm(net)
     return complete
 

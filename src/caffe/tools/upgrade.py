@@ -1,6 +1,8 @@
 """upgrade_net_proto_text, upgrade_net_proto_binary, upgrade_solver_proto_text: old files to new.
 
-``TOOL IN OUT`` writes the upgraded file.  Exit status: 0, also where the file was up to date; 1
+``TOOL IN OUT`` writes the upgraded file.  ``upgrade_net_proto_text --fix-crops IN OUT`` also writes
+the offsets that Crop layers of old forks leave out, see :mod:`caffe.prototxt.crop_offsets`.  Exit
+status: 0, also where the file was up to date; 1
 for a wrong call or a file that cannot be upgraded; 2 where it cannot be parsed.
 """
 
@@ -19,6 +21,7 @@ from caffe.atomic import atomic_write
 from caffe.errors import PrototxtError
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_message
+from caffe.prototxt.crop_offsets import fix_crops
 from caffe.prototxt.upgrade import net_needs_upgrade, upgrade_net, upgrade_solver_type
 from caffe.tools.flags import UsageError
 
@@ -34,8 +37,10 @@ class _Kind(NamedTuple):
     binary: bool
     needs: Callable[[Any], bool]
     upgrade: Callable[[Any, str], bool]  # False where something was dropped
+    fixes_crops: bool = False
 
 
+_FIX_CROPS = ("--fix-crops", "-fix-crops", "--fix_crops", "-fix_crops")
 _NET_USAGE = "v0_net_proto_file_in net_proto_file_out"
 _NET = (caffe_pb2.NetParameter, net_needs_upgrade, upgrade_net)
 
@@ -45,6 +50,9 @@ def _solver_needs(param: Any) -> bool:
 
 
 def _main(kind: _Kind, argv: list[str]) -> int:
+    fixes = kind.fixes_crops and any(word in _FIX_CROPS for word in argv)
+    if fixes:
+        argv = [word for word in argv if word not in _FIX_CROPS]
     if len(argv) != 2:
         glog.error(kind.tool, f"Usage: {kind.tool} {kind.usage}")
         return 1
@@ -74,8 +82,11 @@ def _main(kind: _Kind, argv: list[str]) -> int:
             glog.error(
                 kind.tool, "Encountered error(s) while upgrading prototxt; see details above."
             )
-    else:
+    elif not fixes:
         glog.error(kind.tool, f"File already in latest proto format: {source}")
+    if fixes:
+        for line in fix_crops(message, source):
+            glog.info(kind.tool, f"{source}: layer {line}")
     if kind.binary:
         content = message.SerializeToString()
     else:
@@ -96,7 +107,8 @@ def _read_binary(source: str, kind: _Kind) -> Any:
 
 
 net_proto_text = partial(
-    _main, _Kind("upgrade_net_proto_text", _NET_USAGE, _NET[0], False, *_NET[1:])
+    _main,
+    _Kind("upgrade_net_proto_text", f"[--fix-crops] {_NET_USAGE}", _NET[0], False, *_NET[1:], True),
 )
 net_proto_binary = partial(
     _main, _Kind("upgrade_net_proto_binary", _NET_USAGE, _NET[0], True, *_NET[1:])
