@@ -122,7 +122,7 @@ class SolverUpdate:
             [self._history_like(d, k + part * len(self._params)) for k, d in zip(members, diffs)]
             for part in range(rule.histories)
         ]
-        factor = math.prod(factors)
+        factor = factors[0] if len(factors) == 1 else math.prod(factors)
         if kind != "L2" or not rule.fused(data, diffs, histories, s, decay, factor):
             for f in factors:
                 torch._foreach_mul_(diffs, f)
