@@ -240,6 +240,22 @@ class Fails(caffe.Layer):
 """
 
 
+def test_workers_compute_as_the_process_that_starts_them(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(launch, "_supervise", lambda jobs, handler: seen.extend(jobs))
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    Path("solver.prototxt").write_text(LONG)
+    caffe.set_precision("tf32")
+    caffe.set_deterministic()
+    try:
+        launch.train_on(["cpu", "cpu"], "solver.prototxt")
+    finally:
+        caffe.set_precision("fp32")
+        caffe.set_deterministic(False)
+    assert [(job.precision, job.deterministic) for job in seen] == [("tf32", True)] * 2
+
+
 def test_train_on_ends_all_with_the_one_error_that_began_it(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

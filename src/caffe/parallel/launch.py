@@ -23,6 +23,7 @@ from typing import IO, Any
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
 from caffe.parallel.worker import Job, train
+from caffe.precision import deterministic, precision
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_solver
 from caffe.solver.actions import Action
@@ -80,6 +81,7 @@ def train_on(
         path = os.path.join(folder, "solver")
         Path(path).write_bytes(param.SerializeToString())
         job = Job(path, source, "cpu", 0, len(devices), "", os.fsdecode(snapshot), timeout)
+        job = replace(job, precision=precision(), deterministic=deterministic())
         if rendezvous.in_torchrun():
             _train_in_torchrun(job, devices)
             return 0

@@ -19,6 +19,7 @@ from caffe import glog
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.parallel.nccl import NCCL, PeerError
+from caffe.precision import set_deterministic, set_precision
 from caffe.proto import caffe_pb2
 from caffe.rank import is_root, set_multiprocess, set_solver_count, set_solver_rank
 from caffe.solver import from_param
@@ -36,6 +37,7 @@ class Job:
         source: the solver prototxt's name, for messages.
         device: a GPU's number, or "cpu".
         report: the file in which a worker that fails leaves its error.
+        precision, deterministic: as in the process that started it.
     """
 
     param: str
@@ -47,6 +49,8 @@ class Job:
     snapshot: str
     timeout: float
     report: str = ""
+    precision: str = "fp32"
+    deterministic: bool = False
 
 
 def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
@@ -54,6 +58,8 @@ def train(job: Job, requests: Callable[[], Action] | None = None) -> None:
 
     ``requests`` gives the user's next request, for rank 0.
     """
+    set_precision(job.precision)
+    set_deterministic(job.deterministic)
     if job.device == "cpu":
         set_mode_cpu()
     else:

@@ -8,15 +8,24 @@ import torch
 
 import caffe
 from caffe import glog
+from caffe.precision import NAMES as PRECISIONS
 from caffe.tools.flags import Flag, UsageError
 
-__all__ = ["FLAGS", "check_iterations", "gpus", "log", "stages", "use_device"]
+__all__ = ["FLAGS", "check_iterations", "gpus", "log", "set_arithmetic", "stages", "use_device"]
 
 FLAGS = {
     "gpu": Flag(
         "",
         "train, test, time, device_query: run on these GPUs, ids separated by ',', or on 'all'; "
         "several GPUs only for train, each with a batch of its own",
+    ),
+    "precision": Flag(
+        "fp32",
+        "train, test, time: on a GPU multiply float32 numbers as they are (fp32, as BVLC Caffe), "
+        "rounded to TF32 (tf32), or keep activations in bfloat16 (bf16)",
+    ),
+    "deterministic": Flag(
+        False, "train, test, time: the same run gives the same bits on a GPU too"
     ),
     "solver": Flag("", "train: the solver's prototxt"),
     "model": Flag("", "test, time: the net's prototxt"),
@@ -51,6 +60,20 @@ def stages(flags: SimpleNamespace) -> list[str]:
     return flags.stage.split(",")
 
 
+def set_arithmetic(flags: SimpleNamespace) -> None:
+    """Obey ``-precision`` and ``-deterministic``.
+
+    Raises:
+        UsageError: a precision that does not exist.
+    """
+    if flags.precision not in PRECISIONS:
+        raise UsageError(
+            f"-precision is one of {', '.join(PRECISIONS)}; received {flags.precision!r}"
+        )
+    caffe.set_precision(flags.precision)
+    caffe.set_deterministic(flags.deterministic)
+
+
 def gpus(flags: SimpleNamespace) -> list[int]:
     """The ids of ``-gpu``; empty means the CPU.
 
@@ -75,6 +98,7 @@ def use_device(flags: SimpleNamespace) -> None:
     Raises:
         DeviceError: there is no such GPU.
     """
+    set_arithmetic(flags)
     ids = gpus(flags)
     if not ids:
         log("Use CPU.")

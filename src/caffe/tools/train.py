@@ -31,6 +31,7 @@ def run(flags: SimpleNamespace) -> int:
     param = read_solver(flags.solver)
     param.train_state.level = flags.level
     param.train_state.stage.extend(brew.stages(flags))
+    brew.set_arithmetic(flags)
     ids = _device_ids(flags, param)
     handler = SignalHandler(
         action_of("sigint_effect", flags.sigint_effect),

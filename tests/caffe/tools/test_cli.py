@@ -86,6 +86,7 @@ def test_every_command_has_its_function():
         ("train -solver solver.prototxt -sigint_effect halt", "Invalid signal effect 'halt'"),
         ("train -solver solver.prototxt -sighup_effect halt", "Invalid signal effect 'halt'"),
         ("train -solver solver.prototxt -gpu x", "-gpu takes different ids"),
+        ("train -solver solver.prototxt -precision fp16", "-precision is one of fp32, tf32, bf16"),
         ("train -solver solver.prototxt -snapshot no.solverstate", "no.solverstate"),
         ("test", "Need a model definition to score"),
         ("test -model net.prototxt", "Need model weights to score"),
@@ -112,6 +113,25 @@ def test_a_device_that_is_not_there_is_named_with_the_remedy(capfd, monkeypatch)
         stream.write(SOLVER.replace("CPU", "GPU"))
     assert call("train -solver solver.prototxt") == 1
     assert "solver.prototxt says solver_mode: GPU" in messages(capfd)[-1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train -solver solver.prototxt",
+        "test -model net.prototxt -weights no",
+        "time -model net.prototxt",
+    ],
+)
+def test_precision_and_determinism_are_set_before_a_net_is_made(line, folder, capfd):
+    try:
+        call(line + " -precision bf16 -deterministic -iterations 1")
+        assert (caffe.precision(), caffe.deterministic()) == ("bf16", True)
+        call(line + " -iterations 1")
+        assert (caffe.precision(), caffe.deterministic()) == ("fp32", False)
+    finally:
+        caffe.set_precision("fp32")
+        caffe.set_deterministic(False)
 
 
 def test_several_gpus_go_to_their_processes(monkeypatch):
