@@ -15,7 +15,8 @@ directions and waits of the host for the device, each by the line of the engine 
 
 The numbers are the CPU's.  So it proves nothing of CUDA's kernels, of hazards between streams, or
 of branches on ``device.type == "cuda"``; and an operator that CUDA runs as three kernels counts as
-one launch.  It works in every thread, and leaves tensors on the CPU alone.
+one launch.  It works in every thread, and leaves tensors on the CPU alone.  PyTorch's autograd
+knows the first device only.
 
 Kinds that are counted:
 

@@ -9,6 +9,7 @@ from golden import REFRESH, expected
 from sides import Result
 
 from caffe.device import current
+from caffe.net import Net
 
 
 def run_on_engine(case):
@@ -45,6 +46,23 @@ def test_golden(kind):
 def test_golden_on_a_gpu(kind, pretend):
     """A third of the cases; `--everywhere pretend` takes them all."""
     check_type(kind, share=3)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in cases.types() if "solver" not in kind])
+def test_what_a_layer_keeps_follows_it_to_another_gpu(kind, pretend, monkeypatch):
+    """Forward on one device, backward on another, then back again."""
+    forward, backward = Net._forward, Net._backward
+
+    def on(index, run):
+        def there(*arguments):
+            pretend.set_mode_pretend(index)
+            return run(*arguments)
+
+        return there
+
+    monkeypatch.setattr(Net, "_forward", on(1, forward))
+    monkeypatch.setattr(Net, "_backward", on(0, backward))
+    check_type(kind, share=10)
 
 
 @pytest.mark.parametrize("kind", ["solver clip_gradients", "solver weight_decay"])

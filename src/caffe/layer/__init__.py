@@ -312,6 +312,8 @@ def _moved(value: Any, where: torch.device) -> Any:
     """``value`` with the tensors in it, if there are any, on the device ``where``."""
     if isinstance(value, torch.Tensor):
         return value.to(where)
+    if isinstance(value, Layer):  # one that a layer is made of
+        value.move_state(where)
     if type(value) in (list, dict) or isinstance(value, tuple):
         items = list(value.values() if isinstance(value, dict) else value)
         moved = [_moved(item, where) for item in items]
