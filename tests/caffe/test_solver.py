@@ -317,6 +317,25 @@ def test_a_frozen_layer_stays_and_has_no_history_in_memory():
     assert [h.shape for h in solver.history_arrays()][2] == (5, 5)
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"])
+def test_what_is_derived_from_frozen_weights_stays(kind):
+    """Packed kernels of a frozen layer are made once, also after a snapshot was restored."""
+    text = 'base_lr: 0.1 lr_policy: "fixed" weight_decay: 0.1 delta: 0.001 snapshot_prefix: "s" '
+    text += f'type: "{kind}" ' + ("" if kind in ("AdaGrad", "RMSProp") else "momentum: 0.9 ")
+    solver = make(text)
+    weight = solver.net.params["frozen"][0]
+    before = weight.data.copy()
+    solver.step(1)
+    solver.snapshot()
+    solver.restore("s_iter_1.solverstate")
+    made = []
+    for _ in range(3):
+        weight.data_storage.cached("derived", lambda: made.append(1))
+        solver.step(1)
+    assert len(made) == 1
+    np.testing.assert_array_equal(weight.data, before)
+
+
 def test_history_follows_from_the_cpu_to_a_device(monkeypatch):
     solver = make(SGD)
     rng.set_random_seed(3)

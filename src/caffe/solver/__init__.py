@@ -316,7 +316,9 @@ class Solver:
         """The history: all first parts in layer order, then all second parts if there are two."""
         return self._update.history_arrays()
 
-    def set_state(self, iteration: int, current_step: int, history: list[torch.Tensor]) -> None:
+    def set_state(
+        self, iteration: int, current_step: int, history: list[torch.Tensor | None]
+    ) -> None:
         """Continue at ``iteration`` with the given history."""
         self._iter = iteration
         self._current_step = current_step

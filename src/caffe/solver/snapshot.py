@@ -92,7 +92,9 @@ def restore(solver: Solver, path: str) -> None:
                 f"{path}: history blob {k} has the shape {stored.describe_shape()}, the net's "
                 f"parameter {' '.join(map(str, shape))}. The state belongs to another net."
             )
-    history = [torch.from_numpy(stored.array()) for stored in state.history]
+    arrays = (stored.array() for stored in state.history)
+    # None: zeros, so that layers that were frozen from the start stay untouched.
+    history = [torch.from_numpy(a) if a.any() else None for a in arrays]
     if state.learned_net:
         if not os.path.exists(state.learned_net):
             raise WeightsError(

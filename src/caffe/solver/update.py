@@ -47,13 +47,16 @@ class SolverUpdate:
         groups: dict[tuple[Any, ...], list[int]] = {}
         multipliers = zip(self._net.params_lr, self._net.params_weight_decay)
         for k, (lr_mult, decay_mult) in enumerate(multipliers):
+            # Where the rate is inside the history, an older one may still move such a parameter.
+            frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
             own_rate = float(_F32(rate) * _F32(lr_mult))
             decay = float(_F32(param.weight_decay) * _F32(decay_mult))
-            groups.setdefault((own_rate, decay, k if one_by_one else None), []).append(k)
+            key = own_rate, decay, frozen, k if one_by_one else None
+            groups.setdefault(key, []).append(k)
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
             factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
-            for (own_rate, decay, _), members in groups.items():
+            for (own_rate, decay, frozen, _), members in groups.items():
                 settings = Settings(
                     rate=own_rate,
                     momentum=param.momentum,
@@ -62,7 +65,7 @@ class SolverUpdate:
                     delta=param.delta,
                     t=iteration + 1,
                 )
-                self._apply_to(members, settings, factors, decay, param.regularization_type)
+                self._apply_to(members, settings, factors, decay, param.regularization_type, frozen)
 
     def _clip_factor(self, param: Any, on_cpu: bool) -> float | torch.Tensor | None:
         """What all gradients are multiplied with to bring their joint L2 norm to the limit; None
@@ -105,8 +108,13 @@ class SolverUpdate:
         factors: list[float | torch.Tensor],
         decay: float,
         kind: str,
+        frozen: bool,
     ) -> None:
-        """Update these parameters, which have one rate and one decay."""
+        """Update these parameters, which have one rate and one decay.
+
+        ``frozen`` ones get their history, as in BVLC, but nothing is subtracted: what is derived
+        from their data stays good.
+        """
         rule = self._rule
         if s.rate == 0 and rule.still_at_zero_rate:
             for k in members:
@@ -130,10 +138,12 @@ class SolverUpdate:
                 towards = data if kind == "L2" else torch._foreach_sign(data)
                 torch._foreach_add_(diffs, towards, alpha=decay)
             rule.update(diffs, histories, s)
-            torch._foreach_sub_(data, diffs)
+            if not frozen:
+                torch._foreach_sub_(data, diffs)
         for blob in blobs:
             blob.touch_diff()
-            blob.touch_data()
+            if not frozen:
+                blob.touch_data()
 
     def _history_like(self, diff: torch.Tensor, slot: int) -> torch.Tensor:
         """The history tensor of a slot, on the device and in the memory order of ``diff``."""
