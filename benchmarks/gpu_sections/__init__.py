@@ -31,9 +31,9 @@ SECTIONS = OrderedDict(
         ("switching", Section("From the CPU to the GPU and back", 90)),
         ("resume", Section("Resuming, deterministic, bit for bit", 90)),
         ("dropout", Section("Dropout's masks", 60)),
-        ("synchronisation", Section("No synchronisation in five steps", 60)),
-        ("memory", Section("Training FCN-8s under memory caps", 90)),
-        ("speed", Section("Speed against plain PyTorch", 130, alone=True)),
+        ("synchronisation", Section("No synchronisation in five steps", 60, parts=2)),
+        ("memory", Section("Training FCN-8s under memory caps", 60, parts=3)),
+        ("speed", Section("Speed against plain PyTorch", 70, parts=3, alone=True)),
         ("training", Section("CamVid steps and the wait for data", 60, alone=True)),
         ("inference", Section("infer.py on 20 pictures", 60, alone=True)),
     ]

@@ -17,10 +17,10 @@ STEPS = 6
 def run(record):
     machine = Machine(record.options.device)
     machine.enter()
-    precisions = ["fp32", "tf32", "bf16"] if has(record, "set_precision") else ["fp32"]
-    for precision in precisions:
-        if len(precisions) > 1:
-            caffe.set_precision(precision)
+    if not has(record, "set_precision"):
+        return
+    for precision in ("fp32", "tf32", "bf16")[record.part :: record.parts]:
+        caffe.set_precision(precision)
         for cap in CAPS + (GOAL,) if precision == "fp32" else (GOAL,):
             with record.step(f"{precision}, {cap} GB"):
                 under_cap(record, machine, precision, cap)

@@ -36,13 +36,22 @@ def merged(name, title, parts):
         "name": name,
         "title": title,
         "verdict": verdict,
-        "seconds": max(part["seconds"] for part in parts),
+        "seconds": _wall(parts),
         "processor": round(sum(part.get("processor", 0) for part in parts), 1),
         "checks": checks,
         "facts": facts,
         "parts": statuses,
         "logs": [part["log"] for part in parts if "log" in part],
     }
+
+
+def _wall(parts):
+    """Seconds from the first part's start to the last one's end."""
+    ran = [part for part in parts if part.get("began")]
+    if not ran:
+        return 0.0
+    first = min(part["began"] for part in ran)
+    return round(max(part["began"] + part["seconds"] for part in ran) - first, 1)
 
 
 def _sum(a, b):

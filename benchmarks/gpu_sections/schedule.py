@@ -134,6 +134,7 @@ class Job:
             pass
         found["status"] = self.status
         found["seconds"] = round(self.seconds, 1)
+        found["began"] = self.began
         found["processor"] = round(self.processor, 1)
         if self.status != "not run" and not found["finished"]:
             found["log"] = self.log_text()[-LOG_TAIL:]
@@ -174,7 +175,7 @@ class Schedule:
         beside = [job for job in self.jobs if not job.section.alone]
         alone = [job for job in self.jobs if job.section.alone]
         deadline = self.deadline
-        if alone:
+        if alone and self.options.device == "gpu":
             deadline = self.began + self.options.limit * SIDE_BY_SIDE
         running = []
         try:

@@ -33,10 +33,11 @@ def run(record):
         runs = [("SGD, clipping", "fp32"), ("Adam", "bf16")]
     if not has(record, "set_precision"):
         runs = [run for run in runs if run[1] == "fp32"]
-    for kind, precision in runs:
+    own = ("fp32", "bf16")[record.part :: record.parts]
+    for kind, precision in [run for run in runs if run[1] in own]:
         name = f"{kind}, {precision}"
         with record.step(name), tempfile.TemporaryDirectory() as folder:
-            if precision == "bf16":
+            if precision != "fp32":
                 caffe.set_precision(precision)
             one_solver(record, machine, name, KINDS[kind], folder, *size)
 
