@@ -9,6 +9,7 @@ from golden import REFRESH, expected
 from sides import Result
 
 from caffe.device import current
+from caffe.layer import class_of, type_list
 from caffe.net import Net
 
 
@@ -70,6 +71,32 @@ def test_golden_without_fused_sgd(kind, monkeypatch):
     """A PyTorch without the fused update takes the plain steps, to the same results."""
     monkeypatch.setattr("caffe.solver.fused_sgd.available", lambda device: False)
     check_type(kind)
+
+
+def test_no_layer_makes_the_host_wait_for_the_device(pretend, monkeypatch):
+    """The first case of every type, and every tenth; layers that run on the host may."""
+    waits = set()
+
+    def watch(cls, method):
+        real = getattr(cls, method)
+
+        def watched(self, *args):
+            with pretend.counting() as counts:
+                result = real(self, *args)
+            if self.graphable:
+                waits.update((self.type, method, line) for line in counts.lines("sync"))
+            return result
+
+        monkeypatch.setattr(cls, method, watched)
+
+    for name in type_list():
+        for method in ("before_forward", "forward_blobs", "backward_blobs"):
+            watch(class_of(name), method)
+    for kind in cases.types():
+        for case, _ in [] if kind.startswith("solver") else expected(kind)[::10]:
+            case_runner.run_case(case)
+    # The matrix of a file goes up once.
+    assert {w for w in waits if w[0] != "InfogainLoss"} == set()
 
 
 def test_every_type_has_twenty_cases():

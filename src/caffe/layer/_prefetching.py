@@ -131,7 +131,7 @@ class PrefetchingLayer(Layer):
         # BVLC seeds the transformer again, and its thread, whose stream nothing uses.
         transformer.init_rand()
         rng.get().u32(1)
-        source.pinned = self._pinned = current().torch_device.type == "cuda"
+        source.pinned = self._pinned = current().pinned
         self._prefetcher = Prefetcher(source, prefetch, f"layer '{self.name}'")
         for blob, dims in zip(top, (shape, shape[:1])):
             blob.set_dims(dims)
@@ -147,7 +147,12 @@ class PrefetchingLayer(Layer):
         for blob, values in zip(top, batch):
             blob.set_dims(tuple(values.shape))
         pixels, *labels = batch
-        top[0].set_data(pixels.to(current().torch_device, non_blocking=self._pinned))
+        device = current()
+        if self._pinned or not device.pinned:
+            pixels = pixels.to(device.torch_device, non_blocking=self._pinned)
+        else:  # the net was built for another device
+            pixels = device.upload(pixels.numpy())
+        top[0].set_data(pixels)
         for blob, values in zip(top[1:], labels):
             blob.set_host_data(values.numpy())  # where a loss checks them without waiting
 

@@ -249,15 +249,11 @@ class Pooling(Layer):
 
     def _areas(self, x: torch.Tensor) -> torch.Tensor:
         """What each window's sum is divided by, (H', W')."""
-        height, width = (
-            torch.tensor(
-                [min(a + k, n + p) - a for a in range(-p, -p + s * out, s)],
-                dtype=torch.float32,
-                device=x.device,
-            )
-            for n, k, s, p, out in zip(x.shape[2:], self.kernel, self.stride, self.pad, self.out)
-        )
-        return height[:, None] * width
+        sides = []
+        for n, k, s, p, out in zip(x.shape[2:], self.kernel, self.stride, self.pad, self.out):
+            start = torch.arange(-p, -p + s * out, s, dtype=torch.float32, device=x.device)
+            sides.append((start + k).clamp_(max=n + p).sub_(start))
+        return sides[0][:, None] * sides[1]
 
     # Geometry -------------------------------------------------------------------------------------
 
