@@ -179,6 +179,10 @@ class Layer:
         registers them."""
         return []
 
+    def renew_generators(self) -> None:
+        """Put new generators of the same seeds in the place of :meth:`generators`: a capture that
+        failed leaves the old ones unusable."""
+
     def raise_verdict(self) -> None:
         """Raise the layer's error if a check on the device has failed since the last call.
 

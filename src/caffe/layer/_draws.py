@@ -35,3 +35,9 @@ class DeviceDraws:
         """The generator of the thread's device, if there is one."""
         generator = self._generators.get(current().torch_device)
         return [] if generator is None else [generator]
+
+    def renew(self) -> None:
+        """New generators of the same seeds, for after a CUDA graph that could not be captured."""
+        for device, old in list(self._generators.items()):
+            self._generators[device] = torch.Generator(device)
+            self._generators[device].manual_seed(old.initial_seed())

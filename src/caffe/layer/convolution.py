@@ -187,12 +187,12 @@ class _Filter(Layer):
         """What holds the parameters, and what is derived from them."""
         return [blob.data_storage for blob in self.blobs]
 
-    def _settings(self) -> tuple[list[int], list[int], list[int], bool, list[int], int]:
-        """Stride, padding, dilation, transposed, output_padding, groups, for PyTorch."""
+    def _settings(self) -> on_device.Settings:
         if self.spatial_axes == 0:  # a matrix product, written as one position of one axis
-            return [1], [0], [1], self.transposed, [0], self.group
-        no_padding = [0] * self.spatial_axes
-        return self.stride, self.pad, self.dilation, self.transposed, no_padding, self.group
+            return on_device.Settings([1], [0], [1], self.transposed, [0], self.group)
+        none = [0] * self.spatial_axes
+        sizes = self.stride, self.pad, self.dilation
+        return on_device.Settings(*sizes, self.transposed, none, self.group)
 
     def _sizes(self, field: str, default: int | None) -> list[int]:
         p, n = self.param.convolution_param, self.spatial_axes

@@ -110,6 +110,9 @@ class Pooling(Layer):
     def generators(self) -> list[torch.Generator]:
         return self.draws.current()
 
+    def renew_generators(self) -> None:
+        self.draws.renew()
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
         if self.stochastic:

@@ -2,16 +2,17 @@
 
 A training step of FCN-8s is some 300 kernel launches; at small precisions Python needs longer to
 launch them than the GPU to compute them.  So once a pass over the same layers with the same shapes
-has come three times, its launches are captured into a CUDA graph and replayed from then on: the
-second time cuDNN searches for its fastest algorithms, the third time the graph is made.
+has come some times, its launches are captured into a CUDA graph and replayed from then on: the
+second time the pass is watched, the third time the graph is made (in TEST the fifth and sixth
+time: images of many sizes do not stay).
 
 What makes a replay equal to a pass:
 
 * The layers between two that cannot be captured (data, Python, whatever reads the host) make one
   range.  Each range has a graph for each set of shapes, device and precision; a few are kept.
-* A recorder watches the storages (storage.py) in the second and third pass.  What the range reads
-  and did not write is copied into the graph's memory where it has moved (a new image, weights that
-  a user wrote); what is derived from weights is made anew where the weights changed.
+* A recorder watches the storages (storage.py) in the last two passes before a replay.  What the
+  range reads and did not write is copied into the graph's memory where it has moved (a new image,
+  weights that a user wrote); what is derived from weights is made anew where they changed.
 * Afterwards every storage that the range writes holds the graph's result, layers have the state
   that the pass gives them (masks, indices), and blobs their shapes.
 * ``before_forward`` of each layer runs before a replay too: random seeds, checks of labels.
@@ -47,6 +48,8 @@ Loss = torch.Tensor | np.float32  # on a device nobody waits for it
 
 KEPT = 4  # graphs of one range, each with activations of its own
 _FEWEST_LAYERS = 2
+_FEWEST_TO_CUT = 4  # layers of a range whose capture failed: shorter ones run layer by layer
+_LEARNED_IN_TEST = 5  # the pass that is watched: images of many sizes do not stay
 _MOST_LOST = 3  # graphs of one range that blobs moved away from before it is given up
 _MOST_COUNTED = 256  # shapes whose passes are counted
 
@@ -120,7 +123,9 @@ class _Watcher:
         if self._ready is None:
             tensor = storage.newest(shape)
         elif key in self._ready:
-            tensor = self._ready[key].view(tuple(shape))
+            tensor = self._ready[key]
+            if tensor.shape != tuple(shape):  # else a view could have other strides, which count
+                tensor = tensor.view(tuple(shape))
         else:
             raise _NotCapturable("a blob of another pass is read")
         if known is None:
@@ -154,9 +159,27 @@ class _Bound(NamedTuple):
     dims: tuple[int, ...]
 
 
-def _tensors(layer: Layer) -> dict[str, torch.Tensor]:
-    """What a layer keeps from one pass to the next."""
-    return {name: v for name, v in vars(layer).items() if isinstance(v, torch.Tensor)}
+def _kept(layer: Layer) -> dict[str, Any]:
+    """What a layer keeps from one pass to the next: tensors and tuples of them."""
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if isinstance(value, torch.Tensor)
+        or (isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value))
+    }
+
+
+def _inner_blobs(layer: Layer) -> list[Blob]:
+    """The blobs that a layer has besides its parameters (the states of a recurrent layer)."""
+    lists = [v for v in vars(layer).values() if isinstance(v, list) and v is not layer.blobs]
+    return [blob for values in lists for blob in values if isinstance(blob, Blob)]
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what went wrong first: ending a broken capture raises once more."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]
 
 
 class _Recording:
@@ -168,7 +191,7 @@ class _Recording:
         graph: Any,
         watcher: _Watcher,
         result: Any,
-        before: list[dict[str, torch.Tensor]],
+        before: list[dict[str, Any]],
     ) -> None:
         self._graph = graph
         self._result = result
@@ -183,7 +206,7 @@ class _Recording:
             kept: dict[str, Any] = {
                 name: v for name, v in vars(layer).items() if v is None or isinstance(v, bool)
             }
-            kept.update(_tensors(layer))
+            kept.update(_kept(layer))
             self._after.append(kept)
 
     def fits(self) -> bool:
@@ -235,12 +258,14 @@ class _Range:
         self._inputs = [graph.blobs[b] for b in dict.fromkeys(used) if b not in made]
         self._params = [blob for layer in self.layers for blob in layer.blobs]
         self.blobs = [graph.blobs[b] for b in dict.fromkeys(used)] + self._params
+        self.blobs += [blob for layer in self.layers for blob in _inner_blobs(layer)]
         self._seen: dict[tuple[Any, ...], int] = {}
         self._reads: dict[tuple[Any, ...], list[_Read]] = {}
         self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
         self._shapes: list[tuple[int, ...]] | None = None  # of all blobs in the last pass
+        self._trains = self.layers[0].phase == 0
         self._lost = 0
-        self._refused = False
+        self.refused = False
 
     def run(self, ordinary: Callable[[], Any], announce: Callable[[], None]) -> Any:
         """The pass, replayed or by ``ordinary()``, which runs the layers one by one.
@@ -251,7 +276,7 @@ class _Range:
             self._reshape()
             self._shapes = [b.dims for b in self.blobs]
         announce()
-        if self._refused:
+        if self.refused:
             return ordinary()
         key = self._key()
         recording = self._recordings.get(key)
@@ -261,15 +286,16 @@ class _Range:
                 return recording.run()
             del self._recordings[key]
             self._lost += 1
-            self._refused = self._lost > _MOST_LOST
+            self.refused = self._lost > _MOST_LOST
         if len(self._seen) > _MOST_COUNTED:
             self._seen.clear()
             self._reads.clear()
         count = self._seen[key] = self._seen.get(key, 0) + 1
-        if count == 1 or self._refused:
-            return ordinary()
-        with _search():
-            if count == 2:
+        learned = 2 if self._trains else _LEARNED_IN_TEST
+        with _search(self._trains, count >= learned):
+            if count < learned or self.refused:
+                return ordinary()
+            if count == learned:
                 watcher = _Watcher()
                 with watched(watcher):
                     result = ordinary()
@@ -297,7 +323,7 @@ class _Range:
     def _capture(self, key: tuple[Any, ...], ordinary: Callable[[], Any]) -> Any:
         ready = {id(r.storage): r.storage.newest(r.shape) for r in self._reads.pop(key, ())}
         watcher = _Watcher(ready)
-        before = [_tensors(layer) for layer in self.layers]
+        before = [_kept(layer) for layer in self.layers]
         states = [dict(vars(layer)) for layer in self.layers]
         backend = BACKENDS[current().torch_device.type]
         graph = backend.new()
@@ -320,18 +346,21 @@ class _Range:
 
     def _undo(self, watcher: _Watcher, states: list[dict[str, Any]], error: RuntimeError) -> None:
         """Forget an attempt: nothing of it has run on the GPU."""
-        self._refused = True
+        self.refused = True
         for storage, snapshot in watcher.changed.values():
             storage.rewind(snapshot)
         for layer, state in zip(self.layers, states):
             vars(layer).clear()
             vars(layer).update(state)
-        names = f"'{self.layers[0].name}' to '{self.layers[-1].name}'"
-        warnings.warn(
-            f"layers {names} run without a CUDA graph: {str(error).splitlines()[0]}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+            layer.renew_generators()
+        if len(self.layers) < _FEWEST_TO_CUT:
+            names = " and ".join(f"'{layer.name}' ({layer.type})" for layer in self.layers)
+            direction = "backward" if self.backward else "forward"
+            warnings.warn(
+                f"{names} run {direction} without a CUDA graph: {_cause(error)}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 class Replay:
@@ -340,6 +369,7 @@ class Replay:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._ranges: dict[tuple[int, int, bool], _Range | None] = {}
+        self._cuts: set[tuple[int, bool]] = set()  # (layer after which a range ends, direction)
 
     @staticmethod
     def on() -> bool:
@@ -351,25 +381,44 @@ class Replay:
         (inclusive), and the range; None where they are too few."""
         step = -1 if backward else 1
         layers = self._graph.layers
-        end = first
-        while end != last and layers[end].graphable and layers[end + step].graphable:
-            end += step
         if not layers[first].graphable:
             return first, None
+        end = first
+        while end != last and layers[end + step].graphable and (end, backward) not in self._cuts:
+            end += step
         lo, hi = min(first, end), max(first, end)
         key = (lo, hi, backward)
         if key not in self._ranges:
             enough = hi - lo + 1 >= _FEWEST_LAYERS
             self._ranges[key] = _Range(self._graph, lo, hi, backward) if enough else None
-        return end, self._ranges[key]
+        found = self._ranges[key]
+        if found is not None and found.refused and len(found.layers) >= _FEWEST_TO_CUT:
+            # Something in it cannot be captured: the halves may, and one of them will name it.
+            self._cuts.add((first + step * (len(found.layers) // 2 - 1), backward))
+            del self._ranges[key]
+            return self.range_at(first, last, backward)
+        return end, found
 
 
 class _search:
-    """Let cuDNN search for its fastest algorithms meanwhile, where results may depend on that."""
+    """Let cuDNN search for its fastest algorithms meanwhile, where results may depend on that.
+
+    PyTorch keeps the algorithm that it took first for a shape.  A net that trains searches in its
+    first pass.  One that tests keeps the rule of thumb until a shape has come several times; it
+    then asks for deterministic algorithms, which PyTorch keeps apart: forward, nearly all are.
+    """
+
+    def __init__(self, trains: bool, stays: bool) -> None:
+        self._on = (trains or stays) and not deterministic()
+        self._apart = self._on and not trains
 
     def __enter__(self) -> None:
-        self._was = torch.backends.cudnn.benchmark
-        torch.backends.cudnn.benchmark = not deterministic()
+        cudnn = torch.backends.cudnn
+        self._was = cudnn.benchmark, cudnn.deterministic
+        if self._on:
+            cudnn.benchmark = True
+        if self._apart:
+            cudnn.deterministic = True
 
     def __exit__(self, *error: object) -> None:
-        torch.backends.cudnn.benchmark = self._was
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = self._was

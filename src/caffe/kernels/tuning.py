@@ -1,0 +1,56 @@
+"""Which of several ways to compute the same is the fastest on this GPU: measured, once a case.
+
+Measuring happens where cuDNN searches too (net/replay.py switches it on by
+``torch.backends.cudnn.benchmark``), never in a CUDA graph's capture and never in deterministic
+mode; elsewhere the first way is taken, or the one that was found before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import torch
+
+__all__ = ["best"]
+
+T = TypeVar("T")
+
+_TIMES = 3
+_found: dict[Hashable, int] = {}
+
+
+def best(case: Hashable, ways: Sequence[Callable[[], T]], device: torch.device) -> T:
+    """What ``ways[k]()`` gives, for the fastest k known for ``case``.
+
+    All ways compute the same to rounding and change nothing.  A way but the first may raise
+    RuntimeError: it is then never taken.
+    """
+    known = _found.get(case)
+    if known is None and _measures(device):
+        times = [_seconds(way, first=i == 0) for i, way in enumerate(ways)]
+        known = _found[case] = times.index(min(times))
+    return ways[known or 0]()
+
+
+def _measures(device: torch.device) -> bool:
+    if device.type != "cuda" or not torch.backends.cudnn.benchmark:
+        return False
+    return not torch.cuda.is_current_stream_capturing()
+
+
+def _seconds(way: Callable[[], object], first: bool) -> float:
+    """The shortest of a few runs, in milliseconds by the device's clock."""
+    try:
+        way()  # cuDNN's own search, and memory
+        marks = [torch.cuda.Event(enable_timing=True) for _ in range(_TIMES + 1)]
+        marks[0].record()
+        for mark in marks[1:]:
+            way()
+            mark.record()
+        marks[-1].synchronize()
+    except RuntimeError:
+        if first:
+            raise
+        return float("inf")
+    return min(a.elapsed_time(b) for a, b in zip(marks, marks[1:]))

@@ -1,0 +1,72 @@
+"""The ways to a convolution on a GPU, on ordinary tensors, against PyTorch in float64."""
+
+import pytest
+import torch
+
+from caffe.kernels import device, tuning
+from caffe.kernels.device import Settings
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.fixture(autouse=True)
+def _columns_for_small_weights(monkeypatch):
+    monkeypatch.setattr(device, "_COLUMNS_LEAST_WEIGHTS", 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(7, 1, 0), (3, 2, 1), (1, 1, 0)])
+def test_every_way_gives_the_same(kernel, stride, pad, layout):
+    g = torch.Generator().manual_seed(kernel)
+    x = torch.randn(2, 6, 9, 11, generator=g).contiguous(memory_format=layout)
+    w = torch.randn(8, 6, kernel, kernel, generator=g).contiguous(memory_format=layout)
+    b = torch.randn(8, generator=g)
+    settings = Settings([stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1)
+    leaves = [t.double().requires_grad_() for t in (x, w, b)]
+    want = torch.conv2d(*leaves, stride, pad)
+    for relu in (False, True):
+        ways = device._forward_ways(x, w, b, settings, relu)
+        assert len(ways) == 2
+        for way in ways:
+            y = way()
+            expected = want.relu() if relu else want
+            assert y.shape == want.shape
+            assert (y - expected).abs().max() <= 1e-5 * want.abs().max()
+    dy = torch.randn(want.shape, generator=g).contiguous(memory_format=layout)
+    want.backward(dy.double())
+    counts = [2, 2, 2 if layout is torch.channels_last else 1]
+    for leaf, ways, count in zip(leaves, device._backward_ways(dy, x, w, settings, 8), counts):
+        assert len(ways) == count
+        for way in ways:
+            assert way().shape == leaf.shape
+            assert (way() - leaf.grad).abs().max() <= 1e-5 * leaf.grad.abs().max()
+
+
+def test_large_outputs_take_no_columns(monkeypatch):
+    monkeypatch.setattr(device, "_COLUMNS_MOST_OUTPUTS", 10)
+    x, w = torch.randn(1, 6, 9, 11), torch.randn(8, 6, 3, 3)
+    settings = Settings([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+    assert len(device._forward_ways(x, w, None, settings, True)) == 1
+
+
+def test_the_fastest_way_is_kept_and_one_that_raises_never_taken(monkeypatch):
+    monkeypatch.setattr(tuning, "_measures", lambda device: True)
+    monkeypatch.setattr(tuning, "_found", {})
+    times = {"slow": 3.0, "fast": 1.0, "broken": float("inf")}
+    calls = []
+
+    def way(name):
+        def run():
+            calls.append(name)
+            return name
+
+        run.seconds = times[name]
+        return run
+
+    ways = [way(name) for name in times]
+    monkeypatch.setattr(tuning, "_seconds", lambda way, first: way.seconds)
+    assert tuning.best("case", ways, torch.device("cpu")) == "fast"
+    monkeypatch.setattr(tuning, "_measures", lambda device: False)
+    assert tuning.best("case", ways, torch.device("cpu")) == "fast"
+    assert tuning.best("another case", ways, torch.device("cpu")) == "slow"
+    assert calls == ["fast", "fast", "slow"]
