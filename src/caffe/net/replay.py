@@ -224,7 +224,7 @@ class _Recording:
         )
 
     def run(self) -> Any:
-        """Replay; the pass's result."""
+        """Replay for the blobs as they are now; the pass's result."""
         for storage, shape, tensor in self._reads:
             newest = storage.newest(shape)
             if newest.data_ptr() != tensor.data_ptr():
@@ -236,6 +236,11 @@ class _Recording:
                 value.copy_(make())
                 storage.renew(key, value)
                 self._derived[i] = self._derived[i]._replace(version=storage.version())
+        return self.first_run()
+
+    def first_run(self) -> Any:
+        """Replay right after the capture: what it reads is in place, but storages that it reads and
+        then writes already stand for the result."""
         self._graph.replay()
         for storage, tensor in self._writes:
             storage.adopt(tensor)
@@ -296,12 +301,16 @@ class _Range:
             if count < learned or self.refused:
                 return ordinary()
             if count == learned:
-                watcher = _Watcher()
-                with watched(watcher):
-                    result = ordinary()
-                self._reads[key] = list(watcher.read.values())
-                return result
+                return self._learn(key, ordinary)
             return self._capture(key, ordinary)
+
+    def _learn(self, key: tuple[Any, ...], ordinary: Callable[[], Any]) -> Any:
+        """An ordinary pass that tells what it reads."""
+        watcher = _Watcher()
+        with watched(watcher):
+            result = ordinary()
+        self._reads[key] = list(watcher.read.values())
+        return result
 
     def _key(self) -> tuple[Any, ...]:
         """All that decides which launches a pass makes."""
@@ -334,25 +343,33 @@ class _Range:
             with backend.capture(graph), watched(watcher):
                 result = ordinary()
         except RuntimeError as error:
-            self._undo(watcher, states, error)
+            self._undo(watcher, states)
             backend.settle()
+            if isinstance(error, _NotCapturable):  # another pass than the one that was watched
+                self._lost += 1
+                self.refused = self._lost > _MOST_LOST
+                return self._learn(key, ordinary)
+            self._refuse(error)
             return ordinary()
         recording = _Recording(self, graph, watcher, result, before)
         while len(self._recordings) >= KEPT:
             self._recordings.popitem(last=False)
         self._recordings[key] = recording
         backend.trim()  # what the ordinary passes had
-        return recording.run()
+        return recording.first_run()
 
-    def _undo(self, watcher: _Watcher, states: list[dict[str, Any]], error: RuntimeError) -> None:
+    def _undo(self, watcher: _Watcher, states: list[dict[str, Any]]) -> None:
         """Forget an attempt: nothing of it has run on the GPU."""
-        self.refused = True
         for storage, snapshot in watcher.changed.values():
             storage.rewind(snapshot)
         for layer, state in zip(self.layers, states):
             vars(layer).clear()
             vars(layer).update(state)
             layer.renew_generators()
+
+    def _refuse(self, error: RuntimeError) -> None:
+        """Make no graph of this range; name the layers if they are few (see Replay.range_at)."""
+        self.refused = True
         if len(self.layers) < _FEWEST_TO_CUT:
             names = " and ".join(f"'{layer.name}' ({layer.type})" for layer in self.layers)
             direction = "backward" if self.backward else "forward"
