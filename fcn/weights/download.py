@@ -5,7 +5,7 @@ all bytes have come; the caller checks it and renames it. Only the standard libr
 """
 
 import errno
-import fcntl
+import http.client
 import os
 import re
 import shutil
@@ -13,11 +13,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
-__all__ = ["FetchError", "Progress", "fetch", "locked"]
+from fcn.lock import Busy, locked
+
+__all__ = ["Busy", "DiskFull", "FetchError", "Progress", "fetch", "locked"]
 
 BLOCK = 1 << 18
 TIMEOUT = 30  # seconds without an answer or a byte
+#: A transfer of fewer bytes in so many seconds is given up.
+LEAST, PATIENCE = 60_000, 60
 AGENT = "fcn-weights/1.0"
 
 
@@ -33,47 +38,57 @@ class DiskFull(RuntimeError):
     """No address can help."""
 
 
-def fetch(url, part, progress, tries=3, pause=1.0):
+def fetch(url, part, progress, tries=3, pause=1.0, size=None, most=None):
     """Append to the file `part` until it holds all that `url` has; returns its size.
 
-    A transfer that breaks off is gone on with, up to `tries` times in a row without a new byte.
-    Raises FetchError, or DiskFull; what has come stays in `part` for the next run.
+    size: of the file, where it is known; most: what it has at most, where it is not. A transfer
+    that breaks off is gone on with, up to `tries` times in a row with hardly a new byte. Raises
+    FetchError, or DiskFull; what has come stays in `part` for the next run.
     """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise FetchError("expected an address that begins with http:// or https://")
     failed = 0
     while True:
         before = _size(part)
         try:
-            return _transfer(url, part, progress)
+            return _transfer(url, part, progress, size, size or most)
         except FetchError as error:
-            failed = 0 if _size(part) > before else failed + 1
+            failed = 0 if _size(part) >= before + BLOCK else failed + 1
             if not error.again or failed >= tries:
                 raise
             progress.note(f"{error}; going on")
             time.sleep(pause)
 
 
-def _transfer(url, part, progress):
+def _transfer(url, part, progress, size, most):
     """One request: from where `part` ends, or all of it where the server knows no ranges."""
     have = _size(part)
-    request = urllib.request.Request(url, headers={"User-Agent": AGENT})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": AGENT})
+        if have:
+            request.add_header("Range", f"bytes={have}-")
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and have:
             return _nothing_left(error, part, have)
         raise FetchError(f"HTTP {error.code} {error.reason}", again=error.code >= 500) from None
-    except (OSError, ValueError) as error:  # URLError, timeouts, refused connections
+    # URLError, timeouts, refused connections; answers that are no HTTP, addresses that are none.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise FetchError(str(reason) or type(error).__name__) from None
     with answer:
+        if urlsplit(answer.geturl()).scheme not in ("http", "https"):
+            raise FetchError(f"the server sent on to {answer.geturl():.100}")
         if answer.headers.get_content_type() == "text/html":
             raise FetchError("a web page came instead of a file")
         start, total = _range(answer, have)
+        if size is not None and total not in (None, size):
+            raise FetchError(f"the file there has {total} bytes, expected {size}")
+        if most is not None and total is not None and total > most:
+            raise FetchError(f"the file there has {total} bytes, expected {most} at most")
         _check_room(part, total, start)
-        return _receive(answer, part, start, total, progress)
+        return _receive(answer, part, start, total, most, progress)
 
 
 def _nothing_left(error, part, have):
@@ -91,16 +106,23 @@ def _nothing_left(error, part, have):
 def _range(answer, have):
     """(first byte, size of the whole file or None) of what an answer will bring."""
     length = answer.headers.get("Content-Length")
-    length = int(length) if length and length.isdigit() else None
+    length = int(length) if _is_number(length) else None
     if answer.status != 206:
         return 0, length
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
+    found = re.fullmatch(
+        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "")
+    )
     if not found or int(found.group(1)) != have:
         raise FetchError(
             "the server sent another range than was asked for: "
             f"{answer.headers.get('Content-Range')}, asked for from {have}"
         )
     return have, None if found.group(3) == "*" else int(found.group(3))
+
+
+def _is_number(text):
+    """Whether a header is a number of bytes that any disk could hold."""
+    return bool(text) and text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _check_room(part, total, start):
@@ -115,8 +137,8 @@ def _check_room(part, total, start):
         )
 
 
-def _receive(answer, part, start, total, progress):
-    have = start
+def _receive(answer, part, start, total, most, progress):
+    have, mark, since = start, start, time.monotonic()
     progress.begin(start, total)
     # Unbuffered, so that closing the file has nothing left to write to a full disk.
     with open(part, "r+b" if os.path.exists(part) else "wb", buffering=0) as file:
@@ -124,8 +146,9 @@ def _receive(answer, part, start, total, progress):
         file.seek(start)
         while True:
             try:
-                block = answer.read(BLOCK)
-            except (OSError, ValueError) as error:
+                # What is there: `read` would wait for a whole block, however slowly it comes.
+                block = answer.read1(BLOCK)
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 raise FetchError(f"broke off at {have} bytes: {error}", again=True) from None
             if not block:
                 break
@@ -140,6 +163,15 @@ def _receive(answer, part, start, total, progress):
                 ) from None
             have += len(block)
             progress.at(have)
+            if most is not None and have > most:
+                file.truncate(0)
+                raise FetchError(f"more than the {most} bytes came that were expected")
+            now = time.monotonic()
+            if now - since >= PATIENCE:
+                if have - mark < LEAST:
+                    rate = (have - mark) / (now - since)
+                    raise FetchError(f"too slow: {rate:.0f} bytes a second, at byte {have}")
+                mark, since = have, now
     progress.end()
     if total is not None and have < total:
         raise FetchError(f"broke off at {have} of {total} bytes", again=True)
@@ -158,28 +190,6 @@ def _write(file, block):
 
 def _size(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
-
-
-class locked:
-    """A context in which no other run writes the file that `path` guards."""
-
-    def __init__(self, path):
-        self._path = path
-
-    def __enter__(self):
-        self._file = open(self._path, "a")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise FetchError(
-                f"another run is fetching this file (it holds '{self._path}')"
-            ) from None
-        return self
-
-    def __exit__(self, *_):
-        os.remove(self._path)
-        self._file.close()
 
 
 class Progress:

@@ -9,17 +9,22 @@ import os
 
 #: Fields of NetParameter that hold layers: V1 (`layers`) and today's (`layer`).
 LAYERS = (2, 100)
+#: No net has so many: a file of tiny fields would take minutes to follow.
+MOST = 100_000
 HIGHEST = 103  # no field of NetParameter has a higher number
 
 
 def problem_of(path):
     """What shows that a file is no whole caffemodel; "" if nothing does."""
     size = os.path.getsize(path)
-    layers = 0
+    layers = fields = 0
     with open(path, "rb") as file:
         try:
             while file.tell() < size:
                 start = file.tell()
+                fields += 1
+                if fields > MOST:
+                    return f"it is no caffemodel: it has more than {MOST} fields"
                 number, kind = divmod(_varint(file), 8)
                 if not 1 <= number <= HIGHEST or kind not in (0, 1, 2, 5):
                     return f"it is no caffemodel: byte {start} begins no field of a net"

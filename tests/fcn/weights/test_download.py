@@ -6,6 +6,7 @@ import http.server
 import io
 import os
 import threading
+import time
 
 import pytest
 from fcn_helpers import ROOT, raised
@@ -290,8 +291,8 @@ def test_no_room_is_known_before(tmp_path, server, monkeypatch):
 def test_two_runs_at_once(tmp_path, server):
     e = entry((server.put("/w", ranges(CONTENT)),))
     os.makedirs(os.path.dirname(place(tmp_path)))
-    with download.locked(place(tmp_path) + ".lock"):
-        assert "another run" in raised(FetchError, get, e, tmp_path)
+    with download.locked(place(tmp_path) + ".lock", "busy"):
+        assert "another run" in raised(download.Busy, get, e, tmp_path)
     get(e, tmp_path)
 
 
@@ -388,3 +389,81 @@ def test_missing_weights_name_the_command():
         "voc-fcn8s needs weights",
     )
     assert "`python nets/weights.py voc-fcn8s` gets fcn8s-heavy-pascal.caffemodel" in text, text
+
+
+def raw(*blocks, pause=0.0):
+    """An answer of these bytes as they are, head and all; `pause` seconds between them."""
+
+    def answer(handler, first):
+        for block in blocks:
+            try:
+                handler.wfile.write(block)
+                handler.wfile.flush()
+            except OSError:
+                return
+            time.sleep(pause)
+        handler.close_connection = True
+
+    return answer
+
+
+def head(*lines):
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raw(b"this is no HTTP\r\n\r\n"),
+        raw(head("Content-Length: " + "9" * 31)),
+        raw(head("Content-Length: 10^30")),
+        raw(head("Content-Length: \u00b2".encode().decode("latin-1"))),
+        raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
+        raw(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"),
+        raw(b"HTTP/1.1 302 Found\r\nLocation: http://[broken\r\n\r\n"),
+        raw(head("Transfer-Encoding: chunked") + b"zz\r\n"),
+    ],
+)
+def test_whatever_one_host_answers_the_next_is_tried(answer, tmp_path, server):
+    urls = (server.put("/bad", answer), server.put("/good", ranges(CONTENT)))
+    lines, said = get(entry(urls), tmp_path)
+    assert read(tmp_path) == CONTENT, said
+
+
+def test_an_address_that_is_none_is_one_error(tmp_path):
+    for url in ("file:///etc/passwd", "ftp://127.0.0.1/x", "http://a b/", "http://[", "nonsense"):
+        text = raised(FetchError, get, entry((url,)), tmp_path)
+        assert url in text
+
+
+def test_no_more_is_taken_than_the_file_has(tmp_path, server):
+    """A server that sends without end, and says no length or a larger one."""
+    block = bytes(1 << 16)
+    endless = raw(head(), *[block] * 100)
+    text = raised(FetchError, get, entry((server.put("/a", endless),)), tmp_path)
+    assert f"more than the {len(CONTENT)} bytes came" in text
+    longer = raw(head("Content-Length: 999999999"), *[block] * 100)
+    text = raised(FetchError, get, entry((server.put("/b", longer),)), tmp_path)
+    assert f"has 999999999 bytes, expected {len(CONTENT)}" in text
+    unknown = entry((server.put("/c", raw(head(), *[block] * 200)),), size=None, hashes={})
+    assert "were expected" in raised(FetchError, get, unknown, tmp_path)
+    assert sum(os.path.getsize(f) for f in tmp_path.rglob("*") if f.is_file()) < 1 << 21
+
+
+def test_a_trickle_is_given_up(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    slow = raw(head(f"Content-Length: {len(CONTENT)}"), *[b"x"] * 100, pause=0.05)
+    urls = (server.put("/slow", slow), server.put("/good", ranges(CONTENT)))
+    began = time.monotonic()
+    _, said = get(entry(urls), tmp_path)
+    assert "too slow: " in said and time.monotonic() - began < 10
+    assert read(tmp_path) == CONTENT
+
+
+def test_tiny_fields_do_not_take_minutes(tmp_path):
+    path = str(tmp_path / "x.caffemodel")
+    with open(path, "wb") as f:
+        f.write(b"\x28\x01" * 1_000_000)
+    began = time.monotonic()
+    assert "more than 100000 fields" in problem_of(path)
+    assert time.monotonic() - began < 5
