@@ -1,8 +1,10 @@
 """Reading tar, tar.gz and zip files member by member, with one kind of error for all of them."""
 
 import contextlib
+import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -13,12 +15,21 @@ __all__ = ["ArchiveError", "Item", "open_archive", "safe_parts", "shown"]
 
 BLOCK = 1 << 20
 
+#: How many folders deep a member may lie, and how long its name may be, in bytes.
+DEEPEST, LONGEST = 64, 1024
+#: The most that a header of a tar file may take beside its member: names, times, owners.
+HEADER = 1 << 20
+
 #: What a damaged archive makes the readers raise. OSError covers gzip's own, NotImplementedError
 #: and RuntimeError are zipfile's for compressions and encryptions it does not know.
 DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    LookupError,
+    OverflowError,
     EOFError,
     OSError,
     ValueError,
@@ -62,6 +73,9 @@ def safe_parts(name: str, archive: str) -> list[str]:
         reason = "is an absolute path"
     elif ".." in parts:
         reason = "leads out of the folder"
+    elif len(parts) > DEEPEST or len(name.encode("utf-8", "surrogatepass")) > LONGEST:
+        reason = "is longer or deeper than any folder's"
+        name = name[:100] + "…"
     elif not all(c >= " " and c != "\x7f" for c in name):
         reason = "has control characters in it"
     elif "\\" in name:
@@ -104,6 +118,9 @@ class _Source:
                     return
                 yield block
 
+    def check(self, items: list) -> None:
+        """Read the members through, so that damage is found before anything is written."""
+
     def check_size(self, item: Item, size: int) -> None:
         if size != item.size:
             raise ArchiveError(
@@ -113,7 +130,18 @@ class _Source:
 
 
 class _Header(tarfile.TarInfo):
-    """A header; a damaged one is an error, where tarfile takes it for the archive's end."""
+    """A header; a damaged one is an error, where tarfile takes it for the archive's end.
+
+    So is one that announces a name of gigabytes, which tarfile would read into memory.
+    """
+
+    @classmethod
+    def frombuf(cls, *arguments, **options):
+        made = super().frombuf(*arguments, **options)
+        special = not made.isreg() and not made.isdir() and not made.islnk() and not made.issym()
+        if special and not made.isdev() and made.size > HEADER:
+            raise tarfile.InvalidHeaderError(f"a header announces {made.size} bytes more of it")
+        return made
 
     @classmethod
     def fromtarfile(cls, opened):
@@ -158,6 +186,11 @@ class _Zip(_Source):
         with self.reading():
             for info in self._opened.infolist():
                 yield Item(info.filename, _zip_kind(info), info.file_size, info.header_offset, info)
+
+    def check(self, items: list) -> None:
+        # The list of a zip's members is at its end and says nothing of what is in them.
+        for item in items:
+            self.check_size(item, sum(len(block) for block in self.blocks(item)))
 
     def _file(self, item: Item):
         return self._opened.open(item.handle)

@@ -10,18 +10,21 @@ is left in the target, and by it a further run has nothing to do.
 import hashlib
 import os
 import shutil
+import tempfile
 from typing import Callable, NamedTuple, Optional
 
 from data.preparing.archive_formats import ArchiveError, Item, open_archive, safe_parts, shown
 from data.preparing.report import Report, link
 from fcn.atomic import write_text
+from fcn.lock import Busy, locked
 
 __all__ = ["Archive", "ArchiveError", "Unpacked", "below", "fetch", "flat", "obtain", "unpack"]
 
 #: Where a member goes: its name → path below the target, None for what is not wanted.
 Place = Callable[[str], Optional[str]]
 
-#: Where a file is until it is whole; what a killed run leaves there, the next one removes.
+#: What the names of folders begin with in which a run has a file until it is whole; what a killed
+#: run leaves there, the next one removes.
 ASIDE = ".unpacking"
 
 
@@ -77,7 +80,7 @@ def _unless_hidden(path: str) -> Optional[str]:
 def unpack(archive: str, target: str, place: Place = lambda name: name) -> Unpacked:
     """Unpack what ``place`` wants to ``target``; ArchiveError names the archive and the member.
 
-    Files that are there with the right size are left alone.
+    Files that are there with the right size are left alone. Two runs do not unpack to one target.
     """
     record = os.path.join(target, ".unpacked-" + os.path.basename(archive))
     known = _recorded(record, archive)
@@ -85,26 +88,54 @@ def unpack(archive: str, target: str, place: Place = lambda name: name) -> Unpac
         return Unpacked(len(known), 0)
     with open_archive(archive) as source:
         wanted = _plan(source.items(), archive, place)
-        missing = [
-            (path, item) for path, item in wanted.items() if not _is_there(target, path, item.size)
-        ]
-        os.makedirs(target, exist_ok=True)
-        need, free = sum(item.size for _, item in missing), shutil.disk_usage(target).free
+        missing = _missing(wanted, target)
+        need, free = sum(item.size for _, item in missing), shutil.disk_usage(_there(target)).free
         if need > free:
             raise ArchiveError(
                 f"'{archive}' needs {need} bytes in '{target}', where {free} are free"
             )
-        folders, aside = _Folders(target), os.path.join(target, ASIDE)
-        os.makedirs(aside, exist_ok=True)
+        source.check([item for _, item in missing])
+        os.makedirs(target, exist_ok=True)
+        lock = os.path.join(target, ASIDE + ".lock")
         try:
-            for path, item in sorted(missing, key=lambda pair: pair[1].offset):
-                folders.make(os.path.dirname(path), archive, item)
-                _write(source, item, os.path.join(target, path), os.path.join(aside, "file"))
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            with locked(lock, f"another run unpacks to '{target}'"):
+                missing = _missing(wanted, target)  # a run that has just ended may have written
+                _write_all(source, missing, archive, target)
+        except Busy as error:
+            raise ArchiveError(f"'{archive}' is not unpacked: {error}; wait for it") from error
     lines = [f"{item.size}\t{path}\n" for path, item in wanted.items()]
     write_text(record, f"{os.path.getsize(archive)}\n" + "".join(lines))
     return Unpacked(len(wanted), len(missing))
+
+
+def _missing(wanted: dict, target: str) -> list:
+    """The (path, Item) pairs of what is not there yet, in the archive's order."""
+    missing = [
+        (path, item) for path, item in wanted.items() if not _is_there(target, path, item.size)
+    ]
+    return sorted(missing, key=lambda pair: pair[1].offset)
+
+
+def _there(folder: str) -> str:
+    """The folder, or the nearest above it that exists."""
+    folder = os.path.abspath(folder)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _write_all(source, missing: list, archive: str, target: str) -> None:
+    for name in os.listdir(target):  # of killed runs: no other one is at work
+        path = os.path.join(target, name)
+        if name.startswith(ASIDE) and os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+    folders, aside = _Folders(target), tempfile.mkdtemp("", ASIDE + "-", target)
+    try:
+        for path, item in missing:
+            folders.make(os.path.dirname(path), archive, item)
+            _write(source, item, os.path.join(target, path), os.path.join(aside, "file"))
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _is_there(target: str, path: str, size: int) -> bool:

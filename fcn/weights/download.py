@@ -13,7 +13,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit
 
 from fcn.lock import Busy, locked
 
@@ -45,7 +44,7 @@ def fetch(url, part, progress, tries=3, pause=1.0, size=None, most=None):
     that breaks off is gone on with, up to `tries` times in a row with hardly a new byte. Raises
     FetchError, or DiskFull; what has come stays in `part` for the next run.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not _is_web(url):
         raise FetchError("expected an address that begins with http:// or https://")
     failed = 0
     while True:
@@ -58,6 +57,10 @@ def fetch(url, part, progress, tries=3, pause=1.0, size=None, most=None):
                 raise
             progress.note(f"{error}; going on")
             time.sleep(pause)
+
+
+def _is_web(url):
+    return url.lower().startswith(("http://", "https://"))
 
 
 def _transfer(url, part, progress, size, most):
@@ -78,7 +81,7 @@ def _transfer(url, part, progress, size, most):
         reason = getattr(error, "reason", error)
         raise FetchError(str(reason) or type(error).__name__) from None
     with answer:
-        if urlsplit(answer.geturl()).scheme not in ("http", "https"):
+        if not _is_web(answer.geturl()):
             raise FetchError(f"the server sent on to {answer.geturl():.100}")
         if answer.headers.get_content_type() == "text/html":
             raise FetchError("a web page came instead of a file")
@@ -109,9 +112,8 @@ def _range(answer, have):
     length = int(length) if _is_number(length) else None
     if answer.status != 206:
         return 0, length
-    found = re.fullmatch(
-        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "")
-    )
+    told = answer.headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", told, re.ASCII)
     if not found or int(found.group(1)) != have:
         raise FetchError(
             "the server sent another range than was asked for: "

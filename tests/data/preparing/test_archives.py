@@ -89,7 +89,7 @@ def test_goes_on_behind_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
         unpack(archive, str(tmp_path / "t"), below("V"))
-    assert list(tree(tmp_path / "t")) == ["images/a.jpg"]
+    assert not (tmp_path / "t").exists()
     monkeypatch.setattr(archives, "_write", write)
     (tmp_path / "t" / ".unpacking").mkdir()  # as a killed run leaves it
     (tmp_path / "t" / ".unpacking" / "file").write_bytes(b"half")
@@ -106,7 +106,7 @@ def test_a_lost_or_cut_file_is_unpacked_again(tmp_path):
     assert (target / "images" / "a.jpg").read_bytes() == FILES["V/images/a.jpg"]
 
 
-def test_an_interrupted_member_leaves_no_file(tmp_path):
+def test_a_damaged_member_is_found_before_anything_is_written(tmp_path):
     archive = make_zip(tmp_path / "x.zip")
     content = (tmp_path / "x.zip").read_bytes()
     with zipfile.ZipFile(archive) as opened:
@@ -114,7 +114,7 @@ def test_an_interrupted_member_leaves_no_file(tmp_path):
     (tmp_path / "x.zip").write_bytes(content[: start + 46] + b"\xff\xff" + content[start + 48 :])
     with pytest.raises(ArchiveError, match=r"x.zip' is damaged .*'V/images/b.jpg'"):
         unpack(archive, str(tmp_path / "t"), below("V"))
-    assert list(tree(tmp_path / "t")) == ["images/a.jpg"]
+    assert not (tmp_path / "t").exists()
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
@@ -295,3 +295,67 @@ def test_fetch_leaves_a_linked_target_alone(tmp_path):
     )
     assert "is a link to" in report.notes[0]
     assert not list((tmp_path / "mine").iterdir())
+
+
+def test_two_runs_do_not_share_a_target(tmp_path):
+    from fcn.lock import locked
+
+    archive, target = make_tar(tmp_path / "x.tar"), tmp_path / "t"
+    target.mkdir()
+    with locked(str(target / ".unpacking.lock"), "held by the test"):
+        with pytest.raises(ArchiveError, match="another run unpacks to"):
+            unpack(archive, str(target), below("V"))
+    assert unpack(archive, str(target), below("V")) == (3, 3)
+    assert not [name for name in os.listdir(str(target)) if name.startswith(".unpacking")]
+
+
+def test_a_zip_is_read_through_before_anything_is_written(tmp_path):
+    """Its list of members is whole, and so is every member but the last."""
+    files = {f"V/{i}.txt": bytes([65 + i]) * 5000 for i in range(4)}
+    archive = make_zip(tmp_path / "x.zip", files)
+    with zipfile.ZipFile(archive) as opened:
+        last = opened.infolist()[-1]
+    with open(archive, "r+b") as file:
+        file.seek(last.header_offset + 45)
+        file.write(b"\xff\xff\xff")
+    with pytest.raises(ArchiveError, match="3.txt"):
+        unpack(archive, str(tmp_path / "t"), below("V"))
+    assert not (tmp_path / "t").exists()
+
+
+def test_deep_and_long_names_are_refused(tmp_path):
+    for name in ("V/" + "d/" * 3000 + "x", "V/" + "n" * 5000):
+        for maker in (make_tar, make_zip):
+            archive = maker(tmp_path / "x", {name: b"x"})
+            with pytest.raises(ArchiveError, match="longer or deeper") as caught:
+                unpack(archive, str(tmp_path / "t"), below("V"))
+            assert len(str(caught.value)) < 500 and not (tmp_path / "t").exists()
+
+
+def test_a_damaged_xz_is_one_error(tmp_path):
+    archive = make_tar(tmp_path / "x.tar.xz", mode="w:xz")
+    with open(archive, "r+b") as file:
+        file.seek(os.path.getsize(archive) // 2)
+        file.write(b"\xff" * 8)
+    with pytest.raises(ArchiveError, match="damaged"):
+        unpack(archive, str(tmp_path / "t"), below("V"))
+
+
+def test_a_header_of_gigabytes_is_not_read_into_memory(tmp_path):
+    """A name that the archive says is 2 GB long; compressed it takes 2 MB."""
+    import tracemalloc
+
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2 << 30
+    path = str(tmp_path / "x.tar")
+    with open(path, "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.seek(2 << 30, os.SEEK_CUR)
+        file.write(bytes(1024))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="header announces"):
+            unpack(path, str(tmp_path / "t"), below("V"))
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
