@@ -22,6 +22,9 @@ import sys
 from glob import glob
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
+#: Where results and fetched weights go. Another folder than the checkout's where that is read-only,
+#: as in the Docker images, or shared.
+HOME = os.path.abspath(os.environ.get("FCN_HOME") or ROOT)
 START = os.getcwd()  # before anything changes it: what the user's relative paths are relative to
 
 

@@ -30,7 +30,8 @@ from fcn.weights import find
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line; paths come back absolute."""
     parser = argparse.ArgumentParser(
-        description="Label images: writes NAME_label.png and NAME_overlay.jpg for each."
+        description="Label images: writes NAME_label.png and NAME_overlay.jpg for each.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "images",

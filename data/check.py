@@ -18,8 +18,6 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from segdata.errors import DataError
-from segdata.splits import read_lines
 
 import bootstrap
 import data
@@ -156,6 +154,9 @@ def _classes(text: str):
         if not 1 <= int(text) < IGNORE:
             raise argparse.ArgumentTypeError(f"expected 1 to {IGNORE - 1} classes; received {text}")
         return int(text), None
+    from segdata import DataError
+    from segdata.splits import read_lines
+
     try:
         names = read_lines(bootstrap.user_path(text))
     except (DataError, OSError) as error:
@@ -208,6 +209,8 @@ def main(argv=None) -> int:
     folders = bool(options.images and options.masks)
     if folders == bool(options.dataset) or bool(options.images) != bool(options.masks):
         parser.error("give either a dataset, or --images and --masks")
+    from segdata import DataError
+
     report = Report()
     path = options.dataset and bootstrap.user_path(options.dataset)
     bootstrap.enter()

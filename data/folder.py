@@ -21,6 +21,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from bootstrap import HOME
 from data.preparing import masks as mask_files
 from data.preparing.colours import IGNORE, read_colours
 from data.preparing.report import ROOT, Report, find_layers, user_path
@@ -425,7 +426,7 @@ def main() -> None:
     lists = (options.train, options.val) if options.train or options.val else None
     if lists and not all(lists):
         parser.error("--train and --val go together")
-    out = options.out or os.path.join(ROOT, "data", "folder", name)
+    out = options.out or os.path.join(HOME, "data", "folder", name)
     sys.exit(
         prepare(
             Options(

@@ -1,10 +1,12 @@
 """The images' entry point: `docker run fcn COMMAND …`, on the GPU where there is one.
 
-Says on stderr which device will be used. Where a GPU works, infer, solve and score get `--gpu 0`
-unless a --gpu is given; solve and score keep their files in the mounted folder, not in the
-container. Runs on Python 3.9 as well, for the image of BVLC Caffe.
+Says on stderr which device will be used. Where a GPU works, solve and score get `--gpu 0` unless a
+--gpu is given, and infer takes it by itself. Results, fetched weights and prepared folders go to
+the mounted folder, not into the container (FCN_HOME, see bootstrap.py). Runs on Python 3.9 as well,
+for the image of BVLC Caffe.
 """
 
+import difflib
 import glob
 import os
 import sys
@@ -13,8 +15,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 USAGE = """docker run [--gpus all] --rm -v "$PWD:/data" IMAGE COMMAND …
 
   infer IMAGE…             label pictures:      infer photo.jpg
-  solve EXPERIMENT …       train:               solve camvid-fcn8s --data camvid
-  score EXPERIMENT …       score:               score camvid-fcn8s --weights out/x.caffemodel
+  folder …                 your own data:       folder --images photos --masks masks
+  check DATASET            look for mistakes:   check data/folder/data/dataset.json
+  make …                   a net for it:        make --backbone vgg16 --dataset … --out my-net
+  weights NAME             fetch weights:       weights vgg16
+  solve EXPERIMENT|DIR …   train:               solve my-net
+  score EXPERIMENT|DIR …   score:               score my-net
+  explain EXPERIMENT|DIR   sizes and offsets:   explain my-net
   caffe COMMAND …          the command line:    caffe train -solver solver.prototxt
   python …, bash …         whatever else
 
@@ -41,36 +48,65 @@ def gpu_problem():
     return None
 
 
+#: Commands that are scripts of the checkout.
+SCRIPTS = {
+    "infer": "infer.py",
+    "score": "score.py",
+    "check": "data/check.py",
+    "folder": "data/folder.py",
+    "make": "nets/make.py",
+    "weights": "nets/weights.py",
+    "explain": "nets/explain.py",
+}
+
+#: A net's own solve.py names the checkout that wrote it, which may be another one's.
+SOLVE = """import sys
+sys.path.insert(0, sys.argv[1])
+import bootstrap
+from fcn.training import loop
+sys.exit(loop.main(sys.argv[2], sys.argv[3:]))
+"""
+
+
 def has_option(arguments, name):
+    """Whether an option is given, before a `--` that ends them."""
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
     return any(item.split("=")[0] == name for item in arguments)
 
 
 def command_line(arguments, gpu):
     """The command to execute, for these arguments. gpu: whether GPU 0 can be used."""
     name, rest = arguments[0], list(arguments[1:])
-    if name not in ("infer", "solve", "score"):
-        return [name, *rest]
-    script = os.path.join(ROOT, name + ".py")
     if name == "solve":
-        script = experiment(rest)
-        rest = rest[1:]
-    if gpu and not has_option(rest, "--gpu"):
-        rest += ["--gpu", "0"]
-    if name != "infer" and not has_option(rest, "--out"):
-        rest += ["--out", "out"]
-    return [sys.executable, script, *rest]
+        script, rest = experiment(rest), rest[1:]
+    elif name in SCRIPTS:
+        script = [os.path.join(ROOT, SCRIPTS[name])]
+    else:
+        return [name, *rest]
+    # In front: behind a `--` they would be no options.
+    added = ["--gpu", "0"] * (gpu and name in ("solve", "score") and not has_option(rest, "--gpu"))
+    return [sys.executable, *script, *added, *rest]
 
 
 def experiment(arguments):
-    """The solve.py of the experiment that the first argument names."""
+    """What Python runs to train the experiment, or the folder, that the first argument names."""
+    name = arguments[0] if arguments else ""
     scripts = {
         os.path.basename(os.path.dirname(path)): path
         for path in glob.glob(os.path.join(ROOT, "nets", "*", "solve.py"))
     }
-    if not arguments or arguments[0] not in scripts:
-        received = f"; received '{arguments[0]}'" if arguments else ""
-        sys.exit(f"solve: expected an experiment, one of {', '.join(sorted(scripts))}{received}")
-    return scripts[arguments[0]]
+    if name in scripts:
+        return [scripts[name]]
+    if name and os.path.isfile(os.path.join(name, "experiment.json")):
+        return ["-c", SOLVE, ROOT, os.path.abspath(name)]
+    near = difflib.get_close_matches(name, scripts, 1)
+    guess = f"; is {near[0]} meant?" if near else ""
+    received = f"; received '{name}'{guess}" if name else ""
+    sys.exit(
+        "solve: expected the folder of a net that make wrote, or an experiment, one of "
+        f"{', '.join(sorted(scripts))}{received}"
+    )
 
 
 def main():
@@ -86,6 +122,7 @@ def main():
             file=sys.stderr,
             flush=True,
         )
+    os.environ.setdefault("FCN_HOME", os.getcwd())
     command = command_line(arguments, gpu=problem is None)
     os.execvp(command[0], command)
 

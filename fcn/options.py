@@ -17,6 +17,7 @@ def parser(experiment):
     p = argparse.ArgumentParser(
         prog=f"{experiment.folder or 'nets/' + experiment.name}/solve.py",
         description=f"Train {experiment.name}. Paths are relative to where you are.",
+        allow_abbrev=False,  # Docker's entry point looks for options by their names
     )
     p.add_argument(
         "--steps",

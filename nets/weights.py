@@ -214,7 +214,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.url and len(args.names) != 1:
         parser.error("--url goes with one NAME")
-    root = bootstrap.ROOT
+    root = bootstrap.HOME
     if args.table:
         print(table(), end="")
         return 0

@@ -20,7 +20,18 @@ __all__ = ["Labels", "check_entries", "check_layer", "plain"]
 TOLD = 10
 
 #: Keys of param_str that change what a layer serves of a file, or in which order.
-UNWANTED = ("batch_size", "mirror", "scale", "crop", "balance", "light", "cache", "randomize")
+UNWANTED = (
+    "batch_size",
+    "mirror",
+    "scale",
+    "crop",
+    "balance",
+    "light",
+    "color",
+    "cache",
+    "workers",
+    "randomize",
+)
 
 
 class Labels(NamedTuple):

@@ -24,6 +24,7 @@ from fcn.weights.load import load_weights
 def parser():
     p = argparse.ArgumentParser(
         prog="score.py",
+        allow_abbrev=False,
         description="Score trained weights on a split of their data set, one forward pass of each "
         "whole image. Appends the result to <out>/scores.jsonl. With --pred and --gt: score saved "
         "predictions, without a net.",

@@ -13,7 +13,7 @@ from fcn.weights.table import by_file
 __all__ = ["MissingWeights", "find", "out_of", "trained", "trained_of"]
 
 #: The folder of results, unless the user names another.
-OUT = os.path.join(bootstrap.ROOT, "out")
+OUT = os.path.join(bootstrap.HOME, "out")
 
 
 class MissingWeights(RuntimeError):
@@ -60,19 +60,20 @@ def trained_of(experiment, out=None):
 def find(places, given, why):
     """`given`, or else the first of the places that has a file.
 
-    Relative paths are relative to the repository root. Raises MissingWeights; `why` begins its
-    message: what for weights are needed.
+    Relative paths are relative to the repository root, or to bootstrap.HOME. Raises
+    MissingWeights; `why` begins its message: what for weights are needed.
     """
     if given:
         if not os.path.isfile(given):
             raise MissingWeights(f"no such file: --weights {shown(given)}")
         return given
     for path, _ in places:
-        if os.path.isfile(path):
-            return path
+        for candidate in (path, os.path.join(bootstrap.HOME, path)):
+            if os.path.isfile(candidate):
+                return candidate
     if not places:
         raise MissingWeights(f"{why}: name the file by --weights")
-    files = [shown(os.path.join(bootstrap.ROOT, path)) for path, _ in places]
+    files = [shown(os.path.join(bootstrap.HOME, path)) for path, _ in places]
     width = max(len(file) for file in files)
     lines = [f"  {file:<{width}}  {origin}" for file, (_, origin) in zip(files, places)]
     known = [by_file(path) for path, _ in places]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import data_samples
 import numpy as np
@@ -335,3 +337,16 @@ def test_turned_images_are_noted(tmp_path, capsys):
     arguments = ["--images", str(tmp_path / "images"), "--masks", str(tmp_path / "masks")]
     assert check.main([*arguments, "--classes", "2"]) == 0
     assert "1 images are stored turned (EXIF orientation)" in capsys.readouterr().out
+
+
+def test_as_a_program():
+    """Found by nobody else: imports that work only where a test has set up the paths."""
+    for script in ("data/check.py", "data/folder.py", "data/voc.py", "data/nyud.py", "score.py"):
+        done = subprocess.run(
+            [sys.executable, os.path.join(bootstrap.ROOT, script), "--help"],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
