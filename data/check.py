@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import bootstrap
 import data
 from data.preparing.colours import IGNORE
-from data.preparing.label_checks import Labels, check_entries, check_layer, plain
+from data.preparing.label_checks import Labels, check_entries, check_layer
 from data.preparing.report import Report
 
 __all__ = ["main"]
@@ -110,17 +110,11 @@ def check_dataset(name: str, folders: list, split: str, report: Report, limit: i
 
 
 def _variants(datasets: list) -> list:
-    """One of all datasets that read the same; of those with choosable tops, not the smaller."""
-    distinct = {repr(plain(dataset.train.params)): dataset for dataset in reversed(datasets)}
-
-    def tops(dataset):
-        return set(dataset.train.params.get("tops", ()))
-
-    return [
-        dataset
-        for dataset in reversed(list(distinct.values()))
-        if not any(tops(dataset) < tops(other) for other in distinct.values())
-    ]
+    """Of datasets with the same tops the first, the published one; of tops not the smaller set."""
+    first: dict = {}
+    for dataset in datasets:
+        first.setdefault(frozenset(dataset.train.params.get("tops", ())), dataset)
+    return [dataset for tops, dataset in first.items() if not any(tops < other for other in first)]
 
 
 def _parts(train, val, split: str) -> list:
