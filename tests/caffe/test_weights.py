@@ -335,8 +335,66 @@ def test_unpacked_numbers_in_any_mixture_with_packed_ones(tmp_path, size):
     np.testing.assert_array_equal(layer.blobs[0].array(), np.arange(3000))
 
 
-def test_an_empty_file_has_no_layers(tmp_path):
-    assert weights.read_layers(write(tmp_path, b"")) == []
+def nvidia_blob(kind, numbers, shape):
+    """A BlobProto of NVIDIA Caffe: fields 10 to 13, the numbers as bytes of one type."""
+    dims = b"".join(wire.varint(d) for d in shape)
+    packed = b"\x0a" + wire.varint(len(dims)) + dims
+    raw = np.asarray(numbers, kind).tobytes()
+    code = wire.varint({"<f8": 0, "<f4": 1, "<f2": 2, "<i4": 3}[kind])
+    data = b"\x3a" + wire.varint(len(packed)) + packed + b"\x50" + code + b"\x58" + code
+    return data + b"".join(tag + wire.varint(len(raw)) + raw for tag in (b"\x62", b"\x6a"))
+
+
+@pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8"])
+def test_weights_of_nvidia_caffe_in_half_and_other_precision(tmp_path, kind):
+    numbers = [0, -0.0, 1.5, -65504, 2**-24, np.inf]
+    blob = nvidia_blob(kind, numbers, (2, 3))
+    layer = b"\x0a\x01c\x3a" + wire.varint(len(blob)) + blob
+    path = write(tmp_path, b"\xa2\x06" + wire.varint(len(layer)) + layer)
+    ((stored,),) = [x.blobs for x in weights.read_layers(path)]
+    expected = np.array(numbers, np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(stored.array(), expected)
+    target = as_blob(np.zeros((2, 3)))
+    assert weights.load(path, [("c", [target])]) == []
+    np.testing.assert_array_equal(target.data, expected)
+    np.testing.assert_array_equal(target.diff, expected)
+    state = tmp_path / "s.solverstate"
+    state.write_bytes(b"\x08\x05\x1a" + wire.varint(len(blob)) + blob)
+    (history,) = solver_state.read_solver_state(state).history
+    np.testing.assert_array_equal(history.array(), expected)
+
+
+def test_whole_numbers_of_nvidia_caffe_and_fields_of_other_forks_are_named(tmp_path):
+    for blob, message in (
+        (nvidia_blob("<i4", [1, 2], (2,)), "raw numbers of the type 3, expected 0, 1, 2"),
+        (b"\x3a\x03\x0a\x01\x02\xa2\x01\x04abcd", "field 20, which neither .*another fork wrote"),
+        (nvidia_blob("<f2", [1, 2], (3,)), "needs 3 values, the file holds 2. The file is dam"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            weights.read_layers(write(tmp_path, net_with(blob)))
+
+
+@pytest.mark.parametrize("read", [weights.read_layers, solver_state.read_solver_state])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "pointer of Git LFS"),
+        (b"\n <!DOCTYPE html>", "is a web page"),
+        (b"<html><head>", "is a web page"),
+        (b"\x1f\x8b\x08\0", "is compressed"),
+        (b"PK\x03\x04\x14\0", "is a zip archive"),
+        (b'name: "VGG"\nlayer {}', "is text: a prototxt"),
+    ],
+)
+def test_what_the_file_is_instead(tmp_path, read, content, message):
+    with pytest.raises(WeightsError, match=f"w.caffemodel.* {message}"):
+        read(write(tmp_path, content))
+
+
+def test_a_solverstate_in_the_place_of_weights():
+    with pytest.raises(WeightsError, match="is a solverstate.*same name with .caffemodel"):
+        weights.read_layers(GOLDEN / "snap_iter_3.solverstate")
 
 
 # Damage -----------------------------------------------------------------------------------------
@@ -346,7 +404,7 @@ def test_a_cut_at_any_byte_is_an_error_or_a_whole_number_of_layers():
     """Wherever the file is cut, the reader notices, unless the cut is between two fields."""
     whole = (GOLDEN / "snap_with_diff.caffemodel").read_bytes()
     boundaries = {f.end for f in wire.fields(whole, 0, len(whole))} | {0}
-    for size in range(len(whole)):
+    for size in range(1, len(whole)):
         try:
             caffemodel.parse_layers("cut", whole[:size])
         except WeightsError as error:
@@ -371,9 +429,6 @@ def test_a_cut_inside_a_blob_names_file_layer_blob_and_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\n", "no caffemodel"),
-        (b"<!DOCTYPE html>", "no caffemodel"),
-        (b'name: "VGG"\nlayer {}', "no caffemodel"),
         (b"\xff" * 40, "more than 10 bytes"),
         (
             net_with(b"\x3a\x03\x0a\x01\x05\x2a\x04abcd"),

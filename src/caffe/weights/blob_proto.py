@@ -16,6 +16,10 @@ __all__ = ["frame_blob", "parse_blob"]
 _NUM, _WIDTH = 1, 4  # num, channels, height, width: the legacy shape
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
 _SIZES = {_DATA: 4, _DIFF: 4, _DOUBLE_DATA: 8, _DOUBLE_DIFF: 8}  # bytes per number
+# NVIDIA Caffe's: the type of the raw numbers, by the field that holds them, and its sizes.
+_RAW_DATA, _RAW_DIFF = 12, 13
+_RAW_TYPE = {_RAW_DATA: 10, _RAW_DIFF: 11}
+_RAW_SIZES = {0: 8, 1: 4, 2: 2}  # double, float, half; 3 and 4 are whole numbers
 _DIM = 1  # of BlobShape
 _MOST_AXES = 32  # of a blob in BVLC; numbers taken for a shape end here, before they fill memory
 
@@ -62,6 +66,19 @@ def _packed(field: wire.Field, size: int) -> Segment:
     return Segment(field.start, present // size, size, size)
 
 
+def _raw(field: wire.Field | None, kind: int | None) -> list[Segment]:
+    """The numbers of a field that holds them as bytes of one type."""
+    if field is None or field.end == field.start:
+        return []
+    if kind not in _RAW_SIZES:
+        raise wire.WireError(
+            f"raw numbers of the type {kind}, expected {', '.join(map(str, _RAW_SIZES))} (double, "
+            "float or half precision, as NVIDIA Caffe writes them)",
+            field.offset,
+        )
+    return [_packed(field, _RAW_SIZES[kind])]
+
+
 def _unpacked(buffer: Any, first: wire.Field, size: int, end: int) -> Segment:
     """The run of single numbers that begins with ``first``, measured without a step for each."""
     if first.start != first.offset + 1:  # a tag written in more bytes than it needs
@@ -90,6 +107,9 @@ def parse_blob(buffer: Any, start: int, end: int, where: str) -> StoredBlob:
     legacy: list[int] | None = None
     shape: list[int] = []
     segments: dict[int, list[Segment]] = {number: [] for number in _SIZES}
+    types: dict[int, int] = {}
+    raw: dict[int, wire.Field] = {}
+    unknown: set[int] = set()
     position = start
     while position < end:
         for field in wire.fields(buffer, position, end):
@@ -113,14 +133,22 @@ def parse_blob(buffer: Any, start: int, end: int, where: str) -> StoredBlob:
                     break  # read on behind the run
             elif field.missing:
                 raise wire.WireError("the file ends inside the blob", field.offset)
+            elif field.number in _RAW_TYPE.values() and field.kind == wire.VARINT:
+                types[field.number] = field.value
+            elif field.number in _RAW_TYPE and field.kind == wire.BYTES:
+                raw[field.number] = field
+            else:
+                unknown.add(field.number)
+    raw_data, raw_diff = (_raw(raw.get(n), types.get(_RAW_TYPE[n])) for n in _RAW_TYPE)
     blob = StoredBlob(
         where,
         buffer,
         shape,
         legacy,
         # As in BVLC, doubles count where both are stored.
-        segments[_DOUBLE_DATA] or segments[_DATA],
-        segments[_DOUBLE_DIFF] or segments[_DIFF],
+        raw_data or segments[_DOUBLE_DATA] or segments[_DATA],
+        raw_diff or segments[_DOUBLE_DIFF] or segments[_DIFF],
+        unknown,
     )
     if any(d < 0 for d in blob.dims):
         raise wire.WireError(f"a negative length in the blob's shape {blob.dims}", start)

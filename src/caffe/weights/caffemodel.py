@@ -24,6 +24,7 @@ from caffe.errors import WeightsError
 from caffe.proto import caffe_pb2
 from caffe.weights import wire
 from caffe.weights.blob_proto import frame_blob, parse_blob
+from caffe.weights.recognise import refuse_other
 from caffe.weights.stored_blob import StoredBlob
 
 __all__ = ["LayerWeights", "read_layers", "write_net"]
@@ -161,6 +162,7 @@ def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
 
 def parse_layers(path: str, buffer: Any) -> list[LayerWeights]:
     """:func:`read_layers` for a file whose bytes are at hand."""
+    refuse_other(path, buffer, "caffemodel")
     found: dict[str, list[LayerWeights]] = {"V1": [], "V2": []}
     try:
         for f in wire.fields(buffer, 0, len(buffer)):

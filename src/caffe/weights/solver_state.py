@@ -19,6 +19,7 @@ from caffe.errors import WeightsError
 from caffe.weights import hdf5, wire
 from caffe.weights.blob_proto import parse_blob
 from caffe.weights.caffemodel import blob_writer, damaged, map_file
+from caffe.weights.recognise import refuse_other
 from caffe.weights.stored_blob import StoredBlob
 
 __all__ = ["SolverState", "read_solver_state", "write_binary", "write_hdf5"]
@@ -48,6 +49,7 @@ def read_solver_state(path: str | os.PathLike) -> SolverState:
     if hdf5.is_hdf5(path):
         return _read_hdf5(path)
     buffer = map_file(path)
+    refuse_other(path, buffer, "solverstate")
     state = SolverState()
     place = ""
     try:

@@ -22,8 +22,8 @@ _THREADS = min(2, os.cpu_count() or 1)  # two saturate the copy from the page ca
 class Segment(NamedTuple):
     """``count`` numbers in the file, one every ``stride`` bytes from ``offset``.
 
-    ``size`` is 4 for float and 8 for double.  The stride is larger where every number has a tag
-    byte of its own before it; the number is then the last ``size`` bytes.
+    ``size`` is 2 for half precision, 4 for float and 8 for double.  The stride is larger where
+    every number has a tag byte of its own before it; the number is then the last ``size`` bytes.
     """
 
     offset: int
@@ -46,8 +46,7 @@ class Segment(NamedTuple):
             np.copyto(out.view(np.uint8), raw)
             return
         numbers = raw.reshape(-1, self.stride)[:, self.stride - self.size :]
-        kind = "<f4" if self.size == 4 else "<f8"
-        out[:] = np.ascontiguousarray(numbers).view(kind)[:, 0]
+        out[:] = np.ascontiguousarray(numbers).view(f"<f{self.size}")[:, 0]
 
 
 class StoredBlob:
@@ -55,7 +54,8 @@ class StoredBlob:
 
     ``shape`` is its shape; files from before 2015 have ``legacy`` instead, the four numbers num,
     channels, height and width.  ``data`` and ``diff`` say where the numbers lie in ``buffer``, a
-    memory map of the file; ``where`` names file, layer and index for errors.
+    memory map of the file; ``unknown`` are the numbers of fields that nobody here knows; ``where``
+    names file, layer and index for errors.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class StoredBlob:
         legacy: Sequence[int] | None = None,
         data: Sequence[Segment] = (),
         diff: Sequence[Segment] = (),
+        unknown: Iterable[int] = (),
     ):
         self.where = where
         self.buffer = buffer
@@ -73,6 +74,7 @@ class StoredBlob:
         self.legacy = None if legacy is None else tuple(legacy)
         self.data = list(data)
         self.diff = list(diff)
+        self.unknown = sorted(unknown)
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -110,9 +112,16 @@ class StoredBlob:
         for what, segments in stored.items():
             count = sum(s.count for s in segments)
             if count != expected:
+                why = "The file is damaged: get or write it again."
+                if not count and self.unknown:
+                    why = (
+                        f"But it has the field {self.unknown[0]}, which neither BVLC Caffe nor "
+                        "NVIDIA Caffe has: another fork wrote it. Save the weights there as BVLC "
+                        "Caffe does, in single precision."
+                    )
                 raise WeightsError(
                     f"{self.where}: the shape {self.describe_shape()} needs {expected} {what}, the "
-                    f"file holds {count}. The file is damaged: get or write it again."
+                    f"file holds {count}. {why}"
                 )
 
     def copies(self, array: np.ndarray, diff: bool = False) -> list[Callable[[], None]]:
