@@ -28,7 +28,7 @@ def run(record):
 
 def under_cap(record, machine, precision, cap):
     quick = record.options.quick
-    height, width, share = (40, 48, 32) if quick else (500, 500, 1)
+    height, width, share = (40, 48, 64) if quick else (500, 500, 1)
     release(machine)
     if machine.real:
         total = torch.cuda.get_device_properties(0).total_memory

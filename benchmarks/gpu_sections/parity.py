@@ -20,7 +20,7 @@ GRADIENTS = (("conv1_1", 0), ("conv3_2", 0), ("conv5_3", 0), ("fc6", 0), ("score
 
 def run(record):
     quick = record.options.quick
-    height, width, narrow = (40, 48, 32) if quick else (500, 500, 1)
+    height, width, narrow = (40, 48, 64) if quick else (500, 500, 1)
     machine = Machine(record.options.device)
     with tempfile.TemporaryDirectory() as folder:
         param = fcn8s.train_param(height, width, narrow, force_backward=True)
