@@ -24,6 +24,7 @@ import data
 from data.preparing.colours import IGNORE
 from data.preparing.label_checks import Labels, check_entries, check_layer
 from data.preparing.report import Report
+from segdata.splits import read_lines
 
 __all__ = ["main"]
 
@@ -149,7 +150,6 @@ def _classes(text: str):
             raise argparse.ArgumentTypeError(f"expected 1 to {IGNORE - 1} classes; received {text}")
         return int(text), None
     from segdata import DataError
-    from segdata.splits import read_lines
 
     try:
         names = read_lines(bootstrap.user_path(text))
@@ -161,7 +161,7 @@ def _classes(text: str):
 def main(argv=None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        description="Check a dataset's images and labels as a net would be given them."
+        description="Check a dataset's images and labels as a net would read them."
     )
     parser.add_argument(
         "dataset", nargs="?", help="a dataset of fcn/catalog, one of its nets, or a dataset.json"
@@ -173,13 +173,13 @@ def main(argv=None) -> int:
         metavar="N|FILE",
         type=_classes,
         default=(None, None),
-        help="with --images: how many classes, or their names, one a line",
+        help="with --images: how many classes, or their names, one per line",
     )
     parser.add_argument(
         "--mask-suffix",
         default="",
         metavar="TEXT",
-        help="with --images: what masks have behind the image's name",
+        help="with --images: the suffix of the masks' names",
     )
     parser.add_argument(
         "--split", default="", help="train, val or another list (default: train and val)"
@@ -197,7 +197,7 @@ def main(argv=None) -> int:
         type=int,
         default=0,
         metavar="N",
-        help="check so many images, evenly over all (default: all)",
+        help="check N images, spread evenly (default: all)",
     )
     options = parser.parse_args(argv)
     folders = bool(options.images and options.masks)

@@ -365,14 +365,14 @@ def main() -> None:
         "--classes",
         metavar="FILE",
         type=user_path,
-        help="names of the classes, one a line (default: class 0, class 1, …)",
+        help="names of the classes, one per line (default: class 0, class 1, …)",
     )
     parser.add_argument(
         "--val-share",
         type=_share,
         default=0.1,
         metavar="SHARE",
-        help="of the images that are for validation (default: 0.1)",
+        help="share of the images used for validation (default: 0.1)",
     )
     for split, what in (("train", "train"), ("val", "validate")):
         parser.add_argument(
@@ -387,7 +387,7 @@ def main() -> None:
         default="",
         metavar="FILE",
         type=user_path,
-        help="masks are in colours: lines 'R G B name', void for those not to count",
+        help="masks are coloured: a file of lines 'R G B name'; the name void is ignored",
     )
     how.add_argument(
         "--values",
@@ -399,15 +399,15 @@ def main() -> None:
         "--ignore",
         type=_numbers,
         metavar="V,V",
-        help="values of grey masks that do not count, beside 255",
+        help="values of grey masks to ignore, besides 255",
     )
     parser.add_argument(
         "--mask-suffix",
         default="",
         metavar="TEXT",
-        help="what masks have behind the image's name: _L for a_L.png",
+        help="suffix of the masks' names: _L for a_L.png",
     )
-    parser.add_argument("--name", help="of the dataset (default: the folder above the masks)")
+    parser.add_argument("--name", help="name of the dataset (default: the folder above the masks)")
     parser.add_argument(
         "--out", metavar="DIR", type=user_path, help="(default: data/folder/NAME in the repository)"
     )

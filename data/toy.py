@@ -213,7 +213,7 @@ def main() -> None:
         help="width and height in pixels (default: 160x120)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)"
     )
     options = parser.parse_args()
     try:

@@ -1,11 +1,10 @@
 """What a user can cause and mend: told in one line, without a traceback."""
 
-from segdata import DataError
-
 import caffe
 from fcn.device import NoDevice
 from fcn.lock import Busy
 from fcn.weights.find import MissingWeights
+from segdata import DataError
 from surgery import SurgeryError
 
 

@@ -32,9 +32,11 @@ def parser(experiment):
         help="as many iterations as fit into this time, scorings not counted that come at its end",
     )
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on from the newest whole snapshot")
     again.add_argument(
-        "--restart", action="store_true", help="begin anew although an unfinished run is there"
+        "--resume", action="store_true", help="continue from the newest complete snapshot"
+    )
+    again.add_argument(
+        "--restart", action="store_true", help="start over, even if --out holds a run"
     )
     sources = dict(experiment.dataset.val.params, **experiment.dataset.train.params)
     keys = experiment.dataset.folders
@@ -50,8 +52,8 @@ def parser(experiment):
         type=bootstrap.user_path,
         nargs="+",
         metavar="FILE",
-        help="the caffemodel to start from, instead of the catalog's; for a net of several trunks "
-        "one for each",
+        help="the caffemodel to start from, instead of the catalog's; one for each trunk of a net "
+        "that has several",
     )
     p.add_argument(
         "--workers",
@@ -78,7 +80,7 @@ def parser(experiment):
         help=f"iterations between scorings of val (default: {schedule.score_every})",
     )
     p.add_argument(
-        "--seed", type=natural, metavar="N", help=f"of fillers and dropout (default: {SEED})"
+        "--seed", type=natural, metavar="N", help=f"seed of fillers and dropout (default: {SEED})"
     )
     return p
 

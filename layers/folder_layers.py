@@ -10,6 +10,7 @@ import functools
 import os
 
 import numpy as np
+
 from segdata.errors import DataError
 from segdata.folders import pair_up, read_pairs
 from segdata.images import IGNORE, read_label

@@ -9,6 +9,7 @@ raised to it (by default a 0 is an error, for it has no logarithm).
 import os
 
 import numpy as np
+
 from segdata import means
 from segdata.errors import DataError
 from segdata.layer import SegDataLayer

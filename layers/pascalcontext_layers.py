@@ -8,6 +8,7 @@ import functools
 import os
 
 import numpy as np
+
 from segdata import means
 from segdata.layer import SegDataLayer
 from segdata.pascalcontext import class_map, read_context_label

@@ -6,6 +6,7 @@ Keys of ``param_str`` besides those of segdata.layer.OPTIONAL: ``siftflow_dir``,
 import os
 
 import numpy as np
+
 from segdata import means
 from segdata.layer import SegDataLayer
 from segdata.siftflow import FILES, GEOMETRIC, SEMANTIC, read_geometric_label, read_semantic_label

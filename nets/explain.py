@@ -1,4 +1,4 @@
-"""Where every pixel of a net comes from: shapes, strides, offsets, receptive fields, crops.
+"""Show where every pixel of a net comes from: shapes, strides, offsets, receptive fields, crops.
 
 python nets/explain.py voc-fcn8s --size 500x334     width × height of the image
 python nets/explain.py --table                      the facts of all experiments

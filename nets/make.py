@@ -6,8 +6,9 @@
     python nets/make.py --backbone B (--dataset D | --classes N) --stride 32|16|8
                         [--at-once] [--two-stream] [--head H] --out DIR
 
-The last writes a net of one's own: any backbone on any dataset, a dataset.json of data/folder.py,
-or any folder with N classes. Then `python DIR/solve.py` trains it, `python score.py DIR` scores it.
+The last writes a net of your own: any backbone on any dataset, a dataset.json that data/folder.py
+wrote, or any folder with N classes. Then `python DIR/solve.py` trains it and `python score.py DIR`
+scores it.
 """
 
 import argparse
@@ -135,25 +136,25 @@ def _arguments(argv):
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file is stale"
     )
-    own = parser.add_argument_group("a net of one's own")
+    own = parser.add_argument_group("a net of your own")
     own.add_argument("--backbone", choices=list(BACKBONES), metavar="B", help=", ".join(BACKBONES))
     data = own.add_mutually_exclusive_group()
     data.add_argument(
         "--dataset",
         metavar="D",
-        help=f"{', '.join(datasets.NAMED)}, or a dataset.json of data/folder.py",
+        help=f"{', '.join(datasets.NAMED)}, or a dataset.json that data/folder.py wrote",
     )
     data.add_argument(
         "--classes",
         type=_positive,
         metavar="N",
-        help="a folder with N classes, which solve.py --data names",
+        help="number of classes of a folder that solve.py --data names",
     )
     own.add_argument(
         "--stride",
         type=_positive,
         metavar="S",
-        help="of the finest scores: 32, 16 or 8 (1 for unet)",
+        help="stride of the finest scores: 32, 16 or 8 (1 for unet)",
     )
     own.add_argument(
         "--at-once",
@@ -188,9 +189,9 @@ def _arguments(argv):
     further = args.at_once or args.two_stream or args.head or args.after
     missing = [name for name, value in wanted.items() if not value]
     if (any(wanted.values()) or further) and missing:
-        parser.error(f"a net of one's own needs {' and '.join(missing)} as well")
+        parser.error(f"a net of your own needs {' and '.join(missing)} as well")
     if args.out and args.check:
-        parser.error("--check is for the files of fcn/catalog, and goes without a net of one's own")
+        parser.error("--check is for the files of fcn/catalog, and goes without a net of your own")
     return args
 
 
@@ -201,7 +202,7 @@ def _positive(text):
 
 
 def _write_folder(args):
-    """Write a net of one's own; the exit status."""
+    """Write a net of your own; the exit status."""
     dataset = args.dataset
     if dataset and dataset.endswith(".json"):
         dataset = folders.portable(_existing(dataset))

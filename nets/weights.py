@@ -1,4 +1,4 @@
-"""Get the published weights, or see to it that a file of your own is the right one.
+"""Fetch published weights, or check a file that you have.
 
     python nets/weights.py                 what there is, and what is here already
     python nets/weights.py voc-fcn8s       fetch it, or check the file that lies in its place
@@ -6,9 +6,9 @@
     python nets/weights.py --check         check all files that are here
     python nets/weights.py vgg16 --url http://127.0.0.1/VGG_ILSVRC_16_layers.caffemodel
 
-Downloads go on where they were interrupted, are compared with the published size and checksum,
-and only then get their name. Several hosts are tried in turn; if none answers, the message says
-which file to put where, and a second run checks it.
+An interrupted download continues. A file gets its name only after its size and checksum match the
+published ones. Several hosts are tried in turn. If none answers, the message says which file to put
+where, and a second run checks it.
 """
 
 import argparse
@@ -207,7 +207,12 @@ def _check_all(root):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which; without, they are listed")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="what to fetch (default: list all)",
+    )
     parser.add_argument("--check", action="store_true", help="check all files that are here")
     parser.add_argument("--url", metavar="ADDRESS", help="an address of your own, tried first")
     parser.add_argument("--table", action="store_true", help="print the table of " + PAGE)

@@ -9,12 +9,12 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 from PIL import Image
-from segdata.camvid import list_camvid, read_camvid_label
-from segdata.images import open_image, read_label
 
 from data import toy
 from fcn import catalog
 from fcn.catalog import datasets
+from segdata.camvid import list_camvid, read_camvid_label
+from segdata.images import open_image, read_label
 
 __all__ = ["Small", "camvid_labels", "generated", "generated_labels", "shrunk_camvid"]
 

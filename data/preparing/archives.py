@@ -286,7 +286,7 @@ def _hint(folder: str, file: str) -> str:
         return ""
     return (
         f"; '{near[0]}' is there: if it is the whole file under another name, rename it, if "
-        "the download is unfinished, go on with it"
+        "the download is unfinished: continue it"
     )
 
 

@@ -5,12 +5,12 @@ from typing import Optional
 
 import numpy as np
 from PIL import Image
-from segdata.errors import DataError
-from segdata.images import open_image
 
 from data.preparing.colours import ColourMap
 from data.preparing.report import Report, write_list
 from fcn.palette import save_atomic, save_label_png
+from segdata.errors import DataError
+from segdata.images import open_image
 
 __all__ = ["GROUPS", "IMAGES", "LABELS", "SIZE", "convert", "split_of"]
 

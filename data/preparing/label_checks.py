@@ -6,13 +6,13 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-from segdata.errors import DataError
-from segdata.images import open_image
 
 from data.preparing import masks as mask_files
 from data.preparing.colours import IGNORE
 from data.preparing.report import Report
 from data.preparing.survey import Survey
+from segdata.errors import DataError
+from segdata.images import open_image
 
 __all__ = ["Labels", "check_entries", "check_layer", "plain"]
 

@@ -3,10 +3,10 @@
 from typing import Callable, Optional
 
 import numpy as np
-from segdata.errors import DataError
-from segdata.images import open_image, orientation, refuse_turned
 
 from data.preparing.colours import IGNORE, ColourMap
+from segdata.errors import DataError
+from segdata.images import open_image, orientation, refuse_turned
 
 __all__ = ["by_colours", "by_values", "colours_in", "is_turned", "suspicious", "turned_text"]
 

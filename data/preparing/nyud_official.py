@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.io
 from PIL import Image
-from segdata.matfile import MatError, value, variables
 
 from data.preparing import hha
 from data.preparing.report import Report, find_layers, write_list
 from fcn.atomic import replacing
 from fcn.palette import save_atomic
+from segdata.matfile import MatError, value, variables
 
 __all__ = ["CROP", "Official", "convert", "read_mapping", "read_splits"]
 

@@ -2,8 +2,6 @@
 
 from collections import OrderedDict, namedtuple
 
-from segdata import means
-
 from fcn.classifiers import (
     alexnet,
     cifar10,
@@ -16,6 +14,7 @@ from fcn.classifiers import (
     squeezenet,
     vgg,
 )
+from segdata import means
 
 #: build: form → NetParameter. input: N×C×H×W of deploy, whose H×W is also the crop; None where the
 #: inputs are several. mean: subtracted, BGR, 0–255, before `scale`; None where a mean image or

@@ -1,12 +1,11 @@
 """EfficientNet-Lite0, 1 and 2 (Google, 2020), with symmetric padding: see
 fcn/backbones/efficientnet.py."""
 
-from segdata import means
-
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED, efficientnet
 from fcn.classifiers.parts import MSRA, ClassifierDraft
+from segdata import means
 
 MEAN = means.EFFICIENTNET
 SCALE = 1 / efficientnet.DIVISOR

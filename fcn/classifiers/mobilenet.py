@@ -1,12 +1,11 @@
 """MobileNet v1 (Howard et al. 2017) and v2 (Sandler et al. 2018), with the names of their
 published Caffe models: depthwise convolutions have as many groups as channels."""
 
-from segdata import means
-
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED
 from fcn.classifiers.parts import MSRA, ClassifierDraft
+from segdata import means
 
 SHAPE = (1, 3, 224, 224)
 MEAN = means.MOBILENET

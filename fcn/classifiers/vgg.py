@@ -1,9 +1,8 @@
 """VGG-16 and VGG-19 (Simonyan & Zisserman 2015, configurations D and E)."""
 
-from segdata import means
-
 from fcn.backbones import vgg16
 from fcn.classifiers.parts import ClassifierDraft, gaussian
+from segdata import means
 
 SHAPE = (10, 3, 224, 224)
 MEAN = means.VGG

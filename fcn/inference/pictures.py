@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
 from segdata.images import read_rgb
 
 __all__ = ["LEAST", "OPACITY", "class_shares", "overlay", "read_photo", "with_legend"]

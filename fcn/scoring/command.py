@@ -7,8 +7,6 @@ import tempfile
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
-from segdata.splits import read_lines
-
 import bootstrap
 import caffe
 import data
@@ -19,6 +17,7 @@ from fcn.scoring import predictions, results
 from fcn.scoring.evaluate import evaluate
 from fcn.weights import find
 from fcn.weights.load import load_weights
+from segdata.splits import read_lines
 
 
 def parser():
@@ -51,24 +50,24 @@ def parser():
             metavar="DIR",
             help=f"{what}: palette or grey PNGs or .npy, paired by name",
         )
-    files.add_argument("--dataset", choices=data.DATASETS, help="whose classes they are")
+    files.add_argument("--dataset", choices=data.DATASETS, help="the dataset of the classes")
     files.add_argument(
         "--classes",
         type=options.positive,
         metavar="N",
-        help="how many classes there are, in place of --dataset",
+        help="the number of classes, instead of --dataset",
     )
     files.add_argument(
         "--ignore",
         type=int,
         metavar="LABEL",
-        help="a label of the truth that does not count, beside those out of range",
+        help="a true label to ignore, besides those out of range",
     )
     files.add_argument(
         "--list",
         type=bootstrap.user_path,
         metavar="FILE",
-        help="the names to score, one a line (default: all in --gt)",
+        help="the names to score, one per line (default: all in --gt)",
     )
     options.shared(p, data="as its solve.py --help says", out="weights and results are")
     return p

@@ -8,10 +8,10 @@ import os
 from collections import namedtuple
 
 import numpy as np
-from segdata.images import open_image
 
 from fcn.errors import StartError
 from fcn.scoring.metrics import Score, fast_hist, metrics
+from segdata.images import open_image
 
 ENDINGS = (".png", ".npy")
 

@@ -139,15 +139,15 @@ class Run:
         if os.path.exists(self.final):
             finished = results.last(self.log, self.outputs[0].label)
             what = "" if finished is None else " ({} steps, mean IU {})".format(*finished)
-            more = "go on with it by --resume --steps N, " if found else ""
+            more = "continue it with --resume --steps N, " if found else ""
             raise StartError(
                 f"{shown(self.final)} is the result of a finished run{what}: {more}"
                 "give this one another --out, or replace it by --restart"
             )
         if found:
             raise StartError(
-                "{} holds a run that stopped at step {} of {}: go on with it by --resume, "
-                "or begin anew by --restart".format(
+                "{} holds a run that stopped at step {} of {}: continue it with --resume, "
+                "or start over with --restart".format(
                     self._where(), found[1]["iter"], found[1]["steps"]
                 )
             )
@@ -164,8 +164,8 @@ class Run:
                 )
         if args.weights or args.seed not in (None, state["seed"]):
             raise StartError(
-                "--resume goes on with the run's own weights and seed; leave out --weights and "
-                "--seed, or begin anew by --restart"
+                "--resume continues with the weights and seed of the run; leave out --weights and "
+                "--seed, or start over with --restart"
             )
         if args.steps and args.steps < state["iter"]:
             raise StartError(
@@ -240,7 +240,7 @@ class Run:
                 progress.pause()
         if self.solver.iter < self.steps:
             where = f"{self.solver.iter} of {self.steps}"
-            print(f"stopped at step {where}, with a snapshot; --resume goes on")
+            print(f"stopped at step {where}, with a snapshot; --resume continues")
             return 128 + self.interrupted
         if os.path.exists(self.best_so_far):
             os.replace(self.best_so_far, self.best)

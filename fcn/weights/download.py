@@ -161,7 +161,7 @@ def _receive(answer, part, start, total, most, progress):
                     raise
                 raise DiskFull(
                     f"the disk is full at {have} bytes of {total or 'unknown'}; free "
-                    "some and run this again, it goes on from there"
+                    "some and run this again: it continues from there"
                 ) from None
             have += len(block)
             progress.at(have)

@@ -8,9 +8,8 @@ bytes that its numbers take.
 
 from collections import OrderedDict, namedtuple
 
-from segdata import means
-
 from fcn.catalog import EXPERIMENTS, PUBLISHED
+from segdata import means
 
 __all__ = ["HOSTS", "WEIGHTS", "Weights", "by_file", "host_remark", "row"]
 

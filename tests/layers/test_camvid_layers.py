@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from segdata import DataError
 
 import bootstrap
+from segdata import DataError
 
 MEAN = (107.0, 108.0, 104.0)
 FCN_DATA = os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data"))

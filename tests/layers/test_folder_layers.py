@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from segdata import DataError
 
 MEAN = (1.0, 2.0, 3.0)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from segdata import DataError
 
 from fcn.run_files import images
+from segdata import DataError
 
 ALL = ("color", "depth", "hha", "label")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from segdata import DataError
-from segdata.pascalcontext import class_map
 
 from data.pascalcontext import CLASSES
+from segdata import DataError
+from segdata.pascalcontext import class_map
 
 SPELT = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
 #: A long list in alphabetical order, as the true one is, with spaces in some names.

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from segdata import DataError
 
 from fcn.run_files import images
+from segdata import DataError
 
 SUBFOLDER = data_samples.SIFTFLOW_SUBFOLDER
 TOPS = ("data", "sem", "geo")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from segdata import DataError
 
 import bootstrap
+from segdata import DataError
 
 MEAN = (104.00699, 116.66877, 122.67892)
 FCN_DATA = os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data"))

@@ -45,7 +45,7 @@ def test_a_stale_file_is_found(tmp_path):
 def test_options_of_a_net_of_ones_own_do_not_go_alone(capsys):
     for option in (["--two-stream"], ["--at-once"], ["--head", "light"], ["--stride", "8"]):
         assert raised(SystemExit, make.main, option) == "2"
-        assert "a net of one's own needs --backbone" in capsys.readouterr().err
+        assert "a net of your own needs --backbone" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):

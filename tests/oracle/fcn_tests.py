@@ -42,8 +42,16 @@ PARTS = (
         ("tests/docker", "tests/test_infer.py", "tests/test_shipped_weights.py"),
     ),
 )
-# The engine's own tests, the oracle's, and those of the installable package.
-ELSEWHERE = ("tests/caffe", "tests/fuzz", "tests/oracle", "tests/test_package.py")
+# The tests of the engine, the oracle, the package, and of the pages, which show this engine.
+ELSEWHERE = (
+    "tests/benchmarks",
+    "tests/caffe",
+    "tests/docs",
+    "tests/fuzz",
+    "tests/oracle",
+    "tests/test_package.py",
+    "tests/test_pretend_device.py",
+)
 
 
 def forgotten():

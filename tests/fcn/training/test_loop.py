@@ -130,7 +130,7 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
 
     # Interrupted at whatever step it is in: that step ends, and a snapshot is taken there.
     code, text = stop_at(tmp_path, "stopped", 14, signal.SIGINT)
-    assert code == 130 and "--resume goes on" in text, text
+    assert code == 130 and "--resume continues" in text, text
     code, text = solve(tmp_path, "--out", "stopped", "--resume")
     assert code == 0, text
     assert weights(tmp_path, "stopped") == whole
@@ -213,7 +213,7 @@ def test_a_run_is_not_lost_to_a_mistake(tmp_path):
     os.remove(final)
     before = sorted(os.listdir(folder))
     for arguments, words in (
-        ((), "step 6 of 6: go on with it by --resume"),
+        ((), "step 6 of 6: continue it with --resume"),
         (("--restart", "--weights", os.path.join(ROOT, "README.md")), "README.md"),
         (("--resume", "--steps", "5"), "at step 6 already"),
         (("--resume", "--seed", "5"), "leave out"),

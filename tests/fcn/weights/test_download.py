@@ -273,7 +273,7 @@ def test_a_full_disk(tmp_path, server, monkeypatch):
 
     monkeypatch.setattr(download, "_write", full)
     text = raised(FetchError, get, entry((url, server.home + "/other")), tmp_path)
-    assert "the disk is full at 0 bytes" in text and "goes on from there" in text
+    assert "the disk is full at 0 bytes" in text and "continues from there" in text
     assert [path for path, _ in server.asked] == ["/w"]  # another address would not help
     monkeypatch.undo()
     get(entry((url,)), tmp_path)

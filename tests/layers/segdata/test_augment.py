@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from PIL import Image
+
 from segdata.augment import Augmentation, View, cut
 from segdata.images import IGNORE
 from segdata.order import draw_random

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from segdata import DataError
 from segdata.folders import find_stem, list_folder, pair_up, read_pairs
 from segdata.splits import read_lines, read_split

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+
 from segdata import DataError
 from segdata.images import read_label, read_rgb, to_rgb
 from segdata.loader import BatchLoader

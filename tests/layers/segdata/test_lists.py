@@ -1,6 +1,7 @@
 """Names and lists that would pair an image with another's mask, or that are no text."""
 
 import pytest
+
 from segdata import DataError
 from segdata.folders import pair_up, read_pairs
 from segdata.params import parse_params

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.io
+
 from segdata import DataError
 from segdata.mat import load_mat, read_from_one, read_sbd_label
 

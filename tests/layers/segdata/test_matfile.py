@@ -7,11 +7,11 @@ import random
 import numpy as np
 import pytest
 import scipy.io
+
+import bootstrap
 from segdata import DataError
 from segdata.mat import load_mat, read_from_one, read_sbd_label
 from segdata.matfile import MatError, field, value, variables
-
-import bootstrap
 
 FCN_DATA = os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data"))
 FAULTS = os.path.join(FCN_DATA, "faults")

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from segdata import means
 
 from fcn.catalog import datasets
+from segdata import means
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The order in which entries are drawn."""
 
 import pytest
+
 from segdata.order import batches, draws
 
 

@@ -1,6 +1,7 @@
 """param_str: a dict literal with the required keys, defaults for the others, no unknown ones."""
 
 import pytest
+
 from segdata import DataError
 from segdata.params import numbers, parse_params
 

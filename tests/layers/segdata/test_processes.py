@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from segdata import DataError
-from segdata.processes import ProcessPrefetcher
 
 import bootstrap
+from segdata import DataError
+from segdata.processes import ProcessPrefetcher
 
 AUGMENTED = dict(
     seed=5,

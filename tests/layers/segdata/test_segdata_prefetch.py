@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
-from segdata import DataError
-from segdata.prefetch import Prefetcher
 
 import bootstrap
+from segdata import DataError
+from segdata.prefetch import Prefetcher
 
 
 def test_prefetch_keeps_order_whatever_the_threads_do():

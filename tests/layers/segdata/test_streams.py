@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from segdata import DataError
 from segdata.streams import ColorStream, DepthStream, HHAStream, LabelStream, Stream
 
