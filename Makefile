@@ -8,10 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup clean
+.PHONY: help demo quick test lint setup clean
 
 help:
 	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/)"
+	@echo "make quick        the unit tests, in half a minute"
 	@echo "make test         lint and tests"
 	@echo "make lint         ruff (rules and format) and mypy"
 	@echo "make setup        only the virtual environment .venv that both use"
@@ -39,6 +40,11 @@ demo: setup
 
 # These run a second time with a pretend GPU in the CPU's place; tests with a `device` need not.
 ON_A_GPU := tests/caffe/net tests/caffe/solver tests/caffe/test_net.py tests/caffe/test_solver.py
+
+# Unit tests on the CPU: no training, no golden results, no datasets, no studies.
+quick: setup
+	$(BIN)/python -m pytest -n auto -m "not slow and not data" --everywhere cpu \
+	  tests/caffe tests/fcn tests/layers tests/nets tests/test_bootstrap.py tests/test_s[cu]*.py
 
 test: lint
 	$(BIN)/python -m pytest -n auto

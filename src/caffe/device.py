@@ -39,9 +39,7 @@ class Device:
         arrays go in pieces, so that little of it stays taken.
         """
         source = torch.from_numpy(values)
-        if not source.numel():
-            return torch.empty(source.shape, device=self.torch_device)
-        if not self.pinned:
+        if not self.pinned or not source.numel():
             # copy: on the mirror a plain .to() would give the host memory itself
             return source.to(self.torch_device, copy=True)
         if source.numel() <= _PIECE:

@@ -30,7 +30,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ class Storage:
         if self.state == ZERO:
             values = np.zeros(shape, np.float32)
         elif self.state == TENSOR:
-            t = self._tensor.detach()
+            t = self._held_tensor().detach()
             n = math.prod(shape)
             if n <= t.numel():
                 values = t.reshape(-1)[:n].float().cpu().numpy().reshape(shape)
@@ -177,16 +177,17 @@ class Storage:
         return self._tensor_on_device(tuple(shape), device)
 
     def _tensor_in_host_memory(self, shape: tuple[int, ...]) -> torch.Tensor:
-        t = self._tensor
         n = math.prod(shape)
-        newest = self.state in (TENSOR, BOTH) and t.device.type == "cpu" and not self.leases
-        if newest and t.shape == shape:
-            return t
-        if newest and t.numel() == n and t.is_contiguous():
-            return t.view(shape)
+        if self.state in (TENSOR, BOTH) and not self.leases:
+            t = self._held_tensor()
+            if t.device.type == "cpu":
+                if t.shape == shape:
+                    return t
+                if t.numel() == n and t.is_contiguous():
+                    return t.view(shape)
         host = self._newest_host()
         self.state = HOST
-        self._keep(None)
+        self._drop()
         if self._alias is None:
             self._alias = torch.from_numpy(host)
         flat = self._alias if n == self.capacity else self._alias[:n]
@@ -196,11 +197,10 @@ class Storage:
         where = device.torch_device
         n = math.prod(shape)
         if self.state == ZERO:
-            self._keep(torch.zeros(shape, device=where))
             self.state = TENSOR
-            return self._tensor  # type: ignore[return-value]
+            return self._keep(torch.zeros(shape, device=where))
         if self.state != HOST:
-            t = self._tensor
+            t = self._held_tensor()
             if t.device != where and "cpu" not in (t.device.type, where.type):
                 t = self._keep(t.to(where))
             if t.device == where:
@@ -213,26 +213,35 @@ class Storage:
                     grown[: t.numel()] = t.reshape(-1)
                     return self._keep(grown.view(shape))
         host = self._newest_host()
-        self._keep(device.upload(host[:n]).view(shape))
+        uploaded = self._keep(device.upload(host[:n]).view(shape))
         # While somebody holds an array the host may change again at any moment.
         self.state = HOST if self.leases else BOTH
-        return self._tensor  # type: ignore[return-value]
+        return uploaded
 
     def _view(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The first numbers of the tensor under another shape, the same object each time."""
         view = self._views.get(shape)
         if view is None:
-            t = self._tensor
+            t = self._held_tensor()
             if not t.is_contiguous():
                 t = self._keep(t.contiguous())
             view = self._views[shape] = t.view(-1)[: math.prod(shape)].view(shape)
         return view
 
-    def _keep(self, tensor: torch.Tensor | None) -> torch.Tensor:
+    def _held_tensor(self) -> torch.Tensor:
+        """The storage's tensor, in the states that have one: TENSOR and BOTH."""
+        return cast(torch.Tensor, self._tensor)
+
+    def _keep(self, tensor: torch.Tensor) -> torch.Tensor:
         """Make it the storage's tensor."""
+        self._drop()
         self._tensor = tensor
+        return tensor
+
+    def _drop(self) -> None:
+        """Let go of the tensor."""
+        self._tensor = None
         self._views.clear()
-        return tensor  # type: ignore[return-value]
 
     def write(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new contents; it may become this storage's own memory."""
@@ -248,7 +257,7 @@ class Storage:
             target = self._alias[:n].view(value.shape)
             if target.data_ptr() != value.data_ptr():
                 target.copy_(value)
-            self._keep(None)
+            self._drop()
             self.state = HOST
             return
         if not device.shares_host or self.state != HOST or not self._is_own_host(value):
@@ -281,7 +290,7 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version += 1
-        self._keep(None)
+        self._drop()
         if self.leases:
             self._allocated_host().fill(0.0)
             self.state = HOST
@@ -389,7 +398,7 @@ class Storage:
 
     def _newest_host(self) -> np.ndarray:
         if self.state == TENSOR:
-            t = self._tensor
+            t = self._held_tensor()
             flat = t.detach()
             if (
                 self._host is None

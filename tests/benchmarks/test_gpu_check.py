@@ -12,6 +12,8 @@ import types
 import pytest
 from fcn_helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = os.path.join(ROOT, "benchmarks")
 
 

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import import_graph
+import pytest
 from import_graph import circle
 
 import caffe
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(caffe.__file__).parent
 FILES = {

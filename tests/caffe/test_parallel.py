@@ -31,7 +31,10 @@ layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" param { lr_mult
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
 """
 
-pytestmark = pytest.mark.cpu_only  # the solvers' processes choose their devices themselves
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cpu_only,  # the solvers' processes choose their devices themselves
+]
 
 
 @pytest.fixture(autouse=True)

@@ -544,6 +544,7 @@ def test_calls_of_2014_are_told_what_to_write(net):
     assert "caffe.draw" in sys.modules or not hasattr(caffe, "draw")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OURS, reason="BVLC imports scikit-image and with it SciPy at once")
 def test_packages_that_few_nets_need_are_imported_when_they_are_needed():
     code = (

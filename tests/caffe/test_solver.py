@@ -17,6 +17,8 @@ from caffe.precision import set_precision
 from caffe.solver import fused_sgd
 from caffe.solver.actions import Action
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

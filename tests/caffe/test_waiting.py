@@ -9,6 +9,8 @@ import pytest
 
 from caffe import _waiting
 
+pytestmark = pytest.mark.slow
+
 SRC = Path(__file__).resolve().parents[2] / "src"
 
 

@@ -471,6 +471,7 @@ def test_an_array_of_the_wrong_size_is_refused(tmp_path):
         layer.blobs[0].copy_to(np.empty(2, np.float32))
 
 
+@pytest.mark.slow
 def test_a_large_blob_is_copied_in_pieces(tmp_path):
     numbers = np.random.RandomState(0).randn(20_000_000).astype(np.float32)
     net = caffe_pb2.NetParameter(layer=[caffe_pb2.LayerParameter(name="big")])

@@ -14,6 +14,8 @@ from caffe.proto import caffe_pb2
 from fcn.classifiers import catalog, old_forms
 from nets import classifiers
 
+pytestmark = pytest.mark.slow
+
 NAMES = list(catalog.CLASSIFIERS)
 #: One of each family that was published in old syntax.
 OLD = ["alexnet", "vgg16", "googlenet", "resnet50", "mobilenet2", "lrcn-small"]

@@ -92,14 +92,14 @@ def forward(
     if way == "winograd" or blocks is not None:
         if out is None or not out.is_contiguous(memory_format=torch.channels_last):
             out = _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
-        if way != "winograd":
+        if blocks is not None and way != "winograd":
             for block in blocks:
                 _general_block(g, x, weight, bias, relu, out, block)
             return out
         u = storage.cached("winograd", lambda: winograd.transform_weights(weight))
         for image, y in zip(_nhwc(x), _nhwc(out)):
-            for block in blocks or (None,):
-                winograd.forward(image, u, bias, y, relu, block)
+            for part in blocks or (None,):
+                winograd.forward(image, u, bias, y, relu, part)
         return out
     y = _whole(way, g, x, weight, bias)
     return y.relu_() if relu else y
@@ -266,5 +266,5 @@ def _from_columns(g: Geometry, columns: torch.Tensor) -> torch.Tensor:
     n = g.bottom[0]
     columns = columns.view(len(columns), n, -1).transpose(0, 1)
     return F.fold(
-        columns, list(g.bottom[2:]), list(g.kernel), padding=list(g.pad), stride=list(g.stride)
+        columns, tuple(g.bottom[2:]), tuple(g.kernel), padding=tuple(g.pad), stride=tuple(g.stride)
     )

@@ -253,6 +253,7 @@ def _from_columns(
     if _is_last(w):
         rows = rows.view(len(rows), kh, kw, -1).permute(0, 3, 1, 2).reshape(len(rows), -1)
     columns = rows.view(n, len(rows) // n, -1).transpose(1, 2)
-    dx = F.fold(columns, list(x.shape[2:]), [kh, kw], padding=s.pad, stride=s.stride)
+    pad, stride = tuple(s.pad), tuple(s.stride)
+    dx = F.fold(columns, tuple(x.shape[2:]), (kh, kw), padding=pad, stride=stride)
     last = x.is_contiguous(memory_format=torch.channels_last)
     return dx.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

@@ -124,16 +124,18 @@ class _Filter(Layer):
             if mask[0]:
                 # Reshaping to its own shape would give the batch axis of one image a stride that
                 # other operators do not take for channels-last: they would copy the whole.
-                bottom_diffs[i] = d if d.shape == x.shape else d.reshape(x.shape)
+                bottom_diffs[i] = d if d is None or d.shape == x.shape else d.reshape(x.shape)
             for j in range(len(params)):
                 if mask[j + 1]:
-                    seen = param_diffs[j]
-                    param_diffs[j] = grads[j] if seen is None else seen.add_(grads[j])
+                    seen, grad = param_diffs[j], grads[j]
+                    if seen is not None and grad is not None:
+                        grad = seen.add_(grad)
+                    param_diffs[j] = grad
         return bottom_diffs, param_diffs
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> convolution.Grads:
         """The gradients of x (batch, channels, spatial...), weight and bias, as ``mask`` says."""
         shape = weight.shape
         extra = self._overhang(x.shape[2:])
@@ -284,7 +286,7 @@ class Convolution(_Filter):
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> convolution.Grads:
         way = self._way(x, weight)
         if way is None:
             return super()._gradients(x, g, weight, mask)
@@ -364,7 +366,7 @@ class Deconvolution(_Filter):
 
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> convolution.Grads:
         if not mask[1]:
             if self._bands is not None and self._bands.size == x.shape[2:]:
                 dx = upsampling.backward(g, self._bands) if mask[0] else None
@@ -402,7 +404,7 @@ class Deconvolution(_Filter):
         self._examine()
         if self._filters is None:
             return None
-        size, device = tuple(bottom[2:]), current().torch_device
+        size, device = (bottom[2], bottom[3]), current().torch_device
         if (size, device) not in self._known:
             if len(self._known) >= _MOST_SIZES:
                 self._known.clear()

@@ -40,11 +40,13 @@ LayerCallback = Callable[[int], Any]
 
 def _plus(total: Loss, term: Loss) -> Loss:
     """The sum, in float32; of a number and a tensor a tensor."""
-    if isinstance(term, torch.Tensor) and not isinstance(total, torch.Tensor):
+    if isinstance(term, torch.Tensor):
+        if isinstance(total, torch.Tensor):
+            return total + term
         return term + float(total) if total else term
-    if isinstance(total, torch.Tensor) and not isinstance(term, torch.Tensor):
+    if isinstance(total, torch.Tensor):
         return total + float(term) if term else total
-    return total + term
+    return np.float32(total + term)
 
 
 class Net:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from caffe import kernels
 from caffe.device import current
+from caffe.layer.activation import ReLU
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
@@ -83,7 +84,8 @@ def _step_at(graph: Graph, i: int) -> Step | None:
 
 def _is_relu_of(graph: Graph, i: int, blobs: list[int]) -> bool:
     """True where layer ``i`` is a plain ReLU in place on these blobs."""
-    if i >= len(graph.layers) or graph.layers[i].type != "ReLU" or graph.layers[i].slope:
+    layer = graph.layers[i] if i < len(graph.layers) else None
+    if not isinstance(layer, ReLU) or layer.slope:
         return False
     return graph.bottoms[i] == graph.tops[i] == blobs and not any(graph.loss_weights[i])
 
@@ -103,7 +105,7 @@ def _chains(graph: Graph, steps: dict[int, Step]) -> dict[int, list[Step]]:
             continue
         step = steps.get(i)
         within = step is not None and bottoms[0] in origin
-        if within and not any(graph.layer_needs_backward[i : step.end]):
+        if step and within and not any(graph.layer_needs_backward[i : step.end]):
             root, step.source = origin[bottoms[0]]
             chains[root].append(step)
             origin[tops[0]] = root, step

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
@@ -89,10 +89,10 @@ class Step(ABC):
             inside = (0, shape[2]), (0, shape[3])
         if not self._takes(shape):
             return
-        layer = self._layers[0]
-        kernel = layer.fixed_kernel if isinstance(layer, Pooling) else layer.kernel
+        layer = cast("Convolution | Pooling", self._layers[0])
+        kernel = layer.kernel if isinstance(layer, Convolution) else layer.fixed_kernel or []
         dilation = getattr(layer, "dilation", (1, 1))
-        self._size = tuple(layer.out_size(axis, shape[2 + axis]) for axis in (0, 1))
+        self._size = layer.out_size(0, shape[2]), layer.out_size(1, shape[3])
         if min(self._size) <= 0:
             return
         self._rows, self._columns = (
@@ -130,7 +130,7 @@ class Step(ABC):
         out = self._own_memory(storage)
         weights = tuple(b.data_storage.version() for b in self._layers[0].blobs)
         keep = out is not None and self._border_is_valid(storage, weights)
-        border = self._result.border if keep else _Border()
+        border = self._result.border if keep and self._result else _Border()
         self._result = None  # nothing is known if the computation stops half-way
         y = self._compute(self.bottom.data_tensor(), out, keep)
         if y is out:
@@ -164,14 +164,19 @@ class Step(ABC):
         if self._result is None or self._result.storage is not storage:
             return None
         tensor = self._result.tensor()
-        if not storage.holds(tensor) or tuple(tensor.shape) != self.top.dims:
+        if tensor is None or not storage.holds(tensor) or tuple(tensor.shape) != self.top.dims:
             return None
         return tensor
 
     def _border_is_valid(self, storage: Storage, weights: tuple[int | None, ...]) -> bool:
         last = self._result
         window = self._window
-        if window is None or last.window != window or not window.fits(self.bottom.dims):
+        if (
+            last is None
+            or window is None
+            or last.window != window
+            or not window.fits(self.bottom.dims)
+        ):
             return False
         if None in weights or last.weights != weights or not last.is_in(storage):
             return False
@@ -195,16 +200,22 @@ class ConvolutionStep(Step):
     def _use(self, window: Window | None) -> None:
         super()._use(window)
         # The layer computes in the same blocks when it runs by itself, for the same bits.
-        self._layers[0].window = window
+        self._convolution().window = window
 
     def _takes(self, shape: tuple[int, ...]) -> bool:
-        layer: Convolution = self._layers[0]
+        layer = self._convolution()
         return layer.channels == shape[1] and layer.works_in_blocks(shape)
 
     def _compute(self, x: torch.Tensor, out: torch.Tensor | None, keep: bool) -> torch.Tensor:
-        layer: Convolution = self._layers[0]
-        params = [b.data_tensor() for b in layer.blobs]
-        return layer.compute(x, *params, relu=len(self._layers) > 1, out=out, window_only=keep)
+        layer = self._convolution()
+        weight, *bias = (b.data_tensor() for b in layer.blobs)
+        relu = len(self._layers) > 1
+        return layer.compute(
+            x, weight, bias[0] if bias else None, relu=relu, out=out, window_only=keep
+        )
+
+    def _convolution(self) -> Convolution:
+        return cast(Convolution, self._layers[0])
 
 
 class PoolingStep(Step):
@@ -214,4 +225,5 @@ class PoolingStep(Step):
         return True
 
     def _compute(self, x: torch.Tensor, out: torch.Tensor | None, keep: bool) -> torch.Tensor:
-        return self._layers[0].maxima(x, out, self._window.blocks[0] if keep else None)
+        layer = cast(Pooling, self._layers[0])
+        return layer.maxima(x, out, self._window.blocks[0] if keep and self._window else None)

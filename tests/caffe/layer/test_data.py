@@ -157,6 +157,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_the_process_ends_while_the_thread_works(tmp_path):
     path = make(tmp_path / "d", size=(3, 200, 200))
     code = END.format(net=str(tmp_path / "n.prototxt"), path=path)

@@ -11,6 +11,8 @@ import pytest
 import caffe
 from caffe.errors import Error
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "golden"
 _spec = importlib.util.spec_from_file_location(
     "make_net_semantics", FOLDER / "make_net_semantics.py"

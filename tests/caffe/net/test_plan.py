@@ -8,6 +8,8 @@ from caffe import device as devices
 from caffe.kernels.window import blocks_of, dependent
 from caffe.layer import convolution as layer_file
 
+pytestmark = pytest.mark.slow
+
 CONV = """layer {{ name: "{0}" type: "Convolution" bottom: "{1}" top: "{0}"
   convolution_param {{ num_output: {2} {3}
     weight_filler {{ type: "msra" }} bias_filler {{ type: "gaussian" std: 0.3 }} }} }}

@@ -7,6 +7,8 @@ import pytest
 import caffe
 from caffe.net import replay
 
+pytestmark = pytest.mark.slow
+
 BODY = """
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
   convolution_param { num_output: 4 kernel_size: 3 pad: 1

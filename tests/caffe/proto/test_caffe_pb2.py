@@ -154,6 +154,7 @@ def test_packed_and_unpacked_numbers_are_both_read():
     assert packed.SerializeToString() == b"\x2a\x04\x00\x00\x80\x3f"
 
 
+@pytest.mark.slow
 def test_another_caffe_proto_in_the_process_does_not_clash():
     code = """
 from google.protobuf import descriptor_pb2, descriptor_pool

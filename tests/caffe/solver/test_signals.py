@@ -14,7 +14,7 @@ from caffe.solver.signals import SignalHandler
 from caffe.tools.flags import UsageError
 from caffe.tools.train import action_of
 
-pytestmark = pytest.mark.cpu_only  # processes of their own
+pytestmark = [pytest.mark.slow, pytest.mark.cpu_only]  # processes of their own
 
 NET = """
 layer { name: "data" type: "DummyData" top: "x" top: "t" dummy_data_param {

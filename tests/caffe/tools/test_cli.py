@@ -306,6 +306,7 @@ def test_draw_net(folder, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_python_dash_m():
     env = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(caffe.__file__)))
     done = subprocess.run(

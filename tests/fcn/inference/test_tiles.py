@@ -14,6 +14,8 @@ from fcn.geometry.fields import Geometry, geometry, memory, shapes
 from fcn.geometry.ops import read_ops
 from fcn.inference import tiles
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = ["voc-fcn8s", "voc-fcn-alexnet", "voc-fcn8s-atonce", "camvid-fcn8s", "toy-fcn32s"]
 
 

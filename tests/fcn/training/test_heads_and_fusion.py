@@ -17,6 +17,8 @@ from fcn import catalog, run_files
 from fcn.atomic import write_text
 from fcn.prototxt import read_net, read_solver, to_text
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = 5
 
 

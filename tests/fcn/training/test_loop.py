@@ -12,11 +12,14 @@ import sys
 import time
 
 import numpy as np
+import pytest
 from fcn_helpers import ROOT
 
 import caffe
 from caffe.proto import caffe_pb2
 from fcn.scoring import command
+
+pytestmark = pytest.mark.slow
 
 STEPS = 45
 

@@ -14,6 +14,8 @@ import bootstrap
 from segdata import DataError
 from segdata.processes import ProcessPrefetcher
 
+pytestmark = pytest.mark.slow
+
 AUGMENTED = dict(
     seed=5,
     split="train",
