@@ -8,10 +8,12 @@ import importlib
 from collections import namedtuple
 
 import bootstrap  # noqa: F401  finds segdata, which reads files here as for the nets
+from fcn.catalog.datasets import NAMED
 
 __all__ = ["DATASETS", "dataset", "names_of"]
 
-DATASETS = ("camvid", "membrane", "nyud", "pascalcontext", "siftflow", "toy", "voc")
+#: Those that the catalog names; each has a module here.
+DATASETS = tuple(sorted(NAMED))
 
 
 def dataset(name: str):

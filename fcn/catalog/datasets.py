@@ -380,15 +380,8 @@ MEMBRANE = _dataset(
 # ---- datasets by name ----------------------------------------------------------------------------
 
 NAMED = OrderedDict(
-    (
-        ("voc", VOC),
-        ("pascalcontext", PASCALCONTEXT),
-        ("siftflow", SIFTFLOW),
-        ("nyud", NYUD_COLOR),
-        ("camvid", CAMVID),
-        ("membrane", MEMBRANE),
-        ("toy", TOY),
-    )
+    (dataset.name, dataset)
+    for dataset in (VOC, PASCALCONTEXT, SIFTFLOW, NYUD_COLOR, CAMVID, MEMBRANE, TOY)
 )
 
 #: What several trunks can read at once, of datasets that have it.
