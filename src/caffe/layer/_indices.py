@@ -18,6 +18,7 @@ from caffe.layer import Layer, Shape
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
+    from caffe.storage import Storage
 
 
 class Limits(NamedTuple):
@@ -58,6 +59,7 @@ class IndexReader(Layer):
 
     index_bottom: ClassVar[int] = 1
     truncates: ClassVar[bool] = True  # False: -0.5 is no index
+    _checked: tuple[Storage, int | None] | None = None  # the memory that the host has checked
 
     def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
         """What the indices may be, for bottoms of these shapes."""
@@ -68,15 +70,49 @@ class IndexReader(Layer):
         raise NotImplementedError
 
     def before_forward(self, bottom: list[Blob]) -> None:
-        self._checked = False
-        if current().torch_device.type == "cpu":
-            return  # the pass checks what it reads
+        """Decide who checks: where the host does, and finds all right, a graph need not.
+
+        A wrong index is no error yet: another layer of the pass may give the bottom other memory
+        or numbers first.
+        """
+        values = self._on_host(bottom)
+        right = values is not None and self._first_wrong(*values) is None
+        self._checked = self._memory(bottom) if right else None
+        self.variant = "checked" if right else None
+
+    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.check_on_host(bottom)
+        super().forward_blobs(bottom, top)
+
+    def check_on_host(self, bottom: list[Blob]) -> None:
+        """Raise :meth:`wrong_index` for indices of a GPU that lie on the host, unless
+        :meth:`before_forward` has found them right."""
+        values = self._on_host(bottom)
+        if values is None:
+            self._checked = None
+        elif self._checked != self._memory(bottom):
+            self._raise(self._first_wrong(*values), values[1])
+            self._checked = self._memory(bottom)
+
+    def _on_host(self, bottom: list[Blob]) -> tuple[torch.Tensor, Limits] | None:
+        """What a GPU would read of indices that lie on the host, and what they may be."""
+        if current().torch_device.type == "cpu" or len(bottom) <= self.index_bottom:
+            return None  # on the CPU the pass checks what it reads
         blob = bottom[self.index_bottom]
         host = blob.host_data()
-        if host is not None:
-            limits = self.limits([b.dims for b in bottom])
-            self._check(limits.part(torch.from_numpy(host).view(blob.dims)), limits)
-            self._checked = True
+        if host is None:
+            return None
+        limits = self.limits([b.dims for b in bottom])
+        return limits.part(torch.from_numpy(host).view(blob.dims)), limits
+
+    def _memory(self, bottom: list[Blob]) -> tuple[Storage, int | None]:
+        """What changes when the indices may have changed."""
+        storage = bottom[self.index_bottom].data_storage
+        return storage, storage.version()
+
+    def _raise(self, wrong: Wrong | None, limits: Limits) -> None:
+        if wrong is not None:
+            raise self.wrong_index(wrong, limits)
 
     def indices(
         self, values: torch.Tensor, limits: Limits
@@ -99,7 +135,7 @@ class IndexReader(Layer):
         if index.numel():
             low, high = index.aminmax()  # one pass; a mask of what is out of range is two
             if int(low) < 0 or int(high) >= limits.size:
-                self._check(values, limits)
+                self._raise(self._first_wrong(values, limits), limits)
         return index, counts
 
     def raise_verdict(self) -> None:
@@ -110,23 +146,24 @@ class IndexReader(Layer):
             wrong = Wrong(float(self._value), _position(place - 1, shape), shape)
             raise self.wrong_index(wrong, limits)
 
-    def _check(self, values: torch.Tensor, limits: Limits) -> None:
-        """Raise the error of the first of these values, on the host, that is wrong."""
+    def _first_wrong(self, values: torch.Tensor, limits: Limits) -> Wrong | None:
+        """The first of these values, on the host, that is wrong."""
         good = values > -1 if self.truncates else values >= 0
         good &= values < limits.size  # NaN is in no range
         if limits.ignored is not None:
             good |= values.trunc() == limits.ignored
-        if not bool(good.all()):
-            bad = ~good.reshape(-1)
-            shape = tuple(values.shape)
-            place = int(bad.to(torch.uint8).argmax())
-            value = float(values.reshape(-1)[place])
-            wrong = Wrong(value, _position(place, shape), shape, int(bad.sum()))
-            raise self.wrong_index(wrong, limits)
+        if bool(good.all()):
+            return None
+        bad = ~good.reshape(-1)
+        shape = tuple(values.shape)
+        place = int(bad.to(torch.uint8).argmax())
+        return Wrong(
+            float(values.reshape(-1)[place]), _position(place, shape), shape, int(bad.sum())
+        )
 
     def _clamped(self, index: torch.Tensor, values: torch.Tensor, limits: Limits) -> torch.Tensor:
         safe = index.clamp(0, max(limits.size - 1, 0))
-        if getattr(self, "_checked", False) or not index.numel():
+        if self._checked is not None or not index.numel():
             return safe
         if self.verdict is None or self.verdict.device != index.device:
             self.verdict = torch.zeros((), dtype=torch.int32, device=index.device)

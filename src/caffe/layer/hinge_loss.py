@@ -38,6 +38,7 @@ class HingeLoss(LabelReader):
         return [()]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.check_on_host(bottom)
         x = bottom[0].data_tensor().float()
         margins = self._flip(x, bottom[1].data_tensor()).add_(1).relu_()
         total = (margins * margins if self.squared else margins).sum()

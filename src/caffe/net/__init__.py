@@ -565,10 +565,16 @@ class Net:
         """Raise the error of the first layer whose check on the device has failed since the last
         call.  On a GPU labels that only the device sees are checked there; what it found is read
         here, when a result is displayed, saved or scored."""
+        first: Error | None = None
         for layer in self._graph.layers:
             if layer.verdict is not None:
-                with naming(layer):
-                    layer.raise_verdict()
+                try:
+                    with naming(layer):
+                        layer.raise_verdict()
+                except Error as error:  # one wrong label is found by every layer that reads it
+                    first = first or error
+        if first is not None:
+            raise first
 
     def backward_all(self) -> None:
         self._backward(len(self._graph.layers) - 1, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +10,6 @@ import torch.nn.functional as F
 from caffe.errors import DataError, LayerError
 from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._indices import IndexReader, Limits, Wrong
-
-if TYPE_CHECKING:
-    from caffe.blob import Blob
 
 
 @register("Upsample")
@@ -79,10 +75,6 @@ class Upsample(IndexReader):
             "had this size; set upsample_h and upsample_w to that",
             DataError,
         )
-
-    def before_forward(self, bottom: list[Blob]) -> None:
-        if self.num_bottoms == 2:
-            super().before_forward(bottom)
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
