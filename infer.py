@@ -26,6 +26,9 @@ from fcn.options import natural
 from fcn.palette import save_atomic, save_label_png
 from fcn.weights import find
 
+#: Bytes for each pixel of a photo: itself, labels, overlay and what writes them.
+PIXEL = 16
+
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line; paths come back absolute."""
@@ -80,7 +83,7 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         "--memory",
         type=_gigabytes,
         metavar="GB",
-        help="what an image may take beside the weights (default: 80%% of what is free)",
+        help="what the program may take in all (default: 80%% of what is free)",
     )
     parser.add_argument(
         "--opacity",
@@ -134,7 +137,7 @@ def infer(model: Model, heads: list, training, job: Job, options: argparse.Names
     pixels = read_photo(job.path)
     size = size_for(pixels.shape[:2], training, options.size)
     small = scale_to(pixels, size)
-    plan = model.plan(*size, options.gpu, options.memory)
+    plan = model.plan(*size, options.gpu, options.memory, PIXEL * pixels.shape[0] * pixels.shape[1])
     where, (height, width) = bootstrap.shown(job.path), pixels.shape[:2]
     scaled = "" if small is pixels else f", labelled at {size[1]}x{size[0]}"
     if len(plan) > 1:

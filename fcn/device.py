@@ -1,8 +1,10 @@
 """The device that a command computes on, chosen and told in one way."""
 
+import os
+
 import caffe
 
-__all__ = ["PRECISIONS", "NoDevice", "UnknownPrecision", "first_gpu", "hint", "use"]
+__all__ = ["PRECISIONS", "NoDevice", "UnknownPrecision", "first_gpu", "hint", "threads", "use"]
 
 #: How exactly float32 numbers are multiplied: see caffe.set_precision.
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -52,6 +54,15 @@ def use(gpu, precision=None):
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f"GPU {gpu}{named}"
+
+
+def threads():
+    """How many threads compute on the CPU: sums of floats are taken in another order by others."""
+    if hasattr(caffe, "__engine__"):
+        import torch
+
+        return torch.get_num_threads()
+    return os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or "all"
 
 
 def hint(gpu):

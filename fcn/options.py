@@ -122,18 +122,24 @@ def _minutes(text):
 
 def positive(text):
     """The number that an argument says; 1 or more."""
-    return _number(text, 1)
+    return number(text, 1)
+
+
+def classes(text):
+    """A number of classes: labels are one byte, and 255 is what does not count."""
+    return number(text, 1, 255)
 
 
 def natural(text):
     """The number that an argument says; 0 or more."""
-    return _number(text, 0)
+    return number(text, 0)
 
 
-def _number(text, least):
+def number(text, least, most=MOST):
+    """The number that an argument says, within limits; argparse's error otherwise."""
     # Beyond that neither a solver's fields nor Caffe's random generator can hold it.
-    if not (text.isdecimal() and len(text) < 12 and least <= int(text) <= MOST):
+    if not (text.isdecimal() and len(text) < 12 and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(
-            f"expected a number from {least} to {MOST}; received '{text}'"
+            f"expected a number from {least} to {most}; received '{text}'"
         )
     return int(text)

@@ -19,7 +19,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 os.environ.setdefault("GLOG_minloglevel", "2")
 import bootstrap
-from fcn import catalog
+from fcn import catalog, options
 from fcn.atomic import write_text
 from fcn.build import build
 from fcn.catalog import BACKBONES, HEADS, datasets, folders
@@ -146,13 +146,13 @@ def _arguments(argv):
     )
     data.add_argument(
         "--classes",
-        type=_positive,
+        type=options.classes,
         metavar="N",
         help="number of classes of a folder that solve.py --data names",
     )
     own.add_argument(
         "--stride",
-        type=_positive,
+        type=options.positive,
         metavar="S",
         help="stride of the finest scores: 32, 16 or 8 (1 for unet)",
     )
@@ -193,12 +193,6 @@ def _arguments(argv):
     if args.out and args.check:
         parser.error("--check is for the files of fcn/catalog, and goes without a net of your own")
     return args
-
-
-def _positive(text):
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1; received '{text}'")
-    return int(text)
 
 
 def _write_folder(args):

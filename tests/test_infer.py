@@ -24,7 +24,12 @@ NET = "toy-fcn8s"
 
 @pytest.fixture(autouse=True)
 def _from_the_root(monkeypatch):
-    """Paths in the catalog are relative to the root; the test's own directory comes back."""
+    """Paths in the catalog are relative to the root; the test's own directory comes back.
+
+    Limits of memory in these tests are those of a pass alone.
+    """
+    monkeypatch.setattr(model, "resident", lambda: 0)
+    monkeypatch.setattr(infer, "PIXEL", 0)
     monkeypatch.chdir(bootstrap.ROOT)
 
 
@@ -156,7 +161,7 @@ def test_tiles_when_memory_is_short_with_the_same_labels(weights, tmp_path, caps
     pixels = np.random.RandomState(2).randint(0, 256, (300, 700, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "e.png")
     net = model.Model.from_catalog(NET, weights)
-    limit = net.memory(300, 700) // 2
+    limit = net.memory(300, 700) // 2 * model.SCRATCH
     assert run(weights, tmp_path, "--memory", limit / 1e9, tmp_path / "e.png") == 0
     assert "tiles instead" in capsys.readouterr().out
     whole = net.run(pixels).copy()
@@ -470,3 +475,14 @@ def test_results_go_where_the_user_is_by_default():
     assert options.jobs == [
         (os.path.join(bootstrap.START, "a.png"), os.path.join(bootstrap.START, "a"))
     ]
+
+
+def test_what_the_program_has_already_counts(weights, monkeypatch):
+    net = model.Model.from_catalog(NET, weights)
+    needed = net.memory(300, 700)
+    assert len(net.plan(300, 700, limit=int(needed * 1.5))) == 1
+    monkeypatch.setattr(model, "resident", lambda: needed // 2)
+    assert len(net.plan(300, 700, limit=int(needed * 1.5))) > 1
+    monkeypatch.setattr(model, "resident", lambda: 0)
+    assert len(net.plan(300, 700, limit=int(needed * 1.5), beside=needed // 2)) > 1
+    assert memory.resident() > 50e6 or memory.resident() == 0

@@ -20,6 +20,15 @@ from fcn.weights.load import load_weights
 from segdata.splits import read_lines
 
 
+def _many(text):
+    """Up to 4096 classes: saved label maps may be of 16 bits."""
+    return options.number(text, 1, 4096)
+
+
+def _label(text):
+    return options.number(text, 0, 2**31 - 1) if text[:1] != "-" else -options.number(text[1:], 0)
+
+
 def parser():
     p = argparse.ArgumentParser(
         prog="score.py",
@@ -53,13 +62,13 @@ def parser():
     files.add_argument("--dataset", choices=data.DATASETS, help="the dataset of the classes")
     files.add_argument(
         "--classes",
-        type=options.positive,
+        type=_many,
         metavar="N",
         help="the number of classes, instead of --dataset",
     )
     files.add_argument(
         "--ignore",
-        type=int,
+        type=_label,
         metavar="LABEL",
         help="a true label to ignore, besides those out of range",
     )

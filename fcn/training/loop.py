@@ -88,6 +88,11 @@ class Run:
         if args.minutes and not args.score_every:
             self.score_every = math.inf  # at the end
         self.interrupted = None
+        #: What a resumed run must have alike to end with the same bytes.
+        self.computes = {
+            "threads": device.threads(),
+            "device": "CPU" if args.gpu is None else "a GPU",
+        }
 
     def train(self):
         """Train from where the command line says; returns the exit code."""
@@ -173,6 +178,13 @@ class Run:
                     self._where(), state["iter"], args.steps
                 )
             )
+        for key, how in (("threads", "with {} threads"), ("device", "on {}")):
+            was, now = state.get(key), self.computes[key]
+            if was is not None and was != now:
+                print(
+                    f"note: the run began {how.format(was)} and goes on {how.format(now)}: the "
+                    "weights will agree to rounding, not to the last bit"
+                )
         if args.steps and args.steps != state["steps"]:
             print(
                 "{} steps in all instead of {}: a poly rate changes with it".format(
@@ -374,6 +386,7 @@ class Run:
                 "steps": self.steps,
                 "seed": self.seed,
                 "data": self.data,
+                **self.computes,
                 "positions": initial.positions(self.net),
                 "losses": list(progress.losses),
             },

@@ -71,7 +71,7 @@ def main():
     test = solver.test_nets[0]
     for pair in sys.argv[3:]:
         layer, label = pair.split(",")
-        result = score.evaluate(test, 2, False, run_files.images(test), layer, label)
+        result = score.evaluate(test, None, run_files.images(test), layer, label)
         found["hist:" + layer], found["loss:" + layer] = result.hist, np.array([result.loss])
     np.savez(out, **found)
 

@@ -558,3 +558,16 @@ def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
     toy_data(tmp_path)
     code, text = call(tmp_path, "--gpu", "77")
     assert code == 1 and "error: --gpu 77: " in text and "set_mode" not in text, text
+
+
+def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
+    from fcn import device
+
+    toy_data(tmp_path)
+    code, text = call(tmp_path, "--steps", "2")
+    assert code == 0 and "note:" not in text, text
+    code, text = call(tmp_path, "--resume")
+    assert code == 0 and "note:" not in text, text
+    monkeypatch.setattr(device, "threads", lambda: 77)
+    code, text = call(tmp_path, "--resume")
+    assert code == 0 and "goes on with 77 threads: the weights will agree to rounding" in text, text
