@@ -119,15 +119,15 @@ DEFECTS = [
     Defect(
         "Dropout does not scale what it keeps",
         "layer/dropout.py",
-        "self._draw(x).mul_(scale)",
+        "self._draw(x).mul_(self._scale_of_mask)",
         "self._draw(x)",
         ["Dropout"],
     ),
     Defect(
         "Dropout scales in TEST",
         "layer/dropout.py",
-        "            return [x]\n",
-        "            return [x * (1 - self.ratio)]\n",
+        "self._scale = 1.0 if p.scale_train else kept",
+        "self._scale = kept",
         ["Dropout"],
     ),
     Defect(

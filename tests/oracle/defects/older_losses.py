@@ -27,8 +27,8 @@ DEFECTS = [
     Defect(
         "HingeLoss leaves no margins in the scores' diff",
         "layer/hinge_loss.py",
-        "self._flip(bottom[0].diff_tensor(), bottom[1].data_tensor())",
-        "self._flip(self._flip(bottom[0].data_tensor(), bottom[1].data_tensor())"
+        "self._flip(bottom[0].diff_tensor().float(), bottom[1].data_tensor())",
+        "self._flip(self._flip(bottom[0].data_tensor().float(), bottom[1].data_tensor())"
         ".add_(1).relu_(), bottom[1].data_tensor())",
         ["HingeLoss"],
     ),

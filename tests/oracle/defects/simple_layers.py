@@ -146,9 +146,9 @@ DEFECTS = [
     ),
     Defect(
         "BatchReindex rounds its indices",
-        "layer/_index.py",
-        "return values.long()",
-        "return values.round().long().clamp(max=size - 1)",
+        "layer/_indices.py",
+        "(values if self.truncates else values.floor())",
+        "(values if self.truncates else values.round().clamp(max=limits.size - 1))",
         ["BatchReindex"],
     ),
     Defect(
