@@ -79,7 +79,7 @@ class ColorStream(Stream):
 
 
 class HHAStream(Stream):
-    """An HHA image (see data/hha.py) in the order of its file, minus ``mean`` in that order."""
+    """An HHA image (see data/preparing/hha.py), minus ``mean``, both in the order of its file."""
 
     what = "HHA"
 

@@ -114,6 +114,22 @@ def test_every_command_and_option_exists():
     assert seen > 40
 
 
+def test_every_file_that_a_page_names_exists():
+    folders = "benchmarks data docs examples fcn layers nets papers solvers src tests".split()
+    seen = 0
+    for page in [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]:
+        for path in re.findall(r"[\w./-]+\.(?:py|md|json|txt|prototxt)\b", text_of(page)):
+            if path.split("/")[0] in folders and "/" in path and not re.search("[A-Z]{2,}", path):
+                if path.startswith(("data/", "nets/")) and not path.endswith(".py"):
+                    continue  # a dataset's own files, weights
+                places = (ROOT, os.path.join(ROOT, "src", "caffe"))  # design.md: the engine's
+                assert any(os.path.exists(os.path.join(place, path)) for place in places), (
+                    f"{page} names {path}"
+                )
+                seen += 1
+    assert seen > 60
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of what the commands need, so that what they write stays out of the checkout."""
