@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, create, register
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
 
 
 @register("SPP")
@@ -39,6 +43,13 @@ class SPP(Layer):
         if self.height == 1:
             return self.shapes
         return [(shape[0], sum(c * h * w for _, c, h, w in self.shapes))]
+
+    def before_forward(self, bottom: list[Blob]) -> None:
+        for level in self.levels:
+            level.before_forward(bottom)
+
+    def generators(self) -> list[torch.Generator]:
+        return [generator for level in self.levels for generator in level.generators()]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         pooled = [level.forward(bottoms, [])[0] for level in self.levels]

@@ -41,10 +41,14 @@ def test_the_length_does_not_depend_on_the_image():
     assert rig.forward(distinct(4, 3, 12, 16)).shape == (4, 63)
 
 
-def test_stochastic_levels_draw_from_their_windows():
+def test_stochastic_levels_draw_from_their_windows(device):
     x = distinct(2, 3, 4, 4)
-    y = spp("pyramid_height: 2 pool: STOCHASTIC", (2, 3, 4, 4)).forward(x)
+    rig = spp("pyramid_height: 2 pool: STOCHASTIC", (2, 3, 4, 4))
+    y = rig.forward(x)
     assert np.isin(y, x).all()
+    assert (rig.forward(x) != y).any()
+    on_gpu = device in ("pretend", "gpu")
+    assert len(rig.layer.generators()) == (2 if on_gpu else 0)  # one a level
 
 
 def test_bad_settings_are_refused():

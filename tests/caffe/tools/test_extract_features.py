@@ -23,7 +23,8 @@ layer { name: "flat" type: "Flatten" bottom: "data" top: "flat" }
 def net(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "net.caffemodel").write_bytes(b"")
+    weights = caffe_pb2.NetParameter(name="no layers")
+    (tmp_path / "net.caffemodel").write_bytes(weights.SerializeToString())
 
 
 def run(blobs="data", stores="out", batches="2", backend="lmdb", *more):
