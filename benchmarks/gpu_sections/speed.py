@@ -116,7 +116,7 @@ class Contest:
                 lambda n: self.ours.feed(kind, n) if fed else (),
                 self.machine.synchronize,
                 self.calls,
-                self.warm if number == 0 else 2,
+                2 if number else 4 if self.record.options.quick else self.warm,
             )
             times["engine"] += done
             returned += issued
