@@ -33,7 +33,7 @@ def _sync(path: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[str]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[str]:
     """A temporary path beside ``path``; what is written there replaces ``path`` at the end.
 
     The data are on the disk before the name is: after a power cut there is the old file or the new
@@ -64,7 +64,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """:func:`atomic_path`, opened for writing bytes."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         yield file

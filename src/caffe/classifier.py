@@ -70,7 +70,7 @@ class Classifier(Net):
             crops = _centre(np.stack(images), (crop_height, crop_width))
         data = self.inputs[0]
         prepared = np.stack([self.transformer.preprocess(data, crop) for crop in crops])
-        predictions = self.forward_all(**{data: prepared})[self.outputs[0]]
+        predictions: np.ndarray = self.forward_all(**{data: prepared})[self.outputs[0]]
         if oversample:  # ten crops an image
             predictions = predictions.reshape(len(inputs), len(crops) // len(inputs), -1).mean(1)
         return predictions

@@ -138,7 +138,7 @@ class Detector(Net):
             raise DataError(_no_pixel(window, im))
         y, x = offset
         h, w = extent
-        crop = np.ones(self.crop_dims, np.float32) * self.crop_mean
+        crop: np.ndarray = np.ones(self.crop_dims, np.float32) * self.crop_mean
         crop[y : y + h, x : x + w] = io.resize_image(part, (h, w))
         return crop
 

@@ -45,7 +45,9 @@ class Device:
         if source.numel() <= _PIECE:
             return source.pin_memory().to(self.torch_device, non_blocking=True)
         made = torch.empty(source.shape, dtype=source.dtype, device=self.torch_device)
-        for target, piece in zip(made.view(-1).split(_PIECE), source.view(-1).split(_PIECE)):
+        for target, piece in zip(
+            torch.split(made.view(-1), _PIECE), torch.split(source.view(-1), _PIECE)
+        ):
             target.copy_(piece.pin_memory(), non_blocking=True)
         return made
 

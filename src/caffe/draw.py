@@ -163,7 +163,8 @@ def draw_net(
     """
     graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
     try:
-        return graph.create(format=ext)
+        image: bytes = graph.create(format=ext)
+        return image
     except FileNotFoundError as error:
         raise Error(
             "pictures are drawn by Graphviz, whose program 'dot' was not found: install Graphviz "

@@ -108,7 +108,7 @@ def datum_to_array(datum: caffe_pb2.Datum) -> np.ndarray:
     return np.array(datum.float_data, np.float64).reshape(shape)
 
 
-def load_image(filename: str | os.PathLike, color: bool = True) -> np.ndarray:
+def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarray:
     """Returns an image file as float32 in [0, 1]: (H, W, 3) RGB, or (H, W, 1) grey.
 
     Grey images are repeated for colour; colour becomes luminance for grey; alpha is dropped and

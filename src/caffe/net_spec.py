@@ -56,8 +56,8 @@ _PARAM_NAMES = param_name_dict()
 
 def to_proto(*tops: Top) -> caffe_pb2.NetParameter:
     """Returns the net that makes ``tops``; all blobs get automatic names (``ReLU1``)."""
-    built: dict[Function, caffe_pb2.LayerParameter] = OrderedDict()
-    autonames: Counter = Counter()
+    built: Built = OrderedDict()
+    autonames: Counter[str] = Counter()
     for top in tops:
         top._to_proto(built, {}, autonames)
     return caffe_pb2.NetParameter(layer=built.values())
@@ -96,7 +96,7 @@ def assign_proto(proto: Message, name: str, val: Any) -> None:
             raise _wrong_kind(proto, name, val) from error
 
 
-def _assign_list(proto: Message, name: str, values: list) -> None:
+def _assign_list(proto: Message, name: str, values: list[Any]) -> None:
     if not values:
         raise IndexError(f"empty list for {proto.DESCRIPTOR.name}.{name}: leave the argument out")
     current = getattr(proto, name)
@@ -116,7 +116,7 @@ def _assign_list(proto: Message, name: str, values: list) -> None:
         raise _wrong_kind(proto, name, values) from error
 
 
-def _no_field(name: str, *descriptors) -> AttributeError:
+def _no_field(name: str, *descriptors: Any) -> AttributeError:
     known = [field for descriptor in descriptors for field in descriptor.fields_by_name]
     where = " nor ".join(descriptor.name for descriptor in descriptors)
     return AttributeError(f'no field "{name}" in {where}.{did_you_mean(name, known)}', name=name)
@@ -137,6 +137,10 @@ def _wrong_kind(proto: Message, name: str, value: Any) -> TypeError:
     )
 
 
+Built = dict["Function", caffe_pb2.LayerParameter]  # what is made so far
+Names = dict["Top | Function", str]
+
+
 class Top:
     """One output of a layer, to be fed to other layers.
 
@@ -153,7 +157,12 @@ class Top:
         """Returns the net that ends in this top, with automatic names."""
         return to_proto(self)
 
-    def _to_proto(self, built: dict, names: dict, autonames: Counter) -> None:
+    def _to_proto(
+        self,
+        built: Built,
+        names: Names,
+        autonames: Counter[str],
+    ) -> None:
         self.fn._to_proto(built, names, autonames)
 
 
@@ -172,7 +181,7 @@ class Function:
         TypeError: an input that is not a Top.
     """
 
-    def __init__(self, type_name: str, inputs: tuple, params: dict[str, Any]) -> None:
+    def __init__(self, type_name: str, inputs: tuple[Top, ...], params: dict[str, Any]) -> None:
         for index, top in enumerate(inputs):
             if not isinstance(top, Top):
                 raise TypeError(f"{type_name} input {index} is not a Top (type is {type(top)})")
@@ -183,7 +192,12 @@ class Function:
         self.in_place = self.params.pop("in_place", False)
         self.tops = tuple(Top(self, n) for n in range(self.ntop))
 
-    def _to_proto(self, built: dict, names: dict, autonames: Counter) -> None:
+    def _to_proto(
+        self,
+        built: Built,
+        names: Names,
+        autonames: Counter[str],
+    ) -> None:
         """Adds this layer to ``built``, after the layers it needs, each at its first use.
 
         Depth first, with a stack of its own: a net may be deeper than Python's recursion limit.
@@ -200,7 +214,12 @@ class Function:
                 built[function] = function._layer(built, names, autonames)
                 stack.pop()
 
-    def _layer(self, built: dict, names: dict, autonames: Counter) -> caffe_pb2.LayerParameter:
+    def _layer(
+        self,
+        built: Built,
+        names: Names,
+        autonames: Counter[str],
+    ) -> caffe_pb2.LayerParameter:
         """Makes the layer's message; the layers of all inputs are in ``built``."""
         layer = caffe_pb2.LayerParameter(type=self.type_name)
         layer.bottom.extend(built[top.fn].top[top.n] for top in self.inputs)
@@ -230,7 +249,7 @@ class Function:
         else:
             raise _no_field(key, own_message.DESCRIPTOR, layer.DESCRIPTOR)
 
-    def _name(self, names: dict, autonames: Counter) -> str:
+    def _name(self, names: Names, autonames: Counter[str]) -> str:
         """The layer's name: its own in the NetSpec, its first top's, or an automatic one."""
         if self not in names:
             if self.ntop > 0:
@@ -239,13 +258,13 @@ class Function:
                 names[self] = _autoname(self.type_name, autonames)
         return names[self]
 
-    def _top_name(self, top: Top, names: dict, autonames: Counter) -> str:
+    def _top_name(self, top: Top, names: Names, autonames: Counter[str]) -> str:
         if top not in names:
             names[top] = _autoname(self.type_name, autonames)
         return names[top]
 
 
-def _autoname(type_name: str, autonames: Counter) -> str:
+def _autoname(type_name: str, autonames: Counter[str]) -> str:
     autonames[type_name] += 1
     return f"{type_name}{autonames[type_name]}"
 
@@ -279,7 +298,7 @@ class NetSpec:
         self.tops[name] = value
 
     def __getattr__(self, name: str) -> Top | Function:
-        tops = self.__dict__.get("tops", {})
+        tops: dict[str, Top | Function] = self.__dict__.get("tops", {})
         if name not in tops:
             raise MissingTopError(name)
         return tops[name]
@@ -290,8 +309,8 @@ class NetSpec:
     def to_proto(self) -> caffe_pb2.NetParameter:
         """Returns the net: every named top and what it needs, in order of dependence."""
         names = {top: name for name, top in self.tops.items()}
-        built: dict[Function, caffe_pb2.LayerParameter] = OrderedDict()
-        autonames: Counter = Counter()
+        built: Built = OrderedDict()
+        autonames: Counter[str] = Counter()
         for top in self.tops.values():
             top._to_proto(built, names, autonames)
         return caffe_pb2.NetParameter(layer=built.values())

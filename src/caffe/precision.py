@@ -9,7 +9,7 @@ mode sets each switch by name, see :func:`apply`.
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import torch
 
@@ -41,7 +41,16 @@ ENVIRONMENT = {
     "CUBLAS_EMULATE_SINGLE_PRECISION": "cuBLAS may emulate float32 products with bfloat16 ones",
 }
 
-_state = SimpleNamespace(precision="fp32", deterministic=False, applied=False, warned=False)
+
+@dataclass
+class _State:
+    precision: str = "fp32"
+    deterministic: bool = False
+    applied: bool = False  # of the switches of determinism
+    warned: bool = False
+
+
+_state = _State()
 
 
 def set_precision(name: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 __all__ = ["BoolVec", "DtypeVec", "IntVec", "StringVec", "Vector"]
 
 
-class Vector(list):
+class Vector(list[Any]):
     """A list that holds one kind of element; a subclass says which in :meth:`element`."""
 
     def __init__(self, values: Iterable[Any] = ()) -> None:

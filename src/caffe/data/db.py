@@ -112,7 +112,7 @@ class Writer(abc.ABC):
         """Let go of the files; what was not committed is lost."""
 
 
-def open(source: str | os.PathLike, backend: str) -> Database:
+def open(source: str | os.PathLike[str], backend: str) -> Database:
     """The database in the folder ``source``.
 
     One that is open in this process already is shared: neither library can open a folder twice.
@@ -138,7 +138,7 @@ def open(source: str | os.PathLike, backend: str) -> Database:
 
 
 @contextlib.contextmanager
-def create(source: str | os.PathLike, backend: str) -> Iterator[Writer]:
+def create(source: str | os.PathLike[str], backend: str) -> Iterator[Writer]:
     """A :class:`Writer` for a new database; it gets its name when the block ends without error.
 
     Raises:

@@ -58,7 +58,7 @@ _DAMAGED = (
 )
 
 
-def read(path: str | os.PathLike, color: bool = True) -> np.ndarray:
+def read(path: str | os.PathLike[str], color: bool = True) -> np.ndarray:
     """The image in a file: uint8, (H, W, 3) in BGR, or (H, W, 1) grey without ``color``.
 
     Raises:

@@ -15,7 +15,7 @@ from caffe.weights.blob_proto import frame_blob, parse_blob
 __all__ = ["read", "write"]
 
 
-def read(path: str | os.PathLike, shape: Sequence[int] | None = None) -> np.ndarray:
+def read(path: str | os.PathLike[str], shape: Sequence[int] | None = None) -> np.ndarray:
     """The mean in a file as float32 (C, H, W).
 
     Args:
@@ -60,7 +60,7 @@ def read(path: str | os.PathLike, shape: Sequence[int] | None = None) -> np.ndar
     return values
 
 
-def write(path: str | os.PathLike, mean: np.ndarray) -> None:
+def write(path: str | os.PathLike[str], mean: np.ndarray) -> None:
     """Write (C, H, W) as BVLC's tool does: float32 with num 1, channels, height and width.
 
     Raises:

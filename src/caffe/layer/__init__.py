@@ -208,7 +208,8 @@ class Layer:
     @property
     def name(self) -> str:
         """The layer's name in the prototxt."""
-        return self.param.name
+        name: str = self.param.name
+        return name
 
     def fail(
         self,

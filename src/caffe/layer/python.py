@@ -135,7 +135,7 @@ class Python(Layer):
             ) from error
         where = getattr(module, "__file__", None) or "built in"
         try:
-            cls = getattr(module, p.layer)
+            cls: type[PythonLayer] = getattr(module, p.layer)
         except AttributeError as error:
             known = [n for n, c in vars(module).items() if _is_layer_class(c)]
             raise self.fail(

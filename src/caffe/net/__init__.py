@@ -121,7 +121,8 @@ class Net:
     @property
     def name(self) -> str:
         """The net's name in its prototxt."""
-        return self._param.name
+        name: str = self._param.name
+        return name
 
     @property
     def blobs(self) -> OrderedDict[str, Blob]:

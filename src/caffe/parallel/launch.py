@@ -39,8 +39,8 @@ _WORKER = "import sys; from caffe.parallel.worker import main; sys.exit(main(sys
 def train_on(
     devices: Sequence[int | str],
     solver: Any,
-    snapshot: str | os.PathLike = "",
-    weights: Sequence[str | os.PathLike] = (),
+    snapshot: str | os.PathLike[str] = "",
+    weights: Sequence[str | os.PathLike[str]] = (),
     *,
     sigint_effect: str = "stop",
     sighup_effect: str = "snapshot",

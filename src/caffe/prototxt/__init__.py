@@ -33,7 +33,7 @@ else:
 __all__ = ["parse_text", "read_net", "read_solver"]
 
 
-def read_net(path: str | os.PathLike) -> caffe_pb2.NetParameter:
+def read_net(path: str | os.PathLike[str]) -> caffe_pb2.NetParameter:
     """Reads a net, of any generation, and upgrades it to the present format.
 
     Raises:
@@ -44,7 +44,7 @@ def read_net(path: str | os.PathLike) -> caffe_pb2.NetParameter:
     return net
 
 
-def read_solver(path: str | os.PathLike) -> caffe_pb2.SolverParameter:
+def read_solver(path: str | os.PathLike[str]) -> caffe_pb2.SolverParameter:
     """Reads a solver and upgrades it; ``snapshot_prefix`` is set in the result.
 
     Nets written inside the solver are left as they are, as in BVLC Caffe.
@@ -57,7 +57,7 @@ def read_solver(path: str | os.PathLike) -> caffe_pb2.SolverParameter:
     return solver
 
 
-def read_message(path: str | os.PathLike, message: M) -> M:
+def read_message(path: str | os.PathLike[str], message: M) -> M:
     """Reads a text file into ``message`` as it stands, without upgrading it; returns it."""
     path = os.fspath(path)
     kind = message.DESCRIPTOR.name

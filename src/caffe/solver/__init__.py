@@ -65,7 +65,7 @@ class Solver:
     type = ""
     rule: rules.UpdateRule = rules.UpdateRule()
 
-    def __init__(self, solver_file: str | os.PathLike):
+    def __init__(self, solver_file: str | os.PathLike[str]):
         source = os.fsdecode(solver_file)
         self._init(read_solver(source), source)
 
@@ -183,7 +183,7 @@ class Solver:
         self._net.check_verdicts()
         snapshot.save(self)
 
-    def restore(self, path: str | os.PathLike) -> None:
+    def restore(self, path: str | os.PathLike[str]) -> None:
         """Continue from a solverstate (``.solverstate`` or ``.solverstate.h5``)."""
         snapshot.restore(self, os.fsdecode(path))
 
@@ -224,7 +224,7 @@ class Solver:
                 self._stopped_early = True
                 break
 
-    def solve(self, resume_file: str | os.PathLike | None = None) -> None:
+    def solve(self, resume_file: str | os.PathLike[str] | None = None) -> None:
         """Train to ``max_iter``, from ``resume_file`` on if given; then snapshot and test."""
         param = self._param
         glog.info("solver", f"Solving {self._net.name}")
@@ -383,7 +383,7 @@ class AdamSolver(SGDSolver):
     rule = rules.Adam()
 
 
-def get_solver(solver_file: str | os.PathLike) -> Solver:
+def get_solver(solver_file: str | os.PathLike[str]) -> Solver:
     """The solver of the class that ``type`` in the file names.
 
     Raises:

@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 
-def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
+def read_layers(path: str | os.PathLike[str]) -> list[LayerWeights]:
     """All layers of a weights file of either format; their numbers stay in the file.
 
     Raises:
         WeightsError: the file is missing, cut off, damaged or no weights file.
     """
-    return (hdf5 if is_hdf5(path) else caffemodel).read_layers(path)
+    return hdf5.read_layers(path) if is_hdf5(path) else caffemodel.read_layers(path)
 
 
-def load(path: str | os.PathLike, params: Iterable[tuple[str, Sequence[Any]]]) -> list[str]:
+def load(path: str | os.PathLike[str], params: Iterable[tuple[str, Sequence[Any]]]) -> list[str]:
     """Copy a weights file into the parameters of a net, by layer name (``Net.copy_from``).
 
     Diffs are copied too where a caffemodel has them; those in HDF5 are not read, as in BVLC.

@@ -56,7 +56,7 @@ class LayerWeights:
     generation: str = "V2"
 
 
-def map_file(path: str | os.PathLike) -> Any:
+def map_file(path: str | os.PathLike[str]) -> Any:
     """The file's bytes as a memory map (an empty file: no bytes)."""
     try:
         with open(path, "rb") as file:
@@ -146,7 +146,7 @@ def _check_field(message: type[Message], buffer: Any, f: wire.Field) -> None:
         raise wire.WireError(f"the field {name} is damaged ({error})", f.offset) from None
 
 
-def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
+def read_layers(path: str | os.PathLike[str]) -> list[LayerWeights]:
     """All layers of a caffemodel, in file order; their numbers stay in the file.
 
     Reads ``layer`` (since 2014) and the older ``layers`` (V1 and V0).  Every blob has as many
@@ -215,7 +215,7 @@ def blob_writer(number: int, blob: Any, diff: bool) -> tuple[int, Callable[[Bina
 
 
 def write_net(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     net_param: Any,
     blobs_of_layers: Sequence[Sequence[Any]],
     write_diff: bool = False,

@@ -27,7 +27,7 @@ __all__ = ["Hdf5Blob", "is_hdf5", "open_file", "package", "read_layers", "readin
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def is_hdf5(path: str | os.PathLike) -> bool:
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
     """Whether the file is HDF5, by its first bytes."""
     try:
         with open(path, "rb") as file:
@@ -128,7 +128,7 @@ def _blobs(path: str, layer: str, datasets: dict[str, Any]) -> list[StoredBlob |
     return [found.get(index) for index in range(max(found, default=-1) + 1)]
 
 
-def read_layers(path: str | os.PathLike) -> list[LayerWeights]:
+def read_layers(path: str | os.PathLike[str]) -> list[LayerWeights]:
     """See :func:`caffe.weights.read_layers`; diffs in the file are left alone, as in BVLC."""
     path = os.fsdecode(path)
     with reading(path):

@@ -39,7 +39,7 @@ class SolverState:
     current_step: int = 0
 
 
-def read_solver_state(path: str | os.PathLike) -> SolverState:
+def read_solver_state(path: str | os.PathLike[str]) -> SolverState:
     """Read a solverstate, binary or HDF5.
 
     Raises:
@@ -132,7 +132,7 @@ class _Array:
 
 
 def write_binary(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     iteration: int,
     learned_net: str,
     history: Iterable[np.ndarray],
