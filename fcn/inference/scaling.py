@@ -1,7 +1,7 @@
 """Photos at the size that a net was trained at, and its labels back at the photo's.
 
-A net knows things at the size that they had in its training pictures. On a photo eight times as
-large camvid-fcn8s has a mean IU of 15.8 % in place of 48.6 %: it sees a few bricks, not a house.
+A net knows things at the size that they had in its training pictures. On pictures three times as
+large camvid-fcn8s has a mean IU of 35 % in place of 51 %: it sees a few bricks, not a house.
 """
 
 import argparse
