@@ -129,7 +129,9 @@ def _forward_ways(
             # In float32 some large layers are slower in one call.
             small = max(w.shape[2:]) <= 3 and (_name() != "fp32" or x.shape[1] <= 128)
             ways.insert(0 if small else 1, fused)
-        if _takes_columns(x, w, settings):
+        if _is_pointwise(x, w, settings):
+            ways.insert(0, columns)  # for a new shape cuDNN's plan takes longer than the product
+        elif _takes_columns(x, w, settings):
             ways.append(columns)
     return ways
 
@@ -191,7 +193,7 @@ def _backward_ways(
     ways: list[Ways] = [[general(i)] for i in range(3)]
     if dy.is_contiguous(memory_format=torch.channels_last):
         ways[2].append(product_with_ones)
-    if _takes_columns(x, w, settings):
+    if _takes_columns(x, w, settings) or _is_pointwise(x, w, settings):
         ways[0].append(lambda: _from_columns(rows() @ _matrix(w), x, w, settings))
         ways[1].append(lambda: _as_weights(rows().t() @ _columns(x, w, settings), w))
     return ways
@@ -207,6 +209,14 @@ def _takes_columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
     height, width = _sizes(x, w, s)
     few = x.shape[0] * height * width <= _COLUMNS_MOST_OUTPUTS
     return few and w.numel() >= _COLUMNS_LEAST_WEIGHTS
+
+
+def _is_pointwise(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
+    """Whether the columns are the positions of ``x`` as they lie: 1×1 and channels-last."""
+    if s.transposed or s.group != 1 or x.ndim != 4 or tuple(w.shape[2:]) != (1, 1):
+        return False
+    plain = list(s.stride) == [1, 1] and not any(s.pad)
+    return plain and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def _sizes(x: torch.Tensor, w: torch.Tensor, s: Settings) -> tuple[int, int]:

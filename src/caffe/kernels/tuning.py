@@ -1,23 +1,41 @@
 """Which of several ways to compute the same is the fastest on this GPU: measured, once a case.
 
-Measuring happens where cuDNN searches too (net/replay.py switches it on by
-``torch.backends.cudnn.benchmark``), never in a CUDA graph's capture and never in deterministic
-mode; elsewhere the first way is taken, or the one that was found before.
+Measuring happens inside :func:`measuring` (net/replay.py says when), never in a CUDA graph's
+capture and never in deterministic mode; elsewhere the first way is taken, or the one that was found
+before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
 
-__all__ = ["best"]
+__all__ = ["best", "measuring"]
 
 T = TypeVar("T")
 
+
+class _Mode(threading.local):
+    measures = False
+
+
+_mode = _Mode()
 _TIMES = 3
 _found: dict[Hashable, int] = {}
+
+
+@contextlib.contextmanager
+def measuring() -> Iterator[None]:
+    """Let the calling thread measure what it does not know yet."""
+    _mode.measures = True
+    try:
+        yield
+    finally:
+        _mode.measures = False
 
 
 def best(case: Hashable, ways: Sequence[Callable[[], T]], device: torch.device) -> T:
@@ -34,7 +52,7 @@ def best(case: Hashable, ways: Sequence[Callable[[], T]], device: torch.device) 
 
 
 def _measures(device: torch.device) -> bool:
-    if device.type != "cuda" or not torch.backends.cudnn.benchmark:
+    if device.type != "cuda" or not _mode.measures:
         return False
     return not torch.cuda.is_current_stream_capturing()
 
