@@ -49,7 +49,7 @@ def parser(experiment):
     )
     p.add_argument(
         "--weights",
-        type=bootstrap.user_path,
+        type=path,
         nargs="+",
         metavar="FILE",
         help="the caffemodel to start from, instead of the catalog's; one for each trunk of a net "
@@ -97,13 +97,13 @@ def shared(p, data, out):
     p.add_argument(
         "--data",
         nargs="+",
-        type=bootstrap.user_path,
+        type=path,
         metavar="DIR",
         help="the folders of the data, in this order: " + data,
     )
     p.add_argument(
         "--out",
-        type=bootstrap.user_path,
+        type=path,
         metavar="DIR",
         help=f"where {out} (default: out in the repository; of a net of your own, in its folder)",
     )
@@ -118,6 +118,15 @@ def _minutes(text):
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"expected minutes above 0; received '{text}'")
     return value
+
+
+def path(text):
+    """An absolute path for one that the user typed; prototxts can hold it only if it is UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"the bytes of {text!r} are no UTF-8") from None
+    return bootstrap.user_path(text)
 
 
 def positive(text):

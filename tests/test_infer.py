@@ -1,6 +1,8 @@
 """infer.py: any image in, two pictures and the shares out; each failure one clear error."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -486,3 +488,15 @@ def test_what_the_program_has_already_counts(weights, monkeypatch):
     monkeypatch.setattr(model, "resident", lambda: 0)
     assert len(net.plan(300, 700, limit=int(needed * 1.5), beside=needed // 2)) > 1
     assert memory.resident() > 50e6 or memory.resident() == 0
+
+
+def test_a_name_that_is_no_utf8(weights, photo, tmp_path):
+    """Through a pipe, where Python writes strictly: labelled, its bytes told as numbers."""
+    os.makedirs(str(tmp_path / "in"))
+    with open(os.path.join(os.fsencode(str(tmp_path / "in")), b"a\xff.png"), "wb") as file:
+        Image.fromarray(photo).save(file, "PNG")
+    command = [sys.executable, os.path.join(bootstrap.ROOT, "infer.py"), str(tmp_path / "in")]
+    command += ["--net", NET, "--weights", weights, "--out", str(tmp_path / "out"), "--cpu"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0 and r"a\udcff.png: 173x131" in done.stdout, done.stdout
+    assert os.listdir(os.fsencode(str(tmp_path / "out")))

@@ -59,7 +59,9 @@ class Report:
         """Print all of it; the exit status: 0 when nothing is missing, else 1."""
         for title, lines in (("ok", self.done), ("note", self.notes), (problem, self.problems)):
             for line in lines:
-                print(f"{title}: {line}")
+                # A name whose bytes are no UTF-8 is told with them as numbers.
+                text = f"{title}: {line}".encode("utf-8", "backslashreplace")
+                print(text.decode("utf-8"))
         return 1 if self.problems else 0
 
 

@@ -21,13 +21,16 @@ FILE = "experiment.json"
 
 def planned(folder, arguments):
     """The Experiment of some arguments (see `FILE`), its files in `folder`."""
+    classes, after = arguments.get("classes"), arguments.get("after")
+    if arguments["dataset"] is None and not (type(classes) is int and 1 <= classes <= 255):
+        raise ValueError(f"expected 'classes' from 1 to 255; received {classes!r}")
+    if not isinstance(after, (str, type(None))):
+        raise ValueError(f"expected 'after' to name a folder; received {after!r}")
     if "record" in arguments:
         found = described_by(arguments["record"])
         dataset, fusion = of_description(arguments["dataset"], found), None
     else:
-        dataset, fusion = named(
-            arguments["dataset"], arguments.get("classes"), arguments.get("two_stream", False)
-        )
+        dataset, fusion = named(arguments["dataset"], classes, arguments.get("two_stream", False))
     folder = portable(bootstrap.user_path(folder))
     name = os.path.basename(folder)
     init = None
@@ -37,7 +40,7 @@ def planned(folder, arguments):
         arguments.get("head"),
         arguments.get("at_once", False),
     ):
-        init = _after(arguments.get("after"))
+        init = _after(after)
     return plan(
         dataset,
         arguments["backbone"],

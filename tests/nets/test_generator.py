@@ -23,6 +23,7 @@ from fcn.catalog import BACKBONES, HEADS, datasets, folders
 from fcn.classifiers.catalog import classifier
 from fcn.geometry import align, facts
 from fcn.prototxt import to_text
+from fcn.scoring import command
 from fcn.training import loop
 from fcn.weights import find
 from nets import explain, make
@@ -387,3 +388,27 @@ def test_a_dataset_may_be_named_as_the_pages_do(tmp_path, monkeypatch, capsys):
         assert code == 0, text
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_damaged_experiment_json_is_one_line(tmp_path, capsys):
+    net = tmp_path / "net"
+    net.mkdir()
+    before = os.getcwd()
+    for text in (
+        "[]",
+        "{}",
+        "3",
+        "{",
+        "[" * 100000,
+        '{"backbone": 3, "dataset": null, "classes": 2, "stride": 8}',
+        '{"backbone": "toy", "dataset": null, "classes": "x", "stride": 8}',
+        '{"backbone": "toy", "dataset": "gone.json", "stride": 8, "record": {"names": 3}}',
+    ):
+        (net / "experiment.json").write_text(text)
+        try:
+            assert loop.main(str(net), ["--steps", "2"]) == 1, text[:80]
+            assert command.main([str(net)]) == 1, text[:80]
+        finally:
+            os.chdir(before)
+        told = capsys.readouterr().err
+        assert told.count("error: ") == 2 and "experiment.json" in told, (text[:80], told)

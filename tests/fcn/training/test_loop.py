@@ -571,3 +571,16 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "threads", lambda: 77)
     code, text = call(tmp_path, "--resume")
     assert code == 0 and "goes on with 77 threads: the weights will agree to rounding" in text, text
+
+
+def test_bytes_that_are_no_utf8_are_refused_where_a_prototxt_must_hold_them(capsys):
+    from fcn.training import loop
+
+    for option in ("--data", "--out", "--weights"):
+        try:
+            loop.main("toy-fcn32s", [option, "a\udcffb"])
+        except SystemExit as end:
+            assert end.code == 2
+        else:
+            raise AssertionError(option)
+        assert "are no UTF-8" in capsys.readouterr().err
