@@ -13,9 +13,10 @@ holds keep these in NCHW memory, in which some sums run in another order: equal 
 
 from __future__ import annotations
 
+from typing import Any
+
 from caffe import kernels
 from caffe.device import current
-from caffe.layer.activation import ReLU
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
@@ -84,8 +85,8 @@ def _step_at(graph: Graph, i: int) -> Step | None:
 
 def _is_relu_of(graph: Graph, i: int, blobs: list[int]) -> bool:
     """True where layer ``i`` is a plain ReLU in place on these blobs."""
-    layer = graph.layers[i] if i < len(graph.layers) else None
-    if not isinstance(layer, ReLU) or layer.slope:
+    layer: Any = graph.layers[i] if i < len(graph.layers) else None
+    if layer is None or layer.type != "ReLU" or layer.slope:
         return False
     return graph.bottoms[i] == graph.tops[i] == blobs and not any(graph.loss_weights[i])
 
