@@ -191,10 +191,11 @@ class _StoredNet:
                 net.ParseFromString(f.read())
         except DecodeError as e:
             raise SurgeryError(f"{path} is not a whole caffemodel: {e}") from e
-        self.params = OrderedDict()
+        self.params: dict[str, list] = OrderedDict()
         self.dropped = []
         self._layers = net.layer
-        for layer in list(net.layer) + list(net.layers):
+        layers: list = list(net.layer) + list(net.layers)
+        for layer in layers:
             if layer.DESCRIPTOR.name == "V1LayerParameter" and layer.HasField("layer"):
                 layer = layer.layer  # the oldest format keeps the layer one level down
             if layer.blobs:
@@ -246,7 +247,7 @@ class _StoredBlob:
             self.shape = tuple(proto.shape.dim)
         else:
             # Before blobs had shapes: always four axes, so a bias is 1×1×1×N.
-            legacy = (proto.num, proto.channels, proto.height, proto.width)
+            legacy: tuple = (proto.num, proto.channels, proto.height, proto.width)
             while len(legacy) > 1 and legacy[0] == 1:
                 legacy = legacy[1:]
             self.shape = legacy

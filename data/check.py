@@ -12,6 +12,7 @@ status is 1 when there is a problem.
 import argparse
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,13 @@ __all__ = ["main"]
 
 
 def check_folders(
-    images: str, masks: str, classes, names, suffix: str, report: Report, limit: int = 0
+    images: str,
+    masks: str,
+    classes: Any,
+    names: Any,
+    suffix: str,
+    report: Report,
+    limit: int = 0,
 ) -> None:
     """Check two folders whose files belong together by name."""
     from segdata import DataError
@@ -120,7 +127,7 @@ def _variants(datasets: list) -> list:
 
 def _parts(train, val, split: str) -> list:
     """Which layers to check and what to change in their params: both, one, or another list."""
-    both = [({}, train), ({}, val)]
+    both: list = [({}, train), ({}, val)]
     if not split:
         return both
     return {"train": both[:1], "val": both[1:]}.get(split) or [({"split": split}, val)]
@@ -210,10 +217,12 @@ def main(argv=None) -> int:
     bootstrap.enter()
     try:
         if folders:
+            classes, names = options.classes
             check_folders(
                 options.images,
                 options.masks,
-                *options.classes,
+                classes,
+                names,
                 options.mask_suffix,
                 report,
                 options.limit,

@@ -14,7 +14,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Options(NamedTuple):
     names: Optional[list] = None
     val_share: float = 0.1
     rgb: str = ""
-    values: Optional[list] = None
+    values: Any = None
     ignore: Optional[list] = None
     suffix: str = ""
     #: Lists of the images to train on and to validate on, in place of a share.
@@ -218,7 +218,8 @@ def _survey(
 
     limit = len(names) if names else IGNORE
     raw_ignored = [] if options.rgb or options.values else options.ignore or []
-    counts, sizes = np.zeros(256, np.int64), Counter()
+    counts = np.zeros(256, np.int64)
+    sizes: Counter = Counter()
     total, pixels, turned, bad = np.zeros(3), 0, [], []
     for number, (image_name, mask_name) in enumerate(train + val):
         path = os.path.join(labels_dir, mask_name)
@@ -312,7 +313,7 @@ def _write(
     params = dict(folders, mean=seen.mean, classes=len(names))
     if options.ignore and labels_dir == options.masks:
         params["ignore"] = options.ignore
-    layer = {"module": "folder_layers", "layer": "FolderSegDataLayer"}
+    layer: dict = {"module": "folder_layers", "layer": "FolderSegDataLayer"}
     for split, pairs in (("train", train), ("val", val)):
         text = "".join(f"{image}\t{mask}\n" for image, mask in pairs)
         write_text(os.path.join(options.out, split + ".txt"), text)

@@ -211,7 +211,8 @@ def main() -> None:
         for path in (options.voc, options.sbd, options.list, options.archives, options.voc2012)
     ]
     os.chdir(ROOT)
-    sys.exit(prepare(*paths, png=options.png).print())
+    voc, sbd, evaluate, archives, voc2012 = paths
+    sys.exit(prepare(voc, sbd, evaluate, archives, voc2012, png=options.png).print())
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def replacing(path, durable=True):
         # A full disk is reported without a name, or with the temporary one.
         if error.errno is None or error.filename not in (None, temporary, path):
             raise
-        raise OSError(error.errno, os.strerror(error.errno), path) from error
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         if temporary is not None and os.path.lexists(temporary):
             os.remove(temporary)
@@ -50,7 +50,7 @@ def _new_file(path):
         except FileExistsError:
             continue
         except OSError as error:
-            raise OSError(error.errno, os.strerror(error.errno), path) from error
+            raise OSError(error.errno, error.strerror, path) from error
         return temporary
 
 

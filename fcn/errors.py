@@ -16,7 +16,7 @@ class Diverged(Exception):
     """The loss or a weight is not a number any more."""
 
 
-USER_ERRORS = (
+USER_ERRORS: tuple[type[BaseException], ...] = (
     OSError,
     LookupError,
     Busy,

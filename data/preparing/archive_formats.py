@@ -212,7 +212,7 @@ def open_archive(path: str):
         start = file.read(64)
     try:
         if start.startswith(b"PK"):
-            source = _Zip(path, zipfile.ZipFile(path))
+            source: Any = _Zip(path, zipfile.ZipFile(path))
         else:
             source = _Tar(path, tarfile.open(path, "r:*", tarinfo=_Header))
     except DAMAGE as error:

@@ -99,7 +99,7 @@ def convert(
     Images are averaged to SIZE, labels are every second pixel.  What is there is left; the lists
     come last.
     """
-    names = {split: [] for split in ("train", "val", "test")}
+    names: dict[str, list[tuple[str, str]]] = {split: [] for split in ("train", "val", "test")}
     for file in sorted(os.listdir(os.path.join(source, IMAGES))):
         name = os.path.splitext(file)[0]
         split = split_of(name)

@@ -35,7 +35,10 @@ def read_colours(path: str) -> tuple[dict[tuple[int, int, int], int], list[str],
     named void, ignore, ignored or unlabelled are no classes: they become 255.  Several lines with
     one name are one class.  ValueError names file and line.
     """
-    labels, names, colours, ignored = {}, [], [], None
+    labels: dict[tuple[int, int, int], int] = {}
+    names: list[str] = []
+    colours: list[tuple[int, int, int]] = []
+    ignored = None
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             fields = line.split("#")[0].replace(",", " ").split()

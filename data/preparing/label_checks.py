@@ -3,7 +3,7 @@
 import importlib
 import os
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def make_layer(module: str, name: str, params: dict, tops: list):
     kind = getattr(importlib.import_module(module), name, None)
     if not (isinstance(kind, type) and hasattr(kind, "setup")):
         raise DataError(f"{module}.py has no data layer {name!r}")
-    layer = kind.__new__(kind)
+    layer: Any = kind.__new__(kind)  # type: ignore[call-overload]
     layer.param_str = repr(dict(plain(params), randomize=False))
     blobs = {top: _Top() for top in tops}
     layer.setup([], list(blobs.values()))
@@ -118,7 +118,8 @@ def check_entries(
     """
     before = len(report.problems)
     surveys = [Survey(kind.classes, kind.names) for kind in labels]
-    kinds, doubtful, bad, in_colours, turned = Counter(), [], [], None, []
+    kinds: Counter = Counter()
+    doubtful, bad, in_colours, turned = [], [], None, []
     count = min(limit, len(entries)) if limit else len(entries)
     for index in (i * len(entries) // count for i in range(count)):
         mask = entries[index][1] if len(entries[index]) == 2 else ""

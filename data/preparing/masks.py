@@ -80,7 +80,7 @@ def _grey(path: str) -> np.ndarray:
     return mask[:, :, 0]
 
 
-def colours_in(path: str, limit: int = 8) -> list[tuple[tuple[int, ...], int]]:
+def colours_in(path: str, limit: int = 8) -> list[tuple[tuple[int, ...], float]]:
     """The most frequent colours of an image and their shares in percent."""
     with open_image(path, "mask") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)

@@ -141,7 +141,7 @@ def read_splits(path: str, count: int) -> dict:
     return {name: [str(number) for number in ids] for name, ids in splits.items()}
 
 
-def read_mapping(path: str, names: list, classes: tuple) -> np.ndarray:
+def read_mapping(path: str, names: list, classes: Sequence[str]) -> np.ndarray:
     """uint8 (1 + raw labels): the class, 1 to 40, of every raw label; 0 stays 0."""
     found = _load(path, "--mapping")
     if "mapClass" not in found:

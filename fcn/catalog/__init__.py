@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: Those that were read from folders of the user's, by name.
-_FOLDERS = {}
+_FOLDERS: dict[str, Experiment] = {}
 
 
 def experiment(name):

@@ -21,7 +21,7 @@ Input = namedtuple("Input", "blob channels mean")
 #: of train and val are called; val_images: how many val has.
 #: description: names, palette and so on where a dataset.json says them; None: data/ does.
 _Dataset = namedtuple(
-    "Dataset",
+    "_Dataset",
     "name outputs deploy_size folders train val inputs files val_images description",
     defaults=(None,),
 )

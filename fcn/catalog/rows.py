@@ -1,15 +1,13 @@
 """The rows of the table, each a call of `plan`: dataset, backbone, stride, and what is unusual."""
 
-from collections import OrderedDict
-
 from fcn.catalog import datasets as d
-from fcn.catalog.experiment import plan
+from fcn.catalog.experiment import Experiment, plan
 from fcn.catalog.initial import EFFICIENTNET, RESNET50, stage
 from fcn.catalog.schedules import adam, minibatch, poly, reference
 
 __all__ = ["EXPERIMENTS"]
 
-EXPERIMENTS = OrderedDict()
+EXPERIMENTS: dict[str, Experiment] = {}
 
 
 def _row(name, dataset, backbone, stride, init=None, schedule=None, **more):

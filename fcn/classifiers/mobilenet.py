@@ -54,7 +54,7 @@ MEASURED = [dict(lr_mult=0, decay_mult=0)] * 3
 
 def _unit(d, name, bottom, width, kernel=1, stride=1, depthwise=False, relu=True, **norm):
     """Convolution `name`, `name`/bn, `name`/scale, and the ReLU relu…; `norm`: BatchNorm's."""
-    more = dict(weight_filler=MSRA) if d.training else {}
+    more: dict = dict(weight_filler=MSRA) if d.training else {}
     if depthwise:
         more.update(group=width, engine=P.Convolution.CAFFE)
     d.n[name] = top = L.Convolution(

@@ -13,7 +13,7 @@ to the field; a deconvolution makes (a·s, b·s + (k−1)/2 − p); Crop and eve
 blobs take over the map of the blob they align with.
 """
 
-from collections import OrderedDict, namedtuple
+from collections import namedtuple
 from fractions import Fraction
 
 from fcn.geometry.ops import POINTWISE, Window, windows_of
@@ -37,7 +37,8 @@ def walk(net, sizes=None):
 
     sizes: {input blob: shape} in place of the shapes that the net's Input layers give.
     """
-    blobs, rows = OrderedDict(), []
+    blobs: dict[str, Blob] = {}
+    rows = []
     for layer in net.layer:
         if layer.type == "Input":
             found, params, macs, note = _input(layer, sizes or {}), [], 0, ""

@@ -37,10 +37,10 @@ class Geometry(NamedTuple):
 
 def shapes(ops: list[Op], height: int, width: int) -> dict[str, tuple[int, int, int]]:
     """Each blob's (channels, height, width) for an image of ``height`` × ``width``."""
-    known = {}
+    known: dict[str, tuple[int, int, int]] = {}
     for op in ops:
         if op.kind == "input":
-            known[op.tops[0]] = (op.channels, height, width)
+            known[op.tops[0]] = (op.channels or 0, height, width)
             continue
         channels, *size = known[op.bottoms[0]]
         if op.kind == "concat":
@@ -86,7 +86,7 @@ def memory(ops: list[Op], height: int, width: int, unrolled: bool) -> int:
 
 def fields(ops: list[Op], axis: int) -> dict[str, Field]:
     """Each blob's Field along one axis, 0 for height and 1 for width."""
-    known = {}
+    known: dict[str, Field] = {}
     for op in ops:
         if op.kind == "input":
             field = Field(Fraction(1), Fraction(0), Fraction(0))

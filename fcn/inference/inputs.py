@@ -32,7 +32,8 @@ def jobs(given: list[str], out: str) -> tuple[list[Job], int]:
     too, and where that does not tell them apart (a.jpg and a.png), the ending stays in the names.
     InputError where nothing is found, or where a result would replace one of the images.
     """
-    found, left_out = {}, 0  # real path: (path, its path below the folder that was pointed at)
+    found: dict[str, tuple[str, str]] = {}
+    left_out = 0  # found: real path: (path, its path below the folder that was pointed at)
     for text in given:
         paths, root = _expand(text)
         for path in paths:

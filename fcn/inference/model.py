@@ -1,6 +1,6 @@
 """A catalog experiment with its weights, ready to label images of any size."""
 
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 from google.protobuf import text_format
@@ -51,7 +51,7 @@ class Model:
             text_format.Merge(lines.read(), description)
         self.ops = read_ops(description)
         # Of several heads a tile must serve all.
-        self.geometries = tuple(
+        self.geometries: Any = tuple(
             widest(geometry(self.ops, blob, axis) for blob in self.scores) for axis in (0, 1)
         )
 
@@ -89,7 +89,7 @@ class Model:
                 f"cannot tell how much memory is free, and the image needs "
                 f"{text(needed)}; say --memory GB"
             )
-        budget = limit if limit else int(free * USABLE)
+        budget = limit if limit else int((free or 0) * USABLE)
         if gpu is None:
             budget -= beside + (resident() if limit else 0)
         budget = max(0, int(budget / SCRATCH))

@@ -47,7 +47,7 @@ def overlay(
     line = max(1, round(max(height, width) / 800))
     weight = round(256 * opacity)
     tint = (palette.astype(np.int32) - _brightness(palette)) * weight
-    bare = ~palette.any(axis=1)
+    bare = np.logical_not(palette.any(axis=1))
     if untouched >= 0:
         bare[untouched] = True
     result = np.empty_like(pixels)
@@ -103,7 +103,7 @@ def _legend(width: int, factor: float, picture, label, names, palette) -> Image.
     margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
     found = class_shares(label)
     shown = [(c, share) for c, share in found if share >= LEAST]
-    cells = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
+    cells: list = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
     if len(shown) < len(found):
         cells.append((None, f"{len(found) - len(shown)} more below {LEAST:.1%}"))
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
@@ -139,7 +139,8 @@ def _look(picture: np.ndarray, label: np.ndarray, number: int) -> tuple[int, int
     few, classes = picture[::step, ::step], label[::step, ::step]
     if not (classes == number).any():
         few, classes = picture, label
-    return tuple(int(v) for v in np.median(few[classes == number], axis=0))
+    red, green, blue = (int(v) for v in np.median(few[classes == number], axis=0))
+    return red, green, blue
 
 
 def _font(size: int):

@@ -42,7 +42,8 @@ def size_for(size: tuple[int, int], training: tuple[int, int], choice=None) -> t
         wanted = min(longer, max(training))
     else:
         wanted = choice
-    return tuple(max(1, int(length * wanted / longer + 0.5)) for length in size)
+    height, width = (max(1, int(length * wanted / longer + 0.5)) for length in size)
+    return height, width
 
 
 def scale_to(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

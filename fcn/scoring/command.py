@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from typing import Any
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
@@ -150,7 +151,7 @@ def run(args):
 
 def run_saved(args):
     """Score saved predictions, print the measures; returns what `predictions.evaluate` gives."""
-    names = data.dataset(args.dataset).CLASSES if args.dataset else None
+    names: Any = data.dataset(args.dataset).CLASSES if args.dataset else None
     classes = args.classes or len(names)
     images = None
     if args.list:

@@ -24,7 +24,7 @@ def label_maps(folder):
     """{name without ending: path} of the label maps in a folder."""
     if not os.path.isdir(folder):
         raise StartError(f"{folder} is no folder")
-    found = {}
+    found: dict[str, str] = {}
     for entry in sorted(os.listdir(folder)):
         stem, ending = os.path.splitext(entry)
         if ending.lower() in ENDINGS:
@@ -119,10 +119,8 @@ def evaluate(found, classes, ignore=None):
         one = histogram(predicted, truth, classes, ignore)
         hist += one
         each.append(metrics(one))
-    averages = PerImage(
-        *(_mean([getattr(m, field) for m in each]) for field in PerImage._fields[:-1]),
-        images=len(each),
-    )
+    means = [_mean([getattr(m, field) for m in each]) for field in PerImage._fields[:-1]]
+    averages = PerImage(means[0], means[1], means[2], len(each))
     return Score(float("nan"), hist, metrics(hist)), averages
 
 

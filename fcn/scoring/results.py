@@ -12,7 +12,7 @@ from fcn.atomic import replacing
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 def engine():

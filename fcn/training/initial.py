@@ -48,7 +48,7 @@ def fresh(net, files, widened=None, replace_scores=False):
     fit.
     """
     upsampling = surgery.uses_upsampling(net)
-    filled = set()
+    filled: set[tuple[str, int]] = set()
     for path, suffix in files:
         print(f"initial weights: {shown(os.path.abspath(path))}")
         try:

@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from datetime import datetime, timezone
+from typing import Any
 
 import numpy as np
 
@@ -209,8 +210,8 @@ class Run:
             self.args.workers,
         )
         self.param = read_solver(path)
-        self.solver = caffe.get_solver(path)
-        self.net = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
+        self.solver: Any = caffe.get_solver(path)
+        self.net: Any = self.solver.net  # once: on BVLC Caffe every access makes a new wrapper
         self.normalized = run_files.loss_is_normalized(self.param.train_net)
         self.train_images = len(run_files.images(self.net))
         self.val = run_files.images(self.solver.test_nets[0])
@@ -253,7 +254,7 @@ class Run:
         if self.solver.iter < self.steps:
             where = f"{self.solver.iter} of {self.steps}"
             print(f"stopped at step {where}, with a snapshot; --resume continues")
-            return 128 + self.interrupted
+            return 128 + (self.interrupted or 0)
         if os.path.exists(self.best_so_far):
             os.replace(self.best_so_far, self.best)
         self._save_weights(self.final)

@@ -33,7 +33,9 @@ class Progress:
         self.total, self.every, self.epoch = total, every, epoch
         self._losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
         self._unread = []  # functions
-        self._times = deque(maxlen=max(1, window))  # (images, seconds) of the last steps
+        self._times: deque[tuple[int, float]] = deque(
+            maxlen=max(1, window)
+        )  # (images, seconds) of the last steps
         self._shown = 0.0
         self._open = False
 

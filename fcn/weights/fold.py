@@ -15,7 +15,8 @@ def foldable(layers):
 
     Found by the blobs' names, so each follows directly on the one before it.
     """
-    chains, made_by = {}, {}
+    chains: dict[str, tuple] = {}
+    made_by: dict[str, tuple] = {}
     for layer in layers:
         before = made_by.get(layer.bottom[0], ()) if layer.bottom else ()
         for blob in layer.top:
@@ -38,13 +39,13 @@ def folded(weight, bias, statistics, eps, scale):
     a factor, and that factor. eps: of BatchNorm. scale: Scale's blobs: gamma, and beta or nothing.
     """
     mean, variance, factor = (np.asarray(blob, np.float64).ravel() for blob in statistics)
-    factor = 0.0 if factor[0] == 0 else 1 / factor[0]
+    by = 0.0 if factor[0] == 0 else 1 / factor[0]
     gamma = np.asarray(scale[0], np.float64).ravel()
-    slope = gamma / np.sqrt(variance * factor + eps)
+    slope = gamma / np.sqrt(variance * by + eps)
     beta = np.asarray(scale[1], np.float64).ravel() if len(scale) > 1 else 0.0
     start = 0.0 if bias is None else np.asarray(bias, np.float64).ravel()
     weight = np.asarray(weight, np.float64)
     return (
         (weight * slope.reshape((-1,) + (1,) * (weight.ndim - 1))).astype(np.float32),
-        ((start - mean * factor) * slope + beta).astype(np.float32),
+        ((start - mean * by) * slope + beta).astype(np.float32),
     )

@@ -71,7 +71,7 @@ def read_state_dict(path):
 
     TorchFileError for anything else, OSError if it cannot be read.
     """
-    storages = {}
+    storages: dict = {}
     with open(path, "rb") as file:
         try:
             magic, version = (_Unpickler(file, storages).load() for _ in range(2))

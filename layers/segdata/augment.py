@@ -1,7 +1,7 @@
 """Random scale, crop and mirror of an image and what belongs to it."""
 
 import random
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
@@ -49,10 +49,11 @@ class Augmentation(NamedTuple):
     def active(self) -> bool:
         return bool(self.scale or self.crop or self.mirror or self.light or self.color)
 
-    def draw(self, label: Image.Image, rng: random.Random) -> View:
+    def draw(self, label: Image.Image, rng: Any) -> View:
         """Choose a view of an image with this label map: uniform scale, then the place.
 
-        Only ``balance`` looks into the label map; without it any image of that size will do.
+        rng: a random.Random; None will do where nothing is ``active``. Only ``balance`` looks into
+        the label map; without it any image of that size will do.
         """
         height, width = label.height, label.width
         factor = rng.uniform(*self.scale) if self.scale else 1.0
@@ -67,15 +68,19 @@ class Augmentation(NamedTuple):
         gain = self._gain(rng)
         color = None
         if self.color:
-            color = tuple(1 + rng.uniform(-self.color, self.color) for _ in range(2))
-        return View(scaled, top, left, tuple(size), mirror, gain, color)
+            color = (self._factor(rng), self._factor(rng))
+        return View(scaled, top, left, (size[0], size[1]), mirror, gain, color)
+
+    def _factor(self, rng: random.Random) -> float:
+        return 1 + rng.uniform(-self.color, self.color)
 
     def _gain(self, rng: random.Random) -> Optional[tuple[float, float, float]]:
         if not self.light:
             return None
         all_channels = 1 + rng.uniform(-self.light, self.light)
         half = self.light / 2
-        return tuple(all_channels * (1 + rng.uniform(-half, half)) for _ in range(3))
+        blue, green, red = (all_channels * (1 + rng.uniform(-half, half)) for _ in range(3))
+        return blue, green, red
 
 
 def _place(length: int, window: int, rng: random.Random, around: Optional[float] = None) -> int:
@@ -121,13 +126,13 @@ def cut(
     top, bottom = max(view.top, 0), min(view.top + rows, height)
     left, right = max(view.left, 0), min(view.left + columns, width)
     if (height, width) == (image.height, image.width):
-        pixels = image.crop((left, top, right, bottom))
+        part = image.crop((left, top, right, bottom))
     else:
         sy, sx = image.height / height, image.width / width
         # The product may exceed the image by a rounding error, which Pillow refuses.
         box = (left * sx, top * sy, min(right * sx, image.width), min(bottom * sy, image.height))
-        pixels = image.resize((right - left, bottom - top), resampling, box)
-    pixels = np.asarray(pixels)
+        part = image.resize((right - left, bottom - top), resampling, box)
+    pixels = np.asarray(part)
     at = (top - view.top, left - view.left)
     if view.mirror:
         pixels = pixels[:, ::-1]

@@ -1,6 +1,7 @@
 """The base class of the data layers: tops ``data`` (N, 3, H, W), ``label`` (N, 1, H, W), …"""
 
 import time
+from typing import Any, Optional
 
 import caffe
 from segdata.augment import Augmentation
@@ -52,13 +53,13 @@ class SegDataLayer(caffe.Layer):
     """
 
     #: Keys that ``param_str`` must have.
-    required = ("split", "mean")
+    required: tuple[str, ...] = ("split", "mean")
     #: Keys of this layer alone that it may have, with their defaults.
-    optional = {}
+    optional: dict[str, Any] = {}
     #: B, G, R, where it is no key of ``param_str``.
-    mean = None
+    mean: Any = None
     #: Number of classes, unless ``param_str`` says otherwise.
-    num_classes = None
+    num_classes: Optional[int] = None
     #: Reads a label file: path → uint8 (H, W), class numbers, 255 = ignored.
     read_label = staticmethod(read_label)
 
@@ -75,7 +76,7 @@ class SegDataLayer(caffe.Layer):
         mean = self.mean
         if mean is None:
             mean = numbers(params, "mean", 3, type(self).__name__)
-        classes = int(params["classes"] or self.num_classes)
+        classes = int(params["classes"] or self.num_classes or 0)
         return [ColorStream(mean), LabelStream(self.label_reader(params), classes)]
 
     def setup(self, bottom, top) -> None:
@@ -105,7 +106,7 @@ class SegDataLayer(caffe.Layer):
             seed=self.seed,
             cache=bool(params["cache"]),
         )
-        self._prefetcher = None
+        self._prefetcher: Any = None
         self.seek(0)
 
     def reshape(self, bottom, top) -> None:

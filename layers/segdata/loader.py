@@ -34,7 +34,7 @@ class BatchLoader:
         self.streams = streams
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
-        self._cache = {} if cache else None
+        self._cache: Optional[dict[int, tuple[Image.Image, ...]]] = {} if cache else None
         #: The stream that a view is drawn for: the first label, where there is one.
         labels = [i for i, stream in enumerate(streams) if isinstance(stream, LabelStream)]
         self._leading = labels[0] if labels else 0

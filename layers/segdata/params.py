@@ -12,7 +12,7 @@ from segdata.errors import DataError
 __all__ = ["numbers", "parse_params"]
 
 #: What the keys that several layers share hold: text, a switch, or a whole number in a range.
-_KINDS = {
+_KINDS: dict[str, Any] = {
     "split": "text",
     "randomize": "True or False",
     "mirror": "True or False",
@@ -70,7 +70,7 @@ def parse_params(
 
 def _check_kind(key: str, value: Any, layer: str) -> None:
     """Raise for a value whose type no layer can use; None stands for what is not given."""
-    kind = "text" if key == "root" or key.endswith("_dir") else _KINDS.get(key)
+    kind: Any = "text" if key == "root" or key.endswith("_dir") else _KINDS.get(key)
     if kind is None or (value is None and key not in _NEEDED):
         return
     if kind == "text":

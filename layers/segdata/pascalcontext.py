@@ -32,7 +32,7 @@ def read_names(path: str) -> list[str]:
             f"({error.strerror}); 'python data/pascalcontext.py' says what of "
             "PASCAL-Context is missing"
         ) from error
-    names = []
+    names: list[str] = []
     for line in lines:
         number, _, name = line.partition(":")
         name = "".join(name.split())

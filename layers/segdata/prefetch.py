@@ -26,7 +26,7 @@ class Prefetcher:
         self._tasks = tasks
         self._ahead = max(ahead, workers)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="segdata")
-        self._futures = collections.deque()
+        self._futures: collections.deque[Any] = collections.deque()
 
     def current(self) -> Any:
         """The current result; waits until it is ready and has those after it begun."""

@@ -125,7 +125,8 @@ class ProcessPrefetcher:
 
     def __init__(self, load: Any, tasks: Iterator[Any], workers: int) -> None:
         self._load, self._tasks, self._workers = load, tasks, workers
-        self._asked = collections.deque()  # the processes that owe an answer, in order
+        #: The processes that owe an answer, in order.
+        self._asked: collections.deque[tuple[_Process, int]] = collections.deque()
         self._free = collections.deque(range(2 * workers + 1))
         self._processes: list[_Process] = []
         self._next = 0
@@ -134,7 +135,9 @@ class ProcessPrefetcher:
     def _start(self) -> None:
         descriptors = [_shared() for _ in self._free]
         self._slots = [Slot(descriptor) for descriptor in descriptors]
-        self.close = weakref.finalize(self, _close, self._processes, descriptors)
+        self.close: Any = weakref.finalize(  # type: ignore[method-assign]
+            self, _close, self._processes, descriptors
+        )
         for _ in range(self._workers):
             self._processes.append(_Process(self._load, descriptors))
 

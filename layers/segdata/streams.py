@@ -1,6 +1,6 @@
 """What one top serves: how its files are read, and how their pixels become Caffe's array."""
 
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,8 @@ class Stream:
     #: What the files are called in messages.
     what = "image"
     #: Channels, type, and what the top holds beyond the image's border.
-    channels, dtype, padding = 3, np.float32, 0
+    channels, padding = 3, 0
+    dtype: Any = np.float32
     #: Whether they are photographs, whose colours other light or another camera changes.
     photographs = False
     #: How pixels are mixed when the image is scaled.

@@ -39,7 +39,7 @@ def work(tasks, replies: int, *slots: int) -> None:
 
 def _loaded(load, task, slot: Slot):
     """Load a batch into shared memory; its layout."""
-    layout = []
+    layout: list = []
 
     def empty(shapes_and_types):
         layout.extend((tuple(shape), str(dtype)) for shape, dtype in shapes_and_types)

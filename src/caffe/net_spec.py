@@ -319,7 +319,8 @@ class NetSpec:
 class Layers:
     """``layers.X(*bottoms, **params)`` makes a layer of type X; see :data:`layers`."""
 
-    def __getattr__(self, type_name: str) -> Callable[..., Top | tuple[Top, ...] | Function]:
+    # A Top, a tuple of Tops or a Function, as ntop says: no type checker can tell which.
+    def __getattr__(self, type_name: str) -> Callable[..., Any]:
         if type_name.startswith("__"):
             raise AttributeError(type_name)  # asked by inspect, copy and the like; no layer type
 
