@@ -35,7 +35,7 @@ __all__ = ["BACKENDS", "Cursor", "Database", "Writer", "create", "open"]
 BACKENDS = {"lmdb": "caffe.data.db_lmdb", "leveldb": "caffe.data.db_leveldb"}
 
 _serial = itertools.count()
-_open: weakref.WeakValueDictionary[tuple[str, str], Database] = weakref.WeakValueDictionary()
+_open: weakref.WeakValueDictionary[tuple[str, str, int], Database] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -115,7 +115,7 @@ class Writer(abc.ABC):
 def open(source: str | os.PathLike[str], backend: str) -> Database:
     """The database in the folder ``source``.
 
-    One that is open in this process already is shared: neither library can open a folder twice.
+    One that is open here already is shared: the LevelDB library cannot open a folder twice.
 
     Raises:
         DataError: it is missing, damaged, locked by another program, or of another backend; an
@@ -124,7 +124,7 @@ def open(source: str | os.PathLike[str], backend: str) -> Database:
     module = _module(backend)
     source = os.fsdecode(source)
     with _lock:
-        key = (backend, os.path.realpath(source))
+        key = (backend, os.path.realpath(source), _identity(source))
         database = _open.get(key)
         if database is None:
             if not os.path.exists(source):
@@ -135,6 +135,14 @@ def open(source: str | os.PathLike[str], backend: str) -> Database:
             database = module.Reader(source)
             _open[key] = database
         return database
+
+
+def _identity(source: str) -> int:
+    """Another number where the name now stands for another folder."""
+    try:
+        return os.stat(source).st_ino
+    except OSError:
+        return 0
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class LevelDbCursor(Cursor):
 
     def __init__(self, database: Reader):
         super().__init__(database)
-        self._iterator = database.db.iterator()
+        self._iterator = database.db.iterator(verify_checksums=True)
         self._item: tuple[bytes, bytes] | None = None
 
     def item(self) -> tuple[bytes, bytes]:
@@ -65,7 +65,7 @@ class Reader(Database):
                 + (" It looks like an lmdb: say backend: LMDB." if lmdb else "")
             )
         try:
-            self.db = plyvel.DB(source, create_if_missing=False, **_OPTIONS)
+            self.db = plyvel.DB(source, create_if_missing=False, paranoid_checks=True, **_OPTIONS)
         except (plyvel.Error, OSError) as error:
             locked = "lock" in str(error).lower()
             raise DataError(

@@ -1,6 +1,7 @@
 """LMDB: a folder with ``data.mdb`` and ``lock.mdb``, one unnamed database in it.
 
-The package lmdb is asked for here, at the first database, so that everything else works without.
+Reading needs no package (:mod:`caffe.data.lmdb_file`).  Writing asks for the package lmdb, here, at
+the first database, so that everything else works without.
 """
 
 from __future__ import annotations
@@ -9,15 +10,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from caffe.data import lmdb_file
 from caffe.data.db import Cursor, Database, Writer
 from caffe.errors import DataError
-
-try:
-    import lmdb
-except ImportError as error:
-    raise DataError(
-        f"an LMDB needs the package lmdb, which is not available ({error}): `pip install lmdb`."
-    ) from error
 
 __all__ = ["Reader", "Store"]
 
@@ -25,11 +20,11 @@ _FIRST_SIZE = 1 << 26  # bytes of the map; it grows by doubling
 
 
 class LmdbCursor(Cursor):
-    """A read transaction of its own: it sees the database as it was when the cursor was made."""
+    """It sees the database as it was when the cursor was made."""
 
     def __init__(self, database: Reader):
         super().__init__(database)
-        self._cursor = self._checked(lambda: database.env.begin().cursor())
+        self._cursor = self._checked(lambda: lmdb_file.Cursor(database.file))
 
     def item(self) -> tuple[bytes, bytes]:
         return self._checked(self._cursor.item)
@@ -41,38 +36,53 @@ class LmdbCursor(Cursor):
         return self._checked(self._cursor.first)
 
     def seek(self, key: bytes) -> bool:
-        return self._checked(lambda: self._cursor.set_range(key))
+        return self._checked(lambda: self._cursor.seek(key))
 
     def _checked(self, step: Callable[[], Any]) -> Any:
         try:
             return step()
-        except lmdb.Error as error:
+        except (lmdb_file.LmdbFileError, OSError) as error:
             raise DataError(f"cannot read the lmdb '{self.database.source}': {error}") from error
 
 
 class Reader(Database):
-    """An LMDB, opened read-only.  Other programs may read it, and one may write, meanwhile."""
+    """An LMDB, for reading.  It may be open elsewhere, in this process too, and be written to."""
 
     backend = "lmdb"
 
     def __init__(self, source: str):
         super().__init__(source)
-        folder = os.path.isdir(source)
-        if folder and not os.path.exists(os.path.join(source, "data.mdb")):
-            raise DataError(
-                f"cannot open the lmdb '{source}': the folder has no data.mdb."
-                + (" It looks like a leveldb (backend: LEVELDB)." if _is_leveldb(source) else "")
-            )
+        path = source
+        if os.path.isdir(source):
+            path = os.path.join(source, "data.mdb")
+            if not os.path.exists(path):
+                raise DataError(
+                    f"cannot open the lmdb '{source}': the folder has no data.mdb."
+                    + (
+                        " It looks like a leveldb (backend: LEVELDB)."
+                        if _is_leveldb(source)
+                        else ""
+                    )
+                )
         try:
-            self.env = lmdb.open(
-                source, subdir=folder, readonly=True, create=False, readahead=True, max_readers=126
-            )
-        except (lmdb.Error, OSError) as error:
+            self.file = lmdb_file.LmdbFile(path)
+        except (lmdb_file.LmdbFileError, OSError) as error:
             raise DataError(f"cannot open the lmdb '{source}': {error}") from error
 
     def records(self) -> Cursor | None:
         cursor = LmdbCursor(self)
         return cursor if cursor.first() else None
+
+
+def _lmdb() -> Any:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise DataError(
+            f"to write an LMDB needs the package lmdb, which is not available ({error}): "
+            "`pip install lmdb`."
+        ) from error
+    return lmdb
 
 
 class Store(Writer):
@@ -81,6 +91,7 @@ class Store(Writer):
     def __init__(self, folder: str):
         super().__init__(folder)
         self._batch: list[tuple[bytes, bytes]] = []
+        lmdb = _lmdb()
         try:
             self._env = lmdb.open(folder, map_size=_FIRST_SIZE)
         except lmdb.Error as error:
@@ -90,6 +101,7 @@ class Store(Writer):
         self._batch.append((key, value))
 
     def commit(self) -> None:
+        lmdb = _lmdb()
         while self._batch:
             try:
                 with self._env.begin(write=True) as transaction:

@@ -1,9 +1,12 @@
 """LMDB and LevelDB under one interface: order, wrapping, sharing, errors, what is half written."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import lmdb
 import pytest
 
 from caffe.data import db
@@ -151,8 +154,52 @@ def test_unknown_backends(tmp_path):
         db.open(tmp_path, "ldmb")
 
 
-def test_lmdb_without_its_package(tmp_path, monkeypatch):
+def test_an_lmdb_is_read_but_not_written_without_its_package(tmp_path, monkeypatch):
+    path = make(tmp_path / "d", "lmdb")
     monkeypatch.setitem(sys.modules, "lmdb", None)
     monkeypatch.delitem(sys.modules, "caffe.data.db_lmdb", raising=False)
+    assert db.open(path, "lmdb").cursor().item()[0] == b"a"
     with pytest.raises(DataError, match="pip install lmdb"):
-        db.open(str(tmp_path), "lmdb")
+        make(tmp_path / "e", "lmdb")
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_an_lmdb_that_is_open_elsewhere_in_the_process(tmp_path, first):
+    """The package refuses that; BVLC's program allows it."""
+    path = make(tmp_path / "d", "lmdb")
+    if first == "theirs":
+        env = lmdb.open(path)
+        ours = db.open(path, "lmdb").cursor()
+    else:
+        ours = db.open(path, "lmdb").cursor()
+        env = lmdb.open(path)
+    with env.begin(write=True) as transaction:
+        transaction.put(b"0", b"new")
+    assert ours.item()[0] == b"a"  # as it was when the cursor was made
+    assert db.open(path, "lmdb").cursor().item() == (b"0", b"new")
+    env.close()
+    assert ours.next() and ours.item()[0] == b"b"
+
+
+def test_a_database_made_anew_under_its_name_is_the_new_one(tmp_path):
+    path = make(tmp_path / "d", "lmdb", [b"old"])
+    kept = db.open(path, "lmdb").cursor()
+    shutil.rmtree(path)
+    make(tmp_path / "d", "lmdb", [b"new"])
+    assert db.open(path, "lmdb").cursor().item()[0] == b"new" and kept.item()[0] == b"old"
+
+
+def test_a_damaged_leveldb_is_an_error_not_a_shorter_one(tmp_path):
+    pytest.importorskip("plyvel")
+    keys = [b"%05d" % k for k in range(2000)]
+    path = make(tmp_path / "d", "leveldb", keys)
+    plyvel = sys.modules["plyvel"]
+    plyvel.DB(path).compact_range()
+    table = max(Path(path).glob("*.ldb"), key=lambda file: file.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    table.write_bytes(data)
+    with pytest.raises(DataError, match="leveldb"):
+        cursor = db.open(path, "leveldb").cursor()
+        while cursor.next():
+            cursor.item()
