@@ -3,6 +3,7 @@
 import os
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,3 +122,68 @@ def test_environment_variables_that_overrule_are_told(monkeypatch):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     (told,) = environment_overrides()
     assert told.startswith("NVIDIA_TF32_OVERRIDE=1: ")
+
+
+BF16_NET = """
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 24 dim: 28 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 32 kernel_size: 3 pad: 20 weight_filler { type: "msra" }
+    bias_filler { type: "constant" value: 0.1 } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "conv2" type: "Convolution" bottom: "conv1" top: "conv2"
+  convolution_param { num_output: 32 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }
+layer { name: "pool" type: "Pooling" bottom: "conv2" top: "pool"
+  pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "up" type: "Deconvolution" bottom: "pool" top: "up"
+  convolution_param { num_output: 32 group: 32 kernel_size: 4 stride: 2 pad: 1
+    weight_filler { type: "bilinear" } bias_term: false } }
+layer { name: "sum" type: "Eltwise" bottom: "up" bottom: "conv2" top: "sum" }
+layer { name: "prob" type: "Softmax" bottom: "sum" top: "prob" }
+"""
+
+
+@pytest.mark.cpu_only
+def test_bf16_on_the_cpu_is_for_inference(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(BF16_NET)
+    net = caffe.Net(str(path), caffe.TEST)
+    image = np.random.RandomState(0).randn(1, 3, 24, 28)
+    results = {}
+    for name in ("fp32", "bf16", "fp32"):
+        caffe.set_precision(name)
+        try:
+            for _ in range(3):  # the border of the padding is kept from pass to pass
+                net.blobs["data"].data[...] = image
+                net.forward()
+        finally:
+            caffe.set_precision("fp32")
+        for blob in ("conv1", "conv2", "pool", "sum", "prob"):
+            value = net.blobs[blob].data.copy()
+            results.setdefault(blob, []).append(value)
+    for blob, (wide, narrow, again) in results.items():
+        assert np.array_equal(wide, again), blob
+        error = np.abs(narrow - wide).max() / np.abs(wide).max()
+        assert 1e-5 < error < 2e-2, (blob, error)
+
+
+@pytest.mark.cpu_only
+def test_bf16_leaves_training_on_the_cpu_alone(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text("force_backward: true\n" + BF16_NET)
+    gradients = []
+    for name in ("fp32", "bf16"):
+        caffe.set_random_seed(1)
+        net = caffe.Net(str(path), caffe.TRAIN)
+        net.blobs["data"].data[...] = np.random.RandomState(0).randn(1, 3, 24, 28)
+        caffe.set_precision(name)
+        try:
+            net.forward()
+            net.blobs["prob"].diff[...] = 1 + net.blobs["prob"].data
+            net.backward()
+        finally:
+            caffe.set_precision("fp32")
+        gradients.append(net.params["conv1"][0].diff.copy())
+    assert gradients[0].any()
+    assert np.array_equal(*gradients)

@@ -1,4 +1,5 @@
-"""Convolutions on a GPU, in the precision that :func:`caffe.set_precision` names.
+"""Convolutions on a GPU, in the precision that :func:`caffe.set_precision` names; in bfloat16 also
+on the CPU, in TEST.
 
     fp32   float32 as it lies
     tf32   float32 in channels-last memory, which the tensor cores take without re-laying it out
@@ -65,6 +66,9 @@ def _weights(weight: torch.Tensor, storage: Storage) -> torch.Tensor:
     name = _name()
     if name == "fp32" or weight.ndim != 4:
         return weight
+    if weight.device.type == "cpu":  # where float32 kernels want the weights as they are
+        last = torch.channels_last
+        return storage.cached("bf16", lambda: weight.to(torch.bfloat16, memory_format=last))
     if not weight.is_contiguous(memory_format=torch.channels_last):
         weight = weight.contiguous(memory_format=torch.channels_last)
         storage.relayout(weight)

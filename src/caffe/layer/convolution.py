@@ -18,6 +18,7 @@ from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
+from caffe.precision import precision
 from caffe.storage import Storage
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ _HEIGHT_WIDTH = {
     "stride": ("stride_h", "stride_w"),
     "pad": ("pad_h", "pad_w"),
 }
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """In float32 on the CPU, whose float32 ways take nothing else."""
+    return x.float() if x.device.type == "cpu" else x
 
 
 class _Filter(Layer):
@@ -120,7 +126,8 @@ class _Filter(Layer):
             mask = [need.bottoms[i], need.params[0], self.has_bias and need.params[1]]
             if not any(mask):
                 continue
-            d, *grads = self._gradients(self._flat(x), self._flat(g), params[0], mask)
+            inputs = self._flat(_wide(x)), self._flat(_wide(g))
+            d, *grads = self._gradients(*inputs, params[0], mask)
             if mask[0]:
                 # Reshaping to its own shape would give the batch axis of one image a stride that
                 # other operators do not take for channels-last: they would copy the whole.
@@ -175,6 +182,7 @@ class _Filter(Layer):
         if self.spatial_axes > 3:
             nd = deconvolve_nd if self.transposed else convolve_nd
             return nd(x.float(), weight, bias, self.stride, self.pad, self.dilation, self.group)
+        x = _wide(x)
         if self.spatial_axes == 0:
             x, weight = x.unsqueeze(2), weight.unsqueeze(2)
         if x.device.type == "cpu":
@@ -257,6 +265,9 @@ class Convolution(_Filter):
         ``out`` is memory of the result's shape that may be written and returned.  With
         ``window_only`` it already holds the result outside :attr:`window`, and keeps it.
         """
+        if self._narrow(x):
+            return on_device.forward(x, weight, bias, self._storages(), self._settings(), relu)
+        x = _wide(x)
         way = self._way(x, weight)
         if way is None:
             return super()._apply(x, weight, bias, relu)
@@ -266,6 +277,12 @@ class Convolution(_Filter):
         memory = self.blobs[0].data_storage
         g = self._geometry(x)
         return convolution.forward(way, g, x, weight, bias, memory, relu, out, blocks)
+
+    def _narrow(self, x: torch.Tensor) -> bool:
+        """Whether the CPU computes this in bfloat16: when asked for, in TEST."""
+        if x.device.type != "cpu" or self.phase == 0 or precision() != "bf16":
+            return False
+        return kernels.enabled() and x.ndim == 4 and not any(self._overhang(x.shape[2:]))
 
     def works_in_blocks(self, bottom: Shape) -> bool:
         """True where an output can be computed block by block for a bottom of this shape."""
@@ -358,6 +375,7 @@ class Deconvolution(_Filter):
             if bias is not None:
                 y += bias[:, None, None]
             return y.relu_() if relu else y
+        x = _wide(x)
         own = self._own_kernels(weight)
         if own is None:
             return super()._apply(x, weight, bias, relu)

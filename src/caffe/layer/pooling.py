@@ -162,8 +162,8 @@ class Pooling(Layer):
         """
         self.index = None
         layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-        if out is None or not out.is_contiguous(memory_format=layout):
-            out = torch.empty(*x.shape[:2], *self.out, memory_format=layout)
+        if out is None or out.dtype != x.dtype or not out.is_contiguous(memory_format=layout):
+            out = torch.empty(*x.shape[:2], *self.out, dtype=x.dtype, memory_format=layout)
             block = None
         r0, r1, c0, c1 = block or (0, self.out[0], 0, self.out[1])
         y = out[:, :, r0:r1, c0:c1]
