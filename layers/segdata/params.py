@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ def parse_params(
     ``literal_eval`` reads values only: a prototxt from elsewhere cannot run code here.
     """
     required = list(required)
+    if _is_deep(text):
+        raise DataError(f"{layer}: param_str is nested too deeply: {text[:500]}")
     try:
         params = ast.literal_eval(text.strip() or "{}")
     # Deep nesting is told as RecursionError or MemoryError, a list as a key as TypeError.
@@ -66,6 +69,15 @@ def parse_params(
     for key, value in params.items():
         _check_kind(key, value, layer)
     return params
+
+
+def _is_deep(text: str) -> bool:
+    """Whether values are nested so deeply that Python 3.9's parser would end the process."""
+    depth = deepest = 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        deepest = max(deepest, depth)
+    return deepest > 50 or re.search(r"(?:[-+~]\s*|not\s+){50}", text) is not None
 
 
 def _check_kind(key: str, value: Any, layer: str) -> None:

@@ -94,6 +94,9 @@ def test_formats_that_people_have(tmp_path):
 
 
 def test_two_pictures_in_one_jpeg(picture, tmp_path):
+    Image.init()
+    if "MPO" not in Image.SAVE_ALL:
+        pytest.skip("this Pillow writes no MPO")
     """Telephones put a second picture behind the first (MPO): the first counts."""
     path = str(tmp_path / "p.jpg")
     picture.save(path, "MPO", save_all=True, append_images=[picture])

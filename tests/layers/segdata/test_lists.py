@@ -77,6 +77,8 @@ OPTIONAL = {"seed": None, "classes": None, "batch_size": 1, "workers": 1, "mirro
         "{[]: 1}",
         "(" * 100000,
         "-" * 100000 + "1",
+        "not " * 100000 + "1",
+        "[1," * 100000,
     ],
 )
 def test_values_of_the_wrong_kind_are_one_error(text):

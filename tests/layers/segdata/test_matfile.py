@@ -49,7 +49,7 @@ def test_cells_structs_and_what_is_not_read():
     assert texts[:2] == ["wall", "floor"] and texts[2].tolist() == [[0, 1, 2]]
     assert (value(field(found["GTcls"], "Segmentation")) == np.eye(4)).all()
     assert value(field(found["GTcls"], "Boundaries")) is None
-    assert value(found["empty"]).shape == (0, 3)
+    assert value(found["empty"]).shape in ((0, 3), (0, 0))  # older SciPy writes 0×0
     for name, words in (("Size", "has no 'Size'"),):
         with pytest.raises(MatError, match=words):
             field(found["GTcls"], name)
