@@ -9,7 +9,18 @@ from caffe import _waiting
 _waiting.let_threads_sleep()  # has to come before anything that imports PyTorch
 
 # ruff: noqa: E402
-from caffe import _caffe, _malloc, _shadow, classifier, detector, io, net_spec, proto, pycaffe
+from caffe import (
+    _caffe,
+    _forking,
+    _malloc,
+    _shadow,
+    classifier,
+    detector,
+    io,
+    net_spec,
+    proto,
+    pycaffe,
+)
 from caffe._caffe import layer_type_list
 from caffe.classifier import Classifier
 from caffe.detector import Detector
@@ -47,6 +58,7 @@ from caffe.timer import Timer
 
 _shadow.warn_of_other()  # a clear word where another package `caffe` is in the way
 _malloc.keep_memory()
+_forking.compute_after_fork()
 
 __version__ = _caffe.__version__  # the pycaffe version whose interface this is
 __engine__ = f"pycaffe-torch {_shadow.own_version()}"

@@ -8,6 +8,7 @@ to the beginning of that batch, so that asking again tries again.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import weakref
@@ -18,6 +19,7 @@ from caffe.errors import DataError
 __all__ = ["Prefetcher", "Source"]
 
 _PATIENCE = 0.5  # seconds between looks at whether the other side is still there
+_LAST_WAIT = 5.0  # seconds for a thread that is to end: it may be stuck in a source that hangs
 
 
 class Source(Protocol):
@@ -73,29 +75,39 @@ class _Run:
 
     def __init__(self, source: Source, depth: int, name: str) -> None:
         self._source, self._name = source, name
+        self._process = os.getpid()
         self._ready: queue.Queue = queue.Queue(depth)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"prefetch {name}", daemon=True)
         self._thread.start()
 
     def get(self) -> tuple[Any, BaseException | None]:
+        # A fork copies neither the thread nor a sane state of the queue, whose lock it may hold.
+        if os.getpid() != self._process:
+            raise DataError(
+                f"{self._name}: this process was forked after the data layer had begun to read "
+                "ahead, and its thread stayed in the other process. Build the net in the process "
+                "that uses it, or start processes with the method 'spawn'."
+            )
         while True:
             try:
                 return self._ready.get(timeout=_PATIENCE)
             except queue.Empty:
                 if not self._thread.is_alive() and self._ready.empty():
                     raise DataError(
-                        f"{self._name}: the prefetching thread is gone, as after a fork. Build the "
-                        "net in the process that uses it."
+                        f"{self._name}: the prefetching thread has ended without a batch. Build "
+                        "the net anew."
                     ) from None
 
     def stop(self) -> None:
+        if os.getpid() != self._process:
+            return
         self._stopping.set()
         with contextlib.suppress(queue.Empty):
             while True:  # room for a thread that waits with a batch, so that it ends at once
                 self._ready.get_nowait()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_LAST_WAIT)  # a daemon: the program can end without it
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -103,10 +115,19 @@ class _Run:
             try:
                 result: tuple[Any, BaseException | None] = (self._source.batch(), None)
             except BaseException as error:
-                self._source.go_to(place)
-                result = (None, error)
+                result = (None, self._back_to(place, error))
             if not self._put(result) or result[1] is not None:
                 return
+
+    def _back_to(self, place: Any, error: BaseException) -> BaseException:
+        """Puts the source back; what to tell of the batch that failed."""
+        try:
+            self._source.go_to(place)
+        except Exception as second:
+            both = DataError(f"{error} (nor can the source go back to the batch before: {second})")
+            both.__cause__ = error
+            return both
+        return error
 
     def _put(self, result: tuple) -> bool:
         while not self._stopping.is_set():
