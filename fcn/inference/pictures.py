@@ -55,7 +55,7 @@ def overlay(
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         part, numbers = pixels[top:bottom], label[top:bottom]
-        blend = part * np.int32(256 - weight) + _brightness(part) * weight + tint[numbers]
+        blend = part.astype(np.int32) * (256 - weight) + _brightness(part) * weight + tint[numbers]
         blend = np.clip((blend + 128) >> 8, 0, 255).astype(np.uint8)
         above, below = max(0, top - line), min(height, bottom + line)
         edge = _outlines(label[above:below], line)[top - above : bottom - above]
