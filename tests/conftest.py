@@ -22,6 +22,9 @@ if HAS_GPU:
     DEVICES.append("gpu")
 elif pretend_device.available():
     DEVICES.append("pretend")
+    # Now: autograd knows only the kinds of device that were there when it first ran.
+    pretend_device.install()
+    pretend_device.uninstall()
 
 
 def pytest_addoption(parser):
