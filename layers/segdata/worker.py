@@ -1,5 +1,6 @@
 """What a process of segdata.processes does: load the batches it is asked for, until none come."""
 
+import contextlib
 import pickle
 import signal
 
@@ -17,7 +18,8 @@ def work(tasks, replies: int, *slots: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     shared = [Slot(descriptor) for descriptor in slots]
-    with open(replies, "wb") as out:
+    # Closing writes what is left, too: nobody may be there to read it.
+    with contextlib.suppress(BrokenPipeError), open(replies, "wb") as out:
         load = pickle.load(tasks)
         while True:
             try:
@@ -30,11 +32,8 @@ def work(tasks, replies: int, *slots: int) -> None:
                 answer = error
             except Exception as error:
                 answer = DataError(f"{type(error).__name__} while a batch was prepared: {error}")
-            try:
-                pickle.dump(answer, out)
-                out.flush()
-            except BrokenPipeError:
-                return
+            pickle.dump(answer, out)
+            out.flush()
 
 
 def _loaded(load, task, slot: Slot):

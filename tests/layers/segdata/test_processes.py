@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import bootstrap
-from segdata import DataError
+from segdata import DataError, processes
 from segdata.processes import ProcessPrefetcher
 
 pytestmark = pytest.mark.slow
@@ -158,3 +159,25 @@ def _runs(pid):
             return f.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_process_nobody_listens_to_any_more_ends_quietly(loads):
+    """A run that plans anew drops its data layers while batches are being prepared."""
+    task_out, task_in = os.pipe()
+    reply_out, reply_in = os.pipe()
+    os.close(reply_out)
+    with open(task_in, "wb") as tasks:
+        pickle.dump([os.path.dirname(__file__), *sys.path], tasks)
+        pickle.dump(_numbers() if loads else DataError("no loader"), tasks)
+        pickle.dump((0, 1), tasks)
+    shared = processes._shared()
+    ended = subprocess.run(
+        [sys.executable, "-c", processes._PROGRAM, *map(str, (task_out, reply_in, shared))],
+        pass_fds=[task_out, reply_in, shared],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for descriptor in (task_out, reply_in, shared):
+        os.close(descriptor)
+    assert (ended.returncode, ended.stderr) == (0, "")
