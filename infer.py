@@ -29,6 +29,9 @@ from fcn.weights import find
 #: Bytes for each pixel of a photo: itself, labels, overlay and what writes them.
 PIXEL = 16
 
+#: How many classes are named before the work begins.
+MOST_NAMES = 25
+
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line; paths come back absolute."""
@@ -45,7 +48,7 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--net",
-        default="camvid-fcn8s",
+        default="voc-fcn4s-lite0",
         metavar="NAME",
         help="a folder that nets/make.py wrote, or an experiment of fcn/catalog: "
         + ", ".join(catalog.EXPERIMENTS)
@@ -171,6 +174,16 @@ def _heads(dataset) -> list:
     ]
 
 
+def _known(heads: list) -> str:
+    """The classes of each head in a line; of many the first."""
+    lines = []
+    for prefix, names, _ in heads:
+        shown = ", ".join(names[:MOST_NAMES])
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        lines.append(f"{prefix + ': ' if prefix else ''}{len(names)} classes: {shown}{more}")
+    return "\n".join(lines)
+
+
 def _folder(path: str) -> None:
     """Have a folder that can be written to, before the work and not behind it."""
     os.makedirs(path, exist_ok=True)
@@ -203,7 +216,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except (RuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))} on {name}", flush=True)
+    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))} on {name}")
+    print(_known(heads), flush=True)
     failed = 0
     for job in options.jobs:
         try:

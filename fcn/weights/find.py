@@ -29,7 +29,7 @@ def trained(name, out=OUT):
     places = [
         (os.path.join(out, name + "-best.caffemodel"), made),
         (os.path.join(out, name + ".caffemodel"), made),
-        (f"nets/{name}/{name}.caffemodel", "next to the net, as shipped for camvid-fcn8s"),
+        (f"nets/{name}/{name}.caffemodel", "next to the net, as shipped for voc-fcn4s-lite0"),
     ]
     if name in PUBLISHED:
         places.append((f"nets/{name}/{PUBLISHED[name]}", f"the published {name}"))

@@ -152,8 +152,8 @@ def checkout(tmp_path_factory):
                 shutil.copy(os.path.join(ROOT, name, entry), folder / name)
     for name in ("bootstrap.py", "infer.py", "score.py", "surgery.py"):
         shutil.copy(os.path.join(ROOT, name), folder)
-    camvid = "nets/camvid-fcn8s"
-    shutil.copytree(os.path.join(ROOT, camvid), folder / camvid)
+    shipped = "nets/voc-fcn4s-lite0"
+    shutil.copytree(os.path.join(ROOT, shipped), folder / shipped)
     return folder
 
 
