@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 .PHONY: help demo quick test lint setup clean
 
 help:
-	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/)"
+	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/);"
+	@echo "                  label real photographs with the weights of this repository"
 	@echo "make quick        the unit tests, in half a minute"
 	@echo "make test         lint and tests"
 	@echo "make lint         ruff (rules and format) and mypy"
@@ -28,15 +29,25 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
+# Photographs that may be shown: scikit-image's package ships some, with their licences.
+$(VENV)/.photos: $(VENV)/.ready
+	$(BIN)/pip install --quiet "scikit-image>=0.22"
+	touch $@
+
 # The main job on generated data: train FCN-32s, from it 16s, from that 8s, score, draw pictures.
+# Then real photographs, labelled by the weights in this repository.
 demo: export GLOG_minloglevel = 2
-demo: setup
+demo: setup $(VENV)/.photos
 	$(BIN)/python data/toy.py --out data/toy
 	for stage in 32s 16s 8s; do \
 	  $(BIN)/python nets/toy-fcn$$stage/solve.py --restart --out demo || exit 1; \
 	done
 	$(BIN)/python infer.py data/toy/JPEGImages/toy_val_000[0-3].jpg \
 	  --net toy-fcn8s --weights demo/toy-fcn8s.caffemodel --out demo/pictures
+	cd $(VENV)/lib/python3*/site-packages/skimage/data && \
+	  $(CURDIR)/$(BIN)/python $(CURDIR)/infer.py astronaut.png chelsea.png coffee.png rocket.jpg \
+	  --weights $(CURDIR)/nets/voc-fcn4s-lite0/voc-fcn4s-lite0.caffemodel \
+	  --out $(CURDIR)/demo/photographs
 
 # These run a second time with a pretend GPU in the CPU's place; tests with a `device` need not.
 ON_A_GPU := tests/caffe/net tests/caffe/solver tests/caffe/test_net.py tests/caffe/test_solver.py
