@@ -354,7 +354,7 @@ def test_a_header_of_gigabytes_is_not_read_into_memory(tmp_path):
         file.write(bytes(1024))
     tracemalloc.start()
     try:
-        with pytest.raises(ArchiveError, match="header announces"):
+        with pytest.raises(ArchiveError, match="header announces|could not be opened"):
             unpack(path, str(tmp_path / "t"), below("V"))
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
