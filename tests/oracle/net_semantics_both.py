@@ -19,7 +19,7 @@ from root import CHECKOUT, OracleMissing, default_root
 from sides import Bvlc
 
 GOLDEN = os.path.join(CHECKOUT, "tests", "caffe", "golden")
-TESTS = os.path.join(CHECKOUT, "tests", "caffe", "test_net_semantics.py")
+TESTS = os.path.join(CHECKOUT, "tests", "caffe", "net", "test_net_semantics.py")
 
 
 def main():

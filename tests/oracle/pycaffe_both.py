@@ -30,6 +30,8 @@ from cityscapes_sample import make_sample
 import caffe
 
 TOLERANCE = 1e-5
+SCORING = os.path.join(CHECKOUT, "examples", "score_cityscapes.py")
+FOLDER = os.path.join(CHECKOUT, "tests", "caffe")  # of TESTS
 TESTS = {"test_pycaffe_interface.py": "rules of calls", "test_pycaffe_scripts.py": "scripts"}
 PASSED = re.compile(r"(\d+) passed")
 SIZES = [(24, 19), (31, 26)]  # width and height of the pictures
@@ -115,14 +117,13 @@ def interface(sides):
 
 def scoring(sides):
     """The same for examples/score_cityscapes.py."""
-    script = os.path.join(CHECKOUT, "examples", "score_cityscapes.py")
     with tempfile.TemporaryDirectory(prefix="cityscapes-") as folder:
         arguments = make_sample(folder)
         logs = []
         for side in sides:
             out = os.path.join(folder, side.title.split()[0])
             done = side.run(
-                script,
+                SCORING,
                 [*arguments, "--output-dir", out],
                 binds=[folder],
                 stdout=subprocess.PIPE,
@@ -145,7 +146,7 @@ def tests(sides):
     """The same for tests that run on both programs; what only one of them can is skipped there."""
     runner = os.path.join(HERE, "pytest_runner.py")
     for name, row in TESTS.items():
-        path = os.path.join(CHECKOUT, "tests", "caffe", name)
+        path = os.path.join(FOLDER, name)
         engines, counts, problems = [], [], []
         for side in sides:
             done = side.run(

@@ -1,8 +1,14 @@
 """docs/parity.md: what the rows say reaches the page, differences included."""
 
+import importlib
+import os
+
+import fcn_tests
 import parity
+import pycaffe_both
 import pytest
 import rows
+from root import CHECKOUT
 
 
 def recorded(tmp_path, monkeypatch):
@@ -34,3 +40,20 @@ def test_nothing_is_written_unless_asked(tmp_path, monkeypatch):
 def test_an_unknown_section_is_an_error():
     with pytest.raises(ValueError, match="no section 'Layers'; sections: Layer types"):
         rows.add("Layers", "ReLU", 40, 0)
+
+
+@pytest.mark.parametrize("script", parity.SCRIPTS)
+def test_every_path_that_a_comparison_names_exists(script):
+    """Tests and scripts that move take the paths here with them."""
+    module = importlib.import_module(script[: -len(".py")])
+    paths = [
+        value
+        for name, value in vars(module).items()
+        if name.isupper() and str(value).startswith(CHECKOUT + os.sep)
+    ]
+    if module is pycaffe_both:
+        paths += [os.path.join(module.FOLDER, name) for name in module.TESTS]
+    if module is fcn_tests:
+        names = [*module.ELSEWHERE, *(name for _, tests in module.PARTS for name in tests)]
+        paths += [os.path.join(CHECKOUT, name) for name in names]
+    assert [path for path in paths if not os.path.exists(path)] == []
