@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -13,8 +13,6 @@ from caffe.errors import WeightsError
 
 __all__ = ["atomic_path", "atomic_write"]
 
-_serial = itertools.count()
-
 
 def _is_device(path: str) -> bool:
     """Whether ``path`` is something that must not be replaced by a file, such as /dev/null."""
@@ -22,6 +20,19 @@ def _is_device(path: str) -> bool:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return False
+
+
+def _make_beside(path: str) -> str:
+    """A new empty file that nobody else has, and that is no link: in containers all processes may
+    have one number, and anybody may write into some folders."""
+    while True:
+        temporary = f"{path}.tmp-{secrets.token_hex(6)}"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+            os.close(os.open(temporary, flags, 0o666))
+        except FileExistsError:
+            continue
+        return temporary
 
 
 def _sync(path: str) -> None:
@@ -48,8 +59,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[str]:
     if _is_device(path):
         yield path
         return
-    temporary = f"{path}.tmp-{os.getpid()}-{next(_serial)}"
+    temporary = ""
     try:
+        temporary = _make_beside(path)
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)

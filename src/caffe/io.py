@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from caffe.data.image_files import FORMATS
 from caffe.data.image_resize import resize_image
 from caffe.proto import caffe_pb2
 
@@ -112,9 +113,10 @@ def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarr
     """Returns an image file as float32 in [0, 1]: (H, W, 3) RGB, or (H, W, 1) grey.
 
     Grey images are repeated for colour; colour becomes luminance for grey; alpha is dropped and
-    palettes are resolved.  EXIF rotation is not applied, as in pycaffe.
+    palettes are resolved.  EXIF rotation is not applied, as in pycaffe.  The formats are those of
+    :data:`caffe.data.image_files.FORMATS`: others, PostScript above all, run programs.
     """
-    with Image.open(filename) as file:
+    with Image.open(filename, formats=FORMATS) as file:
         image: Image.Image = file
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or float: grey
             array = _grey_unit(np.asarray(image))[:, :, np.newaxis]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from caffe import io
 from caffe.proto import caffe_pb2
@@ -176,3 +176,11 @@ def test_resize_of_higher_splines_keeps_range_and_size():
         assert out.shape == (7, 20, 3)
         assert out.dtype == np.float32
         assert 0 <= out.min() < out.max() <= 1
+
+
+def test_load_image_runs_no_program(tmp_path):
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 2 2\n%%EndComments\nloop\n")
+    with pytest.raises(UnidentifiedImageError):
+        io.load_image(path)

@@ -18,8 +18,8 @@ from __future__ import annotations
 import abc
 import contextlib
 import importlib
-import itertools
 import os
+import secrets
 import shutil
 import threading
 import weakref
@@ -34,7 +34,6 @@ __all__ = ["BACKENDS", "Cursor", "Database", "Writer", "create", "open"]
 # The backends' names in flags and in DataParameter, and the modules of Reader and Store.
 BACKENDS = {"lmdb": "caffe.data.db_lmdb", "leveldb": "caffe.data.db_leveldb"}
 
-_serial = itertools.count()
 _open: weakref.WeakValueDictionary[tuple[str, str, int], Database] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
@@ -155,7 +154,7 @@ def create(source: str | os.PathLike[str], backend: str) -> Iterator[Writer]:
     module = _module(backend)
     source = os.fsdecode(source).rstrip("/") or "/"
     _refuse_existing(source)
-    temporary = f"{source}.tmp-{os.getpid()}-{next(_serial)}"
+    temporary = f"{source}.tmp-{secrets.token_hex(6)}"
     with _named(source):
         os.mkdir(temporary)
     try:

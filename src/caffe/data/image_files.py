@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from caffe.errors import DataError
 
 __all__ = ["decode", "read", "resize"]
 
-_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "GIF")
 _LONGEST = 1 << 20  # pixels a side, OpenCV's limit
 _JPEG = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
 
@@ -66,6 +67,8 @@ def read(path: str | os.PathLike[str], color: bool = True) -> np.ndarray:
     """
     name = os.fsdecode(path)
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode):  # it would be waited for
+            raise ValueError("it is a pipe, not a file")
         with open(path, "rb") as stream:
             data = stream.read()
     except (OSError, ValueError) as error:
@@ -87,7 +90,7 @@ def decode(data: bytes, color: bool | None = True, name: str = "") -> np.ndarray
     """
     what = f"image {name}" if name else "an image"
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if max(image.size) > _LONGEST:
                 raise ValueError(f"{image.size} pixels, more than {_LONGEST} a side")
             if color is None and _has_16_bits(image):

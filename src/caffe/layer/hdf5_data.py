@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caffe import rng
-from caffe.errors import DataError, LayerError
+from caffe.errors import DataError, Error, LayerError
+from caffe.hdf5_files import check_regular, find
 from caffe.layer import Layer, Need, Shape, register
 from caffe.rank import solver_count, solver_rank
 from caffe.rng import shuffled
@@ -116,6 +117,13 @@ class HDF5Data(Layer):
 
     def _read_list(self, source: str) -> list[str]:
         try:
+            with open(source, "rb") as stream:
+                if stream.read(8) == b"\x89HDF\r\n\x1a\n":
+                    raise self.fail(
+                        f"source '{source}' is an HDF5 file: expected a text file that lists HDF5 "
+                        "files, one path a line",
+                        DataError,
+                    )
             with open(source, encoding="utf-8", errors="surrogateescape") as stream:
                 files = stream.read().split()
         except OSError as error:
@@ -135,11 +143,14 @@ class HDF5Data(Layer):
 
         path = self.files[number]
         try:
+            check_regular(path)
             with h5py.File(path, "r") as file:
                 found = [self._dataset(file, path, name) for name in self.param.top]
                 self._check(path, found, shapes)
                 rows = [_as_float(dataset) for dataset in found]
-        except OSError as error:
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
+            if isinstance(error, Error):
+                raise
             raise self.fail(
                 f"Failed opening HDF5 file '{path}' (in directory {os.getcwd()}): {error}",
                 DataError,
@@ -150,7 +161,7 @@ class HDF5Data(Layer):
     def _dataset(self, file: h5py.File, path: str, name: str) -> Any:
         import h5py
 
-        found = file.get(name)
+        found = find(file, name)
         if not isinstance(found, h5py.Dataset):
             raise self.fail(
                 f"Failed to find HDF5 dataset '{name}' in '{path}', which has "

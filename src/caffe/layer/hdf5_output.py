@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caffe.errors import DataError, LayerError, ShapeError
+from caffe import hdf5_files
+from caffe.errors import DataError, LayerError, ShapeError, WeightsError
 from caffe.layer import Layer, Need, register
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class HDF5Output(Layer):
         if not self.path:
             raise self.fail("needs hdf5_output_param { file_name: ... }", LayerError)
         try:
-            _open(self.path, "w").close()
-        except OSError as error:
+            with hdf5_files.create(self.path):
+                pass
+        except WeightsError as error:
             raise self._unwritable(error) from error
 
     def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -52,8 +54,9 @@ class HDF5Output(Layer):
             )
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        size = sum(4 * blob.count for blob in bottom)
         try:
-            with _open(self.path, "r+") as file:
+            with hdf5_files.append_to(self.path, size) as file:
                 for name, blob in zip(DATASETS, bottom):
                     shape = (blob.num, blob.channels, blob.height, blob.width)
                     self._append(file, name, blob.data_tensor().cpu().numpy().reshape(shape))
@@ -77,14 +80,8 @@ class HDF5Output(Layer):
         dataset.resize(done + len(rows), axis=0)
         dataset[done:] = rows
 
-    def _unwritable(self, error: OSError) -> DataError:
+    def _unwritable(self, error: Exception) -> DataError:
         return self.fail(
             f"cannot write HDF5 file '{self.path}' (in directory {os.getcwd()}): {error}",
             DataError,
         )
-
-
-def _open(path: str, mode: str) -> h5py.File:
-    import h5py  # here: the first net of a process loads every layer's file, h5py takes 0.1 s
-
-    return h5py.File(path, mode)

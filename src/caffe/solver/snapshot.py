@@ -7,6 +7,7 @@ for HDF5.  Every file appears whole or not at all.
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,10 +28,9 @@ def _name(solver: Solver, extension: str) -> str:
 
 def check_writable(prefix: str) -> None:
     """Raise SolverError at the start rather than at the first snapshot."""
-    probe = f"{prefix}_iter_0.tempfile"
+    probe = f"{prefix}_iter_0.tempfile-{secrets.token_hex(6)}"  # nobody's file
     try:
-        with open(probe, "w"):
-            pass
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         os.remove(probe)
     except OSError as error:
         raise SolverError(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import caffe
+from caffe import hdf5_files
 from caffe.detector import Window
 from caffe.errors import DataError, Error
 from caffe.tools.classify import add_net_arguments, numbers, read_mean, set_mode
@@ -118,7 +119,7 @@ def write_detections(path: str, detections: list[dict[str, Any]]) -> None:
         return
     import h5py
 
-    with h5py.File(path, "w") as file:
+    with hdf5_files.create(path) as file:
         file["filename"] = np.array(names, dtype=h5py.string_dtype())
         file["window"] = windows
         file["prediction"] = predictions

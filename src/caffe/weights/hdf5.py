@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.atomic import atomic_path
+from caffe import hdf5_files
 from caffe.errors import WeightsError
 from caffe.weights.caffemodel import LayerWeights
 from caffe.weights.stored_blob import StoredBlob
@@ -30,6 +30,7 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
     """Whether the file is HDF5, by its first bytes."""
     try:
+        hdf5_files.check_regular(os.fsdecode(path))
         with open(path, "rb") as file:
             return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
     except OSError as error:
@@ -97,18 +98,26 @@ _MOST_BLOBS = 1000  # of a layer, before numbers taken for a name fill memory
 _DEPTH = 32  # of groups in groups, that is of slashes in a layer name; links may make circles
 
 
+def _items(group: Any) -> dict[str, Any]:
+    """What a group holds; nothing of it may lie in another file."""
+    if isinstance(group, dict):
+        return group
+    return {key: hdf5_files.find(group, key) for key in group}
+
+
 def _layers(
     path: str, group: Any, prefix: str = "", above: tuple[Any, ...] = ()
 ) -> Iterator[LayerWeights]:
     """The layers in a group, and in the groups within it; ``above`` are the groups it lies in."""
-    for key, item in group.items():
+    for key, item in _items(group).items():
         name = prefix + key
         if not hasattr(item, "items"):
             raise WeightsError(f"{path}: '{name}' is no group, so it holds no layer")
         if name.count("/") > _DEPTH or item in above:
             raise WeightsError(f"{path}: more than {_DEPTH} groups within each other: '{name}'")
-        inner = {k: v for k, v in item.items() if hasattr(v, "items")}
-        own = {k: v for k, v in item.items() if k not in inner}
+        held = _items(item)
+        inner = {k: v for k, v in held.items() if hasattr(v, "items")}
+        own = {k: v for k, v in held.items() if k not in inner}
         if own or not inner:
             yield LayerWeights(name, "", _blobs(path, name, own))
         if inner:
@@ -133,9 +142,10 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerWeights]:
     path = os.fsdecode(path)
     with reading(path):
         file = open_file(path)
-        if "data" not in file:
+        data = hdf5_files.find(file, "data")
+        if not hasattr(data, "items"):
             raise WeightsError(f"{path}: no group 'data': this HDF5 file holds no Caffe weights")
-        return list(_layers(path, file["data"]))
+        return list(_layers(path, data))
 
 
 def write_net(
@@ -145,7 +155,7 @@ def write_net(
 
     ``params`` are ``(layer name, blobs)`` of every layer, in order.
     """
-    h5py = package()
+    package()
     params = list(params)
     for name, _ in params:
         first, *rest = name.split("/")
@@ -155,7 +165,7 @@ def write_net(
                 "not be empty, '.' or a number. Save in the binary format instead (Net.save, "
                 "snapshot_format: BINARYPROTO)."
             )
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_files.create(path) as file:
         data = file.create_group("data")
         diff = file.create_group("diff") if write_diff else None
         written: set[int] = set()  # storages: a shared parameter is stored with its first layer

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from caffe.atomic import atomic_path, atomic_write
+from caffe.atomic import atomic_write
 from caffe.errors import WeightsError
+from caffe.hdf5_files import create, find
 from caffe.weights import hdf5, wire
 from caffe.weights.blob_proto import parse_blob
 from caffe.weights.caffemodel import blob_writer, damaged, map_file
@@ -82,12 +83,13 @@ def read_solver_state(path: str | os.PathLike[str]) -> SolverState:
 def _read_hdf5(path: str) -> SolverState:
     with hdf5.reading(path):
         file = hdf5.open_file(path)
-        missing = [key for key in ("iter", "history") if key not in file]
+        missing = [key for key in ("iter", "history") if find(file, key) is None]
         if missing:
             raise WeightsError(f"{path}: no '{missing[0]}': this HDF5 file is no solverstate")
-        group = file["history"]
+        group = find(file, "history")
         history: list[StoredBlob] = [
-            hdf5.Hdf5Blob(f"{path}, history blob {i}", group[str(i)]) for i in range(len(group))
+            hdf5.Hdf5Blob(f"{path}, history blob {i}", find(group, str(i)))
+            for i in range(len(group))
         ]
         return SolverState(
             iter=_number(path, file, "iter"),
@@ -98,7 +100,7 @@ def _read_hdf5(path: str) -> SolverState:
 
 
 def _number(path: str, file: Any, key: str) -> int:
-    dataset = file[key]
+    dataset = find(file, key)
     if dataset.size != 1 or dataset.dtype.kind not in "iu":
         raise WeightsError(
             f"{path}: '{key}' should be one whole number, the file has {dataset.dtype} of the "
@@ -111,7 +113,7 @@ def _learned_net(path: str, file: Any) -> str:
     """The path of the weights, or nothing."""
     if "learned_net" not in file:
         return ""
-    dataset = file["learned_net"]
+    dataset = find(file, "learned_net")
     if dataset.shape != () or dataset.dtype.itemsize > _LONGEST_PATH:
         raise WeightsError(
             f"{path}: 'learned_net' should be one path, the file has {dataset.dtype} of the shape "
@@ -156,8 +158,8 @@ def write_hdf5(
     current_step: int,
 ) -> None:
     """Write the same in HDF5."""
-    h5py = hdf5.package()
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    hdf5.package()
+    with create(path) as file:
         file["iter"] = np.array([iteration], np.int32)
         name = os.fsencode(learned_net)
         file["learned_net"] = np.array(name, f"S{len(name) + 1}")  # BVLC reads on up to a zero
