@@ -48,3 +48,13 @@ def test_differences_are_problems(name, a, b):
 def test_one_program_on_both_sides_and_missing_arrays_are_problems():
     assert "both sides" in rows_both.compare(side("a", x=ONES), side("a", x=ONES))[0][0]
     assert "different arrays" in rows_both.compare(side("a", x=ONES), side("b", y=ONES))[0][0]
+
+
+def test_updates_that_are_rounding_beside_the_others_are_no_problem_unless_they_grow():
+    large, noise = ONES, ONES * 1e-7
+    for other, count in ((-noise, 0), (ONES * 1e-6, 1)):
+        problems, _, _ = rows_both.compare(
+            side("a", update__conv=large, update__bias=noise),
+            side("b", update__conv=large, update__bias=other),
+        )
+        assert len(problems) == count

@@ -2,9 +2,10 @@
 
     python whole_net_runner.py NET.prototxt OUT_DIR HEIGHT WIDTH [REFERENCE_DIR]
 
-Data layers are replaced by an Input of a random image and random labels with some void. Every
-convolution gets random weights of He's scale (with the default fillers everything would be zero and
-every comparison empty), deconvolutions bilinear ones. Written: OUT_DIR/NNN.npy per array, and
+Data layers are replaced by an Input of a random image and random labels with some void. Where the
+net's folder holds trained weights, NAME/NAME.caffemodel, these are loaded. Else every convolution
+gets random weights of He's scale (with the default fillers everything would be zero and every
+comparison empty), deconvolutions bilinear ones. Written: OUT_DIR/NNN.npy per array, and
 OUT_DIR/index.json: the program's name and the arrays' keys.
 
 With REFERENCE_DIR, another run's output, the blobs take that run's values between forward and
@@ -27,6 +28,8 @@ from caffe.proto import caffe_pb2
 VOID = 255
 SEED = 1337
 DATA = "data of blob "
+#: Standard deviation of a photo's pixels.
+CONTRAST = 60
 
 
 def with_input(path, height, width):
@@ -42,6 +45,13 @@ def with_input(path, height, width):
     data.input_param.shape.add(dim=[1, 1, height, width])
     found.layer.extend(layers)
     return found, scores[-1].convolution_param.num_output
+
+
+def trained(path):
+    """The trained weights that lie beside a prototxt, or None."""
+    folder = os.path.dirname(os.path.abspath(path))
+    weights = os.path.join(folder, os.path.basename(folder) + ".caffemodel")
+    return weights if os.path.exists(weights) else None
 
 
 def fill(net, rng):
@@ -92,9 +102,16 @@ def main():
         stream.write(text_format.MessageToString(param))
     net = caffe.Net(net_path, caffe.TRAIN)
     rng = np.random.RandomState(SEED)
-    fill(net, rng)
-    # Of unit variance rather than a photo's: larger scores would saturate the softmax.
-    net.blobs["data"].data[...] = rng.standard_normal((1, 3, height, width))
+    image = rng.standard_normal((1, 3, height, width))
+    weights = trained(path)
+    if weights:
+        net.copy_from(weights)
+        image *= CONTRAST
+    else:
+        fill(net, rng)
+    # With random weights of unit variance rather than a photo's: larger scores would saturate the
+    # softmax.
+    net.blobs["data"].data[...] = image
     labels = rng.randint(0, classes, (1, 1, height, width))
     labels[rng.uniform(size=labels.shape) < 0.1] = VOID
     net.blobs["label"].data[...] = labels
@@ -115,8 +132,12 @@ def main():
     for name in names:
         keep("diff of blob " + name, net.blobs[name].diff)
     for name, blobs in net.params.items():
+        measured = net.layer_dict[name].type == "BatchNorm"  # which have no gradient
         for number, blob in enumerate(blobs):
-            keep(f"diff of parameter {name}[{number}]", blob.diff)
+            if measured:
+                keep(f"statistics {name}[{number}]", blob.data)
+            else:
+                keep(f"diff of parameter {name}[{number}]", blob.diff)
     with open(os.path.join(out, "index.json"), "w") as stream:
         json.dump({"engine": engine_name(), "arrays": index}, stream)
 

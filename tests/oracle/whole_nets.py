@@ -1,6 +1,7 @@
-"""Compare whole nets with BVLC Caffe: every blob, the input's diff and all parameter diffs.
+"""Compare whole nets with BVLC Caffe: every blob, the input's diff and all parameter diffs, and
+what BatchNorm measured. Nets with trained weights beside them run with these.
 
-    python tests/oracle/whole_nets.py [--root DIR] [--nets voc-fcn8s,voc-fcn-alexnet]
+    python tests/oracle/whole_nets.py [--root DIR] [--nets voc-fcn8s,voc-fcn4s-lite0]
                                       [--size 160x200] [--list]
 
 Each array must agree within 1e-3 of its largest value.
@@ -24,7 +25,7 @@ from root import CHECKOUT, OracleMissing, default_root
 from sides import HERE, Bvlc, Engine
 
 RUNNER = os.path.join(HERE, "whole_net_runner.py")
-NETS = "voc-fcn8s,voc-fcn-alexnet"
+NETS = "voc-fcn8s,voc-fcn-alexnet,voc-fcn4s-lite0,camvid-fcn4s-lite0"
 TOLERANCE = 1e-3
 
 
