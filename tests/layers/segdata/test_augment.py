@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.augment import Augmentation, View, cut
+from segdata.augment import Augmentation, View, cut, recoloured
 from segdata.images import IGNORE
 from segdata.order import draw_random
 from segdata.streams import ColorStream, LabelStream
@@ -136,6 +136,32 @@ def test_light_varies_brightness_and_colour_and_nothing_else():
     to_blob(pixels, np.ones((7, 9), np.uint8), mean, data, numbers, gain=(1.2, 0.5, 2.0))
     assert data[:, 3, 3].tolist() == [255 - 1, 50 - 2, 20 - 3]  # BGR; what is white stays white
     assert (numbers == 1).all()
+
+
+def test_color_varies_contrast_and_saturation_evenly_and_independently():
+    label = Image.new("L", (9, 7))
+    drawn = [Augmentation(color=0.3).draw(label, random.Random(i)) for i in range(2000)]
+    assert all(view.gain is None and view.size == (7, 9) and not view.mirror for view in drawn)
+    factors = np.array([view.color for view in drawn])
+    assert factors.min() >= 0.7 and factors.max() <= 1.3
+    assert np.abs(factors.mean(0) - 1).max() < 0.02
+    assert np.abs(factors.std(0) - 0.6 / 12**0.5).max() < 0.01  # of an even spread
+    assert abs(np.corrcoef(factors.T)[0, 1]) < 0.08
+    assert Augmentation(color=0.3).active
+    assert Augmentation(light=0.3).draw(label, random.Random(1)).color is None
+
+
+@pytest.mark.parametrize("contrast, saturation", [(1, 1), (0.7, 1), (1, 0), (1, 1.3), (1.3, 0.6)])
+def test_contrast_is_around_middle_grey_and_saturation_around_the_grey_of_equal_light(
+    contrast, saturation
+):
+    pixels = np.random.RandomState(0).randint(0, 256, (11, 13, 3)).astype(np.uint8)
+    light = pixels.astype(float) @ (0.299, 0.587, 0.114)
+    want = light[..., None] + saturation * (pixels - light[..., None])
+    want = np.clip(128 + contrast * (want - 128), 0, 255)
+    found = recoloured(pixels, contrast, saturation)
+    assert found.dtype == np.uint8 and found.shape == pixels.shape
+    assert np.abs(found - want).max() <= 1
 
 
 def test_without_augmentation_the_view_is_the_image():
