@@ -42,6 +42,7 @@ class _State:
             self.level = INFO
         self.initialised = False
         self.copies: list[TextIO] = []
+        self.failed: list[TextIO] = []  # copies that could not be written, told once
         self.lock = threading.Lock()
 
 
@@ -122,5 +123,30 @@ def _write(severity: int, source: str, text: str) -> None:
     end = "" if text.endswith("\n") else "\n"
     with _state.lock:
         for stream in (sys.stderr, *_state.copies):
-            stream.write(f"{stamp} {file}:{line}] {text}{end}")
-            stream.flush()
+            _put(stream, f"{stamp} {file}:{line}] {text}{end}")
+
+
+def _put(stream: TextIO | None, line: str) -> None:
+    """Write a line where that is possible: a log that cannot be written ends no training."""
+    if stream is None:  # stderr was closed when the program began
+        return
+    try:
+        stream.write(line)
+        stream.flush()
+    except ValueError:  # closed meanwhile
+        pass
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and stream is sys.stderr:
+            _forget_reader(stream)
+        elif stream is not sys.stderr and stream not in _state.failed:
+            _state.failed.append(stream)
+            name = getattr(stream, "name", "a copy of the log")
+            _put(sys.stderr, f"{name} cannot be written: {error.strerror or error}\n")
+
+
+def _forget_reader(stream: TextIO) -> None:
+    """Nobody reads stderr any more (``| head``): the rest of it goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

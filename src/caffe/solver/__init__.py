@@ -29,6 +29,7 @@ from caffe.solver.actions import Action
 from caffe.solver.losses import Losses
 from caffe.solver.lr_policy import learning_rate
 from caffe.solver.nets import build_test_nets, build_train_net
+from caffe.solver.signals import undisturbed
 from caffe.solver.testing import log_outputs, run_test
 from caffe.solver.update import SolverUpdate
 
@@ -254,8 +255,9 @@ class Solver:
         rate, self._current_step = self._rate()
         if self._due(self._param.display):
             glog.info("sgd_solver", f"Iteration {self._iter}, lr = {rate:g}")
-        self._update.apply(self._param, rate, self._iter)
-        self._iter += 1
+        with undisturbed():  # weights and their iteration change together
+            self._update.apply(self._param, rate, self._iter)
+            self._iter += 1
 
     def _due(self, interval: int) -> bool:
         return interval > 0 and self._iter % interval == 0

@@ -166,16 +166,27 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     sys.exit(guarded(main, sys.argv[1:]))
 
 
+def _fill_closed_streams() -> None:
+    """Nothing in the place of a closed stdin, stdout or stderr: else the next file that is opened,
+    a snapshot perhaps, gets its number, and the messages of libraries."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def guarded(main: Callable[[list[str]], int], argv: Sequence[str]) -> int:
     """The exit status of ``main(argv)``: an error that it raises is told on stderr and gives 1."""
+    _fill_closed_streams()
     try:
         return main(list(argv))
     except UsageError as error:
         print(f"ERROR: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader, say `head`, has gone: no more output, and no complaint
         null = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(null, stream.fileno())
+        for number in (1, 2):
+            os.dup2(null, number)
     except (Error, OSError) as error:
         from caffe import glog
 
