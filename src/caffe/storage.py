@@ -19,13 +19,15 @@ object that lives as long as the array or any view derived from it.  While a lea
 
 ``numbers`` is a read that is no lease: for what the engine itself looks at or writes to a file.
 
-``version`` changes whenever the numbers may have: what is derived from them (packed weights) is
-kept in ``cached`` and made anew when the version or the device differs.
+``version`` changes whenever the numbers may have, and no two storages have the same one: what is
+derived from them (packed weights) is kept in ``cached`` and made anew when the version or the
+device differs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import sys
 import threading
@@ -41,6 +43,7 @@ __all__ = ["Storage", "Watcher", "watched"]
 
 ZERO, HOST, TENSOR, BOTH = "zero", "host", "tensor", "both"
 T = TypeVar("T")
+_versions = itertools.count()  # of all storages: a blob may be given another one's memory
 
 
 class Watcher(Protocol):
@@ -106,7 +109,7 @@ class Storage:
         self._host: np.ndarray | None = None
         self._alias: torch.Tensor | None = None  # the host copy, seen by PyTorch
         self._tensor: torch.Tensor | None = None
-        self._version = 0
+        self._version = next(_versions)
         self._handed_out = False  # an array was handed out since the version was last read
         self._views: dict[tuple[int, ...], torch.Tensor] = {}  # the tensor under other shapes
         self._cache: dict[str, tuple[int, Any]] = {}
@@ -247,7 +250,7 @@ class Storage:
         """Take ``value`` as the new contents; it may become this storage's own memory."""
         if _watching.by is not None:
             _watching.by.changes(self)
-        self._version += 1
+        self._version = next(_versions)
         device = current()
         if device.shares_host and self.leases:
             host = self._allocated_host()
@@ -279,7 +282,7 @@ class Storage:
         """Say that the tensor last returned by :meth:`tensor` was written in place."""
         if _watching.by is not None:
             _watching.by.changes(self)
-        self._version += 1
+        self._version = next(_versions)
         if not current().shares_host:
             self.state = TENSOR
         elif self.state == BOTH:
@@ -289,7 +292,7 @@ class Storage:
         """Make everything zero; costs nothing until somebody looks."""
         if _watching.by is not None:
             _watching.by.changes(self)
-        self._version += 1
+        self._version = next(_versions)
         self._drop()
         if self.leases:
             self._allocated_host().fill(0.0)
@@ -310,7 +313,7 @@ class Storage:
         if tensor is None:
             self.zero()
             return
-        self._version += 1
+        self._version = next(_versions)
         self._keep(tensor)
         self.state = TENSOR
 
@@ -343,13 +346,14 @@ class Storage:
     # What is derived from the numbers -----------------------------------------------------------
 
     def version(self) -> int | None:
-        """A number that stays the same only while the contents do; None while an array handed
-        out is alive on the CPU or newest, because then nobody can know."""
+        """A number that stays the same only while the contents do, and that no other storage has;
+        None while an array handed out is alive on the CPU or newest, because then nobody can know.
+        """
         if self.leases and self.state == HOST:
             return None
         if self._handed_out:
             self._handed_out = self.leases > 0
-            self._version += 1
+            self._version = next(_versions)
         return self._version
 
     def cached(self, key: str, make: Callable[[], T]) -> T:

@@ -345,3 +345,13 @@ def test_what_is_derived_belongs_to_a_device(pretend):
         double = s.cached("double", lambda: s.tensor(SHAPE) * 2)
         assert double.device == current().torch_device
         assert s.cached("double", lambda: None) is double
+
+
+def test_no_two_storages_have_the_same_version():
+    """A blob may be given another one's memory; what was derived from its own is then stale."""
+    a, b = Storage(3), Storage(3)
+    seen = [a.version(), b.version()]
+    for s in (a, b, b, a):
+        s.array((3,))[...] = 1
+        seen.append(s.version())
+    assert len(set(seen)) == len(seen)

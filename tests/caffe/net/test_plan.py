@@ -287,6 +287,26 @@ def test_a_border_from_older_weights_below_is_not_kept(build):
     assert_same_bits(blobs(net), blobs(fresh))
 
 
+@pytest.mark.parametrize("how", ["shared", "put in place"])
+def test_weights_of_another_net_make_the_border_anew(build, how):
+    """Both nets' weights have been written as often; that must not make them look the same."""
+    net, other = build(vgg()), build(vgg())
+    for n, factor in ((net, 1.5), (other, -1.5)):
+        for params in n.params.values():
+            for blob in params:
+                blob.data[...] *= factor
+        run(n, 0)
+        run(n, 0)
+    if how == "shared":
+        net.share_with(other)
+    else:
+        for name, params in other.params.items():
+            net.params[name][:] = params
+    run(net, 1)
+    run(other, 1)
+    assert_same_bits(blobs(net), blobs(other))
+
+
 def test_reshape_and_back(build):
     net, fresh = build(vgg()), build(vgg())
     run(net, 1)
