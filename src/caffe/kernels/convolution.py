@@ -1,19 +1,14 @@
-"""Which way to compute a 2-D convolution on the CPU, and the ways themselves.
+"""Ways to compute a 2-D convolution on the CPU, in a table; the first that applies is taken.
 
-    winograd   3x3, stride 1, pad 1, images and channels large enough (kernels/winograd.py)
-    columns    large weights and few outputs (FCN's fc6): a matrix product with the weights as
-               they lie in memory; the general operator re-lays-out all of them in every call
-    pointwise  1x1: a matrix product over the channels
-    general    PyTorch's operator
-
-Every way takes x (N, C, H, W) in any memory format and Caffe's weights (O, C, kh, kw), and gives
-float32 results equal to the general one's to rounding.
+To add one: a subclass of :class:`Way` and its place in :data:`WAYS`.  Every way takes x
+(N, C, H, W) in any memory format and Caffe's weights (O, C, kh, kw), and gives float32 results
+equal to the general one's to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,22 +18,13 @@ from caffe.kernels import winograd
 from caffe.kernels.window import Block
 from caffe.storage import Storage
 
-__all__ = [
-    "BLOCKWISE",
-    "Geometry",
-    "backward",
-    "choose",
-    "diagonal",
-    "forward",
-    "is_channels_last",
-]
-
-BLOCKWISE = ("winograd", "general")  # the ways that can compute a part of the output
+__all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "diagonal", "is_channels_last"]
 
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 1024
 _CHANNELS_LAST_LEAST_OUTPUT = 16
 
+Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
 Grads = tuple["torch.Tensor | None", "torch.Tensor | None", "torch.Tensor | None"]
 
 
@@ -53,76 +39,229 @@ class Geometry(NamedTuple):
     bottom: Sequence[int]  # N, C, H, W
     top: Sequence[int]
 
+    @property
+    def unit(self) -> bool:
+        """Whether nothing is strided, dilated or grouped."""
+        return self.plain and list(self.stride) == [1, 1]
 
-def choose(g: Geometry, weight: torch.Tensor) -> str:
-    """The fastest way for this geometry, "general" where none of the others applies."""
-    simple = list(g.dilation) == [1, 1] and g.group == 1
-    if not kernels.enabled() or not simple:
-        return "general"
-    unit = list(g.stride) == [1, 1]
-    if list(g.kernel) == [1, 1] and unit and not any(g.pad):
-        return "pointwise"
-    if list(g.kernel) == [3, 3] and unit and list(g.pad) == [1, 1]:
-        if winograd.applies(weight, g.top[2], g.top[3]):
-            return "winograd"
-    outputs = g.top[0] * g.top[2] * g.top[3]
-    if weight.numel() >= _COLUMNS_LEAST_WEIGHTS and outputs <= _COLUMNS_MOST_OUTPUTS:
-        return "columns"
-    return "general"
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is dilated or grouped."""
+        return list(self.dilation) == [1, 1] and self.group == 1
 
 
-def forward(
-    way: str,
-    g: Geometry,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    storage: Storage,
-    relu: bool = False,
-    out: torch.Tensor | None = None,
-    blocks: Sequence[Block] | None = None,
-) -> torch.Tensor:
-    """The convolution, with a ReLU after it on request.
+class Call(NamedTuple):
+    """One convolution: x (N, C, H, W) in any memory format and Caffe's weights (O, C, kh, kw).
 
-    ``storage`` holds the weights and what is derived from them.  ``out`` is memory of the shape
-    ``g.top`` that may be written and returned.  With ``blocks`` (ways in :data:`BLOCKWISE`) those
-    blocks of the output are computed, one by one; a block's values do not depend on which others
-    are asked for.  The rest of the result is ``out``'s, or undefined.
+    ``storage`` holds the weights and what is derived from them.
     """
-    if way == "winograd" or blocks is not None:
-        if out is None or not out.is_contiguous(memory_format=torch.channels_last):
-            out = _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
-        if blocks is not None and way != "winograd":
-            for block in blocks:
-                _general_block(g, x, weight, bias, relu, out, block)
-            return out
-        u = storage.cached("winograd", lambda: winograd.transform_weights(weight))
-        for image, y in zip(_nhwc(x), _nhwc(out)):
-            for part in blocks or (None,):
-                winograd.forward(image, u, bias, y, relu, part)
-        return out
-    y = _whole(way, g, x, weight, bias)
-    return y.relu_() if relu else y
+
+    geometry: Geometry
+    x: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    storage: Storage
 
 
-def _whole(
-    way: str, g: Geometry, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """The convolution in new memory, by the ways that know no blocks, or generally."""
-    if way == "pointwise":
+class Way:
+    """A way to compute a convolution: a subclass, and an entry in :data:`WAYS`."""
+
+    name: ClassVar[str]
+    in_blocks: ClassVar[bool] = False  # whether a part of the output can be computed by itself
+
+    def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
+        """Whether the way is right for this geometry, and faster than those after it."""
+        return True
+
+    def forward(
+        self,
+        call: Call,
+        relu: bool = False,
+        out: torch.Tensor | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> torch.Tensor:
+        """The convolution, with a ReLU after it on request.
+
+        ``out`` is memory of the shape ``geometry.top`` that may be written and returned.  With
+        ``blocks`` (only where :attr:`in_blocks`) those blocks of the output are computed, one by
+        one; a block's values do not depend on which others are asked for.  The rest of the result
+        is ``out``'s, or undefined.
+        """
+        y = self._whole(call)
+        return y.relu_() if relu else y
+
+    def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
+        """The gradients of x, weights and bias, those that ``mask`` asks for."""
+        dx, dw = self._gradients(call, dy, mask)
+        db = dy.sum((0, 2, 3)) if mask[2] else None
+        return dx, None if dw is None else dw.view(call.weight.shape), db
+
+    def _whole(self, call: Call) -> torch.Tensor:
+        """The convolution in new memory."""
+        raise TypeError(f"{type(self).__name__} must define forward or _whole")
+
+    def _gradients(
+        self, call: Call, dy: torch.Tensor, mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The gradients of x and weights."""
+        raise TypeError(f"{type(self).__name__} must define backward or _gradients")
+
+
+class Pointwise(Way):
+    """1x1: a matrix product over the channels."""
+
+    name = "pointwise"
+
+    def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
+        return g.unit and list(g.kernel) == [1, 1] and not any(g.pad)
+
+    def _whole(self, call: Call) -> torch.Tensor:
+        g, x, weight, bias, _ = call
         if is_channels_last(x):
             return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias))
         y = torch.matmul(weight.flatten(1), x.contiguous().flatten(2))
         if bias is not None:
             y += bias[:, None]
         return y.view(*g.top)
-    if way == "columns":
-        y = torch.mm(weight.flatten(1), _columns(g, x))
-        if bias is not None:
-            y += bias[:, None]
-        n, o, h, w = g.top
+
+    def _gradients(
+        self, call: Call, dy: torch.Tensor, mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        x, matrix = call.x, call.weight.flatten(1)
+        dx = dw = None
+        if is_channels_last(x):
+            rows = _nhwc(dy).flatten(0, 2)
+            if mask[0]:
+                dx = _nchw(torch.mm(rows, matrix).view(_nhwc(x).shape))
+            if mask[1]:
+                dw = torch.mm(rows.t(), _nhwc(x).flatten(0, 2))
+            return dx, dw
+        planes = dy.contiguous().flatten(2)
+        if mask[0]:
+            dx = torch.matmul(matrix.t(), planes).view(x.shape)
+        if mask[1]:
+            each = torch.matmul(planes, x.contiguous().flatten(2).transpose(1, 2))
+            dw = each[0] if len(each) == 1 else each.sum(0)
+        return dx, dw
+
+
+class Winograd(Way):
+    """3x3, stride 1, pad 1, images and channels large enough (kernels/winograd.py)."""
+
+    name = "winograd"
+    in_blocks = True
+
+    def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
+        same = list(g.kernel) == [3, 3] and list(g.pad) == [1, 1]
+        return g.unit and same and winograd.applies(weight, g.top[2], g.top[3])
+
+    def forward(
+        self,
+        call: Call,
+        relu: bool = False,
+        out: torch.Tensor | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> torch.Tensor:
+        out = _channels_last_memory(call.geometry, out)
+        u = self._transformed(call)
+        for image, y in zip(_nhwc(call.x), _nhwc(out)):
+            for block in blocks or (None,):
+                winograd.forward(image, u, call.bias, y, relu, block)
+        return out
+
+    def _gradients(
+        self, call: Call, dy: torch.Tensor, mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        u = self._transformed(call)
+        images, diffs = _nhwc(call.x), _nhwc(dy)
+        dx = torch.empty_like(images) if mask[0] else None
+        dw = torch.zeros(call.weight.shape) if mask[1] else None
+        if mask[0] or mask[1]:
+            for i in range(len(images)):
+                winograd.backward(images[i], u, diffs[i], None if dx is None else dx[i], dw)
+        return None if dx is None else _nchw(dx), dw
+
+    @staticmethod
+    def _transformed(call: Call) -> torch.Tensor:
+        return call.storage.cached("winograd", lambda: winograd.transform_weights(call.weight))
+
+
+class Columns(Way):
+    """Large weights and few outputs (FCN's fc6): a matrix product with the weights as they lie in
+    memory; the general operator re-lays-out all of them in every call."""
+
+    name = "columns"
+
+    def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
+        few = g.top[0] * g.top[2] * g.top[3] <= _COLUMNS_MOST_OUTPUTS
+        return g.plain and few and weight.numel() >= _COLUMNS_LEAST_WEIGHTS
+
+    def _whole(self, call: Call) -> torch.Tensor:
+        y = torch.mm(call.weight.flatten(1), _columns(call.geometry, call.x))
+        if call.bias is not None:
+            y += call.bias[:, None]
+        n, o, h, w = call.geometry.top
         return y.view(o, n, h, w).transpose(0, 1).contiguous()
-    return torch.convolution(_general_layout(g, x), weight, bias, *_settings(g))
+
+    def _gradients(
+        self, call: Call, dy: torch.Tensor, mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        g = call.geometry
+        rows = dy.transpose(0, 1).reshape(g.top[1], -1)  # (O, N H W)
+        dw = torch.mm(rows, _columns(g, call.x).t()) if mask[1] else None
+        dx = _from_columns(g, torch.mm(call.weight.flatten(1).t(), rows)) if mask[0] else None
+        return dx, dw
+
+
+class General(Way):
+    """PyTorch's operator."""
+
+    name = "general"
+    in_blocks = True
+
+    def forward(
+        self,
+        call: Call,
+        relu: bool = False,
+        out: torch.Tensor | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> torch.Tensor:
+        if blocks is None:
+            return super().forward(call, relu)
+        out = _channels_last_memory(call.geometry, out)
+        for block in blocks:
+            _general_block(call, relu, out, block)
+        return out
+
+    def _whole(self, call: Call) -> torch.Tensor:
+        g = call.geometry
+        x = _general_layout(g, call.x)
+        return torch.convolution(x, call.weight, call.bias, *_settings(g))
+
+    def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
+        g, x = call.geometry, call.x
+        if kernels.enabled():  # PyTorch's backward is 2 to 4 times slower in channels-last
+            dy, x = dy.contiguous(), x.contiguous()
+        return torch.ops.aten.convolution_backward(
+            dy, x, call.weight, [g.top[1]], *_settings(g), list(mask)
+        )
+
+
+GENERAL = General()
+WAYS: tuple[Way, ...] = (Pointwise(), Winograd(), Columns(), GENERAL)  # the first that applies
+
+
+def choose(g: Geometry, weight: torch.Tensor) -> Way:
+    """The fastest way for this geometry."""
+    ways = WAYS if kernels.enabled() else (GENERAL,)
+    return next(way for way in ways if way.applies(g, weight))
+
+
+def _channels_last_memory(g: Geometry, out: torch.Tensor | None) -> torch.Tensor:
+    """``out`` where it is laid out so, else new memory of the shape ``g.top``."""
+    if out is not None and out.is_contiguous(memory_format=torch.channels_last):
+        return out
+    return _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
 
 
 def _general_layout(g: Geometry, x: torch.Tensor) -> torch.Tensor:
@@ -132,23 +271,16 @@ def _general_layout(g: Geometry, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def _general_block(
-    g: Geometry,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    relu: bool,
-    y: torch.Tensor,
-    block: Block,
-) -> None:
+def _general_block(call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
     """Write one block of the convolution into ``y``, from the part of ``x`` that it sees."""
-    part = _general_layout(g, x)
+    g = call.geometry
+    part = _general_layout(g, call.x)
     pads: list[int] = []  # zeros around the part, in the order of F.pad
     for axis in (1, 0):
         first, end = block[2 * axis : 2 * axis + 2]
         lo = first * g.stride[axis] - g.pad[axis]
         hi = (end - 1) * g.stride[axis] - g.pad[axis] + g.dilation[axis] * (g.kernel[axis] - 1) + 1
-        size = x.shape[2 + axis]
+        size = call.x.shape[2 + axis]
         begin = min(max(lo, 0), size)
         stop = max(min(hi, size), begin)
         part = part.narrow(2 + axis, begin, stop - begin)
@@ -156,65 +288,13 @@ def _general_block(
         pads += [before, hi - lo - (stop - begin) - before]
     part = F.pad(part, pads) if any(pads) else part
     settings = list(g.stride), [0, 0], list(g.dilation), False, [0, 0], g.group
-    result = torch.convolution(_general_layout(g, part), weight, bias, *settings)
+    result = torch.convolution(_general_layout(g, part), call.weight, call.bias, *settings)
     r0, r1, c0, c1 = block
     target = y[:, :, r0:r1, c0:c1]
     if relu:
         torch.clamp_min(result, 0, out=target)
     else:
         target.copy_(result)
-
-
-def backward(
-    way: str,
-    g: Geometry,
-    dy: torch.Tensor,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    mask: Sequence[bool],
-    storage: Storage,
-) -> Grads:
-    """The gradients of x, weights and bias, those that ``mask`` asks for."""
-    dx = dw = None
-    if way == "pointwise":
-        matrix = weight.flatten(1)
-        if is_channels_last(x):
-            rows = _nhwc(dy).flatten(0, 2)
-            if mask[0]:
-                dx = _nchw(torch.mm(rows, matrix).view(_nhwc(x).shape))
-            if mask[1]:
-                dw = torch.mm(rows.t(), _nhwc(x).flatten(0, 2))
-        else:
-            planes = dy.contiguous().flatten(2)
-            if mask[0]:
-                dx = torch.matmul(matrix.t(), planes).view(x.shape)
-            if mask[1]:
-                each = torch.matmul(planes, x.contiguous().flatten(2).transpose(1, 2))
-                dw = each[0] if len(each) == 1 else each.sum(0)
-    elif way == "columns":
-        rows = dy.transpose(0, 1).reshape(g.top[1], -1)  # (O, N H W)
-        if mask[1]:
-            dw = torch.mm(rows, _columns(g, x).t())
-        if mask[0]:
-            dx = _from_columns(g, torch.mm(weight.flatten(1).t(), rows))
-    elif way == "winograd":
-        u = storage.cached("winograd", lambda: winograd.transform_weights(weight))
-        images, diffs = _nhwc(x), _nhwc(dy)
-        dx_images = torch.empty_like(images) if mask[0] else None
-        dw = torch.zeros(weight.shape) if mask[1] else None
-        if mask[0] or mask[1]:
-            for i in range(len(images)):
-                out = None if dx_images is None else dx_images[i]
-                winograd.backward(images[i], u, diffs[i], out, dw)
-        dx = None if dx_images is None else _nchw(dx_images)
-    else:
-        if kernels.enabled():  # PyTorch's backward is 2 to 4 times slower in channels-last
-            dy, x = dy.contiguous(), x.contiguous()
-        return torch.ops.aten.convolution_backward(
-            dy, x, weight, [g.top[1]], *_settings(g), list(mask)
-        )
-    db = dy.sum((0, 2, 3)) if mask[2] else None
-    return dx, None if dw is None else dw.view(weight.shape), db
 
 
 def diagonal(weight: torch.Tensor, storage: Storage) -> torch.Tensor | None:

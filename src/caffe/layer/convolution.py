@@ -274,9 +274,7 @@ class Convolution(_Filter):
         blocks = None
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
-        memory = self.blobs[0].data_storage
-        g = self._geometry(x)
-        return convolution.forward(way, g, x, weight, bias, memory, relu, out, blocks)
+        return way.forward(self._call(x, weight, bias), relu, out, blocks)
 
     def _narrow(self, x: torch.Tensor) -> bool:
         """Whether the CPU computes this in bfloat16: when asked for, in TEST."""
@@ -290,7 +288,7 @@ class Convolution(_Filter):
         if self.channel_axis != 1 or self.spatial_axes != 2 or any(self._overhang(bottom[2:])):
             return False
         weight = torch.empty(self.blobs[0].dims, device="meta")
-        return convolution.choose(self._geometry(x), weight) in convolution.BLOCKWISE
+        return convolution.choose(self._geometry(x), weight).in_blocks
 
     def _apply(
         self,
@@ -307,10 +305,15 @@ class Convolution(_Filter):
         way = self._way(x, weight)
         if way is None:
             return super()._gradients(x, g, weight, mask)
-        memory = self.blobs[0].data_storage
-        return convolution.backward(way, self._geometry(x), g, x, weight, mask, memory)
+        return way.backward(self._call(x, weight, None), g, mask)
 
-    def _way(self, x: torch.Tensor, weight: torch.Tensor) -> str | None:
+    def _call(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> convolution.Call:
+        memory = self.blobs[0].data_storage
+        return convolution.Call(self._geometry(x), x, weight, bias, memory)
+
+    def _way(self, x: torch.Tensor, weight: torch.Tensor) -> convolution.Way | None:
         """The CPU's own way to compute this, None where PyTorch's operator is called as it is."""
         if x.device.type != "cpu" or self.spatial_axes != 2 or any(self._overhang(x.shape[2:])):
             return None

@@ -74,13 +74,16 @@ def build(tmp_path):
 def computed(monkeypatch):
     """How many blocks each convolution computed (None: all at once), in order."""
     seen = []
-    forward = layer_file.convolution.forward
 
-    def spy(way, g, x, weight, bias, storage, relu=False, out=None, blocks=None):
-        seen.append(None if blocks is None else len(blocks))
-        return forward(way, g, x, weight, bias, storage, relu, out, blocks)
+    def spied(forward):
+        def spy(call, relu=False, out=None, blocks=None):
+            seen.append(None if blocks is None else len(blocks))
+            return forward(call, relu, out, blocks)
 
-    monkeypatch.setattr(layer_file.convolution, "forward", spy)
+        return spy
+
+    for way in layer_file.convolution.WAYS:
+        monkeypatch.setattr(way, "forward", spied(way.forward))
     return seen
 
 
