@@ -45,7 +45,7 @@ demo: setup $(VENV)/.photos
 	$(BIN)/python infer.py data/toy/JPEGImages/toy_val_000[0-3].jpg \
 	  --net toy-fcn8s --weights demo/toy-fcn8s.caffemodel --out demo/pictures
 	cd $(VENV)/lib/python3*/site-packages/skimage/data && \
-	  $(CURDIR)/$(BIN)/python $(CURDIR)/infer.py astronaut.png chelsea.png coffee.png rocket.jpg \
+	  $(abspath $(BIN))/python $(CURDIR)/infer.py astronaut.png chelsea.png coffee.png rocket.jpg \
 	  --weights $(CURDIR)/nets/voc-fcn4s-lite0/voc-fcn4s-lite0.caffemodel \
 	  --out $(CURDIR)/demo/photographs
 

@@ -2,6 +2,7 @@
 
 Writes for each the label map as a palette PNG of the image's size and an overlay with a legend, and
 prints the share of each class found.  Any size and kind of image will do; EXIF rotation is applied.
+--classes labels with a published net that is no experiment of this repository.
 A photo larger than the net's training pictures is labelled at their size, because a net knows
 things at the size that they had there; --size says otherwise.
 """
@@ -9,7 +10,7 @@ things at the size that they had there; --size says otherwise.
 import argparse
 import os
 import sys
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
@@ -21,6 +22,7 @@ from fcn.inference.inputs import InputError, Job, jobs
 from fcn.inference.memory import text
 from fcn.inference.model import Model, photo_input
 from fcn.inference.pictures import LEAST, OPACITY, class_shares, overlay, read_photo, with_legend
+from fcn.inference.published import PublishedModel, one_file, read_classes
 from fcn.inference.scaling import enlarge_label, scale_to, side, size_for
 from fcn.options import natural
 from fcn.palette import save_atomic, save_label_png
@@ -61,6 +63,19 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         help="a caffemodel (default: the one trained here, in out; else the one next to the net)",
     )
     parser.add_argument(
+        "--classes",
+        metavar="FILE",
+        type=bootstrap.user_path,
+        help="then --net is a folder with a published net, deploy.prototxt and a caffemodel, run "
+        "at its prototxt's size; FILE names a class a line, and after a tab R G B if wanted",
+    )
+    parser.add_argument(
+        "--mean",
+        metavar="B,G,R",
+        type=_mean,
+        help="what a net of --classes wants to have subtracted (default: nothing)",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         default=bootstrap.START,
@@ -96,6 +111,8 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
         help="of the colours over the photo, from 0 to 1 (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
+    if options.mean and not options.classes:
+        parser.error("--mean is for a net of --classes; others know theirs")
     try:
         options.jobs, left_out = jobs(options.images, options.out)
     except InputError as error:
@@ -113,6 +130,16 @@ def _gigabytes(given: str) -> int:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"expected a number above 0; received '{given}'")
     return int(value * 1e9)
+
+
+def _mean(given: str) -> tuple:
+    try:
+        values = tuple(float(value) for value in given.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3 or not all(-1e6 < value < 1e6 for value in values):
+        raise argparse.ArgumentTypeError(f"expected three numbers, B,G,R; received '{given}'")
+    return values
 
 
 def _share(given: str) -> float:
@@ -138,7 +165,8 @@ def infer(model: Model, heads: list, training, job: Job, options: argparse.Names
     model's; ``training``: (height, width) of the training pictures.
     """
     pixels = read_photo(job.path)
-    size = size_for(pixels.shape[:2], training, options.size)
+    fixed = options.classes is not None
+    size = training if fixed else size_for(pixels.shape[:2], training, options.size)
     small = scale_to(pixels, size)
     plan = model.plan(*size, options.gpu, options.memory, PIXEL * pixels.shape[0] * pixels.shape[1])
     where, (height, width) = bootstrap.shown(job.path), pixels.shape[:2]
@@ -191,24 +219,54 @@ def _folder(path: str) -> None:
         raise PermissionError(13, "results cannot be written there", path)
 
 
+class _Loaded(NamedTuple):
+    """What labels the images; see `infer`."""
+
+    name: str
+    path: str
+    device: str
+    model: Any
+    heads: list
+    training: tuple
+
+
+def _device(options: argparse.Namespace) -> str:
+    if options.gpu is None and not options.cpu:
+        options.gpu = device.first_gpu()
+    return device.use(options.gpu)
+
+
+def _experiment(options: argparse.Namespace) -> _Loaded:
+    experiment = catalog.experiment(options.net)
+    photo_input(experiment)  # before anybody is sent to fetch weights that would not do
+    _folder(options.out)
+    name = _device(options)
+    path = find.find(
+        find.trained_of(experiment), options.weights, f"{experiment.name} has no weights here"
+    )
+    model = Model.from_catalog(experiment.name, path)
+    dataset = experiment.dataset
+    return _Loaded(experiment.name, path, name, model, _heads(dataset), dataset.deploy_size)
+
+
+def _published(options: argparse.Namespace) -> _Loaded:
+    folder = bootstrap.user_path(options.net)
+    deploy = one_file(folder, "*.prototxt", "deploy.prototxt")
+    path = options.weights or one_file(folder, "*.caffemodel")
+    names, palette = read_classes(options.classes)
+    _folder(options.out)
+    name = _device(options)
+    model = PublishedModel(deploy, path, options.mean or (0, 0, 0), len(names))
+    heads = [("", names, palette)]
+    return _Loaded(os.path.basename(folder), path, name, model, heads, model.size)
+
+
 def main(arguments: Optional[list[str]] = None) -> int:
     """The command line; the exit status: 0, or 1 if an image could not be labelled."""
     options = parse(arguments)
     bootstrap.enter()
     try:
-        experiment = catalog.experiment(options.net)
-        photo_input(experiment)  # before anybody is sent to fetch weights that would not do
-        _folder(options.out)
-        if options.gpu is None and not options.cpu:
-            options.gpu = device.first_gpu()
-        name = device.use(options.gpu)
-        path = find.find(
-            find.trained_of(experiment),
-            options.weights,
-            f"{experiment.name} has no weights here",
-        )
-        model = Model.from_catalog(experiment.name, path)
-        heads = _heads(experiment.dataset)
+        loaded = _published(options) if options.classes else _experiment(options)
     except LookupError as error:
         print(f"error: {error.args[0]}", file=sys.stderr)
         return 1
@@ -216,12 +274,12 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except (RuntimeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{experiment.name} with {bootstrap.shown(os.path.abspath(path))} on {name}")
-    print(_known(heads), flush=True)
+    print(f"{loaded.name} with {bootstrap.shown(os.path.abspath(loaded.path))} on {loaded.device}")
+    print(_known(loaded.heads), flush=True)
     failed = 0
     for job in options.jobs:
         try:
-            infer(model, heads, experiment.dataset.deploy_size, job, options)
+            infer(loaded.model, loaded.heads, loaded.training, job, options)
         except BrokenPipeError:
             raise
         except (RuntimeError, OSError, MemoryError) as error:
