@@ -119,3 +119,11 @@ def test_failures_are_one_line_and_status_1(model, arguments, photos, tmp_path, 
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1, error
     assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize("tool", [classify, detect])
+@pytest.mark.parametrize("word", ["-help", "--help", "-h"])
+def test_help(tool, word, capsys):
+    with pytest.raises(SystemExit) as caught:
+        tool.main([word])
+    assert caught.value.code == 0 and capsys.readouterr().out.startswith("usage: caffe ")

@@ -120,8 +120,13 @@ def open(source: str | os.PathLike[str], backend: str) -> Database:
         DataError: it is missing, damaged, locked by another program, or of another backend; an
             unknown backend, or one whose package is not installed.
     """
-    module = _module(backend)
     source = os.fsdecode(source)
+    if backend == "leveldb" and os.path.exists(os.path.join(source, "data.mdb")):
+        raise DataError(
+            f"cannot open the leveldb '{source}': it looks like an lmdb. Write backend: LMDB; "
+            "where backend is left out, LEVELDB is meant."
+        )
+    module = _module(backend)
     with _lock:
         key = (backend, os.path.realpath(source), _identity(source))
         database = _open.get(key)

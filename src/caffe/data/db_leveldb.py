@@ -59,11 +59,7 @@ class Reader(Database):
     def __init__(self, source: str):
         super().__init__(source)
         if not os.path.exists(os.path.join(source, "CURRENT")):
-            lmdb = os.path.exists(os.path.join(source, "data.mdb"))
-            raise DataError(
-                f"cannot open the leveldb '{source}': the folder has no file CURRENT."
-                + (" It looks like an lmdb: say backend: LMDB." if lmdb else "")
-            )
+            raise DataError(f"cannot open the leveldb '{source}': the folder has no file CURRENT.")
         try:
             self.db = plyvel.DB(source, create_if_missing=False, paranoid_checks=True, **_OPTIONS)
         except (plyvel.Error, OSError) as error:

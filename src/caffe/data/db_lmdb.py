@@ -7,6 +7,7 @@ the first database, so that everything else works without.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -116,13 +117,24 @@ class Store(Writer):
                     f"{len(longest)}: {longest[:60]!r}... Use shorter paths, or -backend leveldb."
                 ) from error
             except lmdb.Error as error:
-                raise DataError(f"cannot write to the lmdb '{self.folder}': {error}") from error
+                full = " (the disk is full)" if _is_full(self.folder) else ""
+                raise DataError(
+                    f"cannot write to the lmdb '{self.folder}': {error}{full}"
+                ) from error
             else:
                 self._batch.clear()
 
     def close(self) -> None:
         self._batch.clear()
         self._env.close()
+
+
+def _is_full(folder: str) -> bool:
+    """Whether the disk has no room, which LMDB calls an input/output error."""
+    try:
+        return shutil.disk_usage(folder).free < 1 << 20
+    except OSError:
+        return False
 
 
 def _is_leveldb(folder: str) -> bool:

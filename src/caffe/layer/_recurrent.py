@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from caffe.blob import Blob
 
 
+_MOST_STEPS = 1 << 20
+
+
 class Inputs(NamedTuple):
     """The bottoms of a recurrent layer, as matrices."""
 
@@ -72,6 +75,8 @@ class Recurrent(Layer):
         self.steps = x[0]
         if self.steps < 1:
             raise self.fail(f"needs at least one time step; received x of {x}")
+        if self.steps > _MOST_STEPS:  # it would draw and step for hours
+            raise self.fail(f"takes at most {_MOST_STEPS} time steps; received x of {x}")
         self.length = math.prod(x[2:])
         rows = self.gates * self.hidden
         self.add_blob((rows, self.length), p.weight_filler)

@@ -18,13 +18,12 @@ import numpy as np
 import caffe
 from caffe.errors import DataError, Error
 
-__all__ = ["add_net_arguments", "main", "numbers", "read_mean", "set_mode"]
+__all__ = ["add_net_arguments", "main", "numbers", "parse", "read_mean", "set_mode"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments (default: the process's); returns the exit status."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = parse(_parser(), argv)
     try:
         images = _read_images(args.input_file, args.ext)
         set_mode(args.gpu)
@@ -47,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"caffe classify: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; ``-help``, as the other commands write it, shows the usage too."""
+    words = sys.argv[1:] if argv is None else argv
+    return parser.parse_args(["--help" if word == "-help" else word for word in words])
 
 
 def _parser() -> argparse.ArgumentParser:

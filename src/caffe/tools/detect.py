@@ -22,7 +22,7 @@ import caffe
 from caffe import hdf5_files
 from caffe.detector import Window
 from caffe.errors import DataError, Error
-from caffe.tools.classify import add_net_arguments, numbers, read_mean, set_mode
+from caffe.tools.classify import add_net_arguments, numbers, parse, read_mean, set_mode
 
 __all__ = ["main"]
 
@@ -31,7 +31,7 @@ COORDINATES = ("ymin", "xmin", "ymax", "xmax")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments (default: the process's); returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = parse(_parser(), argv)
     try:
         set_mode(args.gpu)
         detector = caffe.Detector(

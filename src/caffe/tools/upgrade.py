@@ -53,6 +53,9 @@ def _main(kind: _Kind, argv: list[str]) -> int:
     fixes = kind.fixes_crops and any(word in _FIX_CROPS for word in argv)
     if fixes:
         argv = [word for word in argv if word not in _FIX_CROPS]
+    if argv and argv[0] in ("-h", "-help", "--help"):
+        print(f"Usage: {kind.tool} {kind.usage}")
+        return 0
     if len(argv) != 2:
         glog.error(kind.tool, f"Usage: {kind.tool} {kind.usage}")
         return 1

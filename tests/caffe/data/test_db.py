@@ -203,3 +203,12 @@ def test_a_damaged_leveldb_is_an_error_not_a_shorter_one(tmp_path):
         cursor = db.open(path, "leveldb").cursor()
         while cursor.next():
             cursor.item()
+
+
+def test_an_lmdb_with_the_backend_left_out_names_the_field(tmp_path, monkeypatch):
+    """It asked for the package plyvel."""
+    path = make(tmp_path / "d", "lmdb")
+    monkeypatch.setitem(sys.modules, "plyvel", None)
+    monkeypatch.delitem(sys.modules, "caffe.data.db_leveldb", raising=False)
+    with pytest.raises(DataError, match="looks like an lmdb. Write backend: LMDB"):
+        db.open(path, "leveldb")

@@ -1,13 +1,17 @@
 """ImageData: lists, sizes, errors; BVLC's values, orders and draws are compared elsewhere."""
 
+import os
+import warnings
+
 import numpy as np
 import pytest
 from harness import TRAIN, Rig
 from PIL import Image
 
 import caffe
+from caffe.data import image_files
 from caffe.errors import DataError, LayerError
-from caffe.layer.image_data import read_list
+from caffe.layer.image_data import ImageListWarning, read_list
 from caffe.rng import Generator, shuffled
 
 
@@ -77,7 +81,46 @@ def test_shuffled_draws_again_for_words_beyond_the_buckets():
 def test_lists(tmp_path):
     (tmp_path / "l").write_bytes(b"a b.png 3\r\nc.png -4x\nnolabel\n\nd.png 5 ")
     expected = [("a b.png", 3), ("c.png", -4), ("nolabel", 0), ("", 0), ("d.png 5", 0)]
-    assert read_list(str(tmp_path / "l")) == expected
+    with pytest.warns(ImageListWarning):
+        assert read_list(str(tmp_path / "l")) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "label"), [("a.png 2.9", 2), ("a.png", 0), ("a.png seven", 0), ("a.png ", 0)]
+)
+def test_a_label_that_is_no_whole_number_is_read_as_bvlc_reads_it_with_a_warning(
+    tmp_path, line, label
+):
+    path = tmp_path / "l"
+    path.write_text(f"b.png 1\n{line}\n{line}\n")
+    with pytest.warns(
+        ImageListWarning, match=rf"l:2 \(and 1 more\): .*its label is {label}"
+    ) as told:
+        assert [found for _, found in read_list(str(path))] == [1, label, label]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2147483648", -(2**31)),
+        ("9223372036854775808", -1),
+        ("-9223372036854775809", 0),
+        ("9" * 5000, -1),
+        ("00000000000000000000000000007", 7),
+    ],
+)
+def test_labels_beyond_32_bits_are_cs(tmp_path, text, value):
+    (tmp_path / "l").write_text(f"a.png {text}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageListWarning)
+        assert read_list(str(tmp_path / "l")) == [("a.png", value)]
+
+
+def test_a_pipe_in_a_list_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: it is a pipe, not a file"):
+        image_files.read(tmp_path / "pipe")
 
 
 def test_the_same_error_until_the_image_is_there(tmp_path):

@@ -201,3 +201,8 @@ def test_learns_which_symbol_came_before(tmp_path, kind):
     other.forward()
     solver.net.forward()
     assert np.array_equal(other.blobs["score"].data, blobs["score"].data)
+
+
+def test_a_wild_number_of_time_steps_is_an_error_at_once():
+    with pytest.raises(ShapeError, match="at most 1048576 time steps"):
+        lstm(steps=(1 << 20) + 1)

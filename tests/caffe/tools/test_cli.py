@@ -343,3 +343,8 @@ def test_a_layer_without_a_gradient_is_timed(folder, capfd):
 def test_parse_log_of_a_file_that_is_not_there(folder, capfd):
     assert call("parse_log nothing.log .") == 1
     assert "cannot read the log nothing.log: No such file" in capfd.readouterr().err
+
+
+def test_help_of_the_upgrade_tools(capfd):
+    assert call("upgrade_net_proto_text -help") == 0
+    assert "Usage: upgrade_net_proto_text [--fix-crops] " in capfd.readouterr().out
