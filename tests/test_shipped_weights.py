@@ -1,5 +1,6 @@
 """The weights in the repository: small, whole, with their logs; what infer.py uses by itself."""
 
+import ast
 import glob
 import os
 import re
@@ -148,3 +149,19 @@ def test_real_photographs_are_labelled_right(name, tmp_path, capsys):
         total += counted.sum()
     assert right > 0.7 * total > 0
     assert f"{classes} classes: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", list(SHIPPED))
+def test_the_folders_in_it_are_those_of_the_catalog(name):
+    """A caffemodel keeps the settings of the data layers: no path of the machine that trained."""
+    with open(path(name), "rb") as f:
+        net = caffe.proto.caffe_pb2.NetParameter.FromString(f.read())
+    settings = [
+        ast.literal_eval(layer.python_param.param_str)
+        for layer in net.layer
+        if layer.type == "Python"
+    ]
+    assert settings
+    for values in settings:
+        folders = [value for key, value in values.items() if key.endswith("_dir")]
+        assert folders and not any(os.path.isabs(folder) for folder in folders)
