@@ -30,6 +30,7 @@ PARTS = (
             "tests/papers",
             "tests/test_bootstrap.py",
             "tests/test_import_graph.py",
+            "tests/test_mtcnn.py",
             "tests/test_score.py",
             "tests/test_score_cityscapes.py",
             "tests/test_surgery.py",
