@@ -508,6 +508,20 @@ def test_an_update_is_a_few_launches_and_waits_for_nothing(rule, most, pretend):
     assert counts["launch"] == 0
 
 
+@pytest.mark.parametrize("limit", [1e-3, 1e9])
+def test_a_log_does_not_change_how_a_gpu_clips(limit, pretend, monkeypatch):
+    """A training that is resumed with the log off goes on with the same bits."""
+    solver = make(f'base_lr: 0.05 lr_policy: "fixed" clip_gradients: {limit}')
+    solver.net.forward()
+    solver.net.backward()
+    factors = []
+    for on in (False, True):
+        monkeypatch.setattr(glog, "is_on", lambda on=on: on)
+        factors.append(solver._update._clip_factor(solver.param, False))
+    assert all(isinstance(f, torch.Tensor) for f in factors)
+    assert float(factors[0]) == float(factors[1]) <= 1
+
+
 @pytest.fixture
 def precision():
     yield set_precision

@@ -69,7 +69,8 @@ class SolverUpdate:
 
     def _clip_factor(self, param: Any, on_cpu: bool) -> float | torch.Tensor | None:
         """What all gradients are multiplied with to bring their joint L2 norm to the limit; None
-        where that is nothing.  On a GPU a scalar there, which the host reads only for the log.
+        where that is nothing.  On a GPU always a scalar there, so that updates are the same bits
+        with a log, for which the host reads it, and without.
 
         Taken on the sums over ``iter_size`` passes and before weight decay, as in BVLC.
         """
@@ -79,26 +80,27 @@ class SolverUpdate:
         diffs = [b.diff_tensor() for b in self._params if not b.diff_storage.is_zero]
         if not diffs:
             return None
+        factor: float | torch.Tensor | None
         if on_cpu:
             total = 0.0
             for diff in diffs:
                 flat = diff.reshape(-1)
                 total += float(torch.dot(flat, flat))
             norm = float(_F32(math.sqrt(total)))
+            factor = float(_F32(limit) / _F32(norm)) if norm > limit else None
         else:
             joint = torch.stack(torch._foreach_norm(diffs)).norm()
+            down = torch.full_like(joint, limit).div_(joint)
+            factor = torch.where(joint > limit, down, 1.0)
             if not glog.is_on():
-                down = torch.full_like(joint, limit).div_(joint)
-                return torch.where(joint > limit, down, 1.0)
+                return factor
             norm = float(joint)
-        if not norm > limit:
-            return None
-        factor = float(_F32(limit) / _F32(norm))
-        glog.info(
-            "sgd_solver",
-            f"Gradient clipping: scaling down gradients (L2 norm {norm:g} > {limit:g}) by scale "
-            f"factor {factor:g}",
-        )
+        if norm > limit:
+            glog.info(
+                "sgd_solver",
+                f"Gradient clipping: scaling down gradients (L2 norm {norm:g} > {limit:g}) by "
+                f"scale factor {_F32(limit) / _F32(norm):g}",
+            )
         return factor
 
     def _apply_to(
