@@ -76,7 +76,7 @@ class Layer:
             ``force_backward`` (the labels of a loss).
         differentiable: False where no bottom can get a gradient (Accuracy, ArgMax).
         graphable: False where a pass cannot be captured into a CUDA graph: it runs user code, reads
-            on the host, or has tops whose shapes depend on values.
+            on the host, has tops whose shapes depend on values, or keeps state in inner layers.
         any_precision: True where forward and backward are right on bfloat16 tensors as they come.
             Other layers get float32 bottoms, tops and top diffs.  Parameters are always float32.
 
@@ -86,8 +86,8 @@ class Layer:
         blobs: the parameter blobs; ``setup`` makes them with :meth:`add_blob`.
         num_bottoms, num_tops: how many this net uses.
         in_place: True where top 0 is bottom 0; then forward may overwrite its input.
-        variant: what ``before_forward`` decided about how the pass is computed; passes that differ
-            in it have CUDA graphs of their own.
+        variant: what ``before_forward`` or ``before_backward`` decided about how the pass is
+            computed; passes that differ in it have CUDA graphs of their own.
         verdict: what a check on the device found, an int32 scalar there, 0 while all is well; None
             in a layer without such a check.
     """
@@ -173,6 +173,10 @@ class Layer:
 
         For random seeds drawn from Caffe's stream, and checks of labels that lie on the host.
         """
+
+    def before_backward(self, bottom: list[Blob]) -> None:
+        """The same for a backward pass: for what :meth:`before_forward` has read of blobs that a
+        user may have written since."""
 
     def generators(self) -> list[torch.Generator]:
         """The device's random generators that ``forward`` draws from; a CUDA graph of the layer

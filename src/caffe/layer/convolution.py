@@ -366,6 +366,10 @@ class Deconvolution(_Filter):
         self._bands = self._find_bands(bottom[0].dims)
         self.variant = None if self._bands is None else self._changes
 
+    def before_backward(self, bottom: list[Blob]) -> None:
+        if self._bands is not None and self.blobs[0].data_storage.version() != self._version:
+            self.before_forward(bottom)
+
     def _apply(
         self,
         x: torch.Tensor,

@@ -24,6 +24,7 @@ class SPP(Layer):
     """
 
     refuses_in_place = True  # BVLC accepts it and gives garbage of a new shape in every pass
+    graphable = False  # what the levels keep for the backward pass is theirs, and new with a shape
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         self.height = self.param.spp_param.pyramid_height
@@ -47,9 +48,6 @@ class SPP(Layer):
     def before_forward(self, bottom: list[Blob]) -> None:
         for level in self.levels:
             level.before_forward(bottom)
-
-    def generators(self) -> list[torch.Generator]:
-        return [generator for level in self.levels for generator in level.generators()]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         pooled = [level.forward(bottoms, [])[0] for level in self.levels]

@@ -396,24 +396,31 @@ class Net:
                 return
             while i >= j:
                 end, layers = self._replay.range_at(i, j, backward=True)
-                run = functools.partial(self._backward_layers, i, end)
                 if layers is None:
-                    run()
+                    self._backward_layers(i, end)
                 else:
-                    layers.run(run, lambda: None)
+                    run = functools.partial(self._backward_layers, i, end, announced=True)
+                    layers.run(run, functools.partial(self._announce_backward, i, end))
                 i = end - 1
 
-    def _backward_layers(self, first: int, last: int) -> None:
+    def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
         for k in range(first, last - 1, -1):
-            self._backward_layer(k)
+            self._backward_layer(k, announced)
 
-    def _backward_layer(self, i: int) -> None:
+    def _announce_backward(self, first: int, last: int) -> None:
+        """The host's part of a backward pass that is replayed."""
+        for i in range(first, last - 1, -1):
+            self._graph.layers[i].before_backward(self._graph.bottom(i))
+
+    def _backward_layer(self, i: int, announced: bool = False) -> None:
         graph = self._graph
         if not graph.layer_needs_backward[i]:
             return
         need = Need(tuple(graph.bottom_needs_backward[i]), tuple(graph.param_needs_backward[i]))
         if graph.layers[i].is_loss:
             self._refuse_label_gradient(i, need)
+        if not announced:
+            graph.layers[i].before_backward(graph.bottom(i))
         graph.layers[i].backward_blobs(graph.top(i), need, graph.bottom(i))
         if self._debug_info:
             debug_info.log_backward(graph, i)

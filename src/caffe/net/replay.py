@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
@@ -177,6 +178,10 @@ def _inner_blobs(layer: Layer) -> list[Blob]:
     return [blob for values in lists for blob in values if isinstance(blob, Blob)]
 
 
+def _generators(layers: Sequence[Layer]) -> list[torch.Generator]:
+    return [generator for layer in layers for generator in layer.generators()]
+
+
 def _cause(error: BaseException) -> str:
     """The first line of what went wrong first: ending a broken capture raises once more."""
     while error.__context__ is not None:
@@ -203,19 +208,34 @@ class _Recording:
         self._blobs = [_Bound(b, b.data_storage, b.diff_storage, b.dims) for b in owner.blobs]
         self._before = before if owner.backward else []
         self._layers = owner.layers
+        self._generators = _generators(owner.layers)
         self._after = []
         for layer in owner.layers:
             kept: dict[str, Any] = {
                 name: v for name, v in vars(layer).items() if v is None or isinstance(v, bool)
             }
             kept.update(_kept(layer))
+            if layer.verdict is None:
+                del kept["verdict"]  # another pass may leave one, which nobody has read yet
             self._after.append(kept)
 
+    def is_in_place(self) -> bool:
+        """Whether the blobs still live where they did."""
+        return all(
+            blob.data_storage is data and blob.diff_storage is diff
+            for blob, data, diff, _ in self._blobs
+        )
+
     def fits(self) -> bool:
-        """Whether the blobs still live where they did, and layers hold the state that it reads."""
-        for blob, data, diff, _ in self._blobs:
-            if blob.data_storage is not data or blob.diff_storage is not diff:
-                return False
+        """Whether the blobs still live where they did, and layers hold the state that it reads and
+        draw from the generators that it has registered."""
+        if not self.is_in_place():
+            return False
+        generators = _generators(self._layers)
+        if len(generators) != len(self._generators):
+            return False
+        if any(a is not b for a, b in zip(generators, self._generators)):
+            return False
         for layer, kept in zip(self._layers, self._before):
             state = vars(layer)
             if any(state.get(name) is not value for name, value in kept.items()):
@@ -262,23 +282,48 @@ class _Range:
         used = [b for i in self._indices for b in (*graph.bottoms[i], *graph.tops[i])]
         # The tops of layers without bottoms (Input) have shapes that the user gives.
         made = {b for i in self._indices if graph.bottoms[i] for b in graph.tops[i]}
+        self._used = [graph.blobs[b] for b in dict.fromkeys(used)]
         self._inputs = [graph.blobs[b] for b in dict.fromkeys(used) if b not in made]
-        self._params = [blob for layer in self.layers for blob in layer.blobs]
-        self.blobs = [graph.blobs[b] for b in dict.fromkeys(used)] + self._params
-        self.blobs += [blob for layer in self.layers for blob in _inner_blobs(layer)]
-        self._seen: dict[tuple[Any, ...], int] = {}
-        self._reads: dict[tuple[Any, ...], list[_Read]] = {}
-        self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
-        self._shapes: list[tuple[int, ...]] | None = None  # of all blobs in the last pass
         self._trains = self.layers[0].phase == 0
         self._lost = 0
         self.refused = False
+        self._seen: dict[tuple[Any, ...], int] = {}
+        # What a pass was seen to read; not the numbers of that pass, which may be gigabytes.
+        self._reads: dict[tuple[Any, ...], list[tuple[weakref.ref[Storage], tuple[int, ...]]]] = {}
+        self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start without any graph, from the layers' parameters as they are now."""
+        self._forget()
+        self._params = self._present_params()
+        self.blobs = self._used + self._params
+        self.blobs += [blob for layer in self.layers for blob in _inner_blobs(layer)]
+        self._shapes: list[tuple[int, ...]] | None = None  # of all blobs in the last pass
+
+    def _present_params(self) -> list[Blob]:
+        return [blob for layer in self.layers for blob in layer.blobs]
+
+    def _forget(self) -> None:
+        """Let go of all graphs and what was learned for them."""
+        self._seen.clear()
+        self._reads.clear()
+        self._recordings.clear()
+
+    def _lose(self) -> None:
+        """Count a graph that was made in vain; too many, and no more are made."""
+        self._lost += 1
+        if self._lost > _MOST_LOST:
+            self.refused = True
+            self._forget()
 
     def run(self, ordinary: Callable[[], Any], announce: Callable[[], None]) -> Any:
         """The pass, replayed or by ``ordinary()``, which runs the layers one by one.
 
         ``announce()`` does the host's part of a forward pass, which is not replayed.
         """
+        if self._params != self._present_params():  # a user put another blob in one's place
+            self._begin()
         if not self.backward and self._shapes != [b.dims for b in self.blobs]:
             self._reshape()
             self._shapes = [b.dims for b in self.blobs]
@@ -292,8 +337,7 @@ class _Range:
             if recording.fits():
                 return recording.run()
             del self._recordings[key]
-            self._lost += 1
-            self.refused = self._lost > _MOST_LOST
+            self._lose()
         if len(self._seen) > _MOST_COUNTED:
             self._seen.clear()
             self._reads.clear()
@@ -311,7 +355,7 @@ class _Range:
         watcher = _Watcher()
         with watched(watcher):
             result = ordinary()
-        self._reads[key] = list(watcher.read.values())
+        self._reads[key] = [(weakref.ref(r.storage), r.shape) for r in watcher.read.values()]
         return result
 
     def _key(self) -> tuple[Any, ...]:
@@ -332,37 +376,46 @@ class _Range:
                 layer.reshape_blobs(self._net.bottom(i), self._net.top(i))
 
     def _capture(self, key: tuple[Any, ...], ordinary: Callable[[], Any]) -> Any:
-        ready = {id(r.storage): r.storage.newest(r.shape) for r in self._reads.pop(key, ())}
-        watcher = _Watcher(ready)
+        learned = [(ref(), shape) for ref, shape in self._reads.pop(key, ())]
+        reads = [(storage, shape) for storage, shape in learned if storage is not None]
+        watcher = _Watcher({id(storage): storage.newest(shape) for storage, shape in reads})
+        found = [(storage, storage.snapshot()) for storage, _ in reads]
         before = [_kept(layer) for layer in self.layers]
         states = [dict(vars(layer)) for layer in self.layers]
         backend = BACKENDS[current().torch_device.type]
         graph = backend.new()
-        for layer in self.layers:
-            for generator in layer.generators():
-                graph.register_generator_state(generator)
+        for generator in _generators(self.layers):
+            graph.register_generator_state(generator)
         try:
             with backend.capture(graph), watched(watcher):
                 result = ordinary()
-        except RuntimeError as error:
-            self._undo(watcher, states)
+        except BaseException as error:  # an interrupt too must leave nothing that never ran
+            self._undo([*watcher.changed.values(), *found], states)
             backend.settle()
             if isinstance(error, _NotCapturable):  # another pass than the one that was watched
-                self._lost += 1
-                self.refused = self._lost > _MOST_LOST
+                self._lose()
                 return self._learn(key, ordinary)
+            if not isinstance(error, RuntimeError):
+                raise
             self._refuse(error)
             return ordinary()
         recording = _Recording(self, graph, watcher, result, before)
+        for old in [k for k, r in self._recordings.items() if not r.is_in_place()]:
+            del self._recordings[old]  # its blobs have grown: it would only hold their memory
         while len(self._recordings) >= KEPT:
             self._recordings.popitem(last=False)
         self._recordings[key] = recording
         backend.trim()  # what the ordinary passes had
         return recording.first_run()
 
-    def _undo(self, watcher: _Watcher, states: list[dict[str, Any]]) -> None:
-        """Forget an attempt: nothing of it has run on the GPU."""
-        for storage, snapshot in watcher.changed.values():
+    def _undo(
+        self,
+        snapshots: list[tuple[Storage, tuple[Any, ...]]],
+        states: list[dict[str, Any]],
+    ) -> None:
+        """Forget an attempt: nothing of it has run on the GPU.  Of two snapshots of one storage the
+        later in the list counts."""
+        for storage, snapshot in snapshots:
             storage.rewind(snapshot)
         for layer, state in zip(self.layers, states):
             vars(layer).clear()
@@ -372,6 +425,7 @@ class _Range:
     def _refuse(self, error: RuntimeError) -> None:
         """Make no graph of this range; name the layers if they are few (see Replay.range_at)."""
         self.refused = True
+        self._forget()
         if len(self.layers) < _FEWEST_TO_CUT:
             names = " and ".join(f"'{layer.name}' ({layer.type})" for layer in self.layers)
             direction = "backward" if self.backward else "forward"

@@ -48,7 +48,7 @@ def test_stochastic_levels_draw_from_their_windows(device):
     assert np.isin(y, x).all()
     assert (rig.forward(x) != y).any()
     on_gpu = device in ("pretend", "gpu")
-    assert len(rig.layer.generators()) == (2 if on_gpu else 0)  # one a level
+    assert [len(level.generators()) for level in rig.layer.levels] == [int(on_gpu)] * 2
 
 
 def test_bad_settings_are_refused():

@@ -80,3 +80,14 @@ def test_a_graph_made_of_checked_labels_is_not_used_for_others(net, captured):
         with pytest.raises(caffe.Error, match="label 7"):
             run(net, BAD, "device")
         run(net, GOOD, "host")
+
+
+def test_a_replay_of_checked_labels_forgets_no_wrong_one_of_an_earlier_pass(net, captured):
+    for _ in range(5):
+        run(net, GOOD, "host")
+    net.blobs["label"].set_data(torch.from_numpy(BAD.copy()).to(current().torch_device))
+    net.forward_loss()  # nobody has asked yet
+    net.blobs["label"].data[...] = GOOD
+    net.forward_loss()
+    with pytest.raises(caffe.Error, match="label 7"):
+        net.check_verdicts()

@@ -1,11 +1,17 @@
 """Passes replayed from CUDA graphs, on the pretend GPU: the same numbers as ordinary passes."""
 
+import gc
+import weakref
+
 import numpy as np
+import pretend_device
 import pretend_graphs
 import pytest
 
 import caffe
+from caffe.blob import Blob
 from caffe.net import replay
+from caffe.precision import _state
 
 pytestmark = pytest.mark.slow
 
@@ -211,3 +217,155 @@ def test_a_range_that_cannot_be_captured_is_cut_around_the_layer(tmp_path, captu
             assert all(np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(found, want)), i
     ranges = net._replay._ranges.values()
     assert any(len(r.layers) == 3 and r._recordings and not r.backward for r in ranges if r)
+
+
+# What happens to a net between its passes ---------------------------------------------------------
+
+
+def assert_replays_equal(make_net, script):
+    """With and without graphs the script leaves the same."""
+    got = run(make_net(), script)
+    assert pretend_graphs.Backend.captured
+    caffe.set_graphs(False)
+    try:
+        want = run(make_net(), script)
+    finally:
+        caffe.set_graphs(True)
+    for i, (a, b) in enumerate(zip(got, want)):
+        for key in b:
+            assert np.allclose(a[key], b[key], rtol=1e-4, atol=1e-6), (i, key)
+
+
+def test_another_blob_in_the_place_of_a_parameter(tmp_path, captured):
+    def replace(net):
+        blob = Blob((3, 2, 3, 3))
+        blob.data[...] = 0.3
+        net.params["conv"][0] = blob
+        seeded(9)(net)
+
+    script = [*[seeded(i) for i in range(5)], replace, *[seeded(i) for i in range(4)]]
+    assert_replays_equal(lambda: make_small(tmp_path), script)
+
+
+def test_what_inner_layers_keep(tmp_path, captured):
+    """SPP's levels are layers of their own, new ones for each size of the image."""
+    spp = """
+layer { name: "spp" type: "SPP" bottom: "up" top: "spp"
+  spp_param { pyramid_height: 2 pool: MAX } }
+layer { name: "ip" type: "InnerProduct" bottom: "spp" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "sum" type: "Reduction" bottom: "ip" top: "sum" loss_weight: 1 }
+"""
+    first = NET[: NET.index('layer { name: "relu1"')]
+    up = NET[NET.index('layer { name: "up"') : NET.index('layer { name: "crop"')]
+    text = first + up.replace('"score"', '"conv1"') + spp
+
+    def other_forward(net):  # not replayed, unlike the backward pass after it
+        feed(net, (8, 10), 77)
+        net.clear_param_diffs()
+        eager_forward(net)
+
+    script = [*[step((8, 10), i) for i in range(5)], other_forward, step((12, 6)), other_forward]
+    assert_replays_equal(lambda: make(tmp_path, text), script)
+
+
+def test_upsampling_weights_written_between_forward_and_backward(tmp_path, captured):
+    """The backward pass takes the weights as they are then; how the forward pass computed with the
+    old ones must not matter."""
+
+    def gradient(scale):
+        def act(net):
+            feed(net)
+            net.clear_param_diffs()
+            net.forward()
+            net.params["up"][0].data[...] *= scale
+            net.backward()
+            net.params["up"][0].data[...] /= scale
+            return net.params["score"][0].diff.copy()
+
+        return act
+
+    net = make(tmp_path, NET.replace('"Dropout"', '"TanH"'))
+    want = gradient(1)(net)
+    for scale in (2, 1, 1, 1, 1, 4, 1, 0.5):
+        found = gradient(scale)(net)
+        assert np.allclose(found, scale * want, rtol=1e-4, atol=1e-6), scale
+    assert captured
+
+
+def test_a_pass_that_may_be_captured_later_leaves_no_tensors(tmp_path, captured):
+    """Images come in hundreds of sizes; the activations of one size can be a gigabyte."""
+    net = make(tmp_path)
+    for _ in range(2):
+        step((12, 14))(net)
+    old = [weakref.ref(net.blobs[name].data_storage.held) for name in ("data", "label")]
+    step((8, 10))(net)
+    gc.collect()
+    assert not captured and [ref() for ref in old] == [None, None]
+
+
+def test_graphs_of_memory_that_was_outgrown_are_let_go(tmp_path, captured):
+    net = make(tmp_path)
+    for _ in range(5):
+        step((8, 10))(net)
+    old = weakref.ref(net.blobs["pool1"].data_storage)
+    for _ in range(5):
+        step((16, 20))(net)
+    gc.collect()
+    assert old() is None and len(captured) == 4
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TypeError])
+def test_an_interrupted_capture_leaves_what_was_there(error, tmp_path, captured, monkeypatch):
+    net = make(tmp_path)
+    for i in range(2):
+        step(seed=i)(net)
+
+    launched_by = []
+
+    def interrupted(self, *args):
+        launched_by.append(pretend_device._run.__name__)
+        raise error
+
+    monkeypatch.setattr(type(net.layer_dict["drop"]), "forward", interrupted)
+    with pytest.raises(error):
+        step(seed=2)(net)
+    assert launched_by == ["record"], "it did not come while a graph was captured"
+    for name, values in everything(net).items():
+        assert np.isfinite(values).all(), name
+
+
+def test_weights_laid_out_anew_in_a_capture_that_failed(tmp_path, captured, monkeypatch):
+    monkeypatch.setattr(_state, "precision", "tf32")  # wants channels-last weights
+    net = make_small(tmp_path)
+    for i in range(2):
+        seeded(i)(net)
+    net.params["conv"][0].data[...] *= 1.5
+
+    launched_by = []
+
+    def fails(self, *args):
+        launched_by.append(pretend_device._run.__name__)
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(type(net.layer_dict["abs"]), "forward", fails)
+    with pytest.raises(RuntimeError, match="no"):
+        seeded(2)(net)
+    assert launched_by == ["record", "_run"], "it did not come while a graph was captured"
+    assert np.isfinite(net.blobs["conv"].data).all()
+
+
+def test_a_graph_whose_generators_were_renewed_is_not_replayed(tmp_path, captured):
+    net = make(tmp_path)
+
+    def dropped():
+        caffe.set_random_seed(7)
+        feed(net)
+        net.forward()
+        return net.blobs["drop"].data.copy()
+
+    for _ in range(4):
+        want = dropped()
+    assert captured
+    net.layer_dict["drop"].renew_generators()  # as after a capture that failed
+    assert np.array_equal(dropped(), want)
