@@ -12,6 +12,7 @@ import collections
 import mmap
 import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
@@ -70,6 +71,9 @@ class _Process:
         reply_out, reply_in = os.pipe()
         environment = dict(os.environ, OMP_NUM_THREADS="1")
         descriptors = [task_out, reply_in, *slots]
+        # A new program has its parent's mask: no signal is early enough to end it before it ignores
+        # them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, *map(str, descriptors)],
@@ -78,6 +82,7 @@ class _Process:
                 env=environment,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(task_out)
             os.close(reply_in)
         self._tasks, self._replies = open(task_in, "wb"), open(reply_out, "rb")

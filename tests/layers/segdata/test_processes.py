@@ -127,6 +127,20 @@ def test_interrupts_are_the_parents(monkeypatch):
     prefetcher.close()
 
 
+def test_an_interrupt_while_they_begin_is_the_parents_too(monkeypatch):
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    prefetcher = ProcessPrefetcher(_numbers(), itertools.count(), workers=2)
+    prefetcher._start()
+    for process in prefetcher._processes:
+        os.kill(process._process.pid, signal.SIGTERM)
+        os.kill(process._process.pid, signal.SIGINT)
+    assert prefetcher.current()[0].shape[0] == 1
+    prefetcher.advance()
+    assert prefetcher.current()[0].shape[0] == 2
+    prefetcher.close()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+
+
 def test_processes_end_with_their_parent_however_it_ends():
     program = (
         "import itertools, os, signal, sys\n"
