@@ -34,6 +34,17 @@ def toy_data(folder):
     return path
 
 
+def hear_signals():
+    """Undo what a child inherits: these tests may run under nohup or in a script's background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def ignore_hangup():
+    """What nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def start(folder, *arguments, **options):
     """Start solve.py in a directory that is not the repository's."""
     experiment = options.get("experiment", "toy-fcn32s")
@@ -48,6 +59,7 @@ def start(folder, *arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
+        preexec_fn=options.get("preexec_fn", hear_signals),
     )
 
 
@@ -77,9 +89,9 @@ def weights(folder, out, experiment="toy-fcn32s"):
         return f.read()
 
 
-def stop_at(folder, out, iteration, number):
+def stop_at(folder, out, iteration, number, **options):
     """Start a run and signal it once it has a snapshot of `iteration`; returns (code, output)."""
-    process = start(folder, "--steps", str(STEPS), "--out", out)
+    process = start(folder, "--steps", str(STEPS), "--out", out, **options)
     sidecar = os.path.join(str(folder), out, "toy-fcn32s", f"train_iter_{iteration}.json")
     deadline = time.time() + 300
     while not os.path.exists(sidecar):
@@ -531,6 +543,12 @@ def test_a_closed_terminal_is_a_request_to_stop(tmp_path):
     toy_data(tmp_path)
     code, text = stop_at(tmp_path, "hung-up", 7, signal.SIGHUP)
     assert code == 128 + signal.SIGHUP and "with a snapshot" in text, text
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path):
+    toy_data(tmp_path)
+    code, text = stop_at(tmp_path, "nohup", 7, signal.SIGHUP, preexec_fn=ignore_hangup)
+    assert code == 0 and "with a snapshot" not in text, text
 
 
 def test_weights_of_another_number_of_classes(tmp_path):
