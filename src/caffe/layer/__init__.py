@@ -88,7 +88,7 @@ class Layer:
         in_place: True where top 0 is bottom 0; then forward may overwrite its input.
         variant: what ``before_forward`` or ``before_backward`` decided about how the pass is
             computed; passes that differ in it have CUDA graphs of their own.
-        verdict: what a check on the device found, an int32 scalar there, 0 while all is well; None
+        verdict: what a check on the device found, an int64 scalar there, 0 while all is well; None
             in a layer without such a check.
     """
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from caffe.storage import Storage
 
 
+# A verdict is the place of the wrong index, from 1, and this times the number of the bottom's shape
+# and limits: passes of other shapes may follow before anybody reads it.
+_PLACES = 1 << 32
+
+
 class Limits(NamedTuple):
     """What the values of a bottom of indices may be.
 
@@ -139,10 +144,11 @@ class IndexReader(Layer):
         return index, counts
 
     def raise_verdict(self) -> None:
-        place = 0 if self.verdict is None else int(self.verdict)
-        if self.verdict is not None and place:
+        found = 0 if self.verdict is None else int(self.verdict)
+        if self.verdict is not None and found:
             self.verdict.zero_()
-            limits, shape = self._judged
+            kind, place = divmod(found, _PLACES)
+            limits, shape = list(self._judged)[kind]
             wrong = Wrong(float(self._value), _position(place - 1, shape), shape)
             raise self.wrong_index(wrong, limits)
 
@@ -165,17 +171,19 @@ class IndexReader(Layer):
         safe = index.clamp(0, max(limits.size - 1, 0))
         if self._checked is not None or not index.numel():
             return safe
+        if self.verdict is None:
+            self._judged: dict[tuple[Limits, Shape], int] = {}  # bottoms by number: see _PLACES
         if self.verdict is None or self.verdict.device != index.device:
-            self.verdict = torch.zeros((), dtype=torch.int32, device=index.device)
+            self.verdict = torch.zeros((), dtype=torch.int64, device=index.device)
             self._value = torch.zeros((), device=index.device)
         bad = (index != safe).reshape(-1).to(torch.uint8)
         place = bad.argmax().reshape(1)  # of the first
-        found = (place + 1).mul_(bad.gather(0, place)).to(torch.int32).reshape(())
+        kind = self._judged.setdefault((limits, tuple(values.shape)), len(self._judged))
+        found = (place + (kind * _PLACES + 1)).mul_(bad.gather(0, place)).reshape(())
         value = values.reshape(-1).gather(0, place).reshape(())
         first = self.verdict == 0  # an earlier finding stays
         self._value.copy_(torch.where(first, value, self._value))
         self.verdict.copy_(torch.where(first, found, self.verdict))
-        self._judged = limits, tuple(values.shape)
         return safe
 
 

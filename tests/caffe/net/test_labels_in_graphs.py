@@ -91,3 +91,40 @@ def test_a_replay_of_checked_labels_forgets_no_wrong_one_of_an_earlier_pass(net,
     net.forward_loss()
     with pytest.raises(caffe.Error, match="label 7"):
         net.check_verdicts()
+
+
+SIZES = """
+layer { name: "data" type: "Input" top: "data" top: "label" input_param {
+  shape { dim: 1 dim: 2 dim: 8 dim: 10 } shape { dim: 1 dim: 1 dim: 8 dim: 10 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "conv" bottom: "label" top: "loss" }
+"""
+
+
+def test_the_position_is_one_in_the_image_that_had_the_label(captured, tmp_path):
+    """Images of other sizes may come before anybody asks, and graphs of several sizes exist."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(SIZES)
+    net = caffe.Net(str(path), caffe.TRAIN)
+
+    def labelled(size, wrong=None):
+        labels = np.zeros((1, 1, *size), np.float32)
+        if wrong is not None:
+            labels[0, 0][wrong] = 9
+        net.blobs["data"].reshape(1, 2, *size)
+        net.blobs["data"].data[...] = 1
+        net.blobs["label"].reshape(1, 1, *size)
+        net.blobs["label"].set_data(torch.from_numpy(labels).to(current().torch_device))
+        net.forward_loss()
+
+    for size in [(8, 10)] * 4 + [(12, 6)] * 4:
+        labelled(size)
+    assert len(captured) == 2
+    labelled((8, 10), wrong=(3, 7))
+    labelled((12, 6), wrong=(11, 0))  # a later one, which is not told
+    with pytest.raises(caffe.Error, match=r"label 9 at \(n, h, w\) = \(0, 3, 7\)"):
+        net.check_verdicts()
+    labelled((12, 6), wrong=(11, 5))
+    with pytest.raises(caffe.Error, match=r"label 9 at \(n, h, w\) = \(0, 11, 5\)"):
+        net.check_verdicts()
