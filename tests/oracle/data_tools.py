@@ -24,6 +24,7 @@ from root import CHECKOUT, OracleMissing, default_root
 
 sys.path.insert(0, os.path.join(CHECKOUT, "src"))
 
+from caffe import glog
 from caffe.data import db, image_files
 from caffe.proto import caffe_pb2
 from caffe.tools import compute_image_mean, convert_imageset, flags
@@ -270,6 +271,7 @@ def report(comparison):
 
 
 def main():
+    glog.set_level(0)  # the logs are compared, whatever GLOG_minloglevel says
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
     try:
