@@ -5,7 +5,7 @@
 Each row's own nets, solver and data layers run in both programs on tiny datasets in the true
 formats. Widths are divided by --share (default 8; nets from scratch keep theirs), or kept with
 --full, which takes one row of each backbone at full size. iter_size is 2 at most, and fast
-rates are a hundredth.
+rates are a thousandth.
 
 Both start from the same random weights. Compared are: the two losses; after two steps every
 parameter, and every update, which Caffe leaves in the parameters' diff; the histogram and the loss
@@ -48,7 +48,7 @@ FULL = (
     "membrane-unet",
     "membrane-unet-small",
 )
-#: Rates above it are divided by 100.
+#: Rates above it are divided by 1000.
 FAST = 5e-4
 #: Largest difference allowed: of a loss and of the scoring pass's, as a share of it; of a parameter
 #: blob, as a share of its largest value; of an update, as a share of its norm; of the histogram, as
@@ -106,9 +106,10 @@ def write_row(row, folders, share, work):
     param.random_seed = 5
     if param.base_lr > FAST:
         # Random weights with such a rate diverge, or carry one sign that rounding decided into
-        # every weight of the second step. The update is compared relative to its norm, so nothing
-        # is lost.
-        param.base_lr /= 100
+        # every weight of the second step. At a thousandth an update is some thousandths of the
+        # weights, so what one such sign may move (UPDATE) stays below what weights may differ
+        # (WEIGHTS). The update is compared relative to its norm, so nothing is lost.
+        param.base_lr /= 1000
     if param.type == "Adam":
         # Dividing by the gradient's own size makes full steps of gradients that are rounding alone.
         # trajectories.py compares that division.
