@@ -154,12 +154,11 @@ class _Watcher:
 
 
 class _Bound(NamedTuple):
-    """A blob, the memory it had and its shape."""
+    """A blob and the memory it had."""
 
     blob: Blob
     data: Storage
     diff: Storage
-    dims: tuple[int, ...]
 
 
 def _kept(layer: Layer) -> dict[str, Any]:
@@ -205,7 +204,7 @@ class _Recording:
         self._reads = list(watcher.read.values())
         self._derived = watcher.derived
         self._writes = [(s, s.held) for s, _ in watcher.changed.values()]
-        self._blobs = [_Bound(b, b.data_storage, b.diff_storage, b.dims) for b in owner.blobs]
+        self._blobs = [_Bound(b, b.data_storage, b.diff_storage) for b in owner.blobs]
         self._before = before if owner.backward else []
         self._layers = owner.layers
         self._generators = _generators(owner.layers)
@@ -223,7 +222,7 @@ class _Recording:
         """Whether the blobs still live where they did."""
         return all(
             blob.data_storage is data and blob.diff_storage is diff
-            for blob, data, diff, _ in self._blobs
+            for blob, data, diff in self._blobs
         )
 
     def fits(self) -> bool:
