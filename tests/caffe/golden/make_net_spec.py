@@ -179,9 +179,11 @@ def kinds_of_results(L, P, NetSpec, to_proto):
 
 def parameter_names(L, P, NetSpec, to_proto):
     from caffe.net_spec import param_name_dict
+    from caffe.proto import caffe_pb2
 
     # The engine has the messages of its extensions besides.
-    extensions = ("BN", "Interp", "Permute", "Upsample")
+    fields = caffe_pb2.LayerParameter.DESCRIPTOR.fields
+    extensions = {f.message_type.name[: -len("Parameter")] for f in fields if f.number > 20000}
     return {k: v for k, v in param_name_dict().items() if k not in extensions}
 
 

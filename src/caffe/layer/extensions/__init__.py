@@ -3,18 +3,7 @@
 Everything else in :mod:`caffe.layer` is one of BVLC's 61 types; what is not is here, one file a
 family, made as :mod:`caffe.layer` explains.  Their messages in ``caffe.proto`` have field numbers
 from 20001 on, which no fork known uses.  :func:`type_list` says which types they are; a net with
-one of them does not run on BVLC Caffe.
-
-==================== ============================ ==============================================
-Type                 Published in                 What it does
-==================== ============================ ==============================================
-BN                   SegNet; PSPNet               batch normalisation with scale and shift in one
-ConvolutionDepthwise MobileNet (BVLC PR 5665)     convolution with one group a channel
-DepthwiseConvolution MobileNet                    the same under its other name
-Interp               DeepLab; PSPNet, ICNet       bilinear resizing, corners aligned
-Permute              SSD                          axes in another order
-Upsample             SegNet, ENet; YOLO converted unpooling by a pooling mask; nearest neighbour
-==================== ============================ ==============================================
+one of them does not run on BVLC Caffe.  :data:`PUBLISHED_IN` says where each comes from.
 """
 
 from __future__ import annotations
@@ -24,7 +13,27 @@ import pkgutil
 
 from caffe import layer
 
-__all__ = ["type_list"]
+__all__ = ["PUBLISHED_IN", "is_extension", "type_list"]
+
+# Type -> the forks and models that it was published in, and what it does.  docs/forks.md shows it.
+PUBLISHED_IN = {
+    "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
+    "ConvolutionDepthwise": (
+        "MobileNet (BVLC pull request 5665)",
+        "convolution with one group a channel",
+    ),
+    "DepthwiseConvolution": ("MobileNet", "the same under its other name"),
+    "Interp": ("DeepLab; PSPNet, ICNet", "bilinear resizing, corners aligned"),
+    "Permute": ("SSD", "axes in another order"),
+    "SmoothL1Loss": (
+        "Fast and Faster R-CNN; SSD",
+        "squares where the difference is small, absolute values elsewhere",
+    ),
+    "Upsample": (
+        "SegNet, ENet; YOLO converted",
+        "unpooling by a pooling mask; nearest neighbour",
+    ),
+}
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
