@@ -7,12 +7,17 @@ import sys
 from abc import ABCMeta
 from typing import Any
 
+from caffe import glog
 from caffe.blob import Blob, BlobVec, RawBlobVec
 from caffe.errors import LayerError
 from caffe.layer import Layer, Need, register
 from caffe.vectors import BoolVec, Vector
 
 __all__ = ["LayerVec", "Python", "PythonLayer"]
+
+# Layers that published prototxts name, by module and class, and where the engine has its own.
+_RCNN = "caffe.layer.extensions._py_faster_rcnn"
+BUILT_IN = {("rpn.proposal_layer", "ProposalLayer"): _RCNN}
 
 
 class PythonLayer(metaclass=ABCMeta):
@@ -85,7 +90,8 @@ class Python(Layer):
     """The engine's side of a user's layer: ``user`` is the user's own instance.
 
     Naming a module runs its code, as ``import`` does.  What the user's methods raise reaches the
-    caller unchanged.
+    caller unchanged.  A few layers of published nets are built in (:data:`BUILT_IN`), for where
+    their module is not found.
     """
 
     graphable = False
@@ -120,6 +126,9 @@ class Python(Layer):
         try:
             module = importlib.import_module(p.module)
         except ModuleNotFoundError as error:
+            built_in = self._built_in(error)
+            if built_in is not None:
+                return built_in
             if error.name is None or not f"{p.module}.".startswith(f"{error.name}."):
                 why = f"module '{p.module}' needs '{error.name}', which is not installed"
             else:
@@ -129,8 +138,12 @@ class Python(Layer):
                 )
             raise self.fail(f"{wanted}: {why}", LayerError) from error
         except Exception as error:
+            ours = ""
+            if (p.module, p.layer) in BUILT_IN:
+                ours = "; without that module on the path, the layer that is built in here is used"
             raise self.fail(
-                f"{wanted}: importing '{p.module}' failed with {type(error).__name__}: {error}",
+                f"{wanted}: importing '{p.module}' failed with {type(error).__name__}: {error}"
+                f"{ours}",
                 LayerError,
             ) from error
         where = getattr(module, "__file__", None) or "built in"
@@ -148,6 +161,18 @@ class Python(Layer):
                 f"{wanted}: '{p.layer}' in {where} is no subclass of caffe.Layer", LayerError
             )
         return cls
+
+    def _built_in(self, error: ModuleNotFoundError) -> type[PythonLayer] | None:
+        """The engine's own layer of this name, where the user's module is not there at all."""
+        p = self.param.python_param
+        module = BUILT_IN.get((p.module, p.layer))
+        if module is None or error.name is None or not f"{p.module}.".startswith(f"{error.name}."):
+            return None
+        glog.info(
+            "python", f"{self.name}: no module named {p.module}; {p.layer} is the one built in here"
+        )
+        found: type[PythonLayer] = getattr(importlib.import_module(module), p.layer)
+        return found
 
 
 def _is_layer_class(value: Any) -> bool:

@@ -36,6 +36,8 @@ V1_TYPES = {
     "LRN": "LRN",
     "MVN": "MVN",
     "RELU": "ReLU",
+    "ROI_POOLING": "ROIPooling",
+    "SMOOTH_L1_LOSS": "SmoothL1Loss",
     "SOFTMAX_LOSS": "SoftmaxWithLoss",
     "TANH": "TanH",
 }

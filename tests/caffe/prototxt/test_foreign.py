@@ -264,10 +264,16 @@ def test_v1_layers_of_forks(tmp_path):
         layers { name: "b" type: BN bottom: "i" top: "b" bn_param { statistics: NONE } }
         layers { name: "c" type: CROP bottom: "b" bottom: "x" top: "c" crop_param { offset: 1 } }
         layers { name: "u" type: UPSAMPLE bottom: "c" top: "u" upsample_param { scale: 3 } }
+        layers { name: "d" type: DUMMY_DATA top: "d" dummy_data_param { num: 4 channels: 5
+          height: 1 width: 1 } }
+        layers { name: "r" type: ROI_POOLING bottom: "u" bottom: "d" top: "r"
+          roi_pooling_param { pooled_h: 2 pooled_w: 3 } }
     """)
     net = caffe.Net(str(path), caffe.TEST)
-    assert [layer.type for layer in net.layers][-4:] == ["Interp", "BN", "Crop", "Upsample"]
+    types = [layer.type for layer in net.layers]
+    assert types[-6:] == ["Interp", "BN", "Crop", "Upsample", "DummyData", "ROIPooling"]
     assert net.blobs["u"].data.shape == (1, 2, 9, 12)
+    assert net.blobs["r"].data.shape == (4, 2, 2, 3)
 
 
 @pytest.mark.parametrize("kind", ["PriorBox", "DenseImageData", "MultiStageMeanfield"])

@@ -17,22 +17,29 @@ __all__ = ["PUBLISHED_IN", "is_extension", "type_list"]
 
 # Type -> the forks and models that it was published in, and what it does.  docs/forks.md shows it.
 PUBLISHED_IN = {
+    "Axpy": ("SENet", "a factor a channel times one blob, plus another"),
     "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
     "ConvolutionDepthwise": (
         "MobileNet (BVLC pull request 5665)",
         "convolution with one group a channel",
     ),
+    "CropCenter": ("waifu2x", "as much cut off at both ends of an axis"),
     "DepthwiseConvolution": ("MobileNet", "the same under its other name"),
     "Interp": ("DeepLab; PSPNet, ICNet", "bilinear resizing, corners aligned"),
+    "PSROIPooling": ("R-FCN", "means over windows of regions, each from channels of its own"),
     "Permute": ("SSD", "axes in another order"),
+    "Proposal": (
+        "C++ ports of Faster R-CNN (PVANet, Intel Caffe, R-FCN)",
+        "boxes from a region proposal network",
+    ),
+    "ROIPooling": ("Fast and Faster R-CNN", "maxima over windows of regions"),
+    "Reorg": ("YOLO v2 converted", "squares of pixels into channels"),
+    "ShuffleChannel": ("ShuffleNet", "channels dealt out over groups"),
     "SmoothL1Loss": (
         "Fast and Faster R-CNN; SSD",
         "squares where the difference is small, absolute values elsewhere",
     ),
-    "Upsample": (
-        "SegNet, ENet; YOLO converted",
-        "unpooling by a pooling mask; nearest neighbour",
-    ),
+    "Upsample": ("SegNet, ENet; YOLO converted", "unpooling by a pooling mask; nearest neighbour"),
 }
 
 for _module in pkgutil.iter_modules(__path__):
