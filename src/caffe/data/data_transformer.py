@@ -17,6 +17,8 @@ from caffe.errors import DataError, LayerError
 __all__ = ["DataTransformer"]
 
 TRAIN = 0
+# Settings of SSD's, which change what the net sees.
+_OF_SSD = ("resize_param", "noise_param", "distort_param", "expand_param", "crop_h", "crop_w")
 
 
 class DataTransformer:
@@ -42,6 +44,13 @@ class DataTransformer:
             )
         if param.force_color and param.force_gray:
             raise LayerError("cannot set both force_color and force_gray: remove one of them")
+        for name in _OF_SSD:
+            if param.HasField(name):
+                raise LayerError(
+                    f"transform_param {{ {name} }} is a setting of SSD's that is not implemented "
+                    "in this layer and changes what the net sees: take it out only where the task "
+                    "allows, and prepare the pictures accordingly"
+                )
         self.param = param
         self.random_crop = phase == TRAIN and param.crop_size > 0
         self.mean = mean_file.read(param.mean_file) if param.mean_file else None

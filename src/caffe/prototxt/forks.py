@@ -36,10 +36,7 @@ TYPES = {
     "SSD": (
         "AnnotatedData",
         "DetectionEvaluate",
-        "DetectionOutput",
         "MultiBoxLoss",
-        "Normalize",
-        "PriorBox",
         "VideoData",
     ),
     "R-FCN": ("BoxAnnotatorOHEM",),
@@ -69,19 +66,16 @@ TYPES = {
     ),
     "converters from Darknet (YOLO)": ("Mish", "Region", "Yolo"),
     "NVIDIA Caffe": ("DetectNetTransformation", "L1Loss"),
-    "MobileNet v3 forks": ("HSigmoid", "HSwish", "ReLU6"),
+    "MobileNet v3 forks": ("HSigmoid", "HSwish"),
     "forks with layers of geometry": ("Remap", "Resize"),
 }
 
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
-    "annotated_data_param": "AnnotatedData",
     "augmentation_param": "DataAugmentation",
     "correlation_param": "Correlation",
     "dense_crf_param": "DenseCRF",
     "dense_image_data_param": "DenseImageData",
-    "detection_evaluate_param": "DetectionEvaluate",
-    "detection_output_param": "DetectionOutput",
     "domain_transform_param": "DomainTransform",
     "downsample_param": "Downsample",
     "flow_warp_param": "FlowWarp",
@@ -89,9 +83,6 @@ SETTINGS = {
     "mat_read_param": "MatRead",
     "mat_write_param": "MatWrite",
     "multi_stage_meanfield_param": "MultiStageMeanfield",
-    "multibox_loss_param": "MultiBoxLoss",
-    "norm_param": "Normalize",
-    "prior_box_param": "PriorBox",
     "resample_param": "Resample",
     "resize_param": "Resize",
     "roi_align_param": "ROIAlign",
@@ -101,12 +92,7 @@ SETTINGS = {
 }
 
 # Fields that change what a layer of BVLC's computes, so that they cannot be left out.
-_CHANGES = {
-    **dict.fromkeys(
-        ("distort_param", "emit_constraint", "expand_param", "noise_param", "resize_param"), "SSD"
-    ),
-    "label_type": "DeepLab",
-}
+_CHANGES = {"label_type": "DeepLab"}
 
 _ALL = sorted({name for types in TYPES.values() for name in types})
 _TYPE = re.compile("[\"'](?:" + "|".join(_ALL) + ")[\"']")

@@ -141,3 +141,11 @@ def test_init_rand_is_needed():
     param = caffe_pb2.TransformationParameter(mirror=True)
     with pytest.raises(LayerError, match="init_rand"):
         apply(DataTransformer(param, TEST))
+
+
+@pytest.mark.parametrize(
+    "setting", ["resize_param { height: 3 }", "distort_param { }", "crop_h: 3"]
+)
+def test_what_ssd_does_to_pictures_is_refused_where_it_is_not_done(setting):
+    with pytest.raises(LayerError, match=f"{setting.split()[0].strip(':')} }} is a setting of SSD"):
+        make(setting)

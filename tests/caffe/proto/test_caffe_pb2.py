@@ -49,6 +49,7 @@ def test_extensions_use_numbers_of_their_own():
     assert {name for name in added if added[name]} <= {
         "DropoutParameter",
         "LayerParameter",
+        "TransformationParameter",
         "V1LayerParameter",
         "enum V1LayerParameter.LayerType",
     }

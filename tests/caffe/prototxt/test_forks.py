@@ -1,5 +1,6 @@
 """Layers and fields that only forks have: what is read, what is left out, what the messages say."""
 
+import re
 import warnings
 
 import pytest
@@ -79,18 +80,34 @@ def test_a_forks_net_can_be_read(family):
     assert [layer.name for layer in net.layer] and all(layer.type for layer in net.layer)
 
 
+TWO_OF_A_TYPE = """
+    layer { name: "a" type: "Correlation" bottom: "x" bottom: "y" top: "a"
+      correlation_param { pad: 20 kernel_size: 1 } convolution_param { num_output: 3 shared: 1 } }
+    layer { name: "b" type: "Correlation" bottom: "a" bottom: "y" top: "b"
+      correlation_param { pad: 3 } }
+    layer { name: "f" type: "FlowWarp" bottom: "a" bottom: "b" top: "f" flow_warp_param { } }"""
+
+
 def test_one_warning_names_the_type_its_fork_and_what_is_left_out():
     with pytest.warns(ForeignFieldWarning) as caught:
-        net = parse_text(FAMILIES["SSD"], caffe_pb2.NetParameter(), "n.prototxt")
+        net = parse_text(TWO_OF_A_TYPE, caffe_pb2.NetParameter(), "n.prototxt")
     told = {str(w.message).split("of the type ")[1].split(",")[0]: str(w.message) for w in caught}
-    assert len(caught) == 6 and set(told) == {layer.type for layer in net.layer}
-    assert told["PriorBox"] == (
-        'n.prototxt:11:11: layer "box" is of the type PriorBox, a layer of SSD that is not '
-        "implemented here. Its settings (prior_box_param) are left out; a net in a phase that "
-        "needs the layer cannot be built."
+    assert len(caught) == 2 and set(told) == {layer.type for layer in net.layer}
+    assert told["Correlation"] == (
+        'n.prototxt:3:7: layer "a" (and 1 more) is of the type Correlation, a layer of FlowNet '
+        "that is not implemented here. Its settings (correlation_param, shared) are left out; a "
+        "net in a phase that needs the layer cannot be built."
     )
-    assert "resize_param" in told["AnnotatedData"]
-    assert net.layer[0].data_param.batch_size == 32 and net.layer[0].transform_param.mirror
+    assert net.layer[0].convolution_param.num_output == 3
+
+
+def test_settings_of_layers_that_are_here_are_kept():
+    """caffe upgrade_net_proto_text writes what it has read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = str(parse_text(FAMILIES["SSD"], caffe_pb2.NetParameter(), "n.prototxt"))
+    for word in re.findall(r"(\w+) \{|(\w+):", FAMILIES["SSD"]):
+        assert "".join(word) in text
 
 
 TWO_PHASES = """
@@ -112,15 +129,15 @@ def test_a_net_runs_in_the_phase_that_does_without_the_forks_layer(tmp_path):
 
 
 def test_the_settings_of_known_layers_stay_strict():
-    text = 'layer { type: "Convolution" prior_box_param { min_size: 3 } }'
+    text = 'layer { type: "Convolution" correlation_param { pad: 3 } }'
     with pytest.raises(PrototxtError) as caught:
         quietly(text)
     assert str(caught.value).endswith(
-        "It holds the settings of PriorBox, a layer of SSD, which BVLC Caffe does not have: give "
-        'the layer type: "PriorBox", or take the field out.'
+        "It holds the settings of Correlation, a layer of FlowNet, which BVLC Caffe does not have: "
+        'give the layer type: "Correlation", or take the field out.'
     )
-    with pytest.raises(PrototxtError, match="resize_param.* It is a field of SSD, not of BVLC"):
-        quietly('layer { type: "Data" transform_param { resize_param { height: 3 } } }')
+    with pytest.raises(PrototxtError, match="label_type.* It is a field of DeepLab, not of BVLC"):
+        quietly('layer { type: "ImageData" image_data_param { label_type: PIXEL } }')
     with pytest.raises(PrototxtError, match='has no field named "min_sizes"'):
         quietly('layer { type: "Convolution" convolution_param { min_sizes: 3 } }')
 

@@ -25,9 +25,9 @@ PUBLISHED_IN = {
     ),
     "CropCenter": ("waifu2x", "as much cut off at both ends of an axis"),
     "DepthwiseConvolution": ("MobileNet", "the same under its other name"),
+    "DetectionOutput": ("SSD", "detections from offsets, scores and prior boxes"),
     "Interp": ("DeepLab; PSPNet, ICNet", "bilinear resizing, corners aligned"),
     "PSROIPooling": ("R-FCN", "means over windows of regions, each from channels of its own"),
-    "Permute": ("SSD", "axes in another order"),
     "Proposal": (
         "C++ ports of Faster R-CNN (PVANet, Intel Caffe, R-FCN)",
         "boxes from a region proposal network",
@@ -35,6 +35,10 @@ PUBLISHED_IN = {
     "ROIPooling": ("Fast and Faster R-CNN", "maxima over windows of regions"),
     "Reorg": ("YOLO v2 converted", "squares of pixels into channels"),
     "ShuffleChannel": ("ShuffleNet", "channels dealt out over groups"),
+    "Normalize": ("ParseNet; SSD", "division by the Euclidean norm, times a learned scale"),
+    "Permute": ("SSD", "axes in another order"),
+    "PriorBox": ("SSD", "boxes around every pixel of a map"),
+    "ReLU6": ("MobileNet", "a ReLU that ends at 6"),
     "SmoothL1Loss": (
         "Fast and Faster R-CNN; SSD",
         "squares where the difference is small, absolute values elsewhere",

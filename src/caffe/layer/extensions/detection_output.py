@@ -1,0 +1,150 @@
+"""DetectionOutput: SSD's detections, from offsets, scores and prior boxes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caffe.errors import DataError, LayerError
+from caffe.layer import Layer, Shape, register
+from caffe.layer.extensions import _ssd_boxes as ssd_boxes
+
+if TYPE_CHECKING:
+    from caffe.blob import Blob
+
+
+@register("DetectionOutput")
+class DetectionOutput(Layer):
+    """1 x 1 x n x 7, a row a detection: item of the batch, label, score, xmin, ymin, xmax, ymax in
+    shares of the image.  Rows are ordered by item, label and score.  Without any detection there is
+    a row of -1 for each item, with the item's number in front.
+
+    Bottoms: offsets, N x (K L 4), with L 1 or, without ``share_location``, the number of classes;
+    scores, N x (K C); priors, 1 x 2 x (4 K), as PriorBox makes them, without the variances where
+    ``variance_encoded_in_target`` does not need them (OpenCV's files).
+
+    ``detection_output_param``: for each class but ``background_label_id`` (0; -1 for none) the
+    boxes whose score is above ``confidence_threshold``, the best ``nms_param.top_k`` of them, are
+    thinned out by ``nms_threshold`` and ``eta``; ``keep_top_k`` (-1: all) of all classes stay.
+    ``code_type`` (CORNER by default) and ``variance_encoded_in_target`` say how offsets stand for
+    boxes; ``clip`` cuts boxes to the image, as in OpenCV.  ``save_output_param`` and ``visualize``
+    are left out, with a warning: nothing is written or shown.
+    """
+
+    graphable = False
+    bottoms = (3, 4)  # OpenCV's files have the image as a fourth
+    differentiable = False
+
+    def setup(self, bottom_shapes: Sequence[Shape]) -> None:
+        p = self.param.detection_output_param
+        if not p.num_classes:
+            raise self.fail("must provide num_classes", LayerError)
+        self.classes = p.num_classes
+        self.places = 1 if p.share_location else self.classes
+        self.code = ssd_boxes.Code(p.code_type, p.variance_encoded_in_target)
+        self.above = p.confidence_threshold if p.HasField("confidence_threshold") else -np.inf
+        self.threshold, self.top_k, self.eta = ssd_boxes.suppress_settings(p.nms_param)
+        if self.threshold < 0:
+            raise self.fail(
+                f"nms_threshold must not be negative, got {self.threshold:g}", LayerError
+            )
+        if not 0 < self.eta <= 1:
+            raise self.fail(f"eta must be above 0 and at most 1, got {self.eta:g}", LayerError)
+        self._warn_of_what_is_left_out()
+
+    def _warn_of_what_is_left_out(self) -> None:
+        from caffe.prototxt.forks import ForeignFieldWarning
+
+        p = self.param.detection_output_param
+        named = [n for n in ("save_output_param", "visualize", "save_file") if p.HasField(n)]
+        if p.HasField("save_output_param") and not p.save_output_param.output_directory:
+            named.remove("save_output_param")  # SSD writes nothing then either
+        if p.HasField("visualize") and not p.visualize:
+            named.remove("visualize")
+        if named:
+            warnings.warn(
+                f"layer '{self.name}' (type {self.type}): {' and '.join(named)} of "
+                "detection_output_param is not carried out: detections are neither written to "
+                "files nor shown. They are in the top.",
+                ForeignFieldWarning,
+                stacklevel=2,
+            )
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        offsets, scores, priors = bottom_shapes[:3]
+        rows = (1, 2) if self.code.in_target else (2,)
+        if len(priors) < 3 or priors[1] not in rows or priors[2] % 4:
+            raise self.fail(f"the priors must be 1 x 2 x (4 K), got {priors}")
+        if offsets[:1] != scores[:1]:
+            raise self.fail(f"offsets {offsets} and scores {scores} are of different batch sizes")
+        count = priors[2] // 4
+        self.batch = offsets[0]
+        for what, shape, each in (
+            ("location", offsets, self.places * 4),
+            ("confidence", scores, self.classes),
+        ):
+            size = int(np.prod(shape[1:]))
+            if size != count * each:
+                raise self.fail(
+                    f"Number of priors must match number of {what} predictions: {count} priors "
+                    f"need {count * each} numbers an item, got {shape}"
+                )
+        return [(1, 1, 1, 7)]
+
+    def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
+        offsets, scores, priors = (b.data_numbers() for b in bottom[:3])
+        rows = self._detect(
+            offsets.reshape(self.batch, -1, self.places, 4),
+            scores.reshape(self.batch, -1, self.classes),
+            ssd_boxes.priors_of(priors),
+        )
+        top[0].set_dims((1, 1, *rows.shape))
+        top[0].set_host_data(rows.reshape(1, 1, *rows.shape))
+
+    def _detect(
+        self, offsets: np.ndarray, scores: np.ndarray, priors: ssd_boxes.Priors
+    ) -> np.ndarray:
+        """The detections of all items, n x 7."""
+        wrong = ssd_boxes.check_code(priors, self.code)
+        if wrong:
+            raise self.fail(wrong, DataError)
+        found = [
+            self._of_item(i, offsets[i].transpose(1, 0, 2), scores[i].T, priors)
+            for i in range(self.batch)
+        ]
+        rows = np.concatenate(found) if found else np.empty((0, 7), np.float32)
+        if not len(rows):
+            rows = np.full((self.batch, 7), -1, np.float32)
+            rows[:, 0] = np.arange(self.batch)
+        return np.ascontiguousarray(rows)
+
+    def _of_item(
+        self, item: int, offsets: np.ndarray, scores: np.ndarray, priors: ssd_boxes.Priors
+    ) -> np.ndarray:
+        """The detections of one item, from offsets L x K x 4 and scores C x K."""
+        p = self.param.detection_output_param
+        rows = [np.empty((0, 7), np.float32)]
+        for label in range(self.classes):
+            if label == p.background_label_id:
+                continue
+            order = ssd_boxes.best_first(scores[label], self.above, self.top_k)
+            if not len(order):
+                continue
+            some = ssd_boxes.Priors(priors.boxes[order], priors.variances[order])
+            place = label if self.places > 1 else 0
+            boxes = ssd_boxes.decode(some, offsets[place, order], self.code)
+            if p.clip:
+                boxes = boxes.clip(0, 1)
+            kept = ssd_boxes.suppress(boxes, self.threshold, self.eta)
+            part = np.empty((len(kept), 7), np.float32)
+            part[:, 0], part[:, 1] = item, label
+            part[:, 2], part[:, 3:] = scores[label, order[kept]], boxes[kept]
+            rows.append(part)
+        found = np.concatenate(rows)
+        if -1 < p.keep_top_k < len(found):
+            best = np.argsort(-found[:, 2], kind="stable")[: p.keep_top_k]
+            found = found[np.sort(best)]  # rows of a label are by score already
+        return found

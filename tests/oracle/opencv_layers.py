@@ -1,0 +1,246 @@
+"""Compare layers with OpenCV's Caffe importer, the second oracle: random nets of one layer.
+
+    python tests/oracle/opencv_layers.py [TYPE ...] [--cases 40]
+
+BVLC Caffe cannot say what the layers of forks compute; OpenCV 4 can for many of them
+(cv2.dnn.readNetFromCaffe; OpenCV 5 has no importer). Each case is a prototxt, its caffemodel with
+random parameters, and random inputs; both programs read the same files. Prints a row a type, with
+the largest difference relative to the largest value, and fails if one is above TOLERANCE.
+
+To add a type: a function in this file, `@cases("Type")`, from a numpy.random.Generator to a Case.
+Whatever is not drawn because OpenCV cannot read it, or computes something else, is said there.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import warnings
+from typing import NamedTuple
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+import numpy as np
+
+import caffe
+
+TOLERANCE = 1e-4
+CASES = {}  # type -> from a generator to a Case
+
+
+class Case(NamedTuple):
+    """Layers in prototxt, and the arrays of the inputs by name."""
+
+    layers: str
+    inputs: dict
+    exact_rows: bool = False  # the tops are detections: rows whose order may differ
+
+
+def cases(type_name):
+    def add(function):
+        CASES[type_name] = function
+        return function
+
+    return add
+
+
+def yes(rng):
+    return "true" if rng.integers(2) else "false"
+
+
+def normal(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def size(rng, low=2, high=9):
+    return tuple(int(n) for n in rng.integers(low, high, 2))
+
+
+@cases("Normalize")
+def normalize(rng):
+    # OpenCV refuses one scale a channel with one norm an item.
+    across, shared = [("true", "true"), ("false", "true"), ("false", "false")][rng.integers(3)]
+    shape = (int(rng.integers(1, 3)), int(rng.integers(1, 6)), *size(rng))
+    return Case(
+        f"""layer {{ name: "n" type: "Normalize" bottom: "x" top: "y" norm_param {{
+            across_spatial: {across} channel_shared: {shared} eps: {10.0 ** rng.integers(-10, 0)}
+            scale_filler {{ type: "uniform" min: -3 max: 3 }} }} }}""",
+        {"x": normal(rng, *shape)},
+    )
+
+
+@cases("Permute")
+def permute(rng):
+    order = rng.permutation(4)
+    # OpenCV wants all axes named.
+    return Case(
+        f"""layer {{ name: "p" type: "Permute" bottom: "x" top: "y"
+            permute_param {{ {" ".join(f"order: {a}" for a in order)} }} }}""",
+        {"x": normal(rng, *(int(n) for n in rng.integers(1, 6, 4)))},
+    )
+
+
+@cases("Flatten")
+def flatten(rng):
+    first = int(rng.integers(1, 4))  # from 0 on OpenCV adds an axis: it has no arrays of one axis
+    last = int(rng.integers(first, 4)) - int(rng.choice([0, 4]))
+    return Case(
+        f"""layer {{ name: "f" type: "Flatten" bottom: "x" top: "y"
+            flatten_param {{ axis: {first} end_axis: {last} }} }}""",
+        {"x": normal(rng, *(int(n) for n in rng.integers(1, 6, 4)))},
+    )
+
+
+@cases("ReLU6")
+def relu6(rng):
+    shape = (1, 3, *size(rng))
+    return Case(
+        'layer { name: "r" type: "ReLU6" bottom: "x" top: "y" }', {"x": 5 * normal(rng, *shape)}
+    )
+
+
+@cases("PriorBox")
+def prior_box(rng):
+    # Sizes are whole numbers: SSD cuts fractions off, OpenCV keeps them. OpenCV wants variances,
+    # and ignores img_size, img_h and img_w.
+    count = int(rng.integers(1, 4))
+    low = rng.integers(3, 40, count)
+    words = [f"min_size: {n}" for n in low]
+    if rng.integers(2):
+        words += [f"max_size: {n}" for n in low + rng.integers(1, 40, count)]
+    ratios = rng.choice([1.0, 2.0, 3.0, 0.5, 1 / 3, 2.5], int(rng.integers(0, 4)), replace=False)
+    words += [f"aspect_ratio: {ratio:.9g}" for ratio in ratios]
+    words += [f"flip: {yes(rng)} clip: {yes(rng)}"]
+    words += [f"variance: {v:.3f}" for v in rng.uniform(0.05, 0.3, rng.choice([1, 4]))]
+    if rng.integers(2):
+        words += ["step: 8"] if rng.integers(2) else ["step_h: 7.5 step_w: 9"]
+    if rng.integers(2):
+        words += [f"offset: {rng.uniform(0, 1):.3f}"]
+    return Case(
+        f"""layer {{ name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "y"
+            prior_box_param {{ {" ".join(words)} }} }}""",
+        {"x": normal(rng, 1, 4, *size(rng, 1, 6)), "image": normal(rng, 1, 3, *size(rng, 20, 90))},
+    )
+
+
+@cases("DetectionOutput")
+def detection_output(rng):
+    n, classes, k = int(rng.integers(1, 3)), int(rng.integers(2, 5)), int(rng.integers(5, 60))
+    shared = bool(rng.integers(2))
+    low = rng.uniform(0, 0.7, (k, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.05, 0.3, (k, 2))], 1)
+    variances = np.broadcast_to(rng.uniform(0.05, 0.3, 4), (k, 4))
+    code = rng.choice(["CORNER", "CENTER_SIZE"])
+    # OpenCV ignores eta and does not know CORNER_SIZE. With variance_encoded_in_target it
+    # wants priors without the row of variances, which SSD's layer always has.
+    in_target = bool(rng.integers(2))
+    nms = f"nms_threshold: {rng.uniform(0.2, 0.8):.3f} top_k: {rng.integers(3, 60)}"
+    scores = rng.dirichlet(np.ones(classes), (n, k)).reshape(n, -1)
+    return Case(
+        f"""layer {{ name: "d" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior"
+            top: "y" detection_output_param {{ num_classes: {classes}
+            share_location: {"true" if shared else "false"} background_label_id: 0
+            nms_param {{ {nms} }} code_type: {code} keep_top_k: {rng.integers(5, 100)}
+            variance_encoded_in_target: {"true" if in_target else "false"}
+            confidence_threshold: {rng.uniform(0, 0.5):.3f} }} }}""",
+        {
+            "loc": normal(rng, n, k * 4 * (1 if shared else classes)) * np.float32(0.5),
+            "conf": scores.astype(np.float32),
+            "prior": np.stack([boxes, variances][: 1 if in_target else 2])
+            .reshape(1, -1, 4 * k)
+            .astype(np.float32),
+        },
+        exact_rows=True,
+    )
+
+
+def prototxt(case):
+    """The net of a case, with an Input layer for each array."""
+    text = ""
+    for name, array in case.inputs.items():
+        dims = " ".join(f"dim: {n}" for n in array.shape)
+        text += f'layer {{ name: "{name}" type: "Input" top: "{name}"\n'
+        text += f"  input_param {{ shape {{ {dims} }} }} }}\n"
+    return text + case.layers
+
+
+def write(case, folder, seed):
+    """The net's files with random parameters; their paths."""
+    paths = [os.path.join(folder, name) for name in ("net.prototxt", "net.caffemodel")]
+    with open(paths[0], "w") as file:
+        file.write(prototxt(case))
+    caffe.set_random_seed(seed)
+    net = caffe.Net(paths[0], caffe.TEST)
+    rng = np.random.default_rng(seed)
+    for name, blobs in net.params.items():
+        if net.layer_dict[name].type == "Normalize":
+            continue  # filled as the case says
+        for blob in blobs:
+            blob.data[...] = rng.standard_normal(blob.data.shape)
+    net.save(paths[1])
+    return paths
+
+
+def run_here(paths, inputs):
+    """The first top of the last layer."""
+    net = caffe.Net(paths[0], paths[1], caffe.TEST)
+    for name, array in inputs.items():
+        net.blobs[name].data[...] = array
+    net.forward()
+    return net.blobs[list(net.top_names.values())[-1][0]].data.copy()
+
+
+def run_opencv(paths, inputs):
+    import cv2
+
+    net = cv2.dnn.readNetFromCaffe(*paths)
+    net.enableFusion(False)
+    for name, array in inputs.items():
+        net.setInput(array, name)
+    return net.forward()
+
+
+def rows(detections):
+    """Detections sorted; without our row of -1 and OpenCV's rows of zeros, where there are none."""
+    found = detections.reshape(-1, 7)
+    found = found[found[:, 2] > 0]
+    return found[np.lexsort((-found[:, 2], found[:, 1], found[:, 0]))]
+
+
+def difference(case, ours, theirs):
+    """The largest difference relative to the largest value; infinite where shapes differ."""
+    if case.exact_rows:
+        ours, theirs = rows(ours), rows(theirs)
+    if ours.shape != theirs.shape:
+        return np.inf
+    if not ours.size:
+        return 0.0
+    return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-30))
+
+
+def compare(type_name, seed):
+    """(case, our top, OpenCV's top) of one random case."""
+    case = CASES[type_name](np.random.default_rng(seed))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paths = write(case, folder, seed)
+        return case, run_here(paths, case.inputs), run_opencv(paths, case.inputs)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("types", nargs="*", metavar="TYPE", help="default: all")
+    parser.add_argument("--cases", type=int, default=40, help="of each type (default: %(default)s)")
+    args = parser.parse_args(argv)
+    failed = 0
+    for name in args.types or sorted(CASES):
+        found = [difference(*compare(name, seed)) for seed in range(args.cases)]
+        wrong = [seed for seed, value in enumerate(found) if not value <= TOLERANCE]
+        failed += len(wrong)
+        note = f"; differ: {wrong}" if wrong else ""
+        print(f"{name:20} {len(found)} cases, largest difference {max(found):.2g}{note}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
