@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import bootstrap
-from papers.plots import Curve, Panel, draw, smooth
+from fcn.plots import Curve, Panel, draw, smooth
 
 LINE = re.compile(r"^Iteration (\d+), loss = \S+, loss per pixel = ([\d.]+)", re.M)
 

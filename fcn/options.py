@@ -74,6 +74,14 @@ def parser(experiment):
         help=f"iterations between snapshots (default: {schedule.snapshot_every})",
     )
     p.add_argument(
+        "--keep",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="how many of the newest snapshots stay (default: %(default)s), beside the weights "
+        "that were best on val",
+    )
+    p.add_argument(
         "--score-every",
         type=positive,
         metavar="N",
@@ -81,6 +89,11 @@ def parser(experiment):
     )
     p.add_argument(
         "--seed", type=natural, metavar="N", help=f"seed of fillers and dropout (default: {SEED})"
+    )
+    p.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write TensorBoard's event files too (needs the package tensorboard)",
     )
     return p
 

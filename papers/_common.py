@@ -23,9 +23,9 @@ if not __package__:
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import bootstrap
+from fcn import plots
 from fcn.atomic import write_text
 from fcn.scoring.results import engine
-from papers import plots
 
 __all__ = ["Record", "arguments", "markdown", "mean_spread", "percent"]
 

@@ -17,11 +17,10 @@ import caffe
 import score
 import surgery
 from caffe.proto import caffe_pb2
-from fcn import catalog
+from fcn import catalog, plots
 from fcn.build import build
 from fcn.catalog.schedules import NEVER
 from fcn.prototxt import to_text
-from papers import plots
 from papers._common import mean_spread, percent
 
 __all__ = [

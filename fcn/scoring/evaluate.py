@@ -29,7 +29,7 @@ def _rewind(net):
             layer.seek(0)
 
 
-def compute_hist(net, save_dir, dataset, layer="score", gt="label"):
+def compute_hist(net, save_dir, dataset, layer="score", gt="label", each=None):
     """Run the net over the data set and return (histogram, mean loss).
 
     dataset: the ids, in the order in which the net's data layer serves them. They tell how many
@@ -37,6 +37,8 @@ def compute_hist(net, save_dir, dataset, layer="score", gt="label"):
     serves beyond the end is not counted (its loss is: Caffe gives one number per batch).
     save_dir: if given, every prediction is written to <save_dir>/<id>.png, class numbers as a
     palette PNG in the VOC colours.
+    each: called after each image with (its number in the data set, its place in the batch, truth
+    and prediction as (H, W), their histogram).
     """
     if not len(dataset):
         raise ValueError("the list of images to score is empty")
@@ -52,7 +54,10 @@ def compute_hist(net, save_dir, dataset, layer="score", gt="label"):
             hist = np.zeros((classes, classes), np.int64)
         used = min(len(predictions), len(dataset) - done)
         for i in range(used):
-            hist += fast_hist(labels[i, 0], predictions[i], classes)
+            one = fast_hist(labels[i, 0], predictions[i], classes)
+            hist += one
+            if each:
+                each(done + i, i, labels[i, 0], predictions[i], one)
             if save_dir:
                 path = os.path.join(save_dir, dataset[done + i] + ".png")
                 save_label_png(path, predictions[i].astype(np.uint8), voc_palette())
@@ -90,7 +95,7 @@ def do_seg_tests(net, iter, save_format, dataset, layer="score", gt="label"):
     return result.hist
 
 
-def evaluate(net, save_dir, dataset, layer="score", gt="label"):
+def evaluate(net, save_dir, dataset, layer="score", gt="label", each=None):
     """The whole Score of a net, nothing printed; arguments: those of `compute_hist`."""
-    hist, loss = compute_hist(net, save_dir, dataset, layer, gt)
+    hist, loss = compute_hist(net, save_dir, dataset, layer, gt, each)
     return Score(loss, hist, metrics(hist))

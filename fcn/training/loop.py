@@ -4,7 +4,8 @@ A run writes to <out> (default: out/ here, or of a net of the user's own in its 
     <experiment>.caffemodel       the final weights, from which the next stage starts
     <experiment>-best.caffemodel  those with the best mean IU on val: infer.py and score.py use them
     <experiment>.jsonl            one line per scoring of val
-    <experiment>/                 the prototxts as used, the three newest snapshots, the best so far
+    <experiment>/                 the prototxts as used, the newest snapshots, the best so far, and
+                                  tables, curves and pictures: see `fcn.training.records`
     <experiment>.lock             while the run lasts
 
 Nothing of a finished run is replaced unless --restart says so, and then only when the new run has
@@ -30,9 +31,10 @@ import numpy as np
 
 import bootstrap
 import caffe
+import data
 from bootstrap import shown
 from fcn import catalog, device, options, run_files
-from fcn.atomic import replacing
+from fcn.atomic import replacing, write_text
 from fcn.build import widened
 from fcn.console import unread
 from fcn.engine import all_finite, deferred
@@ -41,8 +43,13 @@ from fcn.lock import locked
 from fcn.prototxt import read_solver
 from fcn.scoring import results
 from fcn.scoring.evaluate import evaluate, share_weights
-from fcn.training import initial
-from fcn.training.progress import Progress
+from fcn.training import environment, initial, records
+from fcn.training.board import Board
+from fcn.training.curves import draw_curves
+from fcn.training.log import Log
+from fcn.training.pictures import Pictures
+from fcn.training.progress import Progress, duration
+from fcn.training.records import Records
 from fcn.training.snapshots import Snapshots
 from fcn.training.time_limit import TimeLimit
 from fcn.weights import find
@@ -80,8 +87,16 @@ class Run:
         self.best_so_far = os.path.join(args.out, experiment.name, "best.caffemodel")
         self.best_iu = -math.inf
         self.log = os.path.join(args.out, experiment.name + ".jsonl")
-        self.snapshots = Snapshots(self.folder)
+        self.snapshots = Snapshots(self.folder, args.keep)
         self.outputs = experiment.dataset.outputs
+        self.classes = data.names_of(experiment.dataset)
+        names = {o.label: list(getattr(self.classes, o.names)) for o in self.outputs}
+        self.records = Records(self.folder, self.log, names)
+        self.board = Board(self.records.path(records.BOARD)) if args.tensorboard else None
+        #: Of the step before, and the mean loss per pixel of the steps before it.
+        self.rate = self.train_loss = None
+        #: Seconds of scorings, and of them for what is left to look at.
+        self.scoring = self.recording = 0.0
         fields = dict(experiment.schedule.fields)
         self.window = fields["average_loss"]
         self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
@@ -118,15 +133,63 @@ class Run:
         self.steps = args.steps or state["steps"]
         self.seed, self.run = state["seed"], state["run"]
         self.data = run_files.folders_of(self.experiment, args.data) or state.get("data", {})
-        self._build()
-        if path:
-            initial.restore(self.solver, path, state)
-            results.forget_after(self.log, self.run, self.solver.iter)
-            self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
-            print(f"resumed from {shown(os.path.abspath(path))}")
-        else:
-            initial.fresh(self.net, files, widened(self.experiment), args.replace_scores)
-        return self._loop(state["losses"])
+        began = time.time()
+        with Log() as log:
+            self._build()
+            if path:
+                initial.restore(self.solver, path, state)
+                results.forget_after(self.log, self.run, self.solver.iter)
+                self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
+                self.records.resume(self.run, self.solver.iter, self._facts())
+                print(f"resumed from {shown(os.path.abspath(path))}")
+            else:
+                initial.fresh(self.net, files, widened(self.experiment), args.replace_scores)
+                weights = [os.path.abspath(file) for file, _ in files]
+                self.records.begin(self.run, dict(self._facts(), weights=weights))
+            log.keep(self.records.path(records.LOG))
+            self._keep_prototxts()
+            try:
+                return self._loop(state["losses"], began)
+            finally:
+                if self.board:
+                    self.board.close()
+
+    def _facts(self):
+        """What run.json says of a run when it begins."""
+        experiment, first = self.experiment, self.outputs[0]
+        names = self.records.names[first.label]
+        palette = np.asarray(self.classes.PALETTE)[: len(names)]
+        return {
+            "experiment": experiment.name,
+            "dataset": experiment.dataset.label,
+            "backbone": experiment.backbone,
+            "stride": experiment.stride,
+            "head": experiment.head,
+            "net": os.path.abspath(os.path.dirname(catalog.net_path(experiment.name, "deploy"))),
+            "classes": names,
+            "palette": palette.tolist(),
+            "train_images": self.train_images,
+            "val_images": len(self.val),
+            "steps": self.steps,
+            "seed": self.seed,
+            "data": self.data,
+            "precision": self.args.precision or "fp32",
+            **self.computes,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
+            "engine": results.engine(),
+            "versions": environment.versions(),
+            "git": environment.revision(),
+        }
+
+    def _keep_prototxts(self):
+        """Copies of the nets that the run did not need to change: its folder holds all of it."""
+        named = (("train", self.param.train_net), ("val", self.param.test_net[0]))
+        for phase, path in (*named, ("deploy", catalog.net_path(self.experiment.name, "deploy"))):
+            copy = self.records.path(phase + ".prototxt")
+            if os.path.abspath(path) != os.path.abspath(copy):
+                with open(path, encoding="utf-8") as f:
+                    write_text(copy, f.read())
 
     def _new_state(self, found):
         if not self.args.restart:
@@ -225,10 +288,23 @@ class Run:
             flush=True,
         )
 
-    def _loop(self, losses):
+    def _loop(self, losses, began):
         self._tell_plan()
+        if self.board:
+            label = self.outputs[0].label
+            self.board.begin(
+                records.read_rows(self.records.path(records.TRAIN)),
+                self.records.results(label),
+                self.records.names[label],
+                self.records.path(records.SHEET),
+            )
         progress = Progress(
-            self.solver.iter, self.steps, self.window, losses=losses, epoch=self.train_images
+            self.solver.iter,
+            self.steps,
+            self.window,
+            losses=losses,
+            epoch=self.train_images,
+            told=self._record_step,
         )
         limit = TimeLimit(self.args.minutes)
         with _Signals(self):
@@ -242,7 +318,7 @@ class Run:
                     if done or solver.iter % self.score_every == 0:
                         progress.pause()
                         progress.read()  # of weights that diverged no score is kept
-                        self._score()
+                        self._score(progress)
                         self._clock = time.time()
                     if done or self.interrupted or solver.iter % self.snapshot_every == 0:
                         self._snapshot(progress)
@@ -253,16 +329,26 @@ class Run:
                 progress.pause()
         if self.solver.iter < self.steps:
             where = f"{self.solver.iter} of {self.steps}"
+            print(self._took(began))
             print(f"stopped at step {where}, with a snapshot; --resume continues")
             return 128 + (self.interrupted or 0)
         if os.path.exists(self.best_so_far):
             os.replace(self.best_so_far, self.best)
         self._save_weights(self.final)
+        print(self._took(began))
         print(f"wrote {shown(self.final)}")
         if os.path.exists(self.best):
             print(f"wrote {shown(self.best)}, the best on val: mean IU {self.best_iu:.4f}")
         self._tell_next()
         return 0
+
+    def _took(self, began):
+        """How long this call took, and what of it."""
+        whole = time.time() - began
+        return (
+            f"{duration(whole)} in all; scoring {100 * self.scoring / whole:.1f} %, tables and "
+            f"pictures {100 * self.recording / whole:.1f} %: {shown(os.path.abspath(self.folder))}"
+        )
 
     def _tell_next(self):
         """The commands that go on from here, as they would be typed here."""
@@ -277,6 +363,8 @@ class Run:
         if self.experiment.dataset.photo:
             script = shown(os.path.join(bootstrap.ROOT, "infer.py"))
             print(f"  or: python {script} photo.jpg --net {net}{weights}")
+        script = shown(os.path.join(bootstrap.ROOT, "report.py"))
+        print(f"  or: python {script} {shlex.quote(self._where())}")
 
     def _keep_to(self, limit, progress):
         """Change the number of steps to what fits into the time limit, and the rate with it."""
@@ -309,6 +397,7 @@ class Run:
         solver, net = self.solver, self.net
         # Reading it under "multistep" would advance the policy, here and in BVLC Caffe.
         rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
+        self.rate = rate
         caffe.set_random_seed(self.seed + solver.iter)
         solver.step(1)
         done = solver.iter
@@ -352,12 +441,25 @@ class Run:
                         self._not_a_number(f"{name} blob {i} is not finite", self.solver.iter)
                     )
 
-    def _score(self):
+    def _record_step(self, step, loss, per_pixel, rate):
+        began = time.time()
+        self.records.step(step, loss, per_pixel, rate)
+        self.train_loss = per_pixel
+        if self.board:
+            self.board.step(step, loss, per_pixel, rate)
+        self.recording += time.time() - began
+
+    def _score(self, progress):
         share_weights(self.solver)
         net, done = self.solver.test_nets[0], self.solver.iter
+        losses = progress.losses
         for output in self.outputs:
             began = time.time()
-            result = evaluate(net, None, self.val, "score" + output.suffix, output.label)
+            pictures = None
+            if output is self.outputs[0]:
+                pictures = self._pictures(net)
+            each = pictures and pictures.each
+            result = evaluate(net, None, self.val, "score" + output.suffix, output.label, each)
             of = f", {output.label}" if len(self.outputs) > 1 else ""
             print(f"val at step {done}{of}: {results.summary(result)}", flush=True)
             line = results.record(
@@ -368,13 +470,41 @@ class Run:
                 iter=done,
                 split="val",
                 images=len(self.val),
+                rate=self.rate,
+                train_loss=sum(p for _, p in losses) / len(losses) if losses else None,
                 seconds=round(time.time() - began, 2),
             )
             results.append(self.log, line)
+            self.scoring += time.time() - began
             if output is self.outputs[0] and result.metrics.mean_iu > self.best_iu:
                 self._check_weights()
                 self._save_weights(self.best_so_far)
                 self.best_iu = result.metrics.mean_iu
+            self._record_score(output, result, line, pictures)
+
+    def _pictures(self, net):
+        """What collects pictures in a scoring pass."""
+        names = self.records.names[self.outputs[0].label]
+        background = 0 if names[0] == "background" else -1
+        palette = np.asarray(self.classes.PALETTE)
+        return Pictures(net, self.experiment.dataset, palette, self.val, self.folder, background)
+
+    def _record_score(self, output, result, line, pictures):
+        """Tables, curves and pictures of one scoring."""
+        began = time.time()
+        names = self.records.names[output.label]
+        self.records.write_confusion(line["iter"], output.label, result.hist)
+        if pictures:
+            pictures.save(line["iter"])
+            found = self.records.results(output.label)
+            best = max(found, key=lambda r: (r["mean_iu"] or 0, -r["iter"]))
+            pictures.forget([best["iter"], line["iter"]])
+            steps = records.read_rows(self.records.path(records.TRAIN))
+            draw_curves(self.records.path(records.CURVES), steps, found, names)
+            if self.board:
+                self.board.score(line, names, self.records.path(records.SHEET))
+        self.records.write_results()
+        self.recording += time.time() - began
 
     def _snapshot(self, progress):
         self._check_weights()
@@ -392,6 +522,7 @@ class Run:
                 "losses": list(progress.losses),
             },
         )
+        self.records.settled()
 
 
 class _Signals:

@@ -25,11 +25,26 @@ class Progress:
 
     The losses of a step come as a function, which is called when they are shown or asked for, at
     most `every` steps later: on a GPU nobody has to wait for a loss that nobody sees.
+
+    told: called with (iteration, loss, loss per pixel, rate) for each line, on a terminal too. A
+    `fcn.training.log.Log` as the stream has the lines in its file and the bar on the screen alone.
     """
 
-    def __init__(self, first, total, window=20, every=20, losses=(), stream=None, epoch=None):
-        self.stream = stream or sys.stdout
+    def __init__(
+        self,
+        first,
+        total,
+        window=20,
+        every=20,
+        losses=(),
+        stream=None,
+        epoch=None,
+        told=lambda *values: None,
+    ):
+        stream = stream or sys.stdout
+        self.stream = getattr(stream, "screen", stream)
         self.bar = self.stream.isatty()
+        self._told, self._record = told, getattr(stream, "record", lambda text: None)
         self.total, self.every, self.epoch = total, every, epoch
         self._losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
         self._unread = []  # functions
@@ -64,7 +79,7 @@ class Progress:
             if now - self._shown > 0.1 or iteration == self.total:
                 self._draw(iteration)
                 self._shown = now
-        elif iteration % self.every == 0 or iteration == self.total:
+        if iteration % self.every == 0 or iteration == self.total:
             losses = self.losses
             loss, per_pixel = (sum(values) / len(losses) for values in zip(*losses))
             text = f"Iteration {iteration}, loss = {loss:.6g}, loss per pixel = {per_pixel:.4f}"
@@ -73,7 +88,11 @@ class Progress:
             text += f", {self._speed():.2f} images/s"
             if self.epoch:
                 text += f", epoch {iteration * images / self.epoch:.2f}"
-            print(f"{text}, {self._left(iteration)} left", file=self.stream, flush=True)
+            text += f", {self._left(iteration)} left"
+            if not self.bar:
+                print(text, file=self.stream, flush=True)
+            self._record(text + "\n")
+            self._told(iteration, loss, per_pixel, rate)
 
     def _left(self, iteration):
         each = sum(s for _, s in self._times) / len(self._times)

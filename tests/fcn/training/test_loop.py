@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from fcn_helpers import ROOT
 import caffe
 from caffe.proto import caffe_pb2
 from fcn.scoring import command
+from fcn.training.records import read_rows
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +113,20 @@ def comparable(lines):
     return [{k: v for k, v in r.items() if k not in ("time", "run", "seconds")} for r in lines]
 
 
+def records(folder, out):
+    """{file: its bytes} of what a run leaves to look at; times left out."""
+    base, found = os.path.join(str(folder), out, "toy-fcn32s"), {}
+    for parent, _, files in os.walk(base):
+        for name in files:
+            if name.endswith((".csv", ".png", ".jpg")):
+                path = os.path.join(parent, name)
+                with open(path, "rb") as f:
+                    found[os.path.relpath(path, base)] = f.read()
+    rows = read_rows(os.path.join(base, "results.csv"))
+    found["results.csv"] = [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return found
+
+
 def test_killed_and_resumed_is_bit_equal(tmp_path):
     toy_data(tmp_path)
     code, text = solve(tmp_path, "--steps", str(STEPS), "--out", "whole")
@@ -121,6 +137,10 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
     assert [r["iter"] for r in scores] == [20, 40, 45]
     assert all(r["engine"] and r["split"] == "val" and r["images"] == 3 for r in scores)
     assert len(scores[0]["iu"]) == 5
+    seen = records(tmp_path, "whole")
+    assert [row["step"] for row in seen["results.csv"]] == [20, 40, 45]
+    assert seen["train.csv"].decode().splitlines()[0] == "step,loss,loss_per_pixel,rate"
+    assert "curves.png" in seen and "samples.jpg" in seen and len(seen) > 20, list(seen)
 
     # Killed on the spot.
     code, text = stop_at(tmp_path, "killed", 21, signal.SIGKILL)
@@ -131,11 +151,12 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
     assert code == 0 and "resumed from" in text, text
     assert weights(tmp_path, "killed") == whole
     assert comparable(results(tmp_path, "killed")) == comparable(scores)
+    assert records(tmp_path, "killed") == seen
 
     # Killed, and the newest snapshot cut short besides: the one before it counts.
     code, text = stop_at(tmp_path, "cut", 21, signal.SIGKILL)
     folder = os.path.join(str(tmp_path), "cut", "toy-fcn32s")
-    sidecars = [name for name in os.listdir(folder) if name.endswith(".json")]
+    sidecars = [name for name in os.listdir(folder) if re.match(r"train_iter_.*json$", name)]
     newest = max(int(name[len("train_iter_") : -len(".json")]) for name in sidecars)
     with open(os.path.join(folder, f"train_iter_{newest}.caffemodel"), "r+b") as f:
         f.truncate(1000)
@@ -152,8 +173,9 @@ def test_killed_and_resumed_is_bit_equal(tmp_path):
     # Resumed once more, there is nothing to do.
     code, text = solve(tmp_path, "--out", "stopped", "--resume")
     assert code == 0 and weights(tmp_path, "stopped") == whole, text
+    assert records(tmp_path, "stopped") == seen
     snapshots = os.listdir(os.path.join(str(tmp_path), "stopped", "toy-fcn32s"))
-    assert sum(name.endswith(".json") for name in snapshots) == 3, snapshots
+    assert sum(name.endswith(".solverstate") for name in snapshots) == 3, snapshots
 
 
 def test_stages_follow_each_other(tmp_path):

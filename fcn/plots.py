@@ -5,12 +5,13 @@ draw("loss.png", [Panel("loss over iterations", "iteration", "loss", [Curve("a",
 
 import math
 from collections import namedtuple
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from fcn.atomic import replacing
 
-__all__ = ["Curve", "Panel", "draw", "over_runs", "smooth", "ticks"]
+__all__ = ["Curve", "Panel", "draw", "over_runs", "smooth", "text_font", "ticks"]
 
 #: low, high: edges of a band around the line, None for none. markers: a dot at each point.
 Curve = namedtuple("Curve", "label xs ys low high markers", defaults=(None, None, False))
@@ -41,7 +42,7 @@ PLAIN = {"×": "x", "–": "-", "−": "-", "→": "to"}
 INK, GRID = (40, 40, 40), (225, 225, 225)
 
 
-def draw(path, panels):
+def draw(path: str, panels: list[Panel]) -> None:
     """Write a PNG of panels side by side."""
     panels = [_in_plain_letters(panel) for panel in panels]
     size = (WIDTH * len(panels), HEIGHT + _legend_height(panels))
@@ -58,7 +59,7 @@ def draw(path, panels):
         image.quantize(64).save(temporary, "PNG", optimize=True)
 
 
-def smooth(values, window):
+def smooth(values: list[float], window: int) -> list[float]:
     """The mean of each value and those before it, up to `window` in all."""
     sums, total = [], 0.0
     for i, value in enumerate(values):
@@ -67,7 +68,7 @@ def smooth(values, window):
     return sums
 
 
-def over_runs(label, xs, runs, markers=False):
+def over_runs(label: str, xs: list, runs: list, markers: bool = False) -> Curve:
     """A Curve of the mean of several runs' values at the same xs, in a band from least to most."""
     columns = list(zip(*runs))
     mean = [sum(column) / len(column) for column in columns]
@@ -76,7 +77,7 @@ def over_runs(label, xs, runs, markers=False):
     return Curve(label, xs, mean, [min(c) for c in columns], [max(c) for c in columns], markers)
 
 
-def ticks(low, high, about=5):
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers from `low` to `high`, some `about` of them."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
@@ -163,7 +164,7 @@ class _Axes:
                 for x, y in points:
                     r = 3.5 * FINE
                     canvas.ellipse([x - r, y - r, x + r, y + r], fill=colour)
-        image.paste(inside.crop(box), box[:2])
+        image.paste(inside.crop((box[0], box[1], box[2], box[3])), (box[0], box[1]))
         ImageDraw.Draw(image).rectangle(box, outline=INK, width=FINE)
         return image
 
@@ -179,14 +180,14 @@ class _Axes:
                 (x0 - 6 - width, self.place(self.xlim[0], y)[1] - height / 2 - 1),
                 word,
                 INK,
-                _font(11),
+                text_font(11),
             )
         shown = self.xticks()
         for x, word in zip(shown, _words(shown)):
             _text(canvas, self.place(x, self.ylim[0])[0], y1 + 6, word, 11)
         width, height = _extent(self.panel.ylabel, 12)
         label = Image.new("L", (width + 4, height + 6), 255)
-        ImageDraw.Draw(label).text((2, 1), self.panel.ylabel, 40, _font(12))
+        ImageDraw.Draw(label).text((2, 1), self.panel.ylabel, 40, text_font(12))
         label = label.rotate(90, expand=True)
         image.paste(label, (self.left + 6, int((y0 + y1 - label.height) / 2)))
 
@@ -230,11 +231,12 @@ def _labels(panels):
 
 def _legend_rows(panels):
     """Lines of (label, colour); every panel must have its labels in the same order."""
-    colours = {}
+    colours: dict = {}
     for panel in panels:
         for curve, colour in zip(panel.curves, COLOURS):
             colours.setdefault(curve.label, colour)
-    rows, used = [[]], 0
+    rows: list = [[]]
+    used = 0
     for label in _labels(panels):
         width = _extent(label, 12)[0] + 44
         if rows[-1] and used + width > WIDTH * len(panels) - 20:
@@ -254,16 +256,16 @@ def _draw_legend(canvas, panels):
         x, y = (WIDTH * len(panels) - sum(width for _, _, width in row)) / 2, HEIGHT + 20 * i
         for label, colour, width in row:
             canvas.line([x, y + 8, x + 22, y + 8], colour, 3)
-            canvas.text((x + 28, y), label, INK, _font(12))
+            canvas.text((x + 28, y), label, INK, text_font(12))
             x += width
 
 
 def _text(canvas, x, y, words, size):
     """Text centred at x."""
-    canvas.text((x - _extent(words, size)[0] / 2, y), words, INK, _font(size))
+    canvas.text((x - _extent(words, size)[0] / 2, y), words, INK, text_font(size))
 
 
-def _font(size, found={}):  # noqa: B006  a cache
+def text_font(size: int, found: dict = {}) -> Any:  # noqa: B006  a cache
     if size not in found:
         try:
             found[size] = ImageFont.load_default(size)
@@ -274,7 +276,7 @@ def _font(size, found={}):  # noqa: B006  a cache
 
 def _extent(words, size):
     """Width and height of a line of text."""
-    font = _font(size)
+    font = text_font(size)
     if hasattr(font, "getbbox"):
         left, top, right, bottom = font.getbbox(words or " ")
         return int(math.ceil(right)), int(math.ceil(bottom))

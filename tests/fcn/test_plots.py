@@ -7,7 +7,7 @@ import pytest
 from fcn_helpers import ROOT  # noqa: F401  the path of the experiments
 from PIL import Image
 
-from papers import plots
+from fcn import plots
 
 
 @pytest.mark.parametrize(
