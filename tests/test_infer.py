@@ -1,5 +1,7 @@
 """infer.py: any image in, two pictures and the shares out; each failure one clear error."""
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import surgery
 from data import names_of, toy
 from fcn import catalog, random_weights
 from fcn.geometry.ops import InferenceError
-from fcn.inference import memory, model
+from fcn.inference import labelling, loading, memory, model
 from fcn.inference.pictures import overlay, read_photo, with_legend
 from fcn.prototxt import to_text
 from fcn.weights.find import MissingWeights
@@ -31,7 +33,7 @@ def _from_the_root(monkeypatch):
     Limits of memory in these tests are those of a pass alone.
     """
     monkeypatch.setattr(model, "resident", lambda: 0)
-    monkeypatch.setattr(infer, "PIXEL", 0)
+    monkeypatch.setattr(labelling, "PIXEL", 0)
     monkeypatch.chdir(bootstrap.ROOT)
 
 
@@ -409,11 +411,11 @@ def test_all_heads_are_shown(photo, tmp_path, capsys):
         "score_geo",
     )
     experiment = catalog.experiment("siftflow-fcn32s")
-    heads = infer._heads(experiment.dataset)
+    heads = loading.heads_of(experiment.dataset)
     assert [prefix for prefix, _, _ in heads] == ["", "geo"]
     Image.fromarray(photo).save(tmp_path / "p.png")
     options = infer.parse([str(tmp_path / "p.png"), "--out", str(tmp_path)])
-    infer.infer(two, heads, (64, 64), options.jobs[0], options)
+    infer.Run(loading.Loaded("two", "", "CPU", two, heads, (64, 64), False), options).all()
     assert (tmp_path / "p_label.png").exists() and (tmp_path / "p_geo_label.png").exists()
 
 
@@ -500,3 +502,131 @@ def test_a_name_that_is_no_utf8(weights, photo, tmp_path):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0 and r"a\udcff.png: 173x131" in done.stdout, done.stdout
     assert os.listdir(os.fsencode(str(tmp_path / "out")))
+
+
+def stdin_of(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_standard_input(weights, photo, tmp_path, capsys, monkeypatch):
+    content = io.BytesIO()
+    Image.fromarray(photo).save(content, "PNG")
+    stdin_of(monkeypatch, content.getvalue())
+    assert run(weights, tmp_path, "-", "--name", "mine", "--json") == 0
+    np.testing.assert_array_equal(read_label(tmp_path / "mine_label.png"), expected(weights, photo))
+    value = json.loads(capsys.readouterr().out)
+    assert value["file"] == "-" and value["width"] == photo.shape[1]
+    for content, words in ((b"", "standard input is empty"), (b"no image", "'standard input'")):
+        stdin_of(monkeypatch, content)
+        assert run(weights, tmp_path, "-") == 1
+        assert words in capsys.readouterr().err
+
+
+def test_json_is_all_that_is_printed(weights, photo, tmp_path, capsys):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    assert run(weights, tmp_path, tmp_path / "a.png", tmp_path / "b.png", "--json") == 1
+    printed = capsys.readouterr()
+    good, bad = [json.loads(line) for line in printed.out.splitlines()]
+    # What is damaged is found while the first waits for its batch.
+    good, bad = (good, bad) if "classes" in good else (bad, good)
+    want = expected(weights, photo)
+    for found in good["classes"]:
+        assert found["pixels"] == (want == found["number"]).sum()
+        assert found["name"] == toy.CLASSES[found["number"]]
+    assert sum(found["share"] for found in good["classes"]) == pytest.approx(1, abs=1e-4)
+    assert [os.path.basename(f) for f in good["files"]] == ["a_label.png", "a_overlay.jpg"]
+    assert good["seconds"] > 0 and good["tiles"] == 1 and not good["mostly_background"]
+    assert set(bad) == {"file", "error"} and "b.png" in bad["error"]
+    assert "knows" in printed.err.splitlines()[0]
+
+
+def test_the_first_line_says_what_the_model_knows(weights, photo, tmp_path, capsys):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    assert run(weights, tmp_path, tmp_path / "a.png") == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{NET} knows {len(toy.CLASSES)} classes: {', '.join(toy.CLASSES)}"
+
+
+def test_batches_give_what_single_images_do(weights, photo, tmp_path, monkeypatch):
+    sizes = []
+    forward = model.Model._forward
+    monkeypatch.setattr(
+        model.Model,
+        "_forward",
+        lambda self, *images: sizes.append(len(images)) or forward(self, *images),
+    )
+    paths = []
+    for number in range(5):
+        pixels = photo[:, ::-1] if number % 2 else photo
+        pixels = pixels[:100] if number == 3 else pixels
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.ascontiguousarray(pixels)).save(paths[-1])
+    options = ("--probabilities", "float32")
+    assert run(weights, tmp_path / "many", *paths, "--batch", "3", *options) == 0
+    assert sizes == [3, 1, 1]
+    assert run(weights, tmp_path / "one", *paths, "--batch", "1", *options) == 0
+    for number in range(5):
+        many, one = (
+            np.load(str(tmp_path / f"{way}/{number}_probabilities.npz"))["probabilities"]
+            for way in ("many", "one")
+        )
+        np.testing.assert_allclose(many, one, atol=1e-5)
+        label = read_label(tmp_path / f"many/{number}_label.png")
+        sure = np.sort(one, 0)[-1] - np.sort(one, 0)[-2] > 1e-4
+        np.testing.assert_array_equal(label[sure], one.argmax(0)[sure])
+
+
+def test_one_of_a_batch_that_fails_does_not_take_the_others_along(
+    weights, photo, tmp_path, capsys, monkeypatch
+):
+    for name in "abc":
+        Image.fromarray(photo).save(tmp_path / f"{name}.png")
+    write = infer.write
+
+    def refuse(job, *rest):
+        if job.path.endswith("b.png"):
+            raise OSError(28, "No space left on device", job.target)
+        return write(job, *rest)
+
+    monkeypatch.setattr(infer, "write", refuse)
+    assert run(weights, tmp_path, *(tmp_path / f"{name}.png" for name in "abc")) == 1
+    assert "No space left" in capsys.readouterr().err
+    assert (tmp_path / "a_label.png").exists() and (tmp_path / "c_label.png").exists()
+
+
+def test_side_by_side_contact_sheet_and_palette(weights, photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (tmp_path / "colours.txt").write_text("0 0 0\nstar\t1 2 3\n250 0 0\n")
+    more = ("--side-by-side", "--contact-sheet", tmp_path / "sheet.png")
+    more += ("--palette", tmp_path / "colours.txt")
+    assert run(weights, tmp_path, tmp_path / "a.png", *more) == 0
+    with Image.open(str(tmp_path / "a_side.jpg")) as side:
+        with Image.open(str(tmp_path / "a_overlay.jpg")) as overlaid:
+            assert side.width == photo.shape[1] + 6 + overlaid.width
+            assert side.height == overlaid.height
+        left = np.array(side)[: photo.shape[0], : photo.shape[1]].astype(int)
+    assert np.abs(left - photo).mean() < 12
+    assert (tmp_path / "sheet.png").exists()
+    with Image.open(str(tmp_path / "a_label.png")) as label:
+        assert label.getpalette()[:9] == [0, 0, 0, 1, 2, 3, 250, 0, 0]
+    # Its own results, the sheet included, are no images to label.
+    assert run(weights, tmp_path, tmp_path, *more) == 0
+    assert not (tmp_path / "sheet_label.png").exists()
+
+
+def test_a_palette_that_is_none(weights, photo, tmp_path, capsys):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (tmp_path / "p.txt").write_text("0 0 0\n1 2\n")
+    assert run(weights, tmp_path, tmp_path / "a.png", "--palette", tmp_path / "p.txt") == 1
+    assert "line 2: expected 'R G B'" in capsys.readouterr().err
+    assert run(weights, tmp_path, tmp_path / "a.png", "--palette", "rainbow") == 1
+    assert "datasets are camvid, " in capsys.readouterr().err
+    assert run(weights, tmp_path, tmp_path / "a.png", "--palette", "voc") == 0
+
+
+def test_what_it_does_not_know_is_said(weights, photo, tmp_path, capsys, monkeypatch):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    monkeypatch.setattr(labelling, "mostly_background", lambda *_: True)
+    assert run(weights, tmp_path, tmp_path / "a.png") == 0
+    assert "\n  mostly background: " in capsys.readouterr().out

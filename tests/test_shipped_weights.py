@@ -108,7 +108,7 @@ def test_a_sky_above_a_road_is_seen(tmp_path, capsys):
     assert label.shape == (241, 363)
     assert (label[:80] == camvid.CLASSES.index("sky")).mean() > 0.5
     assert (label[200:] == camvid.CLASSES.index("road")).mean() > 0.5
-    assert "11 classes: sky, building, " in capsys.readouterr().out.splitlines()[1]
+    assert "11 classes: sky, building, " in capsys.readouterr().out.splitlines()[0]
 
 
 def test_unless_told_infer_knows_what_photographs_show():

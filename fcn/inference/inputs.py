@@ -2,15 +2,22 @@
 
 import glob
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["ENDINGS", "InputError", "Job", "jobs"]
+__all__ = ["ENDINGS", "STDIN", "VIDEOS", "InputError", "Job", "jobs"]
 
 #: Endings of the files that are taken from folders.
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 
+#: Endings of videos. They are not taken from folders, where one may hold more work than all photos.
+VIDEOS = tuple(".3gp .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv".split())
+
+#: In place of a path: one image on standard input.
+STDIN = "-"
+
 #: How the results' names end: in folders and patterns, such files are no images to label.
-RESULTS = ("_label.png", "_overlay.jpg")
+RESULTS = ("_label.png", "_overlay.jpg", "_side.jpg", "_overlay.mp4", "_side.mp4")
 
 
 class InputError(ValueError):
@@ -23,21 +30,31 @@ class Job(NamedTuple):
     path: str
     target: str
 
+    @property
+    def video(self) -> bool:
+        return self.path.lower().endswith(VIDEOS)
 
-def jobs(given: list[str], out: str) -> tuple[list[Job], int]:
+
+def jobs(
+    given: list[str], out: str, name: str = "stdin", results: Sequence[str] = ()
+) -> tuple[list[Job], int]:
     """The Jobs of files, folders and patterns, and how many earlier results were left out.
 
     A folder means all images below it, a pattern what it matches; inner folders are mirrored in
     ``out``. Where two images would have results of one name, the folders above them are mirrored
     too, and where that does not tell them apart (a.jpg and a.png), the ending stays in the names.
-    InputError where nothing is found, or where a result would replace one of the images.
+    ``name`` is what results of STDIN are called; ``results`` are more files that the command will
+    write. InputError where nothing is found, or where a result would replace one of the images.
     """
+    if given == [STDIN]:
+        return [Job(STDIN, os.path.join(out, name))], 0
     found: dict[str, tuple[str, str]] = {}
+    own = {os.path.realpath(path) for path in results}
     left_out = 0  # found: real path: (path, its path below the folder that was pointed at)
     for text in given:
         paths, root = _expand(text)
         for path in paths:
-            if path != text and path.endswith(RESULTS):
+            if path != text and (path.endswith(RESULTS) or os.path.realpath(path) in own):
                 left_out += 1
             else:
                 found.setdefault(os.path.realpath(path), (path, os.path.relpath(path, root)))
@@ -51,13 +68,12 @@ def jobs(given: list[str], out: str) -> tuple[list[Job], int]:
     stems = [_stem(name) for name in names]
     targets = [name if stems.count(stem) > 1 else stem for name, stem in zip(names, stems)]
     made = [Job(path, os.path.join(out, target)) for path, target in zip(paths, targets)]
-    for job in made:
-        for ending in RESULTS:
-            if os.path.realpath(job.target + ending) in found:
-                raise InputError(
-                    f"the result of '{job.path}' would replace '{job.target}{ending}', which is "
-                    "to be labelled too; name another folder by --out"
-                )
+    for path in [job.target + ending for job in made for ending in RESULTS] + list(results):
+        if os.path.realpath(path) in found:
+            raise InputError(
+                f"a result would replace '{path}', which is to be labelled too; name another "
+                "folder by --out"
+            )
     return made, left_out
 
 

@@ -15,7 +15,10 @@ from fcn.inference import tiles
 from fcn.inference.memory import available, resident, text
 from fcn.weights.load import load_weights
 
-__all__ = ["Model", "photo_input"]
+__all__ = ["Model", "See", "photo_input"]
+
+#: What is shown scores: the head's number, rows and columns of the image, and (classes, h, w).
+See = Callable[[int, slice, slice, np.ndarray], None]
 
 #: Of the free memory, what an image may take; the rest is for what cannot be foreseen.
 USABLE = 0.8
@@ -38,6 +41,9 @@ def photo_input(experiment):
 
 class Model:
     """A net in the TEST phase that turns RGB pixels into class numbers."""
+
+    #: Its scores are no probabilities yet: softmax makes them that.
+    normalized = False
 
     def __init__(self, deploy: str, weights: str, mean, *scores: str) -> None:
         """``scores``: the blobs of its heads, "score" if none is named."""
@@ -83,16 +89,7 @@ class Model:
         not even small tiles fit.
         """
         needed = self.memory(height, width)
-        free = available(gpu)
-        if free is None and limit is None:
-            raise InferenceError(
-                f"cannot tell how much memory is free, and the image needs "
-                f"{text(needed)}; say --memory GB"
-            )
-        budget = limit if limit else int((free or 0) * USABLE)
-        if gpu is None:
-            budget -= beside + (resident() if limit else 0)
-        budget = max(0, int(budget / SCRATCH))
+        budget = self._budget(needed, gpu, limit, beside)
         result = tiles.plan(height, width, self.geometries, self.memory, budget)
         if result is None:
             size = [
@@ -106,6 +103,32 @@ class Model:
             )
         return result
 
+    def at_once(
+        self,
+        height: int,
+        width: int,
+        most: int,
+        gpu: Optional[int] = None,
+        limit: Optional[int] = None,
+        beside: int = 0,
+    ) -> int:
+        """How many images of one size may pass together, 1 to ``most``; see `plan`."""
+        needed = self.memory(height, width)
+        return max(1, min(most, self._budget(needed, gpu, limit, beside * most) // needed))
+
+    def _budget(self, needed: int, gpu: Optional[int], limit: Optional[int], beside: int) -> int:
+        """Bytes that blobs may take."""
+        free = available(gpu)
+        if free is None and limit is None:
+            raise InferenceError(
+                f"cannot tell how much memory is free, and the image needs "
+                f"{text(needed)}; say --memory GB"
+            )
+        budget = limit if limit else int((free or 0) * USABLE)
+        if gpu is None:
+            budget -= beside + (resident() if limit else 0)
+        return max(0, int(budget / SCRATCH))
+
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """The first head's scores of RGB pixels, uint8 (H, W, 3): float32 (classes, H, W).
 
@@ -114,22 +137,36 @@ class Model:
         self._forward(pixels)
         return self.net.blobs[self.scores[0]].data[0]
 
-    def _forward(self, pixels: np.ndarray) -> None:
-        height, width = pixels.shape[:2]
+    def _forward(self, *images: np.ndarray) -> None:
+        """One pass over images of one size."""
+        height, width = images[0].shape[:2]
         blob = self.net.blobs[self.input]
-        blob.reshape(1, 3, height, width)
-        np.subtract(
-            pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=blob.data[0]
-        )
+        blob.reshape(len(images), 3, height, width)
+        for pixels, data in zip(images, blob.data):
+            np.subtract(pixels[:, :, ::-1].transpose(2, 0, 1), self.mean[:, None, None], out=data)
         forward(self.net)
+
+    def _classes(self, blob: str) -> np.ndarray:
+        """By the last pass: (N, H, W)."""
+        if not all_finite(self.net.blobs[blob]):
+            raise InferenceError(
+                "the scores are not finite numbers; the weights are damaged "
+                "or do not belong to this net"
+            )
+        return argmax(self.net, blob)
 
     def labels(
         self,
         pixels: np.ndarray,
         plan: list[tiles.Tile],
         progress: Callable[[int, int], None] = lambda done, total: None,
+        see: Optional[See] = None,
     ) -> list[np.ndarray]:
-        """The class of each pixel by each head, uint8 (H, W), computed tile by tile."""
+        """The class of each pixel by each head, uint8 (H, W), computed tile by tile.
+
+        ``see(head, rows, columns, scores)`` is told each tile's scores (classes, h, w), the
+        blob's own, and the slices of the image that they belong to.
+        """
         results = [np.empty(pixels.shape[:2], np.uint8) for _ in self.scores]
         for i, (rows, columns) in enumerate(plan):
             progress(i, len(plan))
@@ -137,14 +174,29 @@ class Model:
                 slice(rows.first - rows.start, rows.last - rows.start),
                 slice(columns.first - columns.start, columns.last - columns.start),
             )
+            into = slice(rows.first, rows.last), slice(columns.first, columns.last)
             self._forward(pixels[rows.start : rows.stop, columns.start : columns.stop])
-            for blob, result in zip(self.scores, results):
-                if not all_finite(self.net.blobs[blob]):
-                    raise InferenceError(
-                        "the scores are not finite numbers; the weights are damaged "
-                        "or do not belong to this net"
-                    )
-                classes = argmax(self.net, blob)[0]
-                result[rows.first : rows.last, columns.first : columns.last] = classes[kept]
+            for head, (blob, result) in enumerate(zip(self.scores, results)):
+                result[into] = self._classes(blob)[0][kept]
+                if see:
+                    see(head, *into, self.net.blobs[blob].data[0][(slice(None), *kept)])
         progress(len(plan), len(plan))
         return results
+
+    def labels_of(self, images: list[np.ndarray], see: Optional[list[See]] = None) -> list[list]:
+        """`labels` of each of several images of one size, in one pass; ``see``: one for each."""
+        self._forward(*images)
+        whole = slice(None), slice(None)
+        heads = [self._classes(blob).astype(np.uint8) for blob in self.scores]
+        for i, one in enumerate(see or ()):
+            for head, blob in enumerate(self.scores):
+                one(head, *whole, self.net.blobs[blob].data[i])
+        return [[labels[i] for labels in heads] for i in range(len(images))]
+
+    def certainty(self, chosen: np.ndarray, item: int = 0) -> float:
+        """The mean probability of the first head's best class, over the chosen pixels, bool (H, W).
+
+        By the last pass, which must have been of a whole image, or of several, of which ``item``.
+        """
+        scores = self.net.blobs[self.scores[0]].data[item][:, chosen]
+        return float((1 / np.exp(scores - scores.max(0)).sum(0, dtype=np.float64)).mean())

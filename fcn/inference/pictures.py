@@ -5,7 +5,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segdata.images import read_rgb
 
-__all__ = ["LEAST", "OPACITY", "class_shares", "overlay", "read_photo", "with_legend"]
+__all__ = [
+    "LEAST",
+    "OPACITY",
+    "beside",
+    "class_shares",
+    "font_of",
+    "overlay",
+    "read_photo",
+    "text_width",
+    "with_legend",
+]
 
 #: How much of the class's colour covers the photo, from 0 to 1, unless the user says otherwise.
 OPACITY = 0.6
@@ -14,13 +24,14 @@ LEAST = 0.001
 MARGIN, SWATCH, TEXT = 6, 14, 12  # pixels, before scaling
 
 
-def read_photo(path: str) -> np.ndarray:
+def read_photo(path: str, file=None) -> np.ndarray:
     """The image in ``path`` as it should be seen: uint8 (H, W, 3), EXIF rotation applied.
 
     Grey, palette, transparent (laid over white), CMYK and 16-bit images are converted; of an
-    animation it is the first frame.  Raises segdata's DataError, which names the file.
+    animation it is the first frame.  ``file``: a file object to read, which ``path`` then names.
+    Raises segdata's DataError, which names the file.
     """
-    return np.array(read_rgb(path))
+    return np.array(read_rgb(path, file))
 
 
 def class_shares(label: np.ndarray) -> list[tuple[int, float]]:
@@ -83,21 +94,34 @@ def _outlines(label: np.ndarray, line: int) -> np.ndarray:
     return edge
 
 
-def with_legend(picture: np.ndarray, label: np.ndarray, names, palette) -> Image.Image:
+def with_legend(
+    picture: np.ndarray, label: np.ndarray, names, palette, rows: int = 0
+) -> Image.Image:
     """The overlay with a strip below it that names the classes found, their looks and shares.
 
     A class looks in the strip as it does in the overlay: its median there, framed by its colour.
+    ``rows``: how many the strip has, whatever is found; 0: as many as are needed.
     """
     height, width = picture.shape[:2]
-    strip = _legend(max(width, 160), max(1, width / 800), picture, label, names, palette)
+    strip = _legend(max(width, 160), max(1, width / 800), picture, label, names, palette, rows)
     canvas = Image.new("RGB", (strip.width, height + strip.height), (255, 255, 255))
     canvas.paste(Image.fromarray(picture), (0, 0))
     canvas.paste(strip, (0, height))
     return canvas
 
 
-def _legend(width: int, factor: float, picture, label, names, palette) -> Image.Image:
-    font, enlarged = _font(round(TEXT * factor))
+def beside(pixels: np.ndarray, overlaid: Image.Image) -> Image.Image:
+    """The photo, and right of it its overlay, whose legend may make it higher."""
+    height, width = pixels.shape[:2]
+    size = width + MARGIN + overlaid.width, max(height, overlaid.height)
+    canvas = Image.new("RGB", size, (255, 255, 255))
+    canvas.paste(Image.fromarray(pixels), (0, 0))
+    canvas.paste(overlaid, (width + MARGIN, 0))
+    return canvas
+
+
+def _legend(width: int, factor: float, picture, label, names, palette, rows: int) -> Image.Image:
+    font, enlarged = _sized_font(round(TEXT * factor))
     # Older Pillow has one font of one size: the strip is drawn small and enlarged then.
     scale, width = (1.0, max(160, round(width / factor))) if enlarged else (factor, width)
     margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
@@ -109,13 +133,14 @@ def _legend(width: int, factor: float, picture, label, names, palette) -> Image.
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     places, x, y = [], margin, margin
     for c, text in cells:
-        cell = int(_text_width(probe, text, font)) + 2 * margin
+        cell = int(text_width(probe, text, font)) + 2 * margin
         cell += 0 if c is None else swatch + margin
         if x > margin and x + cell > width:
             x, y = margin, y + swatch + margin
         places.append((x, y))
         x += cell
-    strip = Image.new("RGB", (width, y + swatch + margin), (255, 255, 255))
+    height = margin + rows * (swatch + margin) if rows else y + swatch + margin
+    strip = Image.new("RGB", (width, height), (255, 255, 255))
     pen = ImageDraw.Draw(strip)
     for (x, y), (c, text) in zip(places, cells):
         if c is not None:
@@ -143,7 +168,12 @@ def _look(picture: np.ndarray, label: np.ndarray, number: int) -> tuple[int, int
     return red, green, blue
 
 
-def _font(size: int):
+def font_of(size: int):
+    """A font of about that many pixels; a small one on older Pillow, which has no sizes."""
+    return _sized_font(size)[0]
+
+
+def _sized_font(size: int):
     """(a font, whether it is the small one of older Pillow, which has no sizes)."""
     try:
         return ImageFont.load_default(size), False  # Pillow 10.1 and FreeType
@@ -155,7 +185,7 @@ def _font(size: int):
         return ImageFont.load_default(), True
 
 
-def _text_width(pen, text: str, font) -> float:
+def text_width(pen, text: str, font) -> float:
     """In pixels; Pillow 8 has no ``font.getlength``, Pillow 10 no ``font.getsize``."""
     measure = getattr(pen, "textlength", None)
     return measure(text, font=font) if measure else pen.textsize(text, font=font)[0]

@@ -71,6 +71,8 @@ class PublishedModel:
                 f"{', '.join(self.net.outputs) or 'none'}; expected one of each"
             )
         self.input, self.output = self.net.inputs[0], self.net.outputs[0]
+        #: Whether its scores are probabilities already.
+        self.normalized = self.net.layers[-1].type == "Softmax"
         shape = tuple(self.net.blobs[self.input].data.shape)
         if len(shape) != 4 or shape[1] != 3:
             raise InferenceError(f"'{deploy}' reads {shape}; expected a photo, (1, 3, H, W)")
@@ -91,8 +93,15 @@ class PublishedModel:
         """The whole image, always."""
         return [Tile(Span(0, height, 0, height), Span(0, width, 0, width))]
 
-    def labels(self, pixels, plan, progress=None):
-        """The class of each pixel, uint8, of RGB pixels of `size`; at the size of the scores."""
+    def at_once(self, height, width, most, gpu=None, limit=None, beside=0):
+        """One image, always: the prototxt says so."""
+        return 1
+
+    def labels(self, pixels, plan, progress=None, see=None):
+        """The class of each pixel, uint8, of RGB pixels of `size`; at the size of the scores.
+
+        ``see``: see `Model.labels`.
+        """
         blob = self.net.blobs[self.input]
         blob.reshape(1, 3, *self.size)
         blob.data[0] = pixels[:, :, ::-1].transpose(2, 0, 1) - self.mean[:, None, None]
@@ -102,4 +111,14 @@ class PublishedModel:
                 "the scores are not finite numbers; the weights are damaged or do not belong to "
                 "this net"
             )
+        if see:
+            see(0, slice(None), slice(None), self.net.blobs[self.output].data[0])
         return [argmax(self.net, self.output)[0].astype(np.uint8)]
+
+    def certainty(self, chosen, item=0):
+        """The mean probability of the best class over the chosen pixels, by the last pass."""
+        scores = self.net.blobs[self.output].data[0][:, chosen]
+        best = scores.max(0)
+        if self.normalized:
+            return float(best.mean())
+        return float((1 / np.exp(scores - best).sum(0, dtype=np.float64)).mean())

@@ -34,15 +34,16 @@ _ORIENTATION = 0x0112
 
 
 @contextlib.contextmanager
-def open_image(path: str, what: str = "image", decode: bool = True):
+def open_image(path: str, what: str = "image", decode: bool = True, file=None):
     """Open and decode ``path``; what Pillow raises becomes a DataError that names the file.
 
-    Without ``decode`` only the header is read.
+    Without ``decode`` only the header is read. ``file``: a file object to read from, which
+    ``path`` then only names.
     """
-    if not os.path.isfile(path):  # a FIFO would be waited for without end
+    if file is None and not os.path.isfile(path):  # a FIFO would be waited for without end
         raise DataError(f"missing {what}: no file '{os.path.abspath(path)}'")
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file or path, formats=FORMATS) as image:
             if decode:
                 image.load()
             yield image
@@ -77,12 +78,13 @@ def orientation(image: Image.Image) -> int:
     return value if value in range(2, 9) else 1
 
 
-def read_rgb(path: str) -> Image.Image:
+def read_rgb(path: str, file=None) -> Image.Image:
     """The image in ``path`` as a decoded RGB Pillow image, upright as viewers show it.
 
-    Telephones store a picture as their sensor lies and say in EXIF how to turn it.
+    Telephones store a picture as their sensor lies and say in EXIF how to turn it. ``file``: see
+    `open_image`.
     """
-    with open_image(path) as image:
+    with open_image(path, file=file) as image:
         try:
             turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
             # A copy, because the file's image is closed on the way out.

@@ -48,7 +48,7 @@ def test_a_photo_of_any_size_gets_labels_of_its_size(folder, tmp_path, capsys):
             assert image.size == (30, 25) and image.getpalette()[3:6] == [9, 8, 7]
             assert (np.array(image) == number).all()
     printed = capsys.readouterr().out
-    assert printed.startswith("enet with ") and "3 classes: blue, green, red\n" in printed
+    assert printed.startswith("enet knows 3 classes: blue, green, red\n")
     assert "30x25, labelled at 12x8" in printed
 
 

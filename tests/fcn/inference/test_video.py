@@ -1,0 +1,202 @@
+"""Videos: as many frames as before at the same times, whole files whatever happens."""
+
+import json
+import os
+import signal
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bootstrap
+import caffe
+import infer
+from data import toy
+from fcn import catalog, random_weights
+from fcn.inference import labelling, video
+
+av = pytest.importorskip("av", reason="labelling videos needs the package av (extra: video)")
+
+NET, FRAMES, RATE = "toy-fcn8s", 7, Fraction(30000, 1001)
+
+
+@pytest.fixture(autouse=True)
+def _from_the_root(monkeypatch):
+    monkeypatch.chdir(bootstrap.ROOT)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    net = caffe.Net(os.path.join(bootstrap.ROOT, catalog.net_path(NET, "deploy")), caffe.TEST)
+    random_weights.fill(net)
+    path = str(tmp_path_factory.mktemp("weights") / "random.caffemodel")
+    net.save(path)
+    return path
+
+
+def film(path, times=range(FRAMES), size=(96, 64), sound=False, **more):
+    """A video of moving toys, its frames at the given multiples of a frame's duration."""
+    import random
+
+    image, _ = toy.draw(size[0] + 40, size[1] + 40, random.Random(3))
+    with av.open(path, "w", **more) as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        audio = container.add_stream("aac", rate=8000) if sound else None
+        for number, moment in enumerate(times):
+            part = image.crop((number, number, number + size[0], number + size[1]))
+            frame = av.VideoFrame.from_ndarray(np.array(part), format="rgb24")
+            frame.pts, frame.time_base = moment, 1 / RATE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if audio:
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            silence.rate = 8000
+            container.mux(audio.encode(silence))
+            container.mux(audio.encode(None))
+    return path
+
+
+def run(weights, out, *arguments):
+    options = ["--net", NET, "--weights", weights, "--out", str(out), "--cpu"]
+    return infer.main(options + [str(a) for a in arguments])
+
+
+def read(path):
+    """[(seconds, RGB)] of a video's frames, and its stream's average rate."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(stream)]
+        return frames, stream.average_rate
+
+
+def labels_in(folder):
+    found = []
+    for name in sorted(os.listdir(str(folder))):
+        with Image.open(os.path.join(str(folder), name)) as image:
+            found.append(np.array(image))
+    return found
+
+
+def test_every_frame_is_labelled_as_a_photo_is(weights, tmp_path, capsys):
+    path = film(str(tmp_path / "a.mp4"), sound=True)
+    os.makedirs(str(tmp_path / "a_labels"))
+    for name in ("000009_label.png", "mine.png"):  # of a longer video before, and somebody's
+        Image.new("P", (1, 1)).save(str(tmp_path / "a_labels" / name))
+    assert run(weights, tmp_path, path, "--batch", "3") == 0
+    printed = capsys.readouterr().out
+    assert f"a.mp4: 96x64, {FRAMES} frames of 29.97 a second" in printed
+    assert "the sound is left out" in printed
+    os.remove(str(tmp_path / "a_labels" / "mine.png"))
+    labels = labels_in(tmp_path / "a_labels")
+    before, _ = read(path)
+    after, rate = read(tmp_path / "a_overlay.mp4")
+    assert len(labels) == len(after) == FRAMES and rate == RATE
+    assert [t for t, _ in after] == pytest.approx([t for t, _ in before])
+    for number, (_, pixels) in enumerate(before):
+        Image.fromarray(pixels).save(str(tmp_path / f"f{number}.png"))
+    photos = [tmp_path / f"f{number}.png" for number in range(FRAMES)]
+    assert run(weights, tmp_path, *photos, "--batch", "1") == 0
+    for number, label in enumerate(labels):
+        with Image.open(str(tmp_path / f"f{number}_label.png")) as image:
+            assert (np.array(image) == label).mean() > 0.999  # rounding decides ties
+        with Image.open(str(tmp_path / f"f{number}_overlay.jpg")) as image:
+            wanted = np.array(image)[:64].astype(int)
+        assert np.abs(after[number][1][:64] - wanted).mean() < 12
+
+
+def test_times_that_are_not_even_are_kept(weights, tmp_path):
+    path = film(str(tmp_path / "a.mkv"), times=(0, 1, 2, 9, 10, 30))
+    assert run(weights, tmp_path, path, "--video-labels", "none") == 0
+    before, after = (read(p)[0] for p in (path, tmp_path / "a_overlay.mp4"))
+    assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=2e-3)
+    assert not (tmp_path / "a_labels").exists()
+
+
+def test_one_file_of_labels_and_json(weights, tmp_path, capsys):
+    path = film(str(tmp_path / "a.mp4"))
+    assert run(weights, tmp_path, path, "--video-labels", "npz", "--side-by-side", "--json") == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["frames"] == FRAMES and value["complete"] and not value["audio_left_out"]
+    with np.load(str(tmp_path / "a_labels.npz")) as file:
+        assert sorted(file.files) == [f"{i:06d}" for i in range(FRAMES)] + ["seconds"]
+        labels = [file[f"{i:06d}"] for i in range(FRAMES)]
+        np.testing.assert_allclose(file["seconds"], np.arange(FRAMES) / float(RATE), atol=1e-3)
+    for found in value["classes"]:
+        assert found["pixels"] == sum((label == found["number"]).sum() for label in labels)
+        assert found["frames"] == sum((label == found["number"]).any() for label in labels)
+    frames, _ = read(tmp_path / "a_side.mp4")
+    assert frames[0][1].shape[1] == 2 * ((96 + 6 + 160 + 1) // 2)  # the legend needs 160
+
+
+def test_frames_are_never_many_in_memory(weights, tmp_path, monkeypatch):
+    seen, label = [], labelling.label
+
+    def watch(images, *rest):
+        seen.append(len(images))
+        return label(images, *rest)
+
+    monkeypatch.setattr(video.labelling, "label", watch)
+    assert run(weights, tmp_path, film(str(tmp_path / "a.mp4")), "--batch", "2") == 0
+    assert seen == [2, 2, 2, 1]
+
+
+def test_ctrl_c_leaves_whole_files(weights, tmp_path, capsys, monkeypatch):
+    seen, label = [], labelling.label
+
+    def stop(images, *rest):
+        seen.append(0)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return label(images, *rest)
+
+    monkeypatch.setattr(video.labelling, "label", stop)
+    path = film(str(tmp_path / "a.mp4"))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(weights, tmp_path, path, "--batch", "1", "--video-labels", "npz")
+    assert signal.getsignal(signal.SIGINT) is before
+    frames, _ = read(tmp_path / "a_overlay.mp4")
+    with np.load(str(tmp_path / "a_labels.npz")) as file:
+        assert len(file.files) == 1 + len(frames) and 3 <= len(frames) < FRAMES
+    assert f"{len(frames)} frames" in capsys.readouterr().out
+    assert not [name for name in os.listdir(str(tmp_path)) if "tmp" in name]
+
+
+def test_what_is_no_video_is_one_line(weights, tmp_path, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"no video at all" * 99)
+    assert run(weights, tmp_path, tmp_path / "a.mp4", tmp_path / "missing.avi") == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith("error: cannot read the video") and "a.mp4" in errors[0]
+    assert "missing.avi" in errors[1]
+    assert sorted(os.listdir(str(tmp_path))) == ["a.mp4"]
+
+
+def test_a_video_that_breaks_off_keeps_what_was_read(weights, tmp_path, capsys, monkeypatch):
+    decoded = video._decoded
+
+    def breaks(*arguments):
+        frames = decoded(*arguments)
+        yield next(frames)
+        yield next(frames)
+        raise av.error.InvalidDataError(1094995529, "Invalid data found")
+
+    monkeypatch.setattr(video, "_decoded", breaks)
+    assert run(weights, tmp_path, film(str(tmp_path / "a.mp4")), "--json") == 1
+    printed = capsys.readouterr()
+    value = json.loads(printed.out)
+    assert value["frames"] == 2 and value["complete"] is False
+    assert "cannot be read further" in printed.err
+    assert len(read(tmp_path / "a_overlay.mp4")[0]) == 2
+
+
+def test_the_package_is_named_where_it_is_missing(weights, tmp_path, capsys, monkeypatch):
+    path = film(str(tmp_path / "a.mp4"))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert run(weights, tmp_path, path) == 1
+    assert "pip install av" in capsys.readouterr().err
