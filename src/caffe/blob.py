@@ -17,6 +17,7 @@ import torch
 from caffe.device import current
 from caffe.errors import ShapeError
 from caffe.storage import Storage
+from caffe.unfilled import Unfilled
 from caffe.vectors import IntVec, Vector
 
 __all__ = ["Blob", "BlobVec", "RawBlobVec"]
@@ -192,6 +193,15 @@ class Blob:
     def touch_diff(self) -> None:
         """Say that :meth:`diff_tensor` was written in place."""
         self._diff.touch()
+
+    def fill_later(self, fill: Callable[[np.ndarray], object]) -> None:
+        """Let ``fill`` write the values, into a flat array, when somebody first looks at them."""
+        self._data = Unfilled(self.count, fill)
+
+    def will_be_overwritten(self) -> None:
+        """Say that all values are about to be written: none are drawn for :meth:`fill_later`."""
+        if isinstance(self._data, Unfilled):
+            self._data.discard()
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's data memory; the element counts must be equal."""

@@ -10,7 +10,9 @@ count if there is one axis only).  For Deconvolution, whose weights are (in, out
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +21,22 @@ from caffe import rng
 from caffe.errors import LayerError
 from caffe.hints import did_you_mean
 
-__all__ = ["FILLERS", "fill"]
+__all__ = ["FILLERS", "RANDOM", "fill", "prepare"]
 
 _F32 = np.float32
 
 
-def _constant(array: np.ndarray, filler: Any) -> None:
-    array.fill(filler.value)
+# Each takes the parameter's shape and the settings, checks that they can work, and returns what
+# writes the values: into a float32 array of that shape, from a generator.
+Write = Callable[[np.ndarray, rng.Generator], object]
+Shape = tuple[int, ...]
 
 
-def _uniform(array: np.ndarray, filler: Any) -> None:
+def _constant(shape: Shape, filler: Any) -> Write:
+    return lambda array, generator: array.fill(filler.value)
+
+
+def _uniform(shape: Shape, filler: Any) -> Write:
     """U[min, max]."""
     with np.errstate(over="ignore"):
         width = _F32(filler.max) - _F32(filler.min)
@@ -37,31 +45,44 @@ def _uniform(array: np.ndarray, filler: Any) -> None:
             f"uniform filler: min must not be above max, and their distance a float32, received "
             f"min: {filler.min:g} max: {filler.max:g}"
         )
-    array.reshape(-1)[:] = rng.get().uniform(filler.min, filler.max, array.size)
+    return functools.partial(_write_uniform, filler.min, filler.max)
 
 
-def _gaussian(array: np.ndarray, filler: Any) -> None:
+def _write_uniform(lo: float, hi: float, array: np.ndarray, generator: rng.Generator) -> None:
+    array.reshape(-1)[:] = generator.uniform(lo, hi, array.size)
+
+
+def _gaussian(shape: Shape, filler: Any) -> Write:
     """N(mean, std); with ``sparse`` every value is kept with probability sparse/d0, else zero."""
     if not filler.std > 0:
         raise LayerError(f"gaussian filler: std must be positive, received std: {filler.std:g}")
-    flat = array.reshape(-1)
-    flat[:] = rng.get().gaussian(filler.mean, filler.std, array.size)
-    if filler.sparse >= 0:
-        keep = rng.get().bernoulli(float(_F32(filler.sparse) / _F32(array.shape[0])), array.size)
-        flat *= keep
+
+    def write(array: np.ndarray, generator: rng.Generator) -> None:
+        flat = array.reshape(-1)
+        generator.gaussian(filler.mean, filler.std, array.size, out=flat)
+        if filler.sparse >= 0:
+            keep = generator.bernoulli(float(_F32(filler.sparse) / _F32(shape[0])), array.size)
+            flat *= keep
+
+    return write
 
 
-def _positive_unitball(array: np.ndarray, filler: Any) -> None:
+def _positive_unitball(shape: Shape, filler: Any) -> Write:
     """U[0, 1], then every row (all values of one index of axis 0) is scaled to sum 1."""
-    rows = array.reshape(array.shape[0], -1)
-    rows[:] = rng.get().uniform(0.0, 1.0, array.size).reshape(rows.shape)
-    # One by one in float32, as BVLC sums; NumPy's own sum adds in pairs and rounds differently.
-    rows /= np.cumsum(rows, axis=1, dtype=_F32)[:, -1:]
+
+    def write(array: np.ndarray, generator: rng.Generator) -> None:
+        rows = array.reshape(array.shape[0], -1)
+        rows[:] = generator.uniform(0.0, 1.0, array.size).reshape(rows.shape)
+        # One by one in float32, as BVLC sums; NumPy's own sum adds in pairs and rounds differently.
+        rows /= np.cumsum(rows, axis=1, dtype=_F32)[:, -1:]
+
+    return write
 
 
-def _fan(array: np.ndarray, filler: Any) -> np.float32:
-    fan_in = array.size // array.shape[0]
-    fan_out = array.size // array.shape[1] if array.ndim > 1 else array.size
+def _fan(shape: Shape, filler: Any) -> np.float32:
+    count = math.prod(shape)
+    fan_in = count // shape[0]
+    fan_out = count // shape[1] if len(shape) > 1 else count
     norms = {
         filler.FAN_IN: _F32(fan_in),
         filler.FAN_OUT: _F32(fan_out),
@@ -70,33 +91,37 @@ def _fan(array: np.ndarray, filler: Any) -> np.float32:
     return norms[filler.variance_norm]
 
 
-def _xavier(array: np.ndarray, filler: Any) -> None:
+def _xavier(shape: Shape, filler: Any) -> Write:
     """U[-a, a] with a = sqrt(3/n): variance 1/n (Glorot and Bengio 2010)."""
-    a = np.sqrt(_F32(3) / _fan(array, filler))
-    array.reshape(-1)[:] = rng.get().uniform(-a, a, array.size)
+    a = np.sqrt(_F32(3) / _fan(shape, filler))
+    return functools.partial(_write_uniform, -a, a)
 
 
-def _msra(array: np.ndarray, filler: Any) -> None:
+def _msra(shape: Shape, filler: Any) -> Write:
     """N(0, sqrt(2/n)) (He et al. 2015)."""
-    std = np.sqrt(_F32(2) / _fan(array, filler))
-    array.reshape(-1)[:] = rng.get().gaussian(0.0, std, array.size)
+    std = np.sqrt(_F32(2) / _fan(shape, filler))
+    return lambda array, generator: generator.gaussian(0.0, std, array.size, out=array.reshape(-1))
 
 
-def _bilinear(array: np.ndarray, filler: Any) -> None:
+def _bilinear(shape: Shape, filler: Any) -> Write:
     """Bilinear interpolation, the same kernel for every pair of channels.
 
     Upsampling each channel on its own therefore needs ``group`` equal to the number of channels.
     """
-    if array.ndim != 4 or array.shape[2] != array.shape[3]:
+    if len(shape) != 4 or shape[2] != shape[3]:
         raise LayerError(
             "bilinear filler: expected a parameter of 4 axes with a square kernel, received shape "
-            f"{_shape(array)}"
+            f"{_words(shape)}"
         )
-    k = array.shape[3]
+    k = shape[3]
     f = math.ceil(k / 2)
     centre = _F32(k - 1) / _F32(2 * f)
     along = 1 - np.abs(np.arange(k, dtype=_F32) / _F32(f) - centre)
-    array[:] = along[:, None] * along[None, :]
+
+    def write(array: np.ndarray, generator: rng.Generator) -> None:
+        array[:] = along[:, None] * along[None, :]
+
+    return write
 
 
 FILLERS = {
@@ -110,20 +135,27 @@ FILLERS = {
 }
 
 
-def _shape(array: np.ndarray) -> str:
-    return "(" + ", ".join(map(str, array.shape)) + ")"
+RANDOM = frozenset({"gaussian", "msra", "positive_unitball", "uniform", "xavier"})
 
 
-def fill(array: np.ndarray, filler: Any) -> None:
-    """Fill a parameter in place.
+def _words(shape: Shape) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def prepare(shape: Sequence[int], filler: Any) -> Write:
+    """What fills a parameter of this shape, with the settings checked.
 
     Args:
-        array: float32, C-contiguous, with at least one value.
+        shape: with at least one value.
         filler: a ``FillerParameter``; type "constant" with value 0 if nothing is set.
+
+    Returns:
+        A function of an array (float32, C-contiguous, of that shape) and a generator.
 
     Raises:
         LayerError: an unknown type, or settings or a shape that the type cannot work with.
     """
+    shape = tuple(shape)
     function = FILLERS.get(filler.type)
     if function is None:
         raise LayerError(
@@ -135,9 +167,14 @@ def fill(array: np.ndarray, filler: Any) -> None:
             f"{filler.type} filler: sparse is known to the gaussian filler only, received "
             f"sparse: {filler.sparse}"
         )
-    if array.size == 0:
-        raise LayerError(f"{filler.type} filler: the parameter is empty, shape {_shape(array)}")
+    if math.prod(shape) == 0:
+        raise LayerError(f"{filler.type} filler: the parameter is empty, shape {_words(shape)}")
     by_row = filler.type in ("positive_unitball", "xavier", "msra") or filler.sparse != -1
-    if array.ndim == 0 and by_row:
+    if not shape and by_row:
         raise LayerError(f"{filler.type} filler: needs a parameter of at least one axis, not 0")
-    function(array, filler)
+    return function(shape, filler)
+
+
+def fill(array: np.ndarray, filler: Any) -> None:
+    """Fill a parameter in place, from the calling thread's stream; see :func:`prepare`."""
+    prepare(array.shape, filler)(array, rng.get())

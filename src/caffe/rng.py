@@ -15,8 +15,11 @@ import json
 import operator
 import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import torch
 
 from caffe.errors import Error
 from caffe.ziggurat import unit_normal
@@ -33,19 +36,26 @@ __all__ = [
 _F32 = np.float32
 _WORDS = _F32(2.0**32)  # the words' range, 2^32 - 1, in float32
 _LARGEST = 2**32 - 1  # of the words
-_BLOCK = 1 << 18  # words per block of normal numbers: small enough for the cache
+_BLOCK = 1 << 17  # words per block of normal numbers: small enough for the cache
 
 
 class Generator:
-    """An MT19937 with the distributions Caffe uses.  Every method draws words strictly in order."""
+    """An MT19937 with the distributions Caffe uses.  Every method draws words strictly in order.
+
+    ``known`` is False while nobody can tell what the stream holds: it began from the operating
+    system's entropy, and its position was never asked for.  Numbers may then come from any other
+    stream as well.
+    """
 
     def __init__(self, seed: int | None = None):
         self._mt = np.random.RandomState(0)
         self.seed(int.from_bytes(os.urandom(4), "little") if seed is None else seed)
+        self.known = seed is not None
 
     def seed(self, seed: int) -> None:
         """Restart the stream.  As in Caffe only the low 32 bits of the seed count."""
         self._mt.seed(int(seed) & 0xFFFFFFFF)
+        self.known = True
 
     def u32(self, n: int) -> np.ndarray:
         """The next ``n`` words, uint32."""
@@ -68,24 +78,22 @@ class Generator:
             parts.append(values[inside])
             n -= len(parts[-1])
 
-    def gaussian(self, mean: float, std: float, n: int) -> np.ndarray:
-        """``n`` float32 numbers of the normal distribution."""
-        values = np.empty(n, _F32)
+    def gaussian(
+        self, mean: float, std: float, n: int, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """``n`` float32 numbers of the normal distribution, in ``out`` where it is given."""
+        values = np.empty(n, _F32) if out is None else out
         done = 0
-        spare = 16
-        while done < n:
-            left = n - done
-            size = min(_BLOCK, left + left // 32 + spare)
-            before = self._mt.get_state()
-            numbers, used = unit_normal(self.u32(size), left)
-            if used < size:  # give back what was not needed
-                self._mt.set_state(before)
-                self.u32(used)
-            values[done : done + len(numbers)] = numbers
-            done += len(numbers)
-            spare *= 2
-        values *= _F32(std)
-        values += _F32(mean)
+        with _Ahead(self) as ahead:
+            while done < n:
+                words = ahead.take(n - done)
+                numbers, used = unit_normal(words, n - done)
+                if used < len(words):
+                    ahead.give_back(used)
+                target = values[done : done + len(numbers)]
+                np.multiply(numbers, _F32(std), out=target)
+                target += _F32(mean)
+                done += len(numbers)
         return values
 
     def bernoulli(self, p: float, n: int) -> np.ndarray:
@@ -96,6 +104,7 @@ class Generator:
 
     def state(self) -> str:
         """The position in the stream, as one line of JSON."""
+        self.known = True
         words = self._mt.get_state(legacy=False)["state"]
         return json.dumps(
             {"generator": "MT19937", "position": int(words["pos"]), "key": words["key"].tolist()}
@@ -111,10 +120,68 @@ class Generator:
             if key.shape != (624,):
                 raise ValueError(f"key has shape {key.shape}, expected (624,)")
             self._mt.set_state(("MT19937", key, int(fields["position"]), 0, 0.0))
+            self.known = True
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Error(
                 f"not a random state: {error}. Pass the string that get_random_state() returned."
             ) from error
+
+
+class _Ahead:
+    """Blocks of a generator's words; where PyTorch may use threads, one draws the next block
+    while this one is used.
+
+    When the ``with`` block ends, the generator stands after the last word that was used.
+    """
+
+    def __init__(self, generator: Generator):
+        self._generator = generator
+        self._spare = 16  # words beyond those that are likely to be needed
+        self._taken: _Block | None = None
+        self._next: Future[_Block] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._next is not None:
+            self._generator._mt.set_state(self._next.result().before)
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def take(self, numbers: int) -> np.ndarray:
+        """The next words, as many as ``numbers`` normal numbers may need, or a full block."""
+        wanted = numbers + numbers // 32 + self._spare
+        if self._next is not None:
+            self._taken = self._next.result()
+        else:
+            self._taken = self._draw(min(_BLOCK, wanted))
+        self._next = None
+        wanted -= len(self._taken.words)
+        if wanted > _BLOCK // 4 and torch.get_num_threads() > 1:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1)
+            self._next = self._pool.submit(self._draw, min(_BLOCK, wanted))
+        self._spare *= 2
+        return self._taken.words
+
+    def give_back(self, used: int) -> None:
+        """Only the first ``used`` words of the block last taken were used."""
+        block = cast(_Block, self._taken)
+        if self._next is not None:
+            self._next.result()
+            self._next = None
+        self._generator._mt.set_state(block.before)
+        self._generator.u32(used)
+
+    def _draw(self, size: int) -> _Block:
+        return _Block(self._generator._mt.get_state(), self._generator.u32(size))
+
+
+class _Block(NamedTuple):
+    before: Any  # the generator's state
+    words: np.ndarray
 
 
 class _Local(threading.local):

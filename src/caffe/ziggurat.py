@@ -73,6 +73,22 @@ _EXPONENTIAL = _Table(
 )
 
 
+def _rough_from() -> np.ndarray:
+    """The word, for each low byte, from which on a point may lie above the curve: about 1.2 % of
+    all words.  The largest float32 product below a layer's limit is found by halving."""
+    low, high = np.zeros(128, np.int64), np.full(128, 2**24)
+    while (low < high).any():
+        middle = (low + high) // 2
+        above = middle.astype(_F32) * _POINT * _NORMAL.x[:128] >= _NORMAL.limit
+        low, high = np.where(above, low, middle + 1), np.where(above, middle, high)
+    return (low << 8).astype(np.uint32).repeat(2)
+
+
+_ROUGH_FROM = _rough_from()
+# What a word's 24 high bits are multiplied by, for each low byte; an even one means a minus sign.
+_WIDTH = (_NORMAL.x[:128] * _POINT).repeat(2) * np.tile(np.array([-1, 1], _F32), 128)
+
+
 class _Words:
     """A cursor over generated words, for the rare steps that take them one by one."""
 
@@ -151,64 +167,115 @@ def _special(words: _Words) -> np.float32 | None:
     return x[0] if _below_curve(x, np.array([layer]), u)[0] else None
 
 
+def _quick_exponential(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`_exponential` gives for each word alone, and where one word is enough."""
+    layer = words.astype(np.uint8)
+    x = (words >> np.uint32(8)).astype(_F32) * _POINT * _EXPONENTIAL.x[layer]
+    return x, x < _EXPONENTIAL.limit[layer]
+
+
+def _quick_tails(words: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`_tail` gives from the words after each position, and how many words begin there.
+
+    0 words where one exponential number takes several, or the block ends: only trying helps there.
+    """
+    value, length = np.zeros(len(at), _F32), np.zeros(len(at), np.int64)
+    left, offset = np.arange(len(at)), 1
+    while True:
+        left = left[at[left] + offset + 1 < len(words)]
+        if not len(left):
+            return value, length
+        x, enough = _quick_exponential(words[at[left] + offset])
+        y, enough_too = _quick_exponential(words[at[left] + offset + 1])
+        enough &= enough_too
+        left, x, y = left[enough], x[enough] / _NORMAL.x[1], y[enough]
+        offset += 2
+        good = 2 * y > x * x
+        value[left[good]] = x[good] + _NORMAL.x[1]
+        length[left[good]] = offset
+        left = left[~good]
+
+
+def _true_places(mask: np.ndarray) -> np.ndarray:
+    """``np.flatnonzero`` of a mask that is False almost everywhere: by eights first."""
+    whole = len(mask) // 8 * 8
+    eights = np.flatnonzero(mask[:whole].view(np.uint64))
+    within = np.flatnonzero(mask[:whole].reshape(-1, 8)[eights])
+    places = eights[within >> 3] * 8 + (within & 7)
+    return np.concatenate([places, whole + np.flatnonzero(mask[whole:])])
+
+
 def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
     """Turn a block of 32-bit words into at most ``count`` unit normal numbers.
 
     Returns the float32 numbers and how many words they took.  There are fewer than ``count`` when
     the block does not reach; the next block must then begin with the first word not taken.
     """
-    low = words.astype(np.uint8)  # the low byte
-    layer = low >> 1
+    low = words.astype(np.uint8).astype(np.intp)  # the low byte, as the index that is fastest
     x = (words >> np.uint32(8)).astype(_F32)
-    x *= _POINT
-    x *= _NORMAL.x[layer]
-    rough = np.flatnonzero(x >= _NORMAL.limit[layer])  # about 1.2 % of the words
+    x *= _WIDTH.take(low)
+    rough = _true_places(words >= _ROUGH_FROM.take(low))
     end = len(words)
     if len(rough) and rough[-1] == end - 1:  # its second word is not here
         end -= 1
         rough = rough[:-1]
 
+    # What begins at each rough word, as if none were taken as the second word of the one before.
+    layer = low[rough] >> 1
+    minus = (low[rough] & 1) == 0
     u = words[rough + 1].astype(_F32) * _WORD
-    special = (layer[rough] == 0) | (u >= 1)  # how many words these take is known only by trying
-    began = np.zeros(len(rough), bool)  # not every rough word begins a number: some are consumed
-    special_end: dict[int, int] = {}
+    length = np.full(len(rough), 2)
+    slow = (u >= 1) | (layer == 0)  # how many words these take is known only by trying
+    tail = np.flatnonzero(layer == 0)
+    value, taken = _quick_tails(words, rough[tail])
+    x[rough[tail]] = np.where(minus[tail], -value, value)
+    length[tail] = taken
+    slow[tail] = taken == 0
+
+    # In order where that matters: where one reaches the next, and where only trying helps.
+    began = np.ones(len(rough), bool)
+    accepted = np.ones(len(rough), bool)
+    reaches = np.zeros(len(rough), bool)
+    reaches[:-1] = np.diff(rough) < length[:-1]
+    for k in np.flatnonzero(reaches | slow).tolist():
+        if not began[k]:
+            continue
+        start = int(rough[k])
+        if slow[k]:
+            cursor = _Words(words, start)
+            try:
+                number = _special(cursor)
+            except IndexError:  # the block ends inside this number
+                end = start
+                began[k:] = False
+                break
+            length[k] = cursor.position - start
+            if number is None:
+                accepted[k] = False
+            else:
+                x[start] = -number if minus[k] else number
+        after = k + 1
+        while after < len(rough) and rough[after] < start + length[k]:
+            began[after] = False
+            after += 1
+
+    wedge = np.flatnonzero(began & ~slow & (layer > 0))
+    accepted[wedge] = _below_curve(np.abs(x[rough[wedge]]), layer[wedge], u[wedge])
+    rough, length, accepted = rough[began], length[began], accepted[began]
     keep = np.ones(len(words), bool)
-    taken = 0
-    for k, (start, is_special) in enumerate(zip(rough.tolist(), special.tolist())):
-        if start < taken:
-            continue
-        if not is_special:
-            began[k] = True
-            taken = start + 2
-            continue
-        cursor = _Words(words, start)
-        try:
-            value = _special(cursor)
-        except IndexError:  # the block ends inside this number
-            end = start
-            break
-        taken = cursor.position
-        keep[start:taken] = False
-        if value is not None:
-            keep[start] = True
-            x[start] = value
-            special_end[start] = taken
+    keep[rough] = accepted
+    keep[rough + 1] = False
+    keep[rough[length > 2] + 2] = False
+    for k in np.flatnonzero(length > 3).tolist():
+        keep[rough[k] + 3 : rough[k] + length[k]] = False
 
-    wedge = rough[began]
-    keep[wedge] = _below_curve(x[wedge], layer[wedge], u[began])
-    keep[wedge + 1] = False
-
-    at = np.flatnonzero(keep[:end])
-    used = max(end, taken)
-    if len(at) >= count:
-        at = at[:count]
+    numbers = x[:end][keep[:end]]
+    used = end if not len(rough) else max(end, int(rough[-1] + length[-1]))
+    if len(numbers) >= count:
         used = 0
         if count:
-            last = int(at[-1])
-            k = int(np.searchsorted(wedge, last))
-            used = special_end.get(last, last + 1)
-            if k < len(wedge) and wedge[k] == last:
-                used = last + 2
-    numbers = x[at]
-    np.negative(numbers, out=numbers, where=(low[at] & 1) == 0)
+            last = int(np.flatnonzero(keep[:end])[count - 1])
+            k = int(np.searchsorted(rough, last))
+            used = last + int(length[k] if k < len(rough) and rough[k] == last else 1)
+        numbers = numbers[:count]
     return numbers, used

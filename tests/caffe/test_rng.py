@@ -4,8 +4,9 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
-from caffe import rng
+from caffe import rng, ziggurat
 from caffe.errors import Error
 from caffe.ziggurat import unit_normal
 
@@ -57,6 +58,59 @@ def test_normal_numbers_stop_before_a_number_the_block_does_not_hold():
         rest, _ = unit_normal(words[taken:], 10**6)
         np.testing.assert_array_equal(np.concatenate([first, rest]), numbers)
     assert used <= 5000
+
+
+def step_by_step(words):
+    """The normal numbers of a block, each by the steps that suit every word."""
+    cursor, numbers, used = ziggurat._Words(words, 0), [], 0
+    try:
+        while True:
+            word = int(words[cursor.position])
+            layer = (word & 255) >> 1
+            x = np.float32(word >> 8) * np.float32(2.0**-24) * ziggurat._NORMAL.x[layer]
+            if x < ziggurat._NORMAL.limit[layer]:
+                cursor.position += 1
+            else:
+                x = ziggurat._special(cursor)
+            used = cursor.position
+            if x is not None:
+                numbers.append(x if word & 1 else -x)
+    except IndexError:
+        return np.array(numbers, np.float32), used
+
+
+@pytest.mark.parametrize("rare", [None, "tails", "wedges", "the largest words"])
+def test_a_block_at_once_gives_what_step_by_step_gives(rare):
+    stream = np.random.RandomState(8)
+    for size in [*range(40), 300, 4000]:
+        words = stream.randint(0, 1 << 32, size=size, dtype=np.uint32)
+        some = stream.randint(0, max(size, 1), size=size // 3)
+        if rare == "tails":
+            words[some] = words[some] & ~np.uint32(0xFE) | np.uint32(0xF8000000)
+        elif rare == "wedges":
+            words[some] |= np.uint32(0xFF000000)
+        elif rare == "the largest words":
+            words[some] = 0xFFFFFFFF
+        expected, used = step_by_step(words)
+        numbers, taken = unit_normal(words, size + 1)
+        np.testing.assert_array_equal(numbers.view(np.uint32), expected.view(np.uint32))
+        if size and words[-1] < 0xF0000000:  # else the last word may wait for the one after it
+            assert taken == used
+
+
+def test_threads_draw_the_same_stream():
+    expected = rng.Generator(9)
+    with_threads = rng.Generator(9)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        want = expected.gaussian(0, 1, 700000)
+        torch.set_num_threads(2)
+        got = with_threads.gaussian(0, 1, 700000)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(got, want)
+    assert with_threads.state() == expected.state()
 
 
 def test_uniform_draws_again_what_lands_on_the_open_end():

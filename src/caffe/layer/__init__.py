@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
+from caffe import rng
 from caffe.errors import Error, LayerError, ShapeError
 from caffe.hints import did_you_mean
 
@@ -232,14 +233,20 @@ class Layer:
     def add_blob(self, shape: Sequence[int], filler: Any = None) -> None:
         """Add a parameter blob: filled by a ``FillerParameter``, zero where it is None.  Blobs
         stored in the prototxt itself win over the filler, as in Caffe."""
+        from caffe import filler as fillers
         from caffe.blob import Blob
-        from caffe.filler import fill
 
         blob = Blob(shape)
-        zero = filler is None or (filler.type == "constant" and filler.value == 0)
-        if not zero and not self.param.blobs:  # a new blob is zero already, at no cost
-            fill(blob.data, filler)
         self.blobs.append(blob)
+        zero = filler is None or (filler.type == "constant" and filler.value == 0)
+        if zero or self.param.blobs:  # a new blob is zero already, at no cost
+            return
+        write = fillers.prepare(blob.dims, filler)
+        if filler.type in fillers.RANDOM and not rng.get().known:
+            dims = blob.dims
+            blob.fill_later(lambda flat: write(flat.reshape(dims), rng.Generator()))
+        else:
+            write(blob.data, rng.get())
 
     # What the net calls -------------------------------------------------------------------------
 

@@ -87,6 +87,7 @@ def load(path: str | os.PathLike[str], params: Iterable[tuple[str, Sequence[Any]
 
     steps: list[Callable[[], None]] = []
     for stored, blob in pairs:
+        blob.will_be_overwritten()
         steps += stored.copies(blob.data)
         if stored.has_diff:
             steps += stored.copies(blob.diff, diff=True)
