@@ -28,12 +28,12 @@ HOME = os.path.abspath(os.environ.get("FCN_HOME") or ROOT)
 START = os.getcwd()  # before anything changes it: what the user's relative paths are relative to
 
 
-def user_path(path):
+def user_path(path: str) -> str:
     """An absolute path for one the user typed, `~` and relative paths included."""
     return os.path.normpath(os.path.join(START, os.path.expanduser(path)))
 
 
-def shown(path):
+def shown(path: str) -> str:
     """A path as short as it can be told: relative to where the user is, if it lies below.
 
     Bytes of a name that are no UTF-8, which no terminal could be given, are told as numbers.
@@ -43,19 +43,19 @@ def shown(path):
     return told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def enter():
+def enter() -> None:
     """Work from the repository root from now on."""
     os.chdir(ROOT)
 
 
-def _is_pycaffe(folder):
+def _is_pycaffe(folder: str) -> bool:
     """Whether a package folder is BVLC's (a compiled `_caffe`) or ours (`layer/`, `net/`)."""
     compiled = glob(os.path.join(folder, "_caffe*.so")) + glob(os.path.join(folder, "_caffe*.pyd"))
     ours = all(os.path.exists(os.path.join(folder, name)) for name in ("layer", "net"))
     return bool(compiled) or ours
 
 
-def _prepare():
+def _prepare() -> None:
     for folder in (os.path.join(ROOT, "layers"), ROOT):  # the root ends up first
         if folder in sys.path:
             sys.path.remove(folder)

@@ -11,7 +11,11 @@ published FCN code; what cannot be right (another number of elements) is an erro
 silent tiling.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +58,7 @@ class Report:
     def __str__(self):
         return "\n".join(self.lines)
 
-    def summary(self):
+    def summary(self) -> str:
         """One line with the counts, then one for each layer that was not simply copied."""
 
         def names(pairs):
@@ -76,7 +80,7 @@ class Report:
         self.lines.append(" ".join(str(word) for word in words))
 
 
-def transplant(new_net, net, suffix=""):
+def transplant(new_net: Any, net: Any, suffix: str = "") -> Report:
     """Copy the parameters of `net` to the layers of `new_net` of the same name plus `suffix`.
 
     Blobs of equal shape are copied; of equal element count and another shape, they are coerced,
@@ -139,7 +143,7 @@ def _count(shape):
     return int(np.prod(shape, dtype=np.int64))
 
 
-def load(net, path, suffix="", replace_scores=False):
+def load(net: Any, path: str, suffix: str = "", replace_scores: bool = False) -> Report:
     """Transplant from a caffemodel; the prototxt it was saved from is not needed.
 
     Where the file has BatchNorm and Scale behind a convolution, and the net only the convolution,
@@ -264,7 +268,7 @@ class _StoredBlob:
         return np.fromiter(self._values, np.float32, len(self._values)).reshape(self.shape)
 
 
-def upsample_filt(size):
+def upsample_filt(size: int) -> np.ndarray:
     """The size×size bilinear kernel: w(i, j) = (1 − |i − c|/f) · (1 − |j − c|/f), float64.
 
     f = ⌊(size + 1)/2⌋ is the factor it upsamples by; the centre c is f − 1 for odd sizes, f − ½
@@ -276,12 +280,12 @@ def upsample_filt(size):
     return profile[:, None] * profile[None, :]
 
 
-def uses_upsampling(net):
+def uses_upsampling(net: Any) -> list[str]:
     """The names of the layers whose weights `interp` sets: those with "up" in their name."""
     return [name for name in net.params if "up" in name]
 
 
-def interp(net, layers):
+def interp(net: Any, layers: Iterable[str]) -> None:
     """Write bilinear kernels to the weights (m, k, h, w) of the Deconvolution layers named.
 
     With k = m (all classes to all classes) the kernel goes to the diagonal, with k = 1 (grouped)
@@ -304,7 +308,7 @@ def interp(net, layers):
         weights[range(m), range(k) if k == m else 0] = upsample_filt(h)
 
 
-def expand_score(new_net, new_layer, net, layer):
+def expand_score(new_net: Any, new_layer: str, net: Any, layer: str) -> None:
     """Copy a score layer of k classes to the first k of a score layer of k' ≥ k classes.
 
     net, layer: where the k classes come from; new_net, new_layer: where they go. The other classes
@@ -322,7 +326,7 @@ def expand_score(new_net, new_layer, net, layer):
         new[1].data.reshape(-1)[:classes] = old[1].data.ravel()
 
 
-def widen_input(net, new_layer, path, layer):
+def widen_input(net: Any, new_layer: str, path: str, layer: str) -> list[tuple[str, int]]:
     """Fill a first convolution that reads more channels than the one in a caffemodel.
 
     The channels that both have are copied, each further one is the mean of those, the bias is

@@ -6,6 +6,7 @@ A dataset's module has ``CLASSES``, the names in the order of the net's output c
 
 import importlib
 from collections import namedtuple
+from typing import Any
 
 import bootstrap  # noqa: F401  finds segdata, which reads files here as for the nets
 from fcn.catalog.datasets import NAMED
@@ -31,7 +32,7 @@ def dataset(name: str):
     return importlib.import_module("data." + name)
 
 
-def names_of(described):
+def names_of(described: Any) -> Any:
     """CLASSES and PALETTE of a dataset of fcn/catalog: `dataset` of its name.
 
     A folder of which only the number of classes was said has numbers for names.

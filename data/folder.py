@@ -326,7 +326,7 @@ def _write(
             tuple(names),
             palette,
             tuple(seen.mean),
-            tuple(int(v) for v in seen.size),
+            (int(seen.size[0]), int(seen.size[1])),
             {"train": len(train), "val": len(val)},
             layer,
         ),

@@ -3,15 +3,18 @@
 `replacing` is how everything outside the engine writes a file that another run may read.
 """
 
+from __future__ import annotations
+
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = ["flush", "replacing", "write_text"]
 
 
 @contextmanager
-def replacing(path, durable=True):
+def replacing(path: str, durable: bool = True) -> Iterator[str]:
     """Yield a temporary path to write; on success rename it to `path`, else remove it.
 
     durable: flush it to disk first, so that it also survives a power cut. Thousands of small files
@@ -41,7 +44,7 @@ def replacing(path, durable=True):
             os.remove(temporary)
 
 
-def _new_file(path):
+def _new_file(path: str) -> str:
     """The name of an empty file beside `path` that did not exist before."""
     while True:
         temporary = f"{path}.tmp-{secrets.token_hex(8)}"
@@ -54,7 +57,7 @@ def _new_file(path):
         return temporary
 
 
-def flush(path):
+def flush(path: str) -> None:
     """Have the disk hold a file, or a folder's entries."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -63,7 +66,7 @@ def flush(path):
         os.close(handle)
 
 
-def write_text(path, text):
+def write_text(path: str, text: str) -> None:
     with replacing(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="\n") as f:
             f.write(text)

@@ -5,28 +5,41 @@ frozen Deconvolution with bilinear weights (`surgery.interp`) unless the row say
 Crop layers align what is brought together, with offsets from fcn/geometry/align.py.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import caffe
 from caffe import layers as L
 from fcn.backbones import Trunk
 from fcn.catalog import BACKBONES, HEADS, IGNORE
 from fcn.heads.draft import Draft
 
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from caffe.proto import caffe_pb2
+    from fcn.backbones import Features
+    from fcn.catalog.backbones import Style
+    from fcn.catalog.datasets import Dataset, Output
+    from fcn.catalog.experiment import Experiment
+
 #: Of early fusion: appended to the name of the convolution over all channels, so that no published
 #: weights for three channels are taken for it.
 WIDE = "_bgrd"
 
 
-def build(experiment, phase):
+def build(experiment: Experiment, phase: str) -> caffe_pb2.NetParameter:
     """The NetParameter of one experiment.
 
     phase: "train" and "val" read their data layer and end in a loss for each output; "deploy" reads
     an Input, leaves out dropout, and ends in the blob `score`, 1×classes×H×W, or `score_…`.
     """
     n = caffe.NetSpec()
-    images = _add_data(n, experiment.dataset, phase)
+    images: Sequence[Top] = _add_data(n, experiment.dataset, phase)
     if experiment.fusion == "early":
         n.data = L.Concat(*images)
-        images = [n.data]
+        images = [n["data"]]
     d = _draft(n, images[0], experiment, phase)
     head = HEADS[experiment.head]
     if experiment.fusion == "late":
@@ -47,7 +60,7 @@ def build(experiment, phase):
     return n.to_proto()
 
 
-def widened(experiment):
+def widened(experiment: Experiment) -> tuple[str, str] | None:
     """(first convolution, the one that trained weights have) of early fusion; None otherwise."""
     if experiment.fusion != "early":
         return None
@@ -55,7 +68,7 @@ def widened(experiment):
     return first + WIDE, first
 
 
-def _draft(n, image, experiment, phase):
+def _draft(n: NetSpec, image: Top, experiment: Experiment, phase: str) -> Draft:
     backbone = BACKBONES[experiment.backbone]
     style = backbone.style._replace(learned=experiment.learned)
     if experiment.normalize is not None:
@@ -64,7 +77,7 @@ def _draft(n, image, experiment, phase):
     return Draft(n, image, phase, style, experiment.stride, scales)
 
 
-def _add_data(n, dataset, phase):
+def _add_data(n: NetSpec, dataset: Dataset, phase: str) -> Sequence[Top]:
     """The data layer or the Input; returns the tops of the images."""
     names = [blob.blob for blob in dataset.inputs]
     if phase == "deploy":
@@ -87,14 +100,16 @@ def _add_data(n, dataset, phase):
     return tops[: len(dataset.inputs)]
 
 
-def _add_trunk(n, image, experiment, phase, suffix=""):
+def _add_trunk(
+    n: NetSpec, image: Top, experiment: Experiment, phase: str, suffix: str = ""
+) -> Features:
     backbone = BACKBONES[experiment.backbone]
     names = {backbone.first: backbone.first + WIDE} if experiment.fusion == "early" else None
     trunk = Trunk(n, suffix, names, experiment.fixed)
     return backbone.add(trunk, image, phase, HEADS[experiment.head].classifier)
 
 
-def _add_loss(n, output, phase, style):
+def _add_loss(n: NetSpec, output: Output, phase: str, style: Style) -> None:
     if phase == "deploy":
         return
     n[output.loss] = L.SoftmaxWithLoss(

@@ -1,14 +1,18 @@
 """How every command ends when its reader goes away or the user stops it."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
 __all__ = ["exit_code", "unread"]
 
 
-def exit_code(command, *arguments):
+def exit_code(command: Callable[..., int], *arguments: Any) -> int:
     """What `command` returns; 130 after Ctrl-C, 141 where nobody reads the output any more.
 
     Both are the shell's customs: 128 and the signal's number.
@@ -27,7 +31,7 @@ def exit_code(command, *arguments):
 
 
 @contextlib.contextmanager
-def unread():
+def unread() -> Iterator[None]:
     """While active, output that cannot be written is dropped, and the program goes on."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_Dropping(stream) for stream in before)
@@ -40,10 +44,10 @@ def unread():
 class _Dropping:
     """A stream whose write errors end nothing: from the first on, all is dropped."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream  # None: the program was started with it closed
 
-    def _try(self, name, *arguments):
+    def _try(self, name: str, *arguments: Any) -> Any:
         if self._stream is None:
             return None
         try:
@@ -55,21 +59,21 @@ class _Dropping:
             self._stream = None
             return None
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self._try("write", text)
         return len(text)
 
-    def flush(self):
+    def flush(self) -> None:
         self._try("flush")
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return bool(self._try("isatty"))
 
-    def fileno(self):
+    def fileno(self) -> int:
         if self._stream is None:
             raise OSError("nothing can be written here any more")
         return self._stream.fileno()
 
     @property
-    def encoding(self):
+    def encoding(self) -> str:
         return getattr(self._stream, "encoding", None) or "utf-8"

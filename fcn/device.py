@@ -1,5 +1,7 @@
 """The device that a command computes on, chosen and told in one way."""
 
+from __future__ import annotations
+
 import os
 
 import caffe
@@ -18,7 +20,7 @@ class NoDevice(RuntimeError):
     """There is no such GPU here."""
 
 
-def first_gpu():
+def first_gpu() -> int | None:
     """0 where this engine finds a GPU; None on BVLC Caffe, which has no way to ask."""
     if not hasattr(caffe, "__engine__"):
         return None
@@ -27,7 +29,7 @@ def first_gpu():
     return 0 if torch.cuda.is_available() else None
 
 
-def use(gpu, precision=None):
+def use(gpu: int | None, precision: str | None = None) -> str:
     """Compute on that GPU, or with None on the CPU; returns what it is called: "GPU 0", "CPU".
 
     precision: one of PRECISIONS, None for what is set. UnknownPrecision where the engine is BVLC
@@ -56,7 +58,7 @@ def use(gpu, precision=None):
     return f"GPU {gpu}{named}"
 
 
-def threads():
+def threads() -> int | str:
     """How many threads compute on the CPU: sums of floats are taken in another order by others."""
     if hasattr(caffe, "__engine__"):
         import torch
@@ -65,6 +67,6 @@ def threads():
     return os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or "all"
 
 
-def hint(gpu):
+def hint(gpu: int | None) -> str:
     """For a command that uses the CPU unless told otherwise: what a user could have besides."""
     return " (there is a GPU: --gpu 0 uses it)" if gpu is None and first_gpu() is not None else ""

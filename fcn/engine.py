@@ -3,12 +3,20 @@
 On BVLC Caffe each function does the same by the common interface.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import caffe
+    from caffe.blob import Blob
 
 __all__ = ["all_finite", "argmax", "deferred", "forward"]
 
 
-def forward(net):
+def forward(net: caffe.Net) -> None:
     """A forward pass whose outputs the caller does not ask for: nothing of them is fetched."""
     if hasattr(net, "argmax"):
         net._forward(0, len(net.layers) - 1)
@@ -16,7 +24,7 @@ def forward(net):
         net.forward()
 
 
-def argmax(net, blob):
+def argmax(net: caffe.Net, blob: str) -> np.ndarray:
     """The class with the highest score at each place, (N, H, W); of equal scores the lowest.
 
     Where the scores lie on a GPU, bytes are fetched and not floats of every class.
@@ -26,14 +34,14 @@ def argmax(net, blob):
     return net.blobs[blob].data.argmax(1)
 
 
-def all_finite(blob):
+def all_finite(blob: Blob) -> bool:
     """Whether no value of the blob is NaN or infinite; on a GPU found out there."""
     if hasattr(blob, "all_finite"):
         return blob.all_finite()
     return bool(np.isfinite(blob.data).all())
 
 
-def deferred(blob):
+def deferred(blob: Blob) -> Any:
     """The blob's values as they are now: a function that gives them.
 
     With our engine on a GPU nobody waits for them before that function is called.

@@ -1,8 +1,11 @@
 """A lock by which runs keep out of each other's way, on whatever they both would write."""
 
+from __future__ import annotations
+
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 try:
@@ -18,7 +21,7 @@ class Busy(RuntimeError):
 
 
 @contextmanager
-def locked(path, busy):
+def locked(path: str, busy: str) -> Iterator[None]:
     """Hold the lock file `path` while the context lasts; Busy, with the text `busy`, if it is held.
 
     The lock is the system's (flock), so it ends with the process, however that ends. The file is
@@ -34,7 +37,7 @@ def locked(path, busy):
         os.close(handle)
 
 
-def _acquire(path, busy):
+def _acquire(path: str, busy: str) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
@@ -52,7 +55,7 @@ def _acquire(path, busy):
         os.close(handle)  # its last holder removed it between our opening and locking it
 
 
-def _is_at(handle, path):
+def _is_at(handle: int, path: str) -> bool:
     """Whether the open file is still the one of that name."""
     try:
         there = os.stat(path, follow_symlinks=False)

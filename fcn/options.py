@@ -1,9 +1,15 @@
 """The command line of every solve.py, and what it shares with score.py's."""
 
+from __future__ import annotations
+
 import argparse
+from typing import TYPE_CHECKING
 
 import bootstrap
 from fcn.device import PRECISIONS
+
+if TYPE_CHECKING:
+    from fcn.catalog.experiment import Experiment
 
 #: Of the fillers and dropout, unless --seed says otherwise.
 SEED = 1337
@@ -12,7 +18,7 @@ SEED = 1337
 MOST = 2**31 - 1
 
 
-def parser(experiment):
+def parser(experiment: Experiment) -> argparse.ArgumentParser:
     schedule = experiment.schedule
     p = argparse.ArgumentParser(
         prog=f"{experiment.folder or 'nets/' + experiment.name}/solve.py",
@@ -98,7 +104,7 @@ def parser(experiment):
     return p
 
 
-def shared(p, data, out):
+def shared(p: argparse.ArgumentParser, data: str, out: str) -> None:
     """Add --gpu, --precision, --data and --out. data: which folders; out: what is in <out>."""
     p.add_argument("--gpu", type=natural, metavar="N", help="the GPU to use (default: the CPU)")
     p.add_argument(
@@ -122,7 +128,7 @@ def shared(p, data, out):
     )
 
 
-def _minutes(text):
+def _minutes(text: str) -> float:
     """A time in minutes, above 0."""
     try:
         value = float(text)
@@ -133,7 +139,7 @@ def _minutes(text):
     return value
 
 
-def path(text):
+def path(text: str) -> str:
     """An absolute path for one that the user typed; prototxts can hold it only if it is UTF-8."""
     try:
         text.encode("utf-8")
@@ -142,22 +148,22 @@ def path(text):
     return bootstrap.user_path(text)
 
 
-def positive(text):
+def positive(text: str) -> int:
     """The number that an argument says; 1 or more."""
     return number(text, 1)
 
 
-def classes(text):
+def classes(text: str) -> int:
     """A number of classes: labels are one byte, and 255 is what does not count."""
     return number(text, 1, 255)
 
 
-def natural(text):
+def natural(text: str) -> int:
     """The number that an argument says; 0 or more."""
     return number(text, 0)
 
 
-def number(text, least, most=MOST):
+def number(text: str, least: int, most: int = MOST) -> int:
     """The number that an argument says, within limits; argparse's error otherwise."""
     # Beyond that neither a solver's fields nor Caffe's random generator can hold it.
     if not (text.isdecimal() and len(text) < 12 and least <= int(text) <= most):

@@ -1,5 +1,10 @@
 """Colours of labels: PASCAL VOC's colour map, and label maps as palette PNGs."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -26,7 +31,9 @@ def voc_palette(n: int = 256) -> np.ndarray:
     return colours
 
 
-def with_colours(colours, ignored=(224, 224, 192)) -> np.ndarray:
+def with_colours(
+    colours: Sequence[Sequence[int]], ignored: Sequence[int] = (224, 224, 192)
+) -> np.ndarray:
     """A palette (256, 3) that begins with ``colours``; the rest is VOC's, 255 is ``ignored``."""
     palette = voc_palette()
     palette[: len(colours)] = colours
@@ -51,7 +58,7 @@ def save_label_png(path: str, label: np.ndarray, palette: np.ndarray) -> None:
     save_atomic(image, path, "PNG", optimize=False)
 
 
-def save_atomic(image: Image.Image, path: str, kind: str, **options) -> None:
+def save_atomic(image: Image.Image, path: str, kind: str, **options: Any) -> None:
     """Save an image so that the file is whole or absent."""
     with replacing(path, durable=False) as temporary:
         image.save(temporary, kind, **options)

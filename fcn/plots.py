@@ -68,7 +68,7 @@ def smooth(values: list[float], window: int) -> list[float]:
     return sums
 
 
-def over_runs(label: str, xs: list, runs: list, markers: bool = False) -> Curve:
+def over_runs(label: str, xs: list[float], runs: list[list[float]], markers: bool = False) -> Curve:
     """A Curve of the mean of several runs' values at the same xs, in a band from least to most."""
     columns = list(zip(*runs))
     mean = [sum(column) / len(column) for column in columns]
@@ -88,10 +88,10 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
-def _in_plain_letters(panel):
+def _in_plain_letters(panel: Panel) -> Panel:
     """The panel with the letters of PLAIN replaced in all it says."""
 
-    def plain(text):
+    def plain(text: str) -> str:
         return "".join(PLAIN.get(letter, letter) for letter in text)
 
     return panel._replace(
@@ -105,7 +105,7 @@ def _in_plain_letters(panel):
 class _Axes:
     """One panel at x = `left` of the picture."""
 
-    def __init__(self, panel, left):
+    def __init__(self, panel: Panel, left: int) -> None:
         self.panel, self.left = panel, left
         self.box = (left + LEFT, TOP, left + WIDTH - RIGHT, HEIGHT - BOTTOM)
         self.xlim = panel.xlim or _range([x for c in panel.curves for x in c.xs], 0)
@@ -118,7 +118,7 @@ class _Axes:
         ]
         self.ylim = panel.ylim or _range(ys, 0.04)
 
-    def place(self, x, y, fine=1):
+    def place(self, x: float, y: float, fine: int = 1) -> tuple[float, float]:
         """The pixel of a point."""
         low, high = self.xlim
         if self.panel.log:
@@ -130,13 +130,13 @@ class _Axes:
         up = min(max(up, -2), 3)
         return (x0 + across * (x1 - x0)) * fine, (y1 - up * (y1 - y0)) * fine
 
-    def xticks(self):
+    def xticks(self) -> list[float]:
         if not self.panel.log:
             return ticks(*self.xlim)
         first, last = (math.log(value, 2) for value in self.xlim)
         return [2**i for i in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
 
-    def draw_lines(self, image):
+    def draw_lines(self, image: Image.Image) -> Image.Image:
         """The grid, bands and lines, clipped to the axes."""
         box = [round(v * FINE) for v in self.box]
         inside = Image.new("RGB", image.size, "white")
@@ -168,7 +168,7 @@ class _Axes:
         ImageDraw.Draw(image).rectangle(box, outline=INK, width=FINE)
         return image
 
-    def draw_text(self, canvas, image):
+    def draw_text(self, canvas: ImageDraw.ImageDraw, image: Image.Image) -> None:
         x0, y0, x1, y1 = self.box
         middle = (x0 + x1) / 2
         _text(canvas, middle, y0 - 24, self.panel.title, 14)
@@ -192,7 +192,7 @@ class _Axes:
         image.paste(label, (self.left + 6, int((y0 + y1 - label.height) / 2)))
 
 
-def _finite(curve):
+def _finite(curve: Curve) -> Curve:
     """The curve without the points where a run had diverged."""
     kept = [
         i
@@ -207,13 +207,13 @@ def _finite(curve):
     )
 
 
-def _range(values, margin):
+def _range(values: list[float], margin: float) -> tuple[float, float]:
     low, high = (min(values), max(values)) if values else (0, 1)
     room = margin * ((high - low) or 1)
     return low - room, high + room if high > low or margin else high + 1
 
 
-def _words(values):
+def _words(values: list[float]) -> list[str]:
     """Numbers with as many decimals as all of them need."""
     for digits in range(7):
         words = [f"{value:.{digits}f}" for value in values]
@@ -225,17 +225,17 @@ def _words(values):
     return [f"{value:.2g}" for value in values]
 
 
-def _labels(panels):
+def _labels(panels: list[Panel]) -> list[str]:
     return list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
 
 
-def _legend_rows(panels):
+def _legend_rows(panels: list[Panel]) -> list[list[Any]]:
     """Lines of (label, colour); every panel must have its labels in the same order."""
-    colours: dict = {}
+    colours: dict[Any, Any] = {}
     for panel in panels:
         for curve, colour in zip(panel.curves, COLOURS):
             colours.setdefault(curve.label, colour)
-    rows: list = [[]]
+    rows: list[list[Any]] = [[]]
     used = 0
     for label in _labels(panels):
         width = _extent(label, 12)[0] + 44
@@ -247,11 +247,11 @@ def _legend_rows(panels):
     return rows
 
 
-def _legend_height(panels):
+def _legend_height(panels: list[Panel]) -> int:
     return 20 * len(_legend_rows(panels)) + 8
 
 
-def _draw_legend(canvas, panels):
+def _draw_legend(canvas: ImageDraw.ImageDraw, panels: list[Panel]) -> None:
     for i, row in enumerate(_legend_rows(panels)):
         x, y = (WIDTH * len(panels) - sum(width for _, _, width in row)) / 2, HEIGHT + 20 * i
         for label, colour, width in row:
@@ -260,12 +260,12 @@ def _draw_legend(canvas, panels):
             x += width
 
 
-def _text(canvas, x, y, words, size):
+def _text(canvas: ImageDraw.ImageDraw, x: float, y: float, words: str, size: int) -> None:
     """Text centred at x."""
     canvas.text((x - _extent(words, size)[0] / 2, y), words, INK, text_font(size))
 
 
-def text_font(size: int, found: dict = {}) -> Any:  # noqa: B006  a cache
+def text_font(size: int, found: dict[int, Any] = {}) -> Any:  # noqa: B006  a cache
     if size not in found:
         try:
             found[size] = ImageFont.load_default(size)
@@ -274,7 +274,7 @@ def text_font(size: int, found: dict = {}) -> Any:  # noqa: B006  a cache
     return found[size]
 
 
-def _extent(words, size):
+def _extent(words: str, size: int) -> tuple[int, int]:
     """Width and height of a line of text."""
     font = text_font(size)
     if hasattr(font, "getbbox"):

@@ -4,13 +4,21 @@ protobuf's own printer writes a float32 of 0.0001 as 9.999999747378752e-05 in so
 0.0001 in others; generated files that are checked in must not depend on that.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from google.protobuf import text_format
 
 from caffe.proto import caffe_pb2
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
-def float_text(value):
+
+def float_text(value: float) -> str:
     """The shortest decimal that gives the same float32 again: 0.01, 1e-10, 2."""
     single = np.float32(value)
     if single == int(single) and abs(single) < 1e7:
@@ -22,7 +30,7 @@ def float_text(value):
     return text
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """The string as every protobuf reads it: what is no printable ASCII as octal bytes of UTF-8."""
     special = {ord("\\"): "\\\\", ord('"'): '\\"'}
     return '"{}"'.format(
@@ -33,7 +41,7 @@ def quoted(text):
     )
 
 
-def _value(field, value):
+def _value(field: Any, value: Any) -> str:
     if field.type in (field.TYPE_FLOAT, field.TYPE_DOUBLE):
         return float_text(value)
     if field.type == field.TYPE_ENUM:
@@ -45,7 +53,7 @@ def _value(field, value):
     return str(value)
 
 
-def _lines(message, indent):
+def _lines(message: Message, indent: str) -> Iterator[str]:
     for field, value in message.ListFields():  # in the order of the field numbers
         # Not __iter__: the repeated messages of protobuf 3.12 have none.
         repeated = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
@@ -59,20 +67,20 @@ def _lines(message, indent):
                 yield f"{indent}{field.name}: {_value(field, item)}"
 
 
-def to_text(message):
+def to_text(message: Message) -> str:
     """The message in protobuf's text format, fields in the order of their numbers."""
     return "\n".join(_lines(message, "")) + "\n"
 
 
-def read_net(path):
+def read_net(path: str) -> caffe_pb2.NetParameter:
     return _read(path, caffe_pb2.NetParameter())
 
 
-def read_solver(path):
+def read_solver(path: str) -> caffe_pb2.SolverParameter:
     return _read(path, caffe_pb2.SolverParameter())
 
 
-def _read(path, message):
+def _read(path: str, message: Any) -> Any:
     with open(path, encoding="utf-8") as f:
         text_format.Merge(f.read(), message)
     return message

@@ -1,11 +1,19 @@
 """Nets to try things on without published weights: random weights, narrower and unpadded copies."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import caffe
+    from caffe.proto import caffe_pb2
 
 __all__ = ["fill", "narrowed", "unpadded"]
 
 
-def fill(net, seed=0, bias=0.1):
+def fill(net: caffe.Net, seed: int = 0, bias: float = 0.1) -> None:
     """Random weights of the size that keeps what flows through ReLUs at one scale, layer by layer.
 
     Weights are normal with variance 2 / (inputs of a value), biases normal with deviation `bias`.
@@ -23,7 +31,7 @@ def fill(net, seed=0, bias=0.1):
             blob.data[...] = random.standard_normal(blob.data.shape) * bias
 
 
-def narrowed(net, divisor, least=1):
+def narrowed(net: caffe_pb2.NetParameter, divisor: int, least: int = 1) -> caffe_pb2.NetParameter:
     """A copy of a NetParameter whose convolutions and inner products are `divisor` times narrower.
 
     Groups stay, and each width stays a multiple of its own and at least `least`; that it is one of
@@ -33,7 +41,8 @@ def narrowed(net, divisor, least=1):
     made.CopyFrom(net)
     for layer in made.layer:
         if layer.type == "Convolution":
-            param, group = layer.convolution_param, layer.convolution_param.group
+            param: Any = layer.convolution_param
+            group = layer.convolution_param.group
         elif layer.type == "InnerProduct":
             param, group = layer.inner_product_param, 1
         else:
@@ -42,7 +51,7 @@ def narrowed(net, divisor, least=1):
     return made
 
 
-def unpadded(net, size):
+def unpadded(net: caffe_pb2.NetParameter, size: Any) -> caffe_pb2.NetParameter:
     """A copy of a deploy NetParameter that pads nothing, for images of size×size, one at a time."""
     made = type(net)()
     made.CopyFrom(net)

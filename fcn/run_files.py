@@ -1,7 +1,11 @@
 """The prototxts a run really uses: the experiment's, with the user's folders, split and steps."""
 
+from __future__ import annotations
+
 import ast
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from caffe.proto import caffe_pb2
 from fcn import catalog
@@ -9,8 +13,14 @@ from fcn.atomic import write_text
 from fcn.errors import StartError
 from fcn.prototxt import read_net, read_solver, to_text
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
-def experiment(name):
+    import caffe
+    from fcn.catalog.experiment import Experiment
+
+
+def experiment(name: str) -> Experiment:
     """`catalog.experiment`; StartError too where the folder of a net of one's own is damaged."""
     try:
         return catalog.experiment(name)
@@ -18,7 +28,7 @@ def experiment(name):
         raise StartError(str(error)) from error
 
 
-def folders_of(experiment, given):
+def folders_of(experiment: Experiment, given: Sequence[str] | None) -> dict[str, str]:
     """{key of param_str: folder} from `--data`: a folder for each key, in the catalog's order."""
     keys = experiment.dataset.folders
     if not given:
@@ -32,7 +42,7 @@ def folders_of(experiment, given):
     return dict(zip(keys, given))
 
 
-def net(experiment, phase, folder, changes):
+def net(experiment: Experiment, phase: str, folder: str, changes: Mapping[str, Any]) -> str:
     """The path of a net whose data layer has `changes` in its param_str.
 
     Keys that the layer does not have are left alone (each layer takes its own folder). Without any
@@ -50,7 +60,15 @@ def net(experiment, phase, folder, changes):
     return _write(folder, phase, param)
 
 
-def solver(experiment, folder, prefix, changes, steps, seed, workers=None):
+def solver(
+    experiment: Experiment,
+    folder: str,
+    prefix: str,
+    changes: Mapping[str, Any],
+    steps: int,
+    seed: int,
+    workers: int | None = None,
+) -> str:
     """The path of the run's solver: it neither displays, tests nor snapshots by itself.
 
     workers: of the train net's data layer, None for those that it says itself. prefix: of the
@@ -69,14 +87,14 @@ def solver(experiment, folder, prefix, changes, steps, seed, workers=None):
     return _write(folder, "solver", param)
 
 
-def _write(folder, name, message):
+def _write(folder: str, name: str, message: Message) -> str:
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name + ".prototxt")
     write_text(path, to_text(message))
     return path
 
 
-def loss_is_normalized(net_path):
+def loss_is_normalized(net_path: str) -> bool:
     """Whether the net's loss is already a mean over the labelled pixels of its batch."""
     for layer in read_net(net_path).layer:
         if layer.type == "SoftmaxWithLoss":
@@ -87,7 +105,7 @@ def loss_is_normalized(net_path):
     return True
 
 
-def images(net):
+def images(net: caffe.Net) -> list[str]:
     """The ids of what a net's data layer serves, in order: the file names without their endings."""
     for layer in net.layers:
         if hasattr(layer, "entries"):

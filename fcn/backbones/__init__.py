@@ -7,7 +7,13 @@ of the ILSVRC classifier that became convolutions (fc6, fc7) belong to it; witho
 end at the last pooling. `fcn/catalog/backbones.py` lists them.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Function, NetSpec, Top
 
 #: A blob at a finer stride than the top's. name: in the names of the layers that read it.
 Skip = namedtuple("Skip", "name blob channels")
@@ -38,22 +44,24 @@ class Trunk:
     layers. fixed: its weights do not learn.
     """
 
-    def __init__(self, n, suffix="", names=None, fixed=False):
+    def __init__(
+        self, n: NetSpec, suffix: str = "", names: dict[str, str] | None = None, fixed: bool = False
+    ) -> None:
         self._n, self._suffix, self._names, self._fixed = n, suffix, names or {}, fixed
 
-    def _name(self, name):
+    def _name(self, name: str) -> str:
         return self._names.get(name, name) + self._suffix
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return self._n[self._name(name)]
 
-    def __setitem__(self, name, top):
+    def __setitem__(self, name: str, top: Top) -> None:
         if self._fixed:
             self._fix(top.fn)
         self._n[self._name(name)] = top
 
     @staticmethod
-    def _fix(layer):
+    def _fix(layer: Function) -> None:
         blobs = {
             "Convolution": 1 + layer.params.get("bias_term", True),
             "Scale": 1 + layer.params.get("bias_term", False),

@@ -4,11 +4,19 @@ For FCN its classifier is turned into convolutions; fcn/classifiers/alexnet.py h
 they were published.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import BORDER, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: name, width, kernel, stride, pad, group, and what follows the ReLU.
 CONVOLUTIONS = (
@@ -20,7 +28,13 @@ CONVOLUTIONS = (
 )
 
 
-def add_convolutions(n, data, pad=0, norm_first=False, fields=None):
+def add_convolutions(
+    n: Trunk | NetSpec,
+    data: Top,
+    pad: int = 0,
+    norm_first: bool = False,
+    fields: Callable[[str], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Add the layers conv1 … pool5 to the NetSpec `n`, reading `data`; returns the pools by name.
 
     pad: of conv1. norm_first: AlexNet's own order instead of CaffeNet's. fields: name of a
@@ -48,7 +62,7 @@ def add_convolutions(n, data, pad=0, norm_first=False, fields=None):
     return pools
 
 
-def add(n, data, phase, classifier=True):
+def add(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """Add the layers conv1 … drop7, or … pool5 without the classifier.
 
     No multipliers: weights and biases of the trunk learn alike, unlike VGG-16's. Without the

@@ -11,11 +11,18 @@ An image is RGB minus 127, divided by 128. The data layers subtract; a Power lay
 first convolution of our caffemodels reads BGR.
 """
 
+from __future__ import annotations
+
 import math
 from collections import OrderedDict, namedtuple
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from fcn.backbones import MEASURED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: repeats: blocks of the stage; stride: of its first; expansion: of a block's inner channels.
 Stage = namedtuple("Stage", "repeats kernel stride expansion width")
@@ -56,7 +63,7 @@ FOLDED_RATES = {"expand": 0.03, "depthwise": 0.4, "project": 0.4}
 NORMS = ("folded", "frozen", "learning")
 
 
-def stages(variant):
+def stages(variant: int) -> list[Stage]:
     """The Stages of a variant. Width is a multiple of 8; the first and last stage keep their depth,
     as in the published Lite nets."""
     width, depth = VARIANTS[variant]
@@ -70,7 +77,7 @@ def stages(variant):
     ]
 
 
-def _rounded(width):
+def _rounded(width: float) -> int:
     """The nearest multiple of 8 that is not below 90 % of the width."""
     near = max(8, int(width + 4) // 8 * 8)
     return near + 8 if near < 0.9 * width else near
@@ -79,11 +86,20 @@ def _rounded(width):
 class _Writer:
     """Adds units to `n`, a NetSpec or Trunk. norm: one of NORMS; rate: lr_mult of what learns."""
 
-    def __init__(self, n, norm, rate, filler):
+    def __init__(self, n: Trunk | NetSpec, norm: str, rate: float, filler: bool) -> None:
         self.n, self.norm, self.rate = n, norm, rate
         self.filler = dict(weight_filler=dict(type="msra")) if filler else {}
 
-    def unit(self, name, bottom, width, kernel=1, stride=1, group=1, relu6=True):
+    def unit(
+        self,
+        name: str,
+        bottom: Top,
+        width: int,
+        kernel: int = 1,
+        stride: int = 1,
+        group: int = 1,
+        relu6: bool = True,
+    ) -> Top:
         """Convolution `name`, its normalisation, and Clip `name`_relu6."""
         n, folded = self.n, self.norm == "folded"
         rate = self.rate
@@ -110,13 +126,15 @@ class _Writer:
             n[name + "_relu6"] = top = L.Clip(top, min=0, max=6)
         return top
 
-    def _bn(self):
+    def _bn(self) -> dict[str, Any]:
         if self.norm == "frozen":
             return dict(eps=EPS, use_global_stats=True)
         return dict(eps=EPS, moving_average_fraction=0.97)
 
 
-def add_blocks(n, data, variant, norm, rate=RATE, filler=False):
+def add_blocks(
+    n: Trunk | NetSpec, data: Top, variant: int, norm: str, rate: float = RATE, filler: bool = False
+) -> tuple[OrderedDict[int, tuple[str, Top, int]], _Writer]:
     """Add stem … the last block; returns {stage number, from 1: (name, top, width)} and the writer.
 
     filler: whether the weights are random before they are loaded.
@@ -141,7 +159,14 @@ def add_blocks(n, data, variant, norm, rate=RATE, filler=False):
     return ends, w
 
 
-def add(n, data, phase, classifier=True, variant=0, norm="folded"):
+def add(
+    n: Trunk | NetSpec,
+    data: Top,
+    phase: str,
+    classifier: bool = True,
+    variant: int = 0,
+    norm: str = "folded",
+) -> Features:
     """The trunk of an FCN: the ends of the strides 32, 16, 8 and 4; with the classifier, its last
     1×1 convolution to 1280 channels is the coarsest."""
     n["data_scaled"] = top = L.Power(data, scale=1 / DIVISOR)

@@ -3,11 +3,19 @@
 fcn/classifiers/googlenet.py has the net as it was published, with its three classifiers.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import BORDER, LEARNED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: Widths of an inception module: 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj.
 MODULES = {
@@ -23,7 +31,17 @@ MODULES = {
 }
 
 
-def conv(n, group, name, bottom, width, kernel, stride=1, pad=None, **fields):
+def conv(
+    n: Trunk | NetSpec,
+    group: str,
+    name: str,
+    bottom: Top,
+    width: int,
+    kernel: int,
+    stride: int = 1,
+    pad: int | None = None,
+    **fields: Any,
+) -> Top:
     """Convolution and ReLU: conv1/7x7_s2 and conv1/relu_7x7."""
     n[f"{group}/{name}"] = top = L.Convolution(
         bottom,
@@ -39,17 +57,17 @@ def conv(n, group, name, bottom, width, kernel, stride=1, pad=None, **fields):
     return top
 
 
-def _pool(n, name, bottom):
+def _pool(n: Trunk | NetSpec, name: str, bottom: Top) -> Top:
     n[name] = top = L.Pooling(bottom, pool=P.Pooling.MAX, kernel_size=3, stride=2)
     return top
 
 
-def _norm(n, name, bottom):
+def _norm(n: Trunk | NetSpec, name: str, bottom: Top) -> Top:
     n[name] = top = L.LRN(bottom, local_size=5, alpha=1e-4, beta=0.75)
     return top
 
 
-def _inception(n, module, bottom, **fields):
+def _inception(n: Trunk | NetSpec, module: str, bottom: Top, **fields: Any) -> Top:
     group, widths = "inception_" + module, MODULES[module]
     one = conv(n, group, "1x1", bottom, widths[0], 1, **fields)
     three = conv(n, group, "3x3_reduce", bottom, widths[1], 1, **fields)
@@ -64,7 +82,9 @@ def _inception(n, module, bottom, **fields):
     return top
 
 
-def add_modules(n, data, pad=3, **fields):
+def add_modules(
+    n: Trunk | NetSpec, data: Top, pad: int = 3, **fields: Any
+) -> Iterator[tuple[str, Top]]:
     """Add conv1/7x7_s2 … inception_5b/output; yields (module, its output), one by one.
 
     pad: of the first convolution. fields: further fields of every convolution, such as fillers.
@@ -81,7 +101,7 @@ def add_modules(n, data, pad=3, **fields):
         yield module, output
 
 
-def add(n, data, phase, classifier=True):
+def add(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """Add all modules; the average pooling behind them is gone, and so are the inner classifiers.
 
     Its 1000 outputs come straight from the features, so there is no more to be had by `classifier`
@@ -98,6 +118,6 @@ def add(n, data, phase, classifier=True):
     return Features(top, 32, _channels("5b"), skips, padded=False)
 
 
-def _channels(module):
+def _channels(module: str) -> int:
     one, _, three, _, five, pool = MODULES[module]
     return one + three + five + pool

@@ -3,19 +3,36 @@
 fcn/classifiers/resnet.py has the nets as they were published.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import BORDER, MEASURED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: Blocks of each stage, by depth.
 STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 def _unit(
-    n, name, suffix, bottom, width, look, kernel=1, stride=1, pad=None, bias=False, relu=None
-):
+    n: Trunk | NetSpec,
+    name: str,
+    suffix: str,
+    bottom: Top,
+    width: int,
+    look: Any,
+    kernel: int = 1,
+    stride: int = 1,
+    pad: int | None = None,
+    bias: bool = False,
+    relu: str | None = None,
+) -> Top:
     """Convolution, BatchNorm, Scale: `name`, bn`suffix`, scale`suffix`, and the ReLU `relu`.
 
     look: further fields of the convolution and of the BatchNorm.
@@ -36,7 +53,9 @@ def _unit(
     return top
 
 
-def _block(n, name, bottom, width, stride, project, look):
+def _block(
+    n: Trunk | NetSpec, name: str, bottom: Top, width: int, stride: int, project: bool, look: Any
+) -> Top:
     """The bottleneck res`name`: 1×1, 3×3, 1×1, and around it the input, projected in a stage's
     first block; that block's 1×1 convolutions have the stride."""
     branch = f"res{name}_branch"
@@ -57,14 +76,21 @@ def _block(n, name, bottom, width, stride, project, look):
     return top
 
 
-def _block_names(depth, stage, count):
+def _block_names(depth: int, stage: int, count: int) -> list[str]:
     """a, b, c …; the long stages of the deeper nets count on as b1, b2 …"""
     if depth > 50 and stage in (3, 4):
         return ["a"] + [f"b{i}" for i in range(1, count)]
     return [chr(ord("a") + i) for i in range(count)]
 
 
-def add_blocks(n, data, depth, pad=3, convolution=None, norm=None):
+def add_blocks(
+    n: Trunk | NetSpec,
+    data: Top,
+    depth: int,
+    pad: int = 3,
+    convolution: dict[str, Any] | None = None,
+    norm: dict[str, Any] | None = None,
+) -> dict[str, Top]:
     """Add conv1 … res5c_relu; returns the blobs of the last block of each stage, by its name.
 
     pad: of conv1. convolution, norm: further fields of all convolutions and BatchNorms.
@@ -85,7 +111,7 @@ def add_blocks(n, data, depth, pad=3, convolution=None, norm=None):
     return ends
 
 
-def add50(n, data, phase, classifier=True):
+def add50(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """ResNet-50; its classifier reads an average, so there is none to keep.
 
     BatchNorm normalises by what was measured on ILSVRC, in training too: a batch here is one image,

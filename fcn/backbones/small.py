@@ -4,11 +4,18 @@ Every convolution but a stem is 3×3 with pad 1, so it keeps the size; every poo
 rounding up. So an image of any size has a top of about H/32×W/32, without a border around it.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict, namedtuple
+from typing import TYPE_CHECKING
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import MEASURED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: One row per backbone. stem: the width of a first 4×4 convolution of stride 2, which takes the
 #: place of the first stage and its pooling (None: it is a stage as the others); stages: the widths
@@ -29,7 +36,15 @@ TABLE = {
 }
 
 
-def _block(n, name, bottom, width, fraction, kernel=3, stride=1):
+def _block(
+    n: Trunk | NetSpec,
+    name: str,
+    bottom: Top,
+    width: int,
+    fraction: float,
+    kernel: int = 3,
+    stride: int = 1,
+) -> Top:
     """Convolution, BatchNorm, Scale, ReLU. The convolution needs no bias: BatchNorm removes it."""
     n["conv" + name] = conv = L.Convolution(
         bottom,
@@ -51,17 +66,17 @@ def _block(n, name, bottom, width, fraction, kernel=3, stride=1):
     return relu
 
 
-def add_camvid(n, data, phase, classifier=True):
+def add_camvid(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """The trunk for CamVid."""
     return _add(n, data, TABLE["camvid"])
 
 
-def add_toy(n, data, phase, classifier=True):
+def add_toy(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """The trunk for generated pictures."""
     return _add(n, data, TABLE["toy"])
 
 
-def _add(n, data, small):
+def _add(n: Trunk | NetSpec, data: Top, small: Small) -> Features:
     """Add the layers conv1_1 … pool5 and those of the top, of one row of the table."""
     top, skips = data, []
     for stage, widths in enumerate(small.stages, 1):

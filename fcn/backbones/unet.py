@@ -5,11 +5,18 @@ pooling rounds up, so that images of any size will do, and the head crops what i
 normalisation, which the paper's has not, lets it learn from scratch from images of 0 to 255.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import MEASURED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: Width of the first of five stages; it doubles with each.
 WIDTH, SMALL = 64, 16
@@ -18,7 +25,7 @@ WIDTH, SMALL = 64, 16
 FRACTION = 0.95
 
 
-def convolutions(n, name, bottom, width):
+def convolutions(n: Trunk | NetSpec, name: str, bottom: Top, width: int) -> Top:
     """Two 3×3 convolutions, each with BatchNorm, Scale and ReLU: conv`name`_1 … relu`name`_2."""
     top = bottom
     for i in "12":
@@ -42,7 +49,9 @@ def convolutions(n, name, bottom, width):
     return top
 
 
-def add(n, data, phase, classifier=True, first=WIDTH):
+def add(
+    n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True, first: int = WIDTH
+) -> Features:
     """Add conv1_1 … conv5_2 and the dropout at the bottom."""
     top, skips = data, []
     for stage in range(1, 6):
@@ -56,6 +65,6 @@ def add(n, data, phase, classifier=True, first=WIDTH):
     return Features(top, 16, width, OrderedDict(reversed(skips)), padded=False)
 
 
-def add_small(n, data, phase, classifier=True):
+def add_small(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """The same with a quarter of the channels."""
     return add(n, data, phase, classifier, SMALL)

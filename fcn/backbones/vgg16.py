@@ -3,18 +3,28 @@
 fcn/classifiers/vgg.py has the nets as they were published.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import BORDER, LEARNED, Features, Skip
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Trunk
 
 #: Width and number of the 3×3 convolutions before each pooling.
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 STAGES_19 = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
-def _conv_relu(n, name, bottom, width, kernel, pad, **fields):
+def _conv_relu(
+    n: Trunk | NetSpec, name: str, bottom: Top, width: int, kernel: int, pad: int, **fields: Any
+) -> Top:
     n[("conv" if "_" in name else "fc") + name] = conv = L.Convolution(
         bottom, num_output=width, kernel_size=kernel, stride=1, pad=pad, param=LEARNED, **fields
     )
@@ -22,7 +32,13 @@ def _conv_relu(n, name, bottom, width, kernel, pad, **fields):
     return relu
 
 
-def add_convolutions(n, data, stages=STAGES, pad=1, **fields):
+def add_convolutions(
+    n: Trunk | NetSpec,
+    data: Top,
+    stages: Sequence[tuple[int, int]] = STAGES,
+    pad: int = 1,
+    **fields: Any,
+) -> dict[str, Any]:
     """Add the layers conv1_1 … pool5 to `n`, a NetSpec or Trunk; returns the pools by name.
 
     pad: of conv1_1. fields: further fields of every convolution, such as fillers.
@@ -37,7 +53,13 @@ def add_convolutions(n, data, stages=STAGES, pad=1, **fields):
     return pools
 
 
-def add(n, data, phase, classifier=True, stages=STAGES):
+def add(
+    n: Trunk | NetSpec,
+    data: Top,
+    phase: str,
+    classifier: bool = True,
+    stages: Sequence[tuple[int, int]] = STAGES,
+) -> Features:
     """Add the layers conv1_1 … drop7, or … pool5 without the classifier.
 
     conv1_1 pads by 100 pixels, so that any image, however small, leaves fc6 something to see.
@@ -57,6 +79,6 @@ def add(n, data, phase, classifier=True, stages=STAGES):
     return Features(top, 32, 4096, skips, padded=True)
 
 
-def add19(n, data, phase, classifier=True):
+def add19(n: Trunk | NetSpec, data: Top, phase: str, classifier: bool = True) -> Features:
     """VGG-19."""
     return add(n, data, phase, classifier, STAGES_19)

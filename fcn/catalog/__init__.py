@@ -4,6 +4,8 @@ One row gives one folder in `nets/` and one solver in `solvers/`; `python nets/m
 All paths are relative to the repository root. Nothing here imports `caffe`.
 """
 
+from __future__ import annotations
+
 import difflib
 import os
 
@@ -33,7 +35,7 @@ __all__ = [
 _FOLDERS: dict[str, Experiment] = {}
 
 
-def experiment(name):
+def experiment(name: str) -> Experiment:
     """One row of the table, or what `nets/make.py --out` wrote into the folder `name`.
 
     LookupError names the known rows.
@@ -53,7 +55,7 @@ def experiment(name):
     return enter(found)
 
 
-def enter(row):
+def enter(row: Experiment) -> Experiment:
     """Make an experiment of the user's known by its name; returns it.
 
     LookupError if a row of the table is called so.
@@ -67,7 +69,7 @@ def enter(row):
     return row
 
 
-def net_path(name, phase):
+def net_path(name: str, phase: str) -> str:
     """nets/<experiment>/<file>.prototxt; the phase is "train", "val" or "deploy".
 
     The files of train and val are called as the dataset's splits are: trainval and test for some.
@@ -77,7 +79,7 @@ def net_path(name, phase):
     return f"{row.folder or 'nets/' + name}/{files.get(phase, phase)}.prototxt"
 
 
-def solver_path(name):
+def solver_path(name: str) -> str:
     """solvers/<experiment>.prototxt, or the solver.prototxt of a folder."""
     row = experiment(name)
     return f"{row.folder}/solver.prototxt" if row.folder else f"solvers/{name}.prototxt"

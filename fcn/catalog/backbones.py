@@ -30,7 +30,7 @@ class Style(NamedTuple):
     normalize: bool
     #: Of the score layers. None: the zeros of the published nets, which learn because the trunk is
     #: trained.
-    filler: Optional[dict] = None
+    filler: Optional[dict[str, Any]] = None
     #: All upsampling but the last learns.
     learned: bool = False
     #: Of the running mean and variance of a head's BatchNorm, what survives an iteration.
@@ -52,7 +52,7 @@ class Backbone(NamedTuple):
     #: normalised.
     scales: dict[int, float]
     #: Sources of a net at its coarsest stride; () for the fillers.
-    init: tuple
+    init: tuple[Any, ...]
     #: "heavy", "minibatch", "poly" or "adam", see `schedule_of` in experiment.py; and its rate.
     recipe: str
     rate: float

@@ -1,9 +1,15 @@
 """The datasets: their data layers, classes and folders."""
 
+from __future__ import annotations
+
 import os
 from collections import OrderedDict, namedtuple
+from typing import TYPE_CHECKING, Any
 
 from segdata import means
+
+if TYPE_CHECKING:
+    from fcn.catalog.description import Description
 
 #: One data layer: `param_str` is `params` written as a dict.
 DataLayer = namedtuple("DataLayer", "module layer params")
@@ -33,24 +39,24 @@ class Dataset(_Dataset):
     __slots__ = ()
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """How many classes the first output has."""
         return self.outputs[0].classes
 
     @property
-    def photo(self):
+    def photo(self) -> bool:
         """Whether a photo is all that a net reads."""
         # HHA has three channels as a photo has: only what the data layer serves tells them apart.
         return len(self.inputs) == 1 and self.inputs[0].channels == 3 and self.reads == ["color"]
 
     @property
-    def reads(self):
+    def reads(self) -> list[str]:
         """The kinds of images that the data layer serves."""
         tops = self.val.params.get("tops", ("color",))
         return [top for top in tops if top != "label"]
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The name, as a part of experiments' names: that of the folder of a dataset.json."""
         if self.name.endswith(".json"):
             return os.path.basename(os.path.dirname(os.path.abspath(self.name)))
@@ -61,11 +67,21 @@ class Dataset(_Dataset):
 IGNORE = 255
 
 
-def _data(module, layer, *params):
+def _data(module: str, layer: str, *params: Any) -> DataLayer:
     return DataLayer(module, layer, OrderedDict(params))
 
 
-def _dataset(name, classes, deploy_size, folders, train, val, mean, val_images, **more):
+def _dataset(
+    name: str,
+    classes: int,
+    deploy_size: tuple[int, int],
+    folders: Any,
+    train: DataLayer,
+    val: DataLayer,
+    mean: tuple[float, ...],
+    val_images: int,
+    **more: Any,
+) -> Dataset:
     """A dataset of one colour image and one label, unless `more` says otherwise."""
     fields = dict(
         name=name,
@@ -123,7 +139,7 @@ _VARIED = (
 )
 
 
-def _voc(split, *more):
+def _voc(split: str, *more: tuple[str, Any]) -> DataLayer:
     return _data(
         "voc_layers",
         "VOCSegDataLayer",
@@ -151,7 +167,7 @@ VOC_CROPS = _dataset(
 # ---- PASCAL-Context ------------------------------------------------------------------------------
 
 
-def _context(split):
+def _context(split: str) -> DataLayer:
     return _data(
         "pascalcontext_layers",
         "PASCALContextSegDataLayer",
@@ -177,7 +193,7 @@ PASCALCONTEXT = _dataset(
 # ---- SIFT Flow -----------------------------------------------------------------------------------
 
 
-def _siftflow(split):
+def _siftflow(split: str) -> DataLayer:
     return _data(
         "siftflow_layers",
         "SIFTFlowSegDataLayer",
@@ -214,10 +230,10 @@ NYUD_INPUTS = {
 }
 
 
-def _nyud(*modalities):
+def _nyud(*modalities: str) -> Dataset:
     """NYUDv2 through some of its modalities; one alone is the blob `data`."""
 
-    def layer(split):
+    def layer(split: str) -> DataLayer:
         return _data(
             "nyud_layers",
             "NYUDSegDataLayer",
@@ -252,7 +268,7 @@ NYUD_COLOR_HHA = _nyud("color", "hha")
 # ---- CamVid --------------------------------------------------------------------------------------
 
 
-def _camvid(split, *more):
+def _camvid(split: str, *more: tuple[str, Any]) -> DataLayer:
     return _data(
         "camvid_layers",
         "CamVidSegDataLayer",
@@ -319,7 +335,7 @@ CAMVID_LITE = CAMVID._replace(
 TOY_CLASSES = 5
 
 
-def _toy(split, *more):
+def _toy(split: str, *more: tuple[str, Any]) -> DataLayer:
     return _data(
         "voc_layers",
         "VOCSegDataLayer",
@@ -347,7 +363,9 @@ TOY = _dataset(
 # ---- membranes of cells --------------------------------------------------------------------------
 
 
-def _folder(root, split, classes, mean, *more):
+def _folder(
+    root: str, split: str, classes: int, mean: tuple[float, ...], *more: tuple[str, Any]
+) -> DataLayer:
     return _data(
         "folder_layers",
         "FolderSegDataLayer",
@@ -360,7 +378,7 @@ def _folder(root, split, classes, mean, *more):
     )
 
 
-def _membrane(split, *more):
+def _membrane(split: str, *more: tuple[str, Any]) -> DataLayer:
     return _folder("data/membrane", split, 2, means.MEMBRANE, ("cache", True), *more)
 
 
@@ -388,7 +406,9 @@ NAMED = OrderedDict(
 STREAMS = {"nyud": NYUD_COLOR_HHA}
 
 
-def named(name, classes=None, two_stream=False):
+def named(
+    name: str, classes: int | None = None, two_stream: bool = False
+) -> tuple[Dataset, str | None]:
     """(Dataset, its fusion): one of NAMED, a dataset.json of data/folder.py, or, without a name,
     any folder with so many classes.
 
@@ -413,7 +433,7 @@ def named(name, classes=None, two_stream=False):
     return NAMED[name], None
 
 
-def of_classes(classes, root="data/mine"):
+def of_classes(classes: int, root: str = "data/mine") -> Dataset:
     """A folder with images/, labels/, train.txt and val.txt, which `solve.py --data` names.
 
     Its mean is that of ILSVRC, which the trained trunks are used to.
@@ -431,14 +451,14 @@ def of_classes(classes, root="data/mine"):
     )
 
 
-def described(path):
+def described(path: str) -> Dataset:
     """The dataset of a dataset.json; the JSON's path is its name (see data.dataset)."""
     from fcn.catalog.description import read_description
 
     return of_description(path, read_description(path))
 
 
-def of_description(path, found):
+def of_description(path: str, found: Description) -> Dataset:
     """The dataset that a Description says; path: of the dataset.json that it is from."""
     layer = found.layer
     train, val = (
@@ -448,7 +468,7 @@ def of_description(path, found):
     return _dataset(
         path,
         classes=len(found.CLASSES),
-        deploy_size=tuple(found.size),
+        deploy_size=(found.size[0], found.size[1]),
         folders=("root",),
         train=train,
         val=val,
@@ -458,7 +478,7 @@ def of_description(path, found):
     )
 
 
-def _literal(params):
+def _literal(params: Any) -> OrderedDict[str, Any]:
     """A dict from JSON as a param_str has it: tuples in place of lists."""
     return OrderedDict(
         (key, tuple(value) if isinstance(value, list) else value) for key, value in params.items()

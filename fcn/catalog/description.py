@@ -12,10 +12,12 @@ layer       the data layer: its module and class, and the param_str of train and
 Paths in it are relative to the repository, or absolute where they lie outside of it.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,12 +38,12 @@ class Description(NamedTuple):
     """A dataset.json, with classes and palette under the names that datasets' modules have."""
 
     name: str
-    CLASSES: tuple
+    CLASSES: tuple[str, ...]
     PALETTE: np.ndarray
-    mean: tuple
-    size: tuple
-    images: dict
-    layer: dict
+    mean: tuple[float, ...]
+    size: tuple[int, int]
+    images: dict[str, int]
+    layer: dict[str, Any]
 
 
 def read_description(path: str) -> Description:
@@ -53,7 +55,7 @@ def read_description(path: str) -> Description:
             raise ValueError(f"'{path}' is not what data/folder.py writes: {error!r}") from error
 
 
-def described_by(content: dict) -> Description:
+def described_by(content: dict[str, Any]) -> Description:
     """The Description that a dataset.json holds; LookupError, TypeError or ValueError."""
     palette = voc_palette()
     palette[: len(content["palette"])] = content["palette"]
@@ -70,7 +72,7 @@ def described_by(content: dict) -> Description:
     return found
 
 
-def _check(found: Description, classes) -> None:
+def _check(found: Description, classes: int) -> None:
     """Raise for what the nets could not be made from, or must not be.
 
     The data layer is imported by its name: only those in layers/ are, lest a file that came with a
@@ -95,11 +97,11 @@ def _check(found: Description, classes) -> None:
         raise ValueError(f"the data layer's module is {module!r}; there are {', '.join(known)}")
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def content_of(description: Description) -> dict:
+def content_of(description: Description) -> dict[str, Any]:
     """What its dataset.json holds: `described_by` gives the description again."""
     names = list(description.CLASSES)
     return {

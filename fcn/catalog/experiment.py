@@ -4,12 +4,20 @@
 into a folder. Nothing here imports `caffe`.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
+from typing import TYPE_CHECKING
 
 from fcn.catalog import schedules
 from fcn.catalog.backbones import BACKBONES, STRIDES
 from fcn.catalog.heads import HEADS
 from fcn.catalog.initial import stage
+
+if TYPE_CHECKING:
+    from fcn.catalog.datasets import Dataset
+    from fcn.catalog.initial import Source
+    from fcn.catalog.schedules import Schedule
 
 #: stride: pixels of the image between two of the scores that are upsampled to it. init: Sources
 #: (see fcn/catalog/initial.py), empty: from the fillers. head: see fcn/heads. at_once: all
@@ -31,26 +39,26 @@ _POLY_STEPS = 10000
 
 
 def plan(
-    dataset,
-    backbone,
-    stride,
-    name=None,
-    head=None,
-    at_once=False,
-    fusion=None,
-    init=None,
-    schedule=None,
-    normalize=None,
-    fixed=False,
-    learned=False,
-    folder=None,
-):
+    dataset: Dataset,
+    backbone: str,
+    stride: int,
+    name: str | None = None,
+    head: str | None = None,
+    at_once: bool = False,
+    fusion: str | None = None,
+    init: tuple[Source, ...] | None = None,
+    schedule: Schedule | None = None,
+    normalize: bool | None = None,
+    fixed: bool = False,
+    learned: bool = False,
+    folder: str | None = None,
+) -> Experiment:
     """The Experiment of a backbone on a dataset; what is not said is what is usual for them.
 
     ValueError if they do not go together.
     """
-    if head is None and backbone in BACKBONES:
-        head = BACKBONES[backbone].head
+    if head is None:
+        head = BACKBONES[backbone].head if backbone in BACKBONES else ""
     _check(dataset, backbone, stride, head, at_once, fusion)
     usual = BACKBONES[backbone]
     if name is None:
@@ -82,20 +90,27 @@ def plan(
     )
 
 
-def needs_stage(backbone, stride, head=None, at_once=False):
+def needs_stage(backbone: str, stride: int, head: str | None = None, at_once: bool = False) -> bool:
     """Whether a net starts from one like it at twice the stride, which is trained before it."""
     head = head or ("unet" if backbone.startswith("unet") else "sum")
     return head == "sum" and not at_once and stride != BACKBONES[backbone].strides[0]
 
 
-def name_of(dataset, backbone, stride, head="sum", at_once=False, fusion=None):
+def name_of(
+    dataset: Dataset,
+    backbone: str,
+    stride: int,
+    head: str = "sum",
+    at_once: bool = False,
+    fusion: str | None = None,
+) -> str:
     """The usual name, such as nyud-fcn16s-vgg16-late."""
-    parts = [f"{dataset.label}-fcn{stride}s"] + ["atonce"] * at_once + [backbone]
-    parts += [head] * (head not in ("sum", backbone)) + [fusion] * bool(fusion)
+    parts: list[str] = [f"{dataset.label}-fcn{stride}s"] + ["atonce"] * at_once + [backbone]
+    parts += [head] * (head not in ("sum", backbone)) + ([fusion] if fusion else [])
     return "-".join(parts)
 
 
-def schedule_of(dataset, backbone, stride, head, at_once):
+def schedule_of(dataset: Dataset, backbone: str, stride: int, head: str, at_once: bool) -> Schedule:
     """The usual Schedule.
 
     "heavy": momentum 0.99 and the sum of all pixels' losses, hence a rate that falls a hundredfold
@@ -106,8 +121,9 @@ def schedule_of(dataset, backbone, stride, head, at_once):
         return schedules.poly(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
     if usual.recipe == "adam":
         return schedules.adam(_POLY_STEPS, usual.rate, 1000, dataset.val_images)
-    if HEADS[head].rate:
-        return schedules.minibatch(HEADS[head].rate, test_iter=dataset.val_images)
+    rate = HEADS[head].rate
+    if rate:
+        return schedules.minibatch(rate, test_iter=dataset.val_images)
     if usual.recipe == "minibatch":
         return schedules.minibatch(usual.rate, test_iter=dataset.val_images)
     stages = 0 if at_once else STRIDES.index(stride)
@@ -116,7 +132,9 @@ def schedule_of(dataset, backbone, stride, head, at_once):
     )
 
 
-def _check(dataset, backbone, stride, head, at_once, fusion):
+def _check(
+    dataset: Dataset, backbone: str, stride: int, head: str, at_once: bool, fusion: str | None
+) -> None:
     for what, value, known in (("backbone", backbone, BACKBONES), ("head", head, HEADS)):
         if value not in known:
             raise ValueError(f"no {what} {value!r}; there are {', '.join(known)}")

@@ -5,8 +5,11 @@ under "record" what its dataset.json said then: names, palette, mean and the pic
 net goes on working when the dataset is moved or changed.
 """
 
+from __future__ import annotations
+
 import json
 import os
+from typing import TYPE_CHECKING, Any
 
 import bootstrap
 from fcn.catalog.datasets import named, of_description
@@ -14,12 +17,15 @@ from fcn.catalog.description import content_of, described_by
 from fcn.catalog.experiment import needs_stage, plan
 from fcn.catalog.initial import Source
 
+if TYPE_CHECKING:
+    from fcn.catalog.experiment import Experiment
+
 __all__ = ["FILE", "planned", "portable", "read_folder", "with_record"]
 
 FILE = "experiment.json"
 
 
-def planned(folder, arguments):
+def planned(folder: str, arguments: dict[str, Any]) -> Experiment:
     """The Experiment of some arguments (see `FILE`), its files in `folder`."""
     classes, after = arguments.get("classes"), arguments.get("after")
     if arguments["dataset"] is None and not (type(classes) is int and 1 <= classes <= 255):
@@ -54,7 +60,7 @@ def planned(folder, arguments):
     )
 
 
-def with_record(arguments):
+def with_record(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments, and what their dataset.json says."""
     name = arguments["dataset"]
     if not (name and name.endswith(".json")):
@@ -63,7 +69,7 @@ def with_record(arguments):
     return dict(arguments, record=content_of(dataset.description))
 
 
-def _after(folder):
+def _after(folder: str | None) -> tuple[Source, ...]:
     """The weights that a finer net starts from: those of the net in `folder`, if one was named."""
     if not folder:
         return (Source((), ""),)
@@ -72,7 +78,7 @@ def _after(folder):
     return (Source(((path, f"made by python {script}"),), ""),)
 
 
-def read_folder(folder):
+def read_folder(folder: str) -> Experiment | None:
     """The Experiment that was written into a folder; None if there is none."""
     path = os.path.join(bootstrap.user_path(folder), FILE)
     if not os.path.isfile(path):
@@ -87,7 +93,7 @@ def read_folder(folder):
         raise ValueError(f"'{path}' is not what nets/make.py writes: {message}") from error
 
 
-def portable(path):
+def portable(path: str) -> str:
     """An absolute path as prototxts have it: relative to the repository if it lies below."""
     inside = os.path.join(bootstrap.ROOT, "")
     return path[len(inside) :].replace(os.sep, "/") if path.startswith(inside) else path

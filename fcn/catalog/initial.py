@@ -1,5 +1,7 @@
 """Which weights each experiment starts from, and where they may lie, best first."""
 
+from __future__ import annotations
+
 from collections import namedtuple
 
 #: Weights to start from. places: the files, as (path, where it comes from), best first; "{out}" in
@@ -8,7 +10,9 @@ from collections import namedtuple
 Source = namedtuple("Source", "places suffix")
 
 
-def ilsvrc(converted, published, file, name, command):
+def ilsvrc(
+    converted: str, published: str, file: str, name: str, command: str
+) -> tuple[Source, ...]:
     """Classifiers trained on ILSVRC: inner products as published, or convolutions already."""
     return (
         Source(
@@ -29,7 +33,7 @@ VGG19 = ilsvrc("vgg19-fcn", "its authors", "VGG_ILSVRC_19_layers", "VGG-19", "vg
 ALEXNET = ilsvrc("alexnet-fcn", "BVLC", "bvlc_reference_caffenet", "CaffeNet", "caffenet")
 
 
-def convolutional(published, file, name):
+def convolutional(published: str, file: str, name: str) -> tuple[Source, ...]:
     """Classifiers that are convolutions but for their last layer, which nothing here reads."""
     return (
         Source(((f"ilsvrc-nets/{file}.caffemodel", f"{name} as {published} published it"),), ""),
@@ -77,7 +81,7 @@ PUBLISHED.update(
 )
 
 
-def stage(name, suffix="", origin=None):
+def stage(name: str, suffix: str = "", origin: str | None = None) -> tuple[Source, ...]:
     """The result of an earlier experiment, ours or else the published one, next to its net.
 
     origin: what to say of it where it is no row of the catalog.

@@ -1,16 +1,33 @@
 """The rows of the table, each a call of `plan`: dataset, backbone, stride, and what is unusual."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from fcn.catalog import datasets as d
 from fcn.catalog.experiment import Experiment, plan
 from fcn.catalog.initial import EFFICIENTNET, RESNET50, stage
 from fcn.catalog.schedules import adam, minibatch, poly, reference
+
+if TYPE_CHECKING:
+    from fcn.catalog.datasets import Dataset
+    from fcn.catalog.initial import Source
+    from fcn.catalog.schedules import Schedule
 
 __all__ = ["EXPERIMENTS"]
 
 EXPERIMENTS: dict[str, Experiment] = {}
 
 
-def _row(name, dataset, backbone, stride, init=None, schedule=None, **more):
+def _row(
+    name: str,
+    dataset: Dataset,
+    backbone: str,
+    stride: int,
+    init: tuple[Source, ...] | None = None,
+    schedule: Schedule | None = None,
+    **more: Any,
+) -> None:
     EXPERIMENTS[name] = plan(
         dataset, backbone, stride, name=name, init=init, schedule=schedule, **more
     )
@@ -43,7 +60,7 @@ _row("voc-fcn8s-concat", d.VOC, "vgg16", 8, head="concat")
 _row("voc-fcn8s-fpn", d.VOC, "resnet50", 8, RESNET50, head="pyramid")
 
 # EfficientNet-Lite0 on VOC 2012 alone: the paper's three stages, and a decoder at stride 4 at once.
-_LITE = dict(dataset=d.VOC_CROPS, backbone="efficientnet-lite0")
+_LITE: dict[str, Any] = dict(dataset=d.VOC_CROPS, backbone="efficientnet-lite0")
 _row("voc-fcn32s-lite0", stride=32, schedule=adam(3000, 1e-3, 500, 1449), **_LITE)
 _row(
     "voc-fcn16s-lite0",
@@ -90,7 +107,7 @@ for _stride, _init, _rate in (
 # ---- SIFT Flow: two heads ------------------------------------------------------------------------
 
 # The last stage keeps the rate of the one before, as published.
-_SIFTFLOW = dict(test_iter=200, every=2000, snapshot=None, max_iter=300000)
+_SIFTFLOW: dict[str, Any] = dict(test_iter=200, every=2000, snapshot=None, max_iter=300000)
 for _stride, _init, _rate in (
     (32, None, 1e-10),
     (16, stage("siftflow-fcn32s"), 1e-12),
@@ -108,7 +125,7 @@ for _stride, _init, _rate in (
 # ---- NYUDv2: one modality, early fusion, late fusion ---------------------------------------------
 
 
-def _nyud(rate):
+def _nyud(rate: float) -> Schedule:
     return reference(rate, test_iter=654, every=2000, snapshot=2000, max_iter=300000)
 
 

@@ -1,5 +1,7 @@
 """The table of classifiers: name → builder, input, mean, number of parameters."""
 
+from __future__ import annotations
+
 from collections import OrderedDict, namedtuple
 
 from fcn.classifiers import (
@@ -229,7 +231,7 @@ _ROWS = (
 CLASSIFIERS = OrderedDict((row[0], Classifier(*row)) for row in _ROWS)
 
 
-def classifier(name):
+def classifier(name: str) -> Classifier:
     """One row of the table; LookupError names the known ones."""
     if name not in CLASSIFIERS:
         known = ", ".join(CLASSIFIERS)

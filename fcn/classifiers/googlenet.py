@@ -1,21 +1,31 @@
 """GoogLeNet (Szegedy et al. 2015): nine inception modules; two more classifiers in training."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones.googlenet import add_modules, conv
 from fcn.classifiers.parts import XAVIER, ClassifierDraft
 
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from caffe.proto import caffe_pb2
+
 SHAPE = (10, 3, 224, 224)
 
 
-def _scores(d, group, scores, loss, weight):
+def _scores(
+    d: ClassifierDraft, group: str, scores: Top, loss: tuple[str, str], weight: float
+) -> None:
     """The loss and both accuracies of one classifier."""
     d.n[loss[1]] = L.SoftmaxWithLoss(scores, d.n.label, name=loss[0], loss_weight=weight)
     d.accuracy(group + "/top-1", scores)
     d.accuracy(group + "/top-5", scores, top_k=5)
 
 
-def _auxiliary(d, group, bottom):
+def _auxiliary(d: ClassifierDraft, group: str, bottom: Top) -> None:
     """A classifier on an inner module, weighted 0.3, that only training needs."""
     n = d.n
     n[group + "/ave_pool"] = top = L.Pooling(bottom, pool=P.Pooling.AVE, kernel_size=5, stride=3)
@@ -27,7 +37,7 @@ def _auxiliary(d, group, bottom):
     _scores(d, group, scores, (group + "/loss", group + "/loss1"), 0.3)
 
 
-def googlenet(form):
+def googlenet(form: str) -> caffe_pb2.NetParameter:
     """BVLC's GoogLeNet."""
     d = ClassifierDraft("GoogleNet", form)
     d.ilsvrc(SHAPE, (32, 50), mirror=True, mean_value=[104, 117, 123])

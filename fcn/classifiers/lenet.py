@@ -1,19 +1,30 @@
 """LeNet for MNIST, and the Siamese net of two of its towers (Hadsell et al. 2006)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.classifiers.parts import XAVIER, ClassifierDraft
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from caffe.proto import caffe_pb2
 
 SHAPE = (64, 1, 28, 28)
 SCALE = 1 / 256.0
 
 
-def _tower(d, bottom, suffix="", shared=False):
+def _tower(
+    d: ClassifierDraft, bottom: Top, suffix: str = "", shared: bool = False
+) -> tuple[Top, Callable[[str], dict[str, Any]]]:
     """conv1 … ip2; shared: parameters have names, so that towers use the same."""
     n = d.n
 
-    def fields(name):
-        param = [dict(lr_mult=1), dict(lr_mult=2)]
+    def fields(name: str) -> dict[str, Any]:
+        param: list[dict[str, Any]] = [dict(lr_mult=1), dict(lr_mult=2)]
         if shared:
             param = [dict(p, name=name + end) for p, end in zip(param, ("_w", "_b"))]
         filled = dict(weight_filler=XAVIER, bias_filler=dict(type="constant"))
@@ -33,7 +44,7 @@ def _tower(d, bottom, suffix="", shared=False):
     return top, fields
 
 
-def lenet(form):
+def lenet(form: str) -> caffe_pb2.NetParameter:
     """LeNet as Caffe's MNIST example trains it."""
     d = ClassifierDraft("LeNet", form)
     data = ("examples/mnist/mnist_train_lmdb", "examples/mnist/mnist_test_lmdb")
@@ -42,7 +53,7 @@ def lenet(form):
     return d.net()
 
 
-def siamese(form):
+def siamese(form: str) -> caffe_pb2.NetParameter:
     """Two towers with the same weights map a pair of digits to points of the plane, near for the
     same digit; deploy has one tower, which ends in `feat`."""
     d = ClassifierDraft("mnist_siamese" if form == "deploy" else "mnist_siamese_train_test", form)

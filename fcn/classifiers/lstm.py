@@ -5,10 +5,16 @@ time, axis 1 the sentence. `cont_sentence` is 0 where a sentence begins. The pub
 `lrcn`; `lrcn-small` is the same with few words and units.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from fcn.classifiers.parts import ClassifierDraft
+
+if TYPE_CHECKING:
+    from caffe.proto import caffe_pb2
 
 #: words: in the vocabulary; units: of each LSTM and of the embedding; features: of an image; steps,
 #: sentences: the shape of a batch of words in training; deploy_sentences: in deploy, word by word.
@@ -21,7 +27,7 @@ NO_WORD = -1  # the target where a sentence has ended
 UNIFORM = dict(type="uniform", min=-0.08, max=0.08)
 
 
-def _build(name, size, form):
+def _build(name: str, size: Any, form: str) -> caffe_pb2.NetParameter:
     d = ClassifierDraft(name, form)
     n = d.n
     if d.training:
@@ -71,11 +77,11 @@ def _build(name, size, form):
     return d.net()
 
 
-def lrcn(form):
+def lrcn(form: str) -> caffe_pb2.NetParameter:
     """The published size."""
     return _build("lrcn", PUBLISHED, form)
 
 
-def lrcn_small(form):
+def lrcn_small(form: str) -> caffe_pb2.NetParameter:
     """Small enough for a test."""
     return _build("lrcn_small", SMALL, form)

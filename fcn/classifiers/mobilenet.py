@@ -1,11 +1,19 @@
 """MobileNet v1 (Howard et al. 2017) and v2 (Sandler et al. 2018), with the names of their
 published Caffe models: depthwise convolutions have as many groups as channels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.backbones import LEARNED
 from fcn.classifiers.parts import MSRA, ClassifierDraft
 from segdata import means
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from caffe.proto import caffe_pb2
 
 SHAPE = (1, 3, 224, 224)
 MEAN = means.MOBILENET
@@ -52,9 +60,19 @@ WEIGHT = [dict(lr_mult=1, decay_mult=1)]
 MEASURED = [dict(lr_mult=0, decay_mult=0)] * 3
 
 
-def _unit(d, name, bottom, width, kernel=1, stride=1, depthwise=False, relu=True, **norm):
+def _unit(
+    d: ClassifierDraft,
+    name: str,
+    bottom: Top,
+    width: int,
+    kernel: int = 1,
+    stride: int = 1,
+    depthwise: bool = False,
+    relu: bool = True,
+    **norm: Any,
+) -> Top:
     """Convolution `name`, `name`/bn, `name`/scale, and the ReLU relu…; `norm`: BatchNorm's."""
-    more: dict = dict(weight_filler=MSRA) if d.training else {}
+    more: dict[str, Any] = dict(weight_filler=MSRA) if d.training else {}
     if depthwise:
         more.update(group=width, engine=P.Convolution.CAFFE)
     d.n[name] = top = L.Convolution(
@@ -74,13 +92,13 @@ def _unit(d, name, bottom, width, kernel=1, stride=1, depthwise=False, relu=True
     return top
 
 
-def _begin(name, form):
+def _begin(name: str, form: str) -> ClassifierDraft:
     d = ClassifierDraft(name, form)
     d.ilsvrc(SHAPE, (32, 32), mirror=True, mean_value=list(MEAN), scale=SCALE)
     return d
 
 
-def _end(d, top):
+def _end(d: ClassifierDraft, top: Top) -> caffe_pb2.NetParameter:
     d.n.pool6 = top = L.Pooling(top, pool=P.Pooling.AVE, global_pooling=True)
     d.n.fc7 = top = L.Convolution(
         top, num_output=1000, kernel_size=1, param=LEARNED, **d.fillers(MSRA)
@@ -89,7 +107,7 @@ def _end(d, top):
     return d.net()
 
 
-def mobilenet1(form):
+def mobilenet1(form: str) -> caffe_pb2.NetParameter:
     """Version 1, full width."""
     d = _begin("MOBILENET", form)
     top, before = _unit(d, "conv1", d.n.data, 32, 3, 2), 32
@@ -100,10 +118,10 @@ def mobilenet1(form):
     return _end(d, top)
 
 
-def mobilenet2(form):
+def mobilenet2(form: str) -> caffe_pb2.NetParameter:
     """Version 2, full width; the published net uses stored statistics in training too."""
     d = _begin("MOBILENET_V2", form)
-    norm = dict(use_global_stats=True, eps=1e-5)
+    norm: dict[str, Any] = dict(use_global_stats=True, eps=1e-5)
     top, before = _unit(d, "conv1", d.n.data, 32, 3, 2, **norm), 32
     for name, width, stride in BOTTLENECKS:
         wide = before if name == "2_1" else 6 * before

@@ -3,6 +3,8 @@
 Caffe reads both still; files of 2014 are written so, and tools that read those want them.
 """
 
+from __future__ import annotations
+
 from caffe.proto import caffe_pb2
 
 #: The layer types of the classifiers that V1 knew, and what it called them.
@@ -25,13 +27,13 @@ V1_TYPES = {
 _CONVERTED = ("type", "param")
 
 
-def old_input(net):
+def old_input(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
     """The net with `input` and `input_dim` (or `input_shape`, for other than four axes) in place
     of Input layers."""
     made = caffe_pb2.NetParameter()
     made.CopyFrom(net)
     del made.layer[:]
-    shapes = []
+    shapes: list[caffe_pb2.BlobShape] = []
     for layer in net.layer:
         if layer.type == "Input":
             made.input.extend(layer.top)
@@ -46,7 +48,7 @@ def old_input(net):
     return made
 
 
-def v1(net):
+def v1(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
     """The net with V1 `layers` and `input_dim`.
 
     Raises ValueError for a layer type or a field that V1 did not have.
@@ -59,10 +61,10 @@ def v1(net):
     return made
 
 
-def _convert(layer, old):
+def _convert(layer: caffe_pb2.LayerParameter, old: caffe_pb2.V1LayerParameter) -> None:
     if layer.type not in V1_TYPES:
         raise ValueError(f"layer {layer.name!r}: V1 nets had no layer type {layer.type}")
-    old.type = caffe_pb2.V1LayerParameter.LayerType.Value(V1_TYPES[layer.type])
+    old.type = getattr(caffe_pb2.V1LayerParameter, V1_TYPES[layer.type])
     fields = old.DESCRIPTOR.fields_by_name
     for field, value in layer.ListFields():
         if field.name in _CONVERTED:

@@ -1,8 +1,17 @@
 """SqueezeNet 1.0 and 1.1 (Iandola et al. 2016): fire modules, no fully connected layer."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.classifiers.parts import XAVIER, ClassifierDraft, gaussian
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from caffe.proto import caffe_pb2
 
 SHAPE = (10, 3, 227, 227)
 
@@ -19,7 +28,16 @@ FIRES = {
 }
 
 
-def _conv(d, name, relu, bottom, width, kernel, weight=XAVIER, **fields):
+def _conv(
+    d: ClassifierDraft,
+    name: str,
+    relu: str,
+    bottom: Top,
+    width: int,
+    kernel: int,
+    weight: dict[str, Any] = XAVIER,
+    **fields: Any,
+) -> Top:
     filled = dict(weight_filler=weight) if d.training else {}
     d.n[name] = top = L.Convolution(
         bottom, num_output=width, kernel_size=kernel, **dict(fields, **filled)
@@ -28,11 +46,11 @@ def _conv(d, name, relu, bottom, width, kernel, weight=XAVIER, **fields):
     return top
 
 
-def _fire(d, number, bottom):
+def _fire(d: ClassifierDraft, number: int, bottom: Top) -> Top:
     squeeze, expand = FIRES[number]
     name = f"fire{number}/"
 
-    def conv(part, bottom, width, kernel, **fields):
+    def conv(part: str, bottom: Top, width: int, kernel: int, **fields: Any) -> Top:
         return _conv(d, name + part, f"{name}relu_{part}", bottom, width, kernel, **fields)
 
     small = conv("squeeze1x1", bottom, squeeze, 1)
@@ -42,7 +60,9 @@ def _fire(d, number, bottom):
     return top
 
 
-def _build(form, width, kernel, pools, last_pad):
+def _build(
+    form: str, width: int, kernel: int, pools: Sequence[int], last_pad: int
+) -> caffe_pb2.NetParameter:
     """pools: the fires that a pooling of their number follows."""
     d = ClassifierDraft("SqueezeNet", form)
     d.ilsvrc(SHAPE, (32, 25), mean_value=[104, 117, 123])
@@ -60,11 +80,11 @@ def _build(form, width, kernel, pools, last_pad):
     return d.net()
 
 
-def squeezenet10(form):
+def squeezenet10(form: str) -> caffe_pb2.NetParameter:
     """Version 1.0; its conv10 pads, so that the mean is over a border of biases too."""
     return _build(form, 96, 7, (4, 8), 1)
 
 
-def squeezenet11(form):
+def squeezenet11(form: str) -> caffe_pb2.NetParameter:
     """Version 1.1: smaller and earlier poolings, 2.4 times less computation."""
     return _build(form, 64, 3, (3, 5), 0)

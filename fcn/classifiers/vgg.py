@@ -1,14 +1,22 @@
 """VGG-16 and VGG-19 (Simonyan & Zisserman 2015, configurations D and E)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from fcn.backbones import vgg16
 from fcn.classifiers.parts import ClassifierDraft, gaussian
 from segdata import means
+
+if TYPE_CHECKING:
+    from caffe.proto import caffe_pb2
 
 SHAPE = (10, 3, 224, 224)
 MEAN = means.VGG
 
 
-def _build(layers, stages, form):
+def _build(layers: int, stages: Sequence[Any], form: str) -> caffe_pb2.NetParameter:
     d = ClassifierDraft(f"VGG_ILSVRC_{layers}_layers", form)
     d.ilsvrc(SHAPE, (64, 50), mirror=True, mean_value=list(MEAN))
     filled = d.fillers(gaussian(0.01))
@@ -19,11 +27,11 @@ def _build(layers, stages, form):
     return d.net()
 
 
-def vgg16_net(form):
+def vgg16_net(form: str) -> caffe_pb2.NetParameter:
     """16 layers with weights."""
     return _build(16, vgg16.STAGES, form)
 
 
-def vgg19_net(form):
+def vgg19_net(form: str) -> caffe_pb2.NetParameter:
     """19 layers with weights."""
     return _build(19, vgg16.STAGES_19, form)

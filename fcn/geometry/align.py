@@ -4,13 +4,19 @@ The same rules as `caffe.coord_map`, which knows no Concat. From a top down its 
 data: x_blob = a·x_data + b along each axis, kept as fractions.
 """
 
+from __future__ import annotations
+
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
 from fcn.geometry.ops import Window
 
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
 
-def place(top):
+
+def place(top: Top) -> tuple[Fraction, Fraction]:
     """(a, b) of a top of a NetSpec."""
     path = []
     while top.fn.inputs:
@@ -24,14 +30,14 @@ def place(top):
     return a, b
 
 
-def _window(layer):
+def _window(layer: Any) -> Window:
     params = layer.params.get("convolution_param", layer.params)
     kernel = (params["kernel_size"] - 1) * params.get("dilation", 1) + 1
     up = layer.type_name == "Deconvolution"
     return Window(kernel, params.get("stride", 1), params.get("pad", 0), up)
 
 
-def crop(top, like):
+def crop(top: Top, like: Top) -> Top:
     """A Crop of `top` to the size and place of `like`; ValueError where no offset aligns them."""
     (a, b), (a_like, b_like) = place(top), place(like)
     offset = b - b_like

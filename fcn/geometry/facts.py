@@ -13,10 +13,17 @@ to the field; a deconvolution makes (a·s, b·s + (k−1)/2 − p); Crop and eve
 blobs take over the map of the blob they align with.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from fcn.geometry.ops import POINTWISE, Window, windows_of
+
+if TYPE_CHECKING:
+    from caffe.proto import caffe_pb2
 
 Blob = namedtuple("Blob", "shape scale shift field")
 
@@ -28,11 +35,15 @@ Row = namedtuple("Row", "name type bottoms tops blob params learned macs in_plac
 SAME_SHAPE = POINTWISE - {"Concat"} | {"LRN", "MVN"}
 
 
+#: Of one layer: its top, the numbers in each of its parameters, its multiply-adds, the note.
+_Found = tuple[Blob, list[int], int, str]
+
+
 class GeometryError(ValueError):
     """The net holds something whose geometry is not known here; the message names the layer."""
 
 
-def walk(net, sizes=None):
+def walk(net: caffe_pb2.NetParameter, sizes: dict[str, Sequence[int]] | None = None) -> list[Row]:
     """Rows of all layers of a NetParameter (a deploy net), in order.
 
     sizes: {input blob: shape} in place of the shapes that the net's Input layers give.
@@ -40,8 +51,10 @@ def walk(net, sizes=None):
     blobs: dict[str, Blob] = {}
     rows = []
     for layer in net.layer:
+        params: list[int] = []
+        macs, note = 0, ""
         if layer.type == "Input":
-            found, params, macs, note = _input(layer, sizes or {}), [], 0, ""
+            found = _input(layer, sizes or {})
         else:
             handler = _HANDLERS.get(layer.type, _same if layer.type in SAME_SHAPE else None)
             if handler is None:
@@ -76,7 +89,7 @@ def walk(net, sizes=None):
     return rows
 
 
-def _input(layer, sizes):
+def _input(layer: caffe_pb2.LayerParameter, sizes: dict[str, Sequence[int]]) -> list[Blob]:
     shapes = [list(shape.dim) for shape in layer.input_param.shape]
     shapes *= len(layer.top) if len(shapes) == 1 else 1
     return [
@@ -85,14 +98,14 @@ def _input(layer, sizes):
     ]
 
 
-def _one(layer, values, default, name):
+def _one(layer: caffe_pb2.LayerParameter, values: Sequence[int], default: int, name: str) -> int:
     """The one value of a repeated field that may hold one per axis."""
     if len(set(values)) > 1:
         raise GeometryError(f"layer '{layer.name}': {name} differs between the axes")
     return values[0] if values else default
 
 
-def _window(layer):
+def _window(layer: caffe_pb2.LayerParameter) -> Window:
     """The Window of both axes."""
     height, width = windows_of(layer)
     for field, one, other in zip(height._fields, height, width):
@@ -101,7 +114,7 @@ def _window(layer):
     return height
 
 
-def _slide(blob, window, channels, size=None):
+def _slide(blob: Blob, window: Window, channels: int, size: list[int] | None = None) -> Blob:
     """The blob that a Window makes. size: instead of what the rule gives."""
     scale, shift = window.place(blob.scale, blob.shift)
     return Blob(
@@ -112,7 +125,7 @@ def _slide(blob, window, channels, size=None):
     )
 
 
-def _convolution(layer, bottoms):
+def _convolution(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     p, x = layer.convolution_param, bottoms[0]
     window = _window(layer)
     dilation = _one(layer, list(p.dilation), 1, "dilation")
@@ -125,7 +138,7 @@ def _convolution(layer, bottoms):
     return top, params, _count(many.shape) * each, ""
 
 
-def _pooling(layer, bottoms):
+def _pooling(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     x = bottoms[0]
     if layer.pooling_param.global_pooling:
         top = _slide(x, Window(max(x.shape[2:])), x.shape[1], [1, 1])
@@ -134,7 +147,7 @@ def _pooling(layer, bottoms):
     return top, [], 0, ""
 
 
-def _inner_product(layer, bottoms):
+def _inner_product(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     p, x = layer.inner_product_param, bottoms[0]
     inner = _count(x.shape[1:])
     params = [p.num_output * inner] + [p.num_output] * p.bias_term
@@ -147,7 +160,7 @@ def _inner_product(layer, bottoms):
     return top, params, x.shape[0] * p.num_output * inner, ""
 
 
-def _crop(layer, bottoms):
+def _crop(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     x, like = bottoms
     axis = layer.crop_param.axis
     shape = x.shape[:axis] + like.shape[axis:]
@@ -162,7 +175,7 @@ def _crop(layer, bottoms):
     return top, [], 0, note
 
 
-def place(blob):
+def place(blob: Blob) -> str:
     """Where a value lies, as text: "x/16 + 5.875"."""
     scale = blob.scale
     over = "" if scale == 1 else f"/{1 / scale}" if scale < 1 else f"·{scale}"
@@ -170,19 +183,19 @@ def place(blob):
     return f"x{over}" + (f" {'+' if shift > 0 else '−'} {abs(shift):g}" if shift else "")
 
 
-def _concat(layer, bottoms):
+def _concat(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     axis = layer.concat_param.axis
     shape = list(bottoms[0].shape)
     shape[axis] = sum(blob.shape[axis] for blob in bottoms)
     return _widest(bottoms)._replace(shape=shape), [], 0, ""
 
 
-def _widest(bottoms):
+def _widest(bottoms: list[Blob]) -> Blob:
     """The first bottom, seeing as much as the one that sees most."""
     return bottoms[0]._replace(field=max(blob.field for blob in bottoms))
 
 
-def _same(layer, bottoms):
+def _same(layer: caffe_pb2.LayerParameter, bottoms: list[Blob]) -> _Found:
     top, params = _widest(bottoms), []
     channels = top.shape[1]
     if layer.type == "BatchNorm":
@@ -196,7 +209,7 @@ def _same(layer, bottoms):
     return top, params, 0, ""
 
 
-def _count(shape):
+def _count(shape: Sequence[int]) -> int:
     product = 1
     for n in shape:
         product *= n
@@ -219,7 +232,7 @@ _HANDLERS = {
 Facts = namedtuple("Facts", "parameters frozen field stride macs inference training")
 
 
-def facts(net, sizes=None):
+def facts(net: caffe_pb2.NetParameter, sizes: dict[str, Sequence[int]] | None = None) -> Facts:
     """The Facts of a deploy NetParameter.
 
     inference counts the weights and every blob once. training counts weights, gradients, momentum

@@ -5,7 +5,10 @@ For the receptive field, position ``i`` of a blob is said to depend on the input
 outside of the image.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -131,7 +134,7 @@ def geometry(ops: list[Op], scores: str, axis: int) -> Geometry:
     return Geometry(max(0, math.ceil(-field.low)), max(0, math.ceil(field.high)), period)
 
 
-def widest(geometries) -> Geometry:
+def widest(geometries: Iterable[Geometry]) -> Geometry:
     """The Geometry of several blobs at once."""
     before, after, periods = zip(*geometries)
     period = 1

@@ -4,13 +4,15 @@ Read from their sources; each describes itself for an image of height × width, 
 by its own rules. None of them but the first can take the published weights and give their scores.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
 
 #: describe(height, width) → one sentence or two.
 Variant = namedtuple("Variant", "name describe")
 
 
-def _reference_in_pytorch(height, width):
+def _reference_in_pytorch(height: int, width: int) -> str:
     return (
         "the same graph: padding 100, pooling that rounds up, crops of 5, 9 and 31 written as "
         "numbers; scores are equal where the weights are. Its own weights come from another "
@@ -18,20 +20,20 @@ def _reference_in_pytorch(height, width):
     )
 
 
-def _floor(n, times):
+def _floor(n: int, times: int) -> int:
     for _ in range(times):
         n //= 2
     return n
 
 
-def _ceil(n, times):
+def _ceil(n: int, times: int) -> int:
     for _ in range(times):
         n = -(-n // 2)
     return n
 
 
-def _keras(height, width):
-    def output(n):
+def _keras(height: int, width: int) -> str:
+    def output(n: int) -> int:
         coarse = min(2 * _floor(n, 5) + 2, _floor(n, 4))
         fine = min(2 * coarse + 2, _floor(n, 3))
         return 8 * fine + 8
@@ -45,7 +47,7 @@ def _keras(height, width):
     )
 
 
-def _tensorflow(height, width):
+def _tensorflow(height: int, width: int) -> str:
     return (
         f"no padding, VGG-19 with average pooling that rounds up ({_ceil(height, 5)}×"
         f"{_ceil(width, 5)} after pool5); upsampling is told the size of what it is added to, "
@@ -54,7 +56,7 @@ def _tensorflow(height, width):
     )
 
 
-def _interpolating(height, width):
+def _interpolating(height: int, width: int) -> str:
     return (
         f"no padding, no fc6 and fc7; the head's {_floor(height, 5)}×{_floor(width, 5)} scores "
         "are resized with corners aligned, so that the stride between them is "
@@ -63,7 +65,7 @@ def _interpolating(height, width):
     )
 
 
-def _dilated(height, width):
+def _dilated(height: int, width: int) -> str:
     h, w = _ceil(height, 3), _ceil(width, 3)
     return (
         f"another net under the same name: ResNet dilated to stride 8 ({h}×{w}), two "

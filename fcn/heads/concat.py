@@ -6,14 +6,24 @@ finest stride and concatenated, and a 3×3 convolution with a ReLU looks at them
 score.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from caffe import layers as L
 from fcn.geometry.align import crop
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from fcn.backbones import Features
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
 
 #: Channels of each stream, and of the convolution over all.
 WIDTH = 64
 
 
-def add(d, features, output):
+def add(d: Draft, features: Features, output: Output) -> None:
     n = d.n
     if "joined" not in n.tops:  # one for all outputs
         n["joined"] = d.hidden(_concat(d, features), WIDTH, 3)
@@ -21,8 +31,9 @@ def add(d, features, output):
     d.scores(n["relu_joined"], output)
 
 
-def _concat(d, features):
-    n, streams = d.n, []
+def _concat(d: Draft, features: Features) -> Top:
+    n = d.n
+    streams: list[list[Any]] = []
     found = [(features.stride, "fr", features.top)]
     found += [(stride, skip.name, skip.blob) for stride, skip in d.skips(features)]
     for stride, name, blob in found:

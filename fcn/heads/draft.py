@@ -1,8 +1,19 @@
 """What all heads are written with."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from caffe import layers as L
 from fcn.backbones import LEARNED, MEASURED
 from fcn.geometry.align import crop
+
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Features, Skip
+    from fcn.catalog.backbones import Style
+    from fcn.catalog.datasets import Output
 
 #: Of the layers of a head that come before its scores: zeros would never learn there.
 _RANDOM = dict(type="msra")
@@ -12,22 +23,30 @@ class Draft:
     """A net in the making. n: its NetSpec; image: the top that scores are cropped to; style: see
     fcn/catalog/backbones.py; stride: of the finest scores; scales: stride → factor of the skips."""
 
-    def __init__(self, n, image, phase, style, stride, scales):
+    def __init__(
+        self,
+        n: NetSpec,
+        image: Top,
+        phase: str,
+        style: Style,
+        stride: int,
+        scales: dict[int, float],
+    ) -> None:
         self.n, self.image, self.phase, self.style = n, image, phase, style
         self.stride, self.scales = stride, scales
 
-    def skips(self, features):
+    def skips(self, features: Features) -> list[tuple[int, Skip]]:
         """[(stride, Skip)] that a net of this stride reads, coarse to fine."""
         return [pair for pair in features.skips.items() if pair[0] >= self.stride]
 
-    def score(self, bottom, classes):
+    def score(self, bottom: Top, classes: int) -> Top:
         """A score layer: a 1×1 convolution."""
         more = dict(weight_filler=self.style.filler) if self.style.filler else {}
         rate = self.style.score_rate
         param = LEARNED if rate == 1 else [dict(p, lr_mult=rate) for p in LEARNED]
         return L.Convolution(bottom, num_output=classes, kernel_size=1, pad=0, param=param, **more)
 
-    def hidden(self, bottom, width, kernel=1):
+    def hidden(self, bottom: Top, width: int, kernel: int = 1) -> Top:
         """A convolution that keeps the size and starts at random."""
         return L.Convolution(
             bottom,
@@ -38,7 +57,7 @@ class Draft:
             weight_filler=_RANDOM,
         )
 
-    def norm_relu(self, name, bottom):
+    def norm_relu(self, name: str, bottom: Top) -> Top:
         """BatchNorm, Scale and ReLU in place: bn_…, scale_…, relu_… `name`."""
         n = self.n
         n["bn_" + name] = top = L.BatchNorm(
@@ -50,23 +69,32 @@ class Draft:
         n["relu_" + name] = top = L.ReLU(top, in_place=True)
         return top
 
-    def upsample(self, bottom, channels, factor, last=False):
+    def upsample(self, bottom: Top, channels: int, factor: int, last: bool = False) -> Top:
         """Bilinear upsampling of scores, which learns if the style says so, but for the last."""
         param = [dict(lr_mult=1 if self.style.learned and not last else 0)]
         return self._deconvolution(bottom, channels, factor, self.style.grouped, param)
 
-    def enlarge(self, bottom, channels, factor):
+    def enlarge(self, bottom: Top, channels: int, factor: int) -> Top:
         """Bilinear upsampling of features, each channel by itself; it does not learn."""
         return self._deconvolution(bottom, channels, factor, True, [dict(lr_mult=0)])
 
-    def _deconvolution(self, bottom, channels, factor, grouped, param):
+    def _deconvolution(
+        self,
+        bottom: Top,
+        channels: int,
+        factor: int,
+        grouped: bool,
+        param: Sequence[Mapping[str, float]],
+    ) -> Top:
         kernel = 2 * factor - self.style.odd
-        fields = dict(num_output=channels, kernel_size=kernel, stride=factor, bias_term=False)
+        fields: dict[str, Any] = dict(
+            num_output=channels, kernel_size=kernel, stride=factor, bias_term=False
+        )
         if grouped:
             fields.update(group=channels, weight_filler=dict(type="bilinear"))
         return L.Deconvolution(bottom, convolution_param=fields, param=param)
 
-    def finish(self, coarse, output, stride):
+    def finish(self, coarse: Top, output: Output, stride: int) -> None:
         """Add upscore… and `score`: the scores at a stride, brought to the size of the image."""
         if stride > 1:
             # "upscore" alone is the 32s net's; the others say their stride.
@@ -74,7 +102,7 @@ class Draft:
             self.n[last] = coarse = self.upsample(coarse, output.classes, stride, last=True)
         self.n["score" + output.suffix] = crop(coarse, self.image)
 
-    def scores(self, bottom, output):
+    def scores(self, bottom: Top, output: Output) -> None:
         """Add score_fr, a score of features at the finest stride, and what `finish` adds."""
         top = self.score(bottom, output.classes)
         if self.stride == 1:  # of the image's size already

@@ -9,31 +9,41 @@ coarsest features are those of the classifier's last convolution, where the trun
 learned of a thousand classes is closest at hand there.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.geometry.align import crop
+
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from fcn.backbones import Features
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
 
 #: Channels of strides from 8 on, and of finer ones.
 WIDE, NARROW = 128, 64
 
 
-def add(d, features, output):
+def add(d: Draft, features: Features, output: Output) -> None:
     if "mix_fr" not in d.n.tops:  # one for all outputs
         _mixed(d, features)
     d.scores(_last(d), output)
 
 
-def _last(d):
+def _last(d: Draft) -> Top:
     names = [name for name in d.n.tops if name.startswith("relu_mix_")]
     return d.n[names[-1]]
 
 
-def _mixed(d, features):
+def _mixed(d: Draft, features: Features) -> Top:
     n, stride = d.n, features.stride
     found = d.skips(features)
     widths = [WIDE if s >= 8 else NARROW for s in [stride] + [s for s, _ in found]]
     n["lateral_fr"] = top = _convolution(features.top, widths[0], 1)
-    for i, (finer, skip) in enumerate([(stride, None)] + found):
+    for i, (finer, skip) in enumerate([(stride, None), *found]):
         if skip is None:
             name = "fr"
         else:
@@ -52,7 +62,7 @@ def _mixed(d, features):
     return top
 
 
-def _convolution(bottom, width, kernel):
+def _convolution(bottom: Top, width: int, kernel: int) -> Top:
     """One that BatchNorm follows, directly or after a sum: its bias would be taken away again."""
     return L.Convolution(
         bottom,

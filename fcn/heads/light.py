@@ -5,11 +5,22 @@ coarsest features; skips are added as in the FCN's own head. Those ports interpo
 size; here Deconvolution and Crop give the exact size, which BVLC Caffe can run.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from fcn.heads import sums
 
+if TYPE_CHECKING:
+    from caffe.net_spec import NetSpec, Top
+    from fcn.backbones import Features
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
 
-def _score(d, features, output, stream=""):
+
+def _score(d: Draft, features: Features, output: Output, stream: str = "") -> Top:
     n, name = d.n, "fr" + stream
     if "light_" + name not in n.tops:  # one for all outputs
         width = max(1, features.channels // 4)
@@ -29,14 +40,14 @@ def _score(d, features, output, stream=""):
     return top
 
 
-def _last(n, name):
+def _last(n: NetSpec, name: str) -> Top:
     """The last layer in place on light_…: what comes next must stand behind it."""
     return n["drop_" + name] if "drop_" + name in n.tops else n["relu_" + name]
 
 
-def add(d, features, output):
+def add(d: Draft, features: Features, output: Output) -> None:
     sums.add(d, features, output, _score)
 
 
-def fuse(d, trunks, output):
+def fuse(d: Draft, trunks: Iterable[tuple[str, Features]], output: Output) -> None:
     sums.fuse(d, trunks, output, _score)

@@ -5,14 +5,24 @@ next finer ones, reduced alike; a 3×3 convolution smooths the finest sum, and i
 to the image.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.geometry.align import crop
 
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from fcn.backbones import Features
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
+
 WIDTH = 256
 
 
-def add(d, features, output):
+def add(d: Draft, features: Features, output: Output) -> None:
     n = d.n
     if "smooth" not in n.tops:  # one for all outputs
         n["smooth"] = d.hidden(_top_down(d, features), min(WIDTH, features.channels), 3)
@@ -20,7 +30,7 @@ def add(d, features, output):
     d.scores(n["relu_smooth"], output)
 
 
-def _top_down(d, features):
+def _top_down(d: Draft, features: Features) -> Top:
     """The sum at the finest stride; widths of small trunks stay small."""
     n, stride, width = d.n, features.stride, min(WIDTH, features.channels)
     n["lateral_fr"] = top = d.hidden(features.top, width)

@@ -5,21 +5,32 @@ again by 2 and added to the next (8s), and what comes out is upsampled to the im
 layers align what is added.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from caffe import params as P
 from fcn.geometry.align import crop
 
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from fcn.backbones import Features, Skip
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
 
-def _score(d, features, output, stream=""):
+
+def _score(d: Draft, features: Features, output: Output, stream: str = "") -> Top:
     """The usual score of the coarsest features."""
     d.n["score_fr" + stream + output.suffix] = top = d.score(features.top, output.classes)
     return top
 
 
-def add(d, features, output, score=_score):
+def add(d: Draft, features: Features, output: Output, score: Callable[..., Top] = _score) -> None:
     """score(d, features, output): adds that of the coarsest features."""
 
-    def skip(stride, pool):
+    def skip(stride: int, pool: Skip) -> Top:
         blob = _scaled(d, stride, pool)
         d.n["score_" + pool.name + output.suffix] = fine = d.score(blob, output.classes)
         return fine
@@ -28,7 +39,12 @@ def add(d, features, output, score=_score):
     _add_upsampling(d, coarse, features, skip, output)
 
 
-def fuse(d, trunks, output, score=_score):
+def fuse(
+    d: Draft,
+    trunks: Iterable[tuple[str, Features]],
+    output: Output,
+    score: Callable[..., Top] = _score,
+) -> None:
     """trunks: yields (name, features); the average of their scores, those of the skips too."""
     known = []
     for name, features in trunks:
@@ -36,14 +52,14 @@ def fuse(d, trunks, output, score=_score):
         score(d, features, output, name)
     names = [name for name, _ in known]
 
-    def average(scores):
+    def average(scores: str) -> Top:
         return L.Eltwise(
             *[d.n[scores + name] for name in names],
             operation=P.Eltwise.SUM,
             coeff=[1 / len(names)] * len(names),
         )
 
-    def skip(stride, pool):
+    def skip(stride: int, pool: Skip) -> Top:
         for name, features in known:
             blob = _scaled(d, stride, features.skips[stride], name)
             d.n[f"score_{pool.name}{name}"] = d.score(blob, output.classes)
@@ -54,7 +70,7 @@ def fuse(d, trunks, output, score=_score):
     _add_upsampling(d, d.n.score_fused, known[0][1], skip, output)
 
 
-def _scaled(d, stride, pool, stream=""):
+def _scaled(d: Draft, stride: int, pool: Skip, stream: str = "") -> Top:
     """The features of a skip, scaled down first where all streams are trained at once."""
     factor = d.scales.get(stride)
     if factor is None:
@@ -67,7 +83,9 @@ def _scaled(d, stride, pool, stream=""):
     return d.n[name]
 
 
-def _add_upsampling(d, coarse, features, skip, output):
+def _add_upsampling(
+    d: Draft, coarse: Top, features: Features, skip: Callable[..., Top], output: Output
+) -> None:
     """Add upscore2 … score: upsample `coarse` and add the skips on the way.
 
     skip(stride, pool): adds a score of that Skip and returns it.

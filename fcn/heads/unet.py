@@ -7,17 +7,27 @@ values are centred on pixels the deconvolution is 3×3: that of an even size wou
 off.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from caffe import layers as L
 from fcn.backbones import LEARNED
 from fcn.backbones.unet import convolutions
 from fcn.geometry.align import crop
 
+if TYPE_CHECKING:
+    from caffe.net_spec import Top
+    from fcn.backbones import Features
+    from fcn.catalog.datasets import Output
+    from fcn.heads.draft import Draft
 
-def add(d, features, output):
+
+def add(d: Draft, features: Features, output: Output) -> None:
     d.scores(_decoded(d, features), output)
 
 
-def _decoded(d, features):
+def _decoded(d: Draft, features: Features) -> Top:
     """The finest features; made once for all outputs."""
     n, top, stride = d.n, features.top, features.stride
     for finer, skip in d.skips(features):

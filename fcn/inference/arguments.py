@@ -192,7 +192,7 @@ def _gigabytes(given: str) -> int:
     return int(value * 1e9)
 
 
-def _mean(given: str) -> tuple:
+def _mean(given: str) -> tuple[float, ...]:
     try:
         values = tuple(float(value) for value in given.split(","))
     except ValueError:

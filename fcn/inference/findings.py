@@ -1,5 +1,6 @@
 """What a label map says of an image: its classes, and whether it names anything at all."""
 
+from collections.abc import Sequence
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -22,11 +23,11 @@ class Finding(NamedTuple):
     share: float
 
 
-def findings(label: np.ndarray, names) -> list[Finding]:
+def findings(label: np.ndarray, names: Sequence[str]) -> list[Finding]:
     """The classes of a label map, the largest first."""
     counts = np.bincount(label.ravel(), minlength=256)
     order = sorted(np.flatnonzero(counts), key=lambda c: (-counts[c], c))
-    return [Finding(int(c), names[c], int(counts[c]), counts[c] / label.size) for c in order]
+    return [Finding(int(c), names[int(c)], int(counts[c]), counts[c] / label.size) for c in order]
 
 
 def mostly_background(

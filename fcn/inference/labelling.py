@@ -2,7 +2,7 @@
 
 import argparse
 from functools import partial
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 
@@ -71,11 +71,18 @@ def _certain(chosen: np.ndarray) -> float:
     return 1.0
 
 
-def _pass(images, size, plan, loaded, options, progress) -> list[Labelled]:
+def _pass(
+    images: list[np.ndarray],
+    size: tuple[int, int],
+    plan: Any,
+    loaded: Loaded,
+    options: Any,
+    progress: Any,
+) -> list[Labelled]:
     model, heads = loaded.model, loaded.heads
     small = [scale_to(pixels, size) for pixels in images]
     kept = [Probabilities(len(heads), size, model.normalized) for _ in images]
-    see: Optional[list] = kept if options.probabilities else None
+    see: Optional[list[Any]] = kept if options.probabilities else None
     if len(images) > 1:
         labels = model.labels_of(small, see)
     else:

@@ -23,7 +23,7 @@ class Head(NamedTuple):
     ``palette``: uint8 (256, 3)."""
 
     prefix: str
-    names: tuple
+    names: tuple[str, ...]
     palette: Any
 
 
@@ -35,12 +35,12 @@ class Loaded(NamedTuple):
     weights: str
     device: str
     model: Any
-    heads: list
-    training: tuple
+    heads: list[Head]
+    training: tuple[int, int]
     fixed: bool
 
 
-def heads_of(described) -> list[Head]:
+def heads_of(described: Any) -> list[Head]:
     """The Heads of a net on a dataset of fcn/catalog."""
     module = names_of(described)
     return [
@@ -73,7 +73,7 @@ def load(options: argparse.Namespace) -> Loaded:
     return loaded
 
 
-def read_palette(given: Optional[str]):
+def read_palette(given: Optional[str]) -> Any:
     """Colours, uint8 (256, 3), of a dataset's name or a file with "R G B" a line; None of None.
 
     In a file a name may precede the colour, with a tab between, as in files of classes.

@@ -1,6 +1,9 @@
 """A catalog experiment with its weights, ready to label images of any size."""
 
-from typing import Any, Callable, Optional
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 from google.protobuf import text_format
@@ -15,6 +18,9 @@ from fcn.inference import tiles
 from fcn.inference.memory import available, resident, text
 from fcn.weights.load import load_weights
 
+if TYPE_CHECKING:
+    from fcn.catalog.experiment import Experiment
+
 __all__ = ["Model", "See", "photo_input"]
 
 #: What is shown scores: the head's number, rows and columns of the image, and (classes, h, w).
@@ -27,7 +33,7 @@ USABLE = 0.8
 SCRATCH = 1.4
 
 
-def photo_input(experiment):
+def photo_input(experiment: Experiment) -> Any:
     """The one image blob of a row of fcn/catalog; InferenceError if it is not that of a photo."""
     inputs, read = experiment.dataset.inputs, experiment.dataset.reads
     if not experiment.dataset.photo:
@@ -45,7 +51,7 @@ class Model:
     #: Its scores are no probabilities yet: softmax makes them that.
     normalized = False
 
-    def __init__(self, deploy: str, weights: str, mean, *scores: str) -> None:
+    def __init__(self, deploy: str, weights: str, mean: Sequence[float], *scores: str) -> None:
         """``scores``: the blobs of its heads, "score" if none is named."""
         self.net = caffe.Net(deploy, caffe.TEST)
         load_weights(self.net, weights)
@@ -62,7 +68,7 @@ class Model:
         )
 
     @classmethod
-    def from_catalog(cls, name: str, weights: str) -> "Model":
+    def from_catalog(cls, name: str, weights: str) -> Model:
         """The experiment ``name`` of fcn/catalog; InferenceError if it needs more than a photo."""
         experiment = catalog.experiment(name)
         blob = photo_input(experiment)
@@ -183,7 +189,9 @@ class Model:
         progress(len(plan), len(plan))
         return results
 
-    def labels_of(self, images: list[np.ndarray], see: Optional[list[See]] = None) -> list[list]:
+    def labels_of(
+        self, images: list[np.ndarray], see: Optional[list[See]] = None
+    ) -> list[list[np.ndarray]]:
         """`labels` of each of several images of one size, in one pass; ``see``: one for each."""
         self._forward(*images)
         whole = slice(None), slice(None)

@@ -1,5 +1,10 @@
 """Pictures: any image file read as upright RGB; labels laid over the image, and a legend."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -24,7 +29,7 @@ LEAST = 0.001
 MARGIN, SWATCH, TEXT = 6, 14, 12  # pixels, before scaling
 
 
-def read_photo(path: str, file=None) -> np.ndarray:
+def read_photo(path: str, file: Any = None) -> np.ndarray:
     """The image in ``path`` as it should be seen: uint8 (H, W, 3), EXIF rotation applied.
 
     Grey, palette, transparent (laid over white), CMYK and 16-bit images are converted; of an
@@ -95,7 +100,7 @@ def _outlines(label: np.ndarray, line: int) -> np.ndarray:
 
 
 def with_legend(
-    picture: np.ndarray, label: np.ndarray, names, palette, rows: int = 0
+    picture: np.ndarray, label: np.ndarray, names: Sequence[str], palette: np.ndarray, rows: int = 0
 ) -> Image.Image:
     """The overlay with a strip below it that names the classes found, their looks and shares.
 
@@ -120,14 +125,22 @@ def beside(pixels: np.ndarray, overlaid: Image.Image) -> Image.Image:
     return canvas
 
 
-def _legend(width: int, factor: float, picture, label, names, palette, rows: int) -> Image.Image:
+def _legend(
+    width: int,
+    factor: float,
+    picture: np.ndarray,
+    label: np.ndarray,
+    names: Sequence[str],
+    palette: np.ndarray,
+    rows: int,
+) -> Image.Image:
     font, enlarged = _sized_font(round(TEXT * factor))
     # Older Pillow has one font of one size: the strip is drawn small and enlarged then.
     scale, width = (1.0, max(160, round(width / factor))) if enlarged else (factor, width)
     margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
     found = class_shares(label)
     shown = [(c, share) for c, share in found if share >= LEAST]
-    cells: list = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
+    cells: list[tuple[int | None, str]] = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
     if len(shown) < len(found):
         cells.append((None, f"{len(found) - len(shown)} more below {LEAST:.1%}"))
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
@@ -168,12 +181,12 @@ def _look(picture: np.ndarray, label: np.ndarray, number: int) -> tuple[int, int
     return red, green, blue
 
 
-def font_of(size: int):
+def font_of(size: int) -> Any:
     """A font of about that many pixels; a small one on older Pillow, which has no sizes."""
     return _sized_font(size)[0]
 
 
-def _sized_font(size: int):
+def _sized_font(size: int) -> tuple[Any, bool]:
     """(a font, whether it is the small one of older Pillow, which has no sizes)."""
     try:
         return ImageFont.load_default(size), False  # Pillow 10.1 and FreeType
@@ -185,7 +198,7 @@ def _sized_font(size: int):
         return ImageFont.load_default(), True
 
 
-def text_width(pen, text: str, font) -> float:
+def text_width(pen: ImageDraw.ImageDraw, text: str, font: Any) -> float:
     """In pixels; Pillow 8 has no ``font.getlength``, Pillow 10 no ``font.getsize``."""
     measure = getattr(pen, "textlength", None)
     return measure(text, font=font) if measure else pen.textsize(text, font=font)[0]

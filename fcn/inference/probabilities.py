@@ -1,5 +1,6 @@
 """Scores of classes as probabilities, collected from tiles, and the file that holds them."""
 
+from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -42,7 +43,9 @@ class Probabilities:
         whole[:, rows, columns] = values
 
 
-def save_probabilities(path: str, values: np.ndarray, names, size: tuple[int, int]) -> None:
+def save_probabilities(
+    path: str, values: np.ndarray, names: Sequence[str], size: tuple[int, int]
+) -> None:
     """An .npz: ``probabilities`` (classes, h, w) at the size at which the image was labelled,
     ``classes`` (their names) and ``size`` (height and width of the image)."""
     with replacing(path, durable=False) as temporary, open(temporary, "wb") as file:

@@ -4,8 +4,12 @@ The net is run at the size that its prototxt says, as whoever published it did; 
 image axes need not be known. Class numbers are those of the largest of the last blob's channels.
 """
 
+from __future__ import annotations
+
 import glob
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +23,7 @@ from fcn.weights.load import load_weights
 __all__ = ["PublishedModel", "one_file", "read_classes"]
 
 
-def one_file(folder, pattern, preferred=None):
+def one_file(folder: str, pattern: str, preferred: str | None = None) -> str:
     """The file of a folder that matches, or the preferred one of several; LookupError."""
     found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
     best = [path for path in found if os.path.basename(path) == preferred]
@@ -30,7 +34,7 @@ def one_file(folder, pattern, preferred=None):
     return (best or found)[0]
 
 
-def read_classes(path):
+def read_classes(path: str) -> tuple[tuple[str, ...], Any]:
     """(names, palette) of a file with a class a line, in the order of the net's channels.
 
     After a tab may follow the colour, "R G B"; else it is PASCAL VOC's. ValueError names the line.
@@ -61,7 +65,7 @@ def read_classes(path):
 class PublishedModel:
     """As fcn.inference.model.Model, for an image of the one size that the prototxt says."""
 
-    def __init__(self, deploy: str, weights: str, mean, classes: int) -> None:
+    def __init__(self, deploy: str, weights: str, mean: Sequence[float], classes: int) -> None:
         self.net = caffe.Net(deploy, caffe.TEST)
         load_weights(self.net, weights)
         self.mean = np.array(mean, np.float32)
@@ -89,15 +93,36 @@ class PublishedModel:
         """Bytes of the blobs."""
         return sum(4 * int(np.prod(blob.data.shape)) for blob in self.net.blobs.values())
 
-    def plan(self, height, width, gpu=None, limit=None, beside=0):
+    def plan(
+        self,
+        height: int,
+        width: int,
+        gpu: int | None = None,
+        limit: int | None = None,
+        beside: int = 0,
+    ) -> list[Tile]:
         """The whole image, always."""
         return [Tile(Span(0, height, 0, height), Span(0, width, 0, width))]
 
-    def at_once(self, height, width, most, gpu=None, limit=None, beside=0):
+    def at_once(
+        self,
+        height: int,
+        width: int,
+        most: int,
+        gpu: int | None = None,
+        limit: int | None = None,
+        beside: int = 0,
+    ) -> int:
         """One image, always: the prototxt says so."""
         return 1
 
-    def labels(self, pixels, plan, progress=None, see=None):
+    def labels(
+        self,
+        pixels: np.ndarray,
+        plan: Sequence[Tile],
+        progress: Callable[..., None] | None = None,
+        see: Callable[..., None] | None = None,
+    ) -> list[np.ndarray]:
         """The class of each pixel, uint8, of RGB pixels of `size`; at the size of the scores.
 
         ``see``: see `Model.labels`.
@@ -115,7 +140,7 @@ class PublishedModel:
             see(0, slice(None), slice(None), self.net.blobs[self.output].data[0])
         return [argmax(self.net, self.output)[0].astype(np.uint8)]
 
-    def certainty(self, chosen, item=0):
+    def certainty(self, chosen: np.ndarray, item: int = 0) -> float:
         """The mean probability of the best class over the chosen pixels, by the last pass."""
         scores = self.net.blobs[self.output].data[0][:, chosen]
         best = scores.max(0)

@@ -79,7 +79,7 @@ def record(
 ) -> dict[str, Any]:
     """What ``--json`` prints of an image."""
 
-    def classes(found) -> list[dict[str, Any]]:
+    def classes(found: Any) -> list[dict[str, Any]]:
         return [
             {"number": f.number, "name": f.name, "pixels": f.pixels, "share": round(f.share, 6)}
             for f in found

@@ -4,6 +4,8 @@ A net knows things at the size that they had in its training pictures. On pictur
 large camvid-fcn8s has a mean IU of 35 % in place of 51 %: it sees a few bricks, not a house.
 """
 
+from __future__ import annotations
+
 import argparse
 from typing import Optional
 
@@ -16,7 +18,7 @@ __all__ = ["NATIVE", "enlarge_label", "scale_to", "side", "size_for"]
 NATIVE = "native"
 
 
-def side(text: str):
+def side(text: str) -> str | int:
     """What ``--size`` says: NATIVE, or the longer side in pixels."""
     if text == NATIVE:
         return text
@@ -27,7 +29,9 @@ def side(text: str):
     return int(text)
 
 
-def size_for(size: tuple[int, int], training: tuple[int, int], choice=None) -> tuple[int, int]:
+def size_for(
+    size: tuple[int, int], training: tuple[int, int], choice: str | int | None = None
+) -> tuple[int, int]:
     """The (height, width) at which a photo of ``size`` is labelled.
 
     Without a choice: its longer side is that of the training pictures, where it is not smaller.
@@ -41,7 +45,7 @@ def size_for(size: tuple[int, int], training: tuple[int, int], choice=None) -> t
     elif choice is None:
         wanted = min(longer, max(training))
     else:
-        wanted = choice
+        wanted = int(choice)
     height, width = (max(1, int(length * wanted / longer + 0.5)) for length in size)
     return height, width
 

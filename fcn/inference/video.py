@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Optional
 
@@ -83,9 +84,20 @@ def label_video(job: Job, loaded: Loaded, options: argparse.Namespace) -> Outcom
     return outcome
 
 
-def _all(av, source, stream, film, maps, loaded, options, outcome, progress, stopped) -> None:
+def _all(
+    av: Any,
+    source: Any,
+    stream: Any,
+    film: Any,
+    maps: Any,
+    loaded: Any,
+    options: Any,
+    outcome: Any,
+    progress: Any,
+    stopped: list[int],
+) -> None:
     """Label frame after frame, until the end or a problem."""
-    waiting: list = []
+    waiting: list[Any] = []
     most = labelling.batch_size(options)
     frames = _decoded(av, source, stream)
     while outcome.problem is None:
@@ -124,7 +136,7 @@ def _picture(done: labelling.Labelled, loaded: Loaded, options: argparse.Namespa
     return np.asarray(beside(done.pixels, shown) if options.side_by_side else shown)
 
 
-def _decoded(av: Any, source: Any, stream: Any):
+def _decoded(av: Any, source: Any, stream: Any) -> Iterator[tuple[np.ndarray, int]]:
     """(RGB pixels upright, time stamp in units of the stream) of each frame, times rising."""
     stream.thread_type = "AUTO"
     first: Optional[int] = None
@@ -190,12 +202,12 @@ class _Film:
 
 
 @contextlib.contextmanager
-def _until_ctrl_c():
+def _until_ctrl_c() -> Iterator[list[int]]:
     """A list that is empty until Ctrl-C, which then ends the video after the frames at hand; a
     second Ctrl-C ends it at once, without files."""
-    stopped: list = []
+    stopped: list[int] = []
 
-    def stop(number, frame):
+    def stop(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, before)
         stopped.append(number)
 

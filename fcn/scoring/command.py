@@ -1,10 +1,13 @@
 """The command line of score.py: score trained weights on a split, or saved predictions."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 import tempfile
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # Caffe prints every net, layer by layer
 
@@ -20,17 +23,21 @@ from fcn.weights import find
 from fcn.weights.load import load_weights
 from segdata.splits import read_lines
 
+if TYPE_CHECKING:
+    from fcn.scoring.evaluate import Score
+    from fcn.scoring.predictions import PerImage
 
-def _many(text):
+
+def _many(text: str) -> int:
     """Up to 4096 classes: saved label maps may be of 16 bits."""
     return options.number(text, 1, 4096)
 
 
-def _label(text):
+def _label(text: str) -> int | None:
     return options.number(text, 0, 2**31 - 1) if text[:1] != "-" else -options.number(text[1:], 0)
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="score.py",
         allow_abbrev=False,
@@ -83,7 +90,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     p = parser()
     args = p.parse_args(argv)
@@ -103,7 +110,7 @@ def main(argv=None):
     return 0
 
 
-def run(args):
+def run(args: argparse.Namespace) -> Score:
     """Score, print the measures and the IU of each class, append the result; returns the Score
     of the first output."""
     experiment = run_files.experiment(args.experiment)
@@ -149,7 +156,7 @@ def run(args):
     return scores[0]
 
 
-def run_saved(args):
+def run_saved(args: argparse.Namespace) -> tuple[Score, PerImage]:
     """Score saved predictions, print the measures; returns what `predictions.evaluate` gives."""
     names: Any = data.dataset(args.dataset).CLASSES if args.dataset else None
     classes = args.classes or len(names)

@@ -1,7 +1,11 @@
 """Scores of a net over a data set, with the names and the printed lines of the published code."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,10 +13,13 @@ from fcn.engine import argmax, forward
 from fcn.palette import save_label_png, voc_palette
 from fcn.scoring.metrics import Score, fast_hist, metrics
 
+if TYPE_CHECKING:
+    import caffe
+
 __all__ = ["compute_hist", "do_seg_tests", "evaluate", "seg_tests", "share_weights"]
 
 
-def _loss(net):
+def _loss(net: caffe.Net) -> float:
     """The loss of the last forward: the blob `loss`, or else all losses by their weights."""
     if "loss" in net.blobs:
         return float(net.blobs["loss"].data.sum())
@@ -22,14 +29,21 @@ def _loss(net):
     return float(sum(w * net.blobs[name].data.sum() for name, w in weighted))
 
 
-def _rewind(net):
+def _rewind(net: caffe.Net) -> None:
     """Put the data layers at the first image, wherever an earlier pass left them."""
     for layer in net.layers:
         if hasattr(layer, "seek"):
             layer.seek(0)
 
 
-def compute_hist(net, save_dir, dataset, layer="score", gt="label", each=None):
+def compute_hist(
+    net: caffe.Net,
+    save_dir: str | None,
+    dataset: Sequence[str],
+    layer: str = "score",
+    gt: str = "label",
+    each: Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+) -> tuple[np.ndarray, float]:
     """Run the net over the data set and return (histogram, mean loss).
 
     dataset: the ids, in the order in which the net's data layer serves them. They tell how many
@@ -45,13 +59,12 @@ def compute_hist(net, save_dir, dataset, layer="score", gt="label", each=None):
     if save_dir:
         os.makedirs(save_dir, exist_ok=True)
     _rewind(net)
-    hist, loss, done = None, 0.0, 0
+    classes = net.blobs[layer].shape[1]
+    hist = np.zeros((classes, classes), np.int64)
+    loss, done = 0.0, 0
     while done < len(dataset):
         forward(net)
         predictions, labels = argmax(net, layer), net.blobs[gt].data  # (N, H, W), (N, 1, H, W)
-        if hist is None:
-            classes = net.blobs[layer].shape[1]
-            hist = np.zeros((classes, classes), np.int64)
         used = min(len(predictions), len(dataset) - done)
         for i in range(used):
             one = fast_hist(labels[i, 0], predictions[i], classes)
@@ -66,23 +79,32 @@ def compute_hist(net, save_dir, dataset, layer="score", gt="label", each=None):
     return hist, loss / len(dataset)
 
 
-def _say(*words):
+def _say(*words: object) -> None:
     print(">>>", datetime.now(), *words)
 
 
-def seg_tests(solver, save_format, dataset, layer="score", gt="label"):
+def seg_tests(
+    solver: Any, save_format: str, dataset: Sequence[str], layer: str = "score", gt: str = "label"
+) -> np.ndarray:
     """Score the solver's first test net with the weights of its train net; return the histogram."""
     _say("Begin seg tests")
     share_weights(solver)
     return do_seg_tests(solver.test_nets[0], solver.iter, save_format, dataset, layer, gt)
 
 
-def share_weights(solver):
+def share_weights(solver: Any) -> None:
     """Let the first test net see the train net's weights."""
     solver.test_nets[0].share_with(solver.net)
 
 
-def do_seg_tests(net, iter, save_format, dataset, layer="score", gt="label"):
+def do_seg_tests(
+    net: caffe.Net,
+    iter: int,
+    save_format: str,
+    dataset: Sequence[str],
+    layer: str = "score",
+    gt: str = "label",
+) -> np.ndarray:
     """Score a net, print five lines, return the histogram. save_format: a folder for predictions in
     which {} stands for the iteration, or False."""
     save_dir = save_format.format(iter) if save_format else None
@@ -95,7 +117,14 @@ def do_seg_tests(net, iter, save_format, dataset, layer="score", gt="label"):
     return result.hist
 
 
-def evaluate(net, save_dir, dataset, layer="score", gt="label", each=None):
+def evaluate(
+    net: caffe.Net,
+    save_dir: str | None,
+    dataset: Sequence[str],
+    layer: str = "score",
+    gt: str = "label",
+    each: Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+) -> Score:
     """The whole Score of a net, nothing printed; arguments: those of `compute_hist`."""
     hist, loss = compute_hist(net, save_dir, dataset, layer, gt, each)
     return Score(loss, hist, metrics(hist))

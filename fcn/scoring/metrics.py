@@ -11,6 +11,8 @@ The means leave out what is 0/0: a class that is absent from the truth for the a
 and prediction alike for IU.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
 
 import numpy as np
@@ -25,7 +27,7 @@ Metrics = namedtuple("Metrics", "overall_accuracy mean_accuracy mean_iu fwavacc 
 Score = namedtuple("Score", "loss hist metrics")
 
 
-def fast_hist(a, b, n):
+def fast_hist(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
     """The n×n histogram of truth `a` against prediction `b`, rows truth.
 
     Pixels whose truth is not in 0…n−1 (255) do not count. ValueError if a prediction of one that
@@ -43,7 +45,7 @@ def fast_hist(a, b, n):
     return np.bincount(n * truth + predicted, minlength=n * n).reshape(n, n)
 
 
-def metrics(hist):
+def metrics(hist: np.ndarray) -> Metrics:
     """The four measures of a histogram, and the two per class."""
     hist = np.asarray(hist, dtype=np.float64)
     right, truth, predicted = np.diag(hist), hist.sum(1), hist.sum(0)
@@ -64,6 +66,6 @@ def metrics(hist):
     )
 
 
-def _nanmean(values):
+def _nanmean(values: np.ndarray) -> float:
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else float("nan")

@@ -4,8 +4,11 @@ Both folders hold label maps, one file an image, paired by name without ending: 
 grey, class numbers as pixel values) or NumPy's .npy. Predictions may be anybody's.
 """
 
+from __future__ import annotations
+
 import os
 from collections import namedtuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -20,7 +23,7 @@ ENDINGS = (".png", ".npy")
 PerImage = namedtuple("PerImage", "overall_accuracy mean_accuracy mean_iu images")
 
 
-def label_maps(folder):
+def label_maps(folder: str) -> dict[str, str]:
     """{name without ending: path} of the label maps in a folder."""
     if not os.path.isdir(folder):
         raise StartError(f"{folder} is no folder")
@@ -39,7 +42,7 @@ def label_maps(folder):
     return found
 
 
-def read_label_map(path):
+def read_label_map(path: str) -> np.ndarray:
     """A label map as integers, H×W; StartError if the file holds anything else."""
     try:
         if path.lower().endswith(".npy"):
@@ -61,7 +64,7 @@ def read_label_map(path):
     return label
 
 
-def _read_npy(path):
+def _read_npy(path: str) -> np.ndarray:
     try:
         # Mapped, a file is found too short for the shape that it announces, and not asked for in
         # memory.
@@ -71,7 +74,9 @@ def _read_npy(path):
         raise StartError(f"{path} cannot be read as .npy: {repr(error)[:300]}") from error
 
 
-def pairs(predicted, truth, images=None):
+def pairs(
+    predicted: str, truth: str, images: Iterable[str] | None = None
+) -> list[tuple[str, str, str]]:
     """[(name, path of the prediction, path of the truth)], in order.
 
     images: the names to score; default: all of `truth`. Every one of them needs both files.
@@ -88,7 +93,7 @@ def pairs(predicted, truth, images=None):
     return [(name, ours[name], theirs[name]) for name in names]
 
 
-def histogram(predicted, truth, classes, ignore=None):
+def histogram(predicted: str, truth: str, classes: int, ignore: int | None = None) -> np.ndarray:
     """The histogram of one image, from two paths. ignore: a label that does not count, beside all
     that are not in 0…classes−1."""
     found, wanted = read_label_map(predicted), read_label_map(truth)
@@ -111,7 +116,9 @@ def histogram(predicted, truth, classes, ignore=None):
     return fast_hist(wanted, found, classes)
 
 
-def evaluate(found, classes, ignore=None):
+def evaluate(
+    found: Sequence[tuple[str, str, str]], classes: int, ignore: int | None = None
+) -> tuple[Score, PerImage]:
     """(score.Score, PerImage) of the pairs that `pairs` gives; the loss is NaN."""
     hist = np.zeros((classes, classes), np.int64)
     each = []
@@ -124,13 +131,13 @@ def evaluate(found, classes, ignore=None):
     return Score(float("nan"), hist, metrics(hist)), averages
 
 
-def _mean(values):
+def _mean(values: Sequence[float]) -> float:
     """Of those that are numbers: an image whose pixels are all ignored has none."""
     values = [value for value in values if value == value]
     return float(np.mean(values)) if values else float("nan")
 
 
-def report(result, averages):
+def report(result: Score, averages: PerImage) -> str:
     """The lines that are printed before the table of classes."""
     lines = [
         f"{averages.images} images, {result.hist.sum()} pixels counted",

@@ -1,13 +1,20 @@
 """Scores as JSON lines: one object per scoring, in <out>/<experiment>.jsonl or scores.jsonl."""
 
+from __future__ import annotations
+
 import errno
 import json
 import math
 import os
 import time
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import caffe
 from fcn.atomic import replacing
+
+if TYPE_CHECKING:
+    from fcn.scoring.evaluate import Score
 
 try:
     import fcntl
@@ -15,12 +22,12 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-def engine():
+def engine() -> str:
     """Which program computed: our engine says so itself, BVLC's has nothing of the kind."""
     return getattr(caffe, "__engine__", "BVLC Caffe {}".format(getattr(caffe, "__version__", "")))
 
 
-def record(score, **more):
+def record(score: Score, **more: Any) -> dict[str, Any]:
     """The fields of a result from a `score.Score`."""
     m = score.metrics
     return dict(
@@ -38,12 +45,12 @@ def record(score, **more):
     )
 
 
-def _number(value):
+def _number(value: float) -> float | None:
     """JSON has no NaN: a class that does not count is null."""
     return None if math.isnan(value) else float(value)
 
 
-def append(path, result):
+def append(path: str, result: dict[str, Any]) -> None:
     """Add one result, from `record`, as a line.
 
     What a full disk left of an earlier line is cut away first, so that the two do not join; where
@@ -66,7 +73,7 @@ def append(path, result):
             raise OSError(error.errno, error.strerror, path) from error
 
 
-def _whole_lines(file):
+def _whole_lines(file: IO[bytes]) -> int:
     """How many bytes of an opened file are whole lines."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
@@ -79,12 +86,12 @@ def _whole_lines(file):
     return 0
 
 
-def read(path):
+def read(path: str) -> list[dict[str, Any]]:
     """The results in a file. What is no whole line of JSON does not count: a full disk cuts one."""
     return [result for _, result in _lines(path) if result is not None]
 
 
-def _lines(path):
+def _lines(path: str) -> list[tuple[str, dict[str, Any] | None]]:
     """[(line, its result or None)] of a file."""
     if not os.path.exists(path):
         return []
@@ -92,7 +99,7 @@ def _lines(path):
         return [(line, _parsed(line)) for line in f if line.endswith("\n")]
 
 
-def _parsed(line):
+def _parsed(line: str) -> dict[str, Any] | None:
     try:
         result = json.loads(line)
     except (ValueError, RecursionError):
@@ -100,7 +107,7 @@ def _parsed(line):
     return result if isinstance(result, dict) else None
 
 
-def forget_after(path, run, iteration):
+def forget_after(path: str, run: str, iteration: int) -> None:
     """Drop what `run` wrote after `iteration`: resumed there, it will score the same again."""
     kept = [line for line, r in _lines(path) if r is None or not _is_after(r, run, iteration)]
     if os.path.exists(path):
@@ -111,12 +118,12 @@ def forget_after(path, run, iteration):
                 f.writelines(kept)
 
 
-def _is_after(result, run, iteration):
+def _is_after(result: dict[str, Any], run: str, iteration: int) -> bool:
     done = result.get("iter")
     return result.get("run") == run and isinstance(done, int) and done > iteration
 
 
-def best(path, run, output):
+def best(path: str, run: str, output: str) -> float:
     """The best mean IU of a run's scores of one output; minus infinity where it has none."""
     found = [
         r.get("mean_iu") for r in read(path) if (r.get("run"), r.get("output")) == (run, output)
@@ -124,7 +131,7 @@ def best(path, run, output):
     return max((iu for iu in found if isinstance(iu, (int, float))), default=-math.inf)
 
 
-def last(path, output):
+def last(path: str, output: str) -> tuple[int | None, str] | None:
     """(step, mean IU as text) of the last scores of one output; None where there are none."""
     found = [r for r in read(path) if r.get("output") == output]
     if not found:
@@ -133,7 +140,7 @@ def last(path, output):
     return found[-1].get("iter"), f"{iu:.4f}" if isinstance(iu, (int, float)) else "unknown"
 
 
-def summary(score):
+def summary(score: Score) -> str:
     """The measures as people read them: one line, four digits."""
     m = score.metrics
     return (
@@ -142,7 +149,7 @@ def summary(score):
     )
 
 
-def table(score, names=None):
+def table(score: Score, names: Sequence[str] | None = None) -> str:
     """Per-class IU as text, one class a line."""
     lines = []
     for i, iu in enumerate(score.metrics.iu):

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,7 +14,7 @@ import caffe
 __all__ = ["revision", "versions"]
 
 
-def revision(root: str = bootstrap.ROOT) -> Optional[dict]:
+def revision(root: str = bootstrap.ROOT) -> Optional[dict[str, Any]]:
     """{"commit": of the checkout, "changed": whether tracked files differ}; None without git."""
     if not os.path.exists(os.path.join(root, ".git")):
         return None
@@ -39,7 +39,7 @@ def _git(root: str, *arguments: str) -> Optional[str]:
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
 
 
-def versions() -> dict:
+def versions() -> dict[str, str]:
     """{program: version} of what computes."""
     found = {
         "python": platform.python_version(),

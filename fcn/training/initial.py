@@ -1,8 +1,12 @@
 """Where a run starts: initial weights and surgery, or a snapshot."""
 
+from __future__ import annotations
+
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import surgery
 from bootstrap import shown
@@ -10,8 +14,14 @@ from caffe.proto import caffe_pb2
 from fcn.errors import StartError
 from fcn.weights import find
 
+if TYPE_CHECKING:
+    import caffe
+    from fcn.catalog.experiment import Experiment
 
-def weights_files(experiment, given, out):
+
+def weights_files(
+    experiment: Experiment, given: Sequence[str] | None, out: str | None
+) -> list[tuple[str, str]]:
     """[(file to start from, suffix of the layers that take it)]; empty: the fillers.
 
     given: the user's files, one for each of the experiment's sources. MissingWeights, StartError.
@@ -39,7 +49,12 @@ def weights_files(experiment, given, out):
     return found
 
 
-def fresh(net, files, widened=None, replace_scores=False):
+def fresh(
+    net: caffe.Net,
+    files: Sequence[tuple[str, str]],
+    widened: tuple[str, str] | None = None,
+    replace_scores: bool = False,
+) -> None:
     """Give a new net its initial weights, print what came from where.
 
     files: from `weights_files`. widened: (layer of the net, layer of the first file) where the net
@@ -75,7 +90,7 @@ def fresh(net, files, widened=None, replace_scores=False):
     print("bilinear upsampling: {}".format(", ".join(upsampling)))
 
 
-def positions(net):
+def positions(net: caffe.Net) -> dict[str, Any]:
     """{data layer: number of batches it has served}."""
     return {
         name: layer.position
@@ -84,7 +99,7 @@ def positions(net):
     }
 
 
-def restore(solver, path, state):
+def restore(solver: Any, path: str, state: dict[str, Any]) -> None:
     """Put the solver where a snapshot left it: weights, history, iteration, data."""
     with _naming_weights_beside(path) as solverstate:
         solver.restore(solverstate)
@@ -96,7 +111,7 @@ def restore(solver, path, state):
 
 
 @contextmanager
-def _naming_weights_beside(path):
+def _naming_weights_beside(path: str) -> Iterator[str]:
     """A solverstate like the one at `path` that names the caffemodel beside it.
 
     Caffe writes down where the weights were. In a folder that was moved or copied since, that is

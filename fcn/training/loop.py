@@ -16,6 +16,9 @@ the random generator is seeded before every step with seed + iteration, so that 
 (pycaffe offers no way to); and snapshots keep what Caffe's do not (`fcn.training.snapshots`).
 """
 
+from __future__ import annotations
+
+import argparse
 import contextlib
 import gc
 import math
@@ -24,8 +27,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,11 +59,16 @@ from fcn.training.snapshots import Snapshots
 from fcn.training.time_limit import TimeLimit
 from fcn.weights import find
 
+if TYPE_CHECKING:
+    from fcn.catalog.datasets import Output
+    from fcn.catalog.experiment import Experiment
+    from fcn.scoring.evaluate import Score
+
 #: What of a snapshot's JSON a run goes on with.
 _STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
 
 
-def main(name, argv=None):
+def main(name: str, argv: Sequence[str] | None = None) -> int:
     """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted."""
     try:
         experiment = run_files.experiment(name)
@@ -78,7 +88,7 @@ def main(name, argv=None):
 class Run:
     """One call of a solve.py."""
 
-    def __init__(self, experiment, args):
+    def __init__(self, experiment: Experiment, args: argparse.Namespace) -> None:
         self.experiment, self.args = experiment, args
         args.out = args.out or find.out_of(experiment)
         self.folder = _from_root(os.path.join(args.out, experiment.name))
@@ -94,7 +104,8 @@ class Run:
         self.records = Records(self.folder, self.log, names)
         self.board = Board(self.records.path(records.BOARD)) if args.tensorboard else None
         #: Of the step before, and the mean loss per pixel of the steps before it.
-        self.rate = self.train_loss = None
+        self.rate: float | None = None
+        self.train_loss: float | None = None
         #: Seconds of scorings, and of them for what is left to look at.
         self.scoring = self.recording = 0.0
         fields = dict(experiment.schedule.fields)
@@ -103,14 +114,14 @@ class Run:
         self.score_every = args.score_every or experiment.schedule.score_every
         if args.minutes and not args.score_every:
             self.score_every = math.inf  # at the end
-        self.interrupted = None
+        self.interrupted: int | None = None
         #: What a resumed run must have alike to end with the same bytes.
         self.computes = {
             "threads": device.threads(),
             "device": "CPU" if args.gpu is None else "a GPU",
         }
 
-    def train(self):
+    def train(self) -> int:
         """Train from where the command line says; returns the exit code."""
         os.makedirs(self.args.out, exist_ok=True)
         busy = f"another run of {self.experiment.name} writes to {shown(self.args.out)}: wait for "
@@ -118,7 +129,7 @@ class Run:
         with locked(os.path.join(self.args.out, self.experiment.name + ".lock"), busy):
             return self._train()
 
-    def _train(self):
+    def _train(self) -> int:
         args = self.args
         found = self.snapshots.newest()
         if args.resume:
@@ -154,7 +165,7 @@ class Run:
                 if self.board:
                     self.board.close()
 
-    def _facts(self):
+    def _facts(self) -> dict[str, Any]:
         """What run.json says of a run when it begins."""
         experiment, first = self.experiment, self.outputs[0]
         names = self.records.names[first.label]
@@ -182,7 +193,7 @@ class Run:
             "git": environment.revision(),
         }
 
-    def _keep_prototxts(self):
+    def _keep_prototxts(self) -> None:
         """Copies of the nets that the run did not need to change: its folder holds all of it."""
         named = (("train", self.param.train_net), ("val", self.param.test_net[0]))
         for phase, path in (*named, ("deploy", catalog.net_path(self.experiment.name, "deploy"))):
@@ -191,7 +202,7 @@ class Run:
                 with open(path, encoding="utf-8") as f:
                     write_text(copy, f.read())
 
-    def _new_state(self, found):
+    def _new_state(self, found: Any) -> dict[str, Any]:
         if not self.args.restart:
             self._check_nothing_is_lost(found)
         return {
@@ -203,7 +214,7 @@ class Run:
             "data": {},
         }
 
-    def _check_nothing_is_lost(self, found):
+    def _check_nothing_is_lost(self, found: Any) -> None:
         """StartError where a new run would take the place of another, finished or not."""
         if os.path.exists(self.final):
             finished = results.last(self.log, self.outputs[0].label)
@@ -221,7 +232,7 @@ class Run:
                 )
             )
 
-    def _check_resumable(self, state):
+    def _check_resumable(self, state: dict[str, Any]) -> None:
         """StartError where the command line contradicts the run in the snapshot."""
         args = self.args
         for key, kind in _STATE.items():
@@ -256,10 +267,10 @@ class Run:
                 )
             )
 
-    def _where(self):
+    def _where(self) -> str:
         return shown(os.path.abspath(self.folder))
 
-    def _build(self):
+    def _build(self) -> None:
         """The solver, its nets, and what is known about them."""
         where = device.use(self.args.gpu, self.args.precision) + device.hint(self.args.gpu)
         print(f"{self.experiment.name} on {results.engine()}, {where}", flush=True)
@@ -279,7 +290,7 @@ class Run:
         self.train_images = len(run_files.images(self.net))
         self.val = run_files.images(self.solver.test_nets[0])
 
-    def _tell_plan(self):
+    def _tell_plan(self) -> None:
         at_a_time = self.net.blobs[self.outputs[0].label].shape[0] * self.param.iter_size
         print(
             f"{self.train_images} images to train on, {len(self.val)} to validate; {self.steps} "
@@ -288,7 +299,7 @@ class Run:
             flush=True,
         )
 
-    def _loop(self, losses, began):
+    def _loop(self, losses: Iterable[Sequence[float]], began: float) -> int:
         self._tell_plan()
         if self.board:
             label = self.outputs[0].label
@@ -342,7 +353,7 @@ class Run:
         self._tell_next()
         return 0
 
-    def _took(self, began):
+    def _took(self, began: float) -> str:
         """How long this call took, and what of it."""
         whole = time.time() - began
         return (
@@ -350,7 +361,7 @@ class Run:
             f"pictures {100 * self.recording / whole:.1f} %: {shown(os.path.abspath(self.folder))}"
         )
 
-    def _tell_next(self):
+    def _tell_next(self) -> None:
         """The commands that go on from here, as they would be typed here."""
         name, folder = self.experiment.name, self.experiment.folder
         net = shown(os.path.join(bootstrap.ROOT, folder)) if folder else name
@@ -366,7 +377,7 @@ class Run:
         script = shown(os.path.join(bootstrap.ROOT, "report.py"))
         print(f"  or: python {script} {shlex.quote(self._where())}")
 
-    def _keep_to(self, limit, progress):
+    def _keep_to(self, limit: TimeLimit, progress: Progress) -> None:
         """Change the number of steps to what fits into the time limit, and the rate with it."""
         done = self.solver.iter
         if limit.over and done < self.steps:
@@ -381,7 +392,10 @@ class Run:
         print(f"{steps} steps fit into the time, instead of {self.steps}")
         self.steps = progress.total = steps
         self._snapshot(progress)
-        path, state = self.snapshots.newest()
+        found = self.snapshots.newest()
+        if found is None:
+            raise StartError(f"the snapshot that was just written to {self._where()} is gone")
+        path, state = found
         # The rate of a schedule is a solver's from its beginning: another number needs another.
         self.solver = self.net = None
         gc.collect()  # the old nets' memory, and their processes
@@ -389,11 +403,11 @@ class Run:
         initial.restore(self.solver, path, state)
         self._clock = time.time()
 
-    def _save_weights(self, path):
+    def _save_weights(self, path: str) -> None:
         with replacing(path) as temporary:
             self.net.save(temporary)
 
-    def _step(self, progress):
+    def _step(self, progress: Progress) -> None:
         solver, net = self.solver, self.net
         # Reading it under "multistep" would advance the policy, here and in BVLC Caffe.
         rate = None if self.param.lr_policy == "multistep" else getattr(solver, "lr", None)
@@ -406,7 +420,7 @@ class Run:
         images = label.shape[0]
         labels = None if self.normalized else deferred(label)
 
-        def read():
+        def read() -> tuple[float, float]:
             """(loss, loss per pixel)"""
             total = per_pixel = float(loss())
             if not math.isfinite(total):
@@ -422,7 +436,7 @@ class Run:
         if self.args.gpu is None:
             progress.read()  # a run that diverges ends at that step
 
-    def _not_a_number(self, what, step):
+    def _not_a_number(self, what: str, step: int) -> str:
         found = self.snapshots.newest()
         good = "there is no snapshot yet"
         if found:
@@ -433,7 +447,7 @@ class Run:
             "nets/make.py, or check the initial weights."
         )
 
-    def _check_weights(self):
+    def _check_weights(self) -> None:
         for name, blobs in self.net.params.items():
             for i, blob in enumerate(blobs):
                 if not all_finite(blob):
@@ -441,7 +455,7 @@ class Run:
                         self._not_a_number(f"{name} blob {i} is not finite", self.solver.iter)
                     )
 
-    def _record_step(self, step, loss, per_pixel, rate):
+    def _record_step(self, step: int, loss: float, per_pixel: float, rate: float | None) -> None:
         began = time.time()
         self.records.step(step, loss, per_pixel, rate)
         self.train_loss = per_pixel
@@ -449,7 +463,7 @@ class Run:
             self.board.step(step, loss, per_pixel, rate)
         self.recording += time.time() - began
 
-    def _score(self, progress):
+    def _score(self, progress: Progress) -> None:
         share_weights(self.solver)
         net, done = self.solver.test_nets[0], self.solver.iter
         losses = progress.losses
@@ -458,7 +472,7 @@ class Run:
             pictures = None
             if output is self.outputs[0]:
                 pictures = self._pictures(net)
-            each = pictures and pictures.each
+            each = pictures.each if pictures else None
             result = evaluate(net, None, self.val, "score" + output.suffix, output.label, each)
             of = f", {output.label}" if len(self.outputs) > 1 else ""
             print(f"val at step {done}{of}: {results.summary(result)}", flush=True)
@@ -482,14 +496,16 @@ class Run:
                 self.best_iu = result.metrics.mean_iu
             self._record_score(output, result, line, pictures)
 
-    def _pictures(self, net):
+    def _pictures(self, net: caffe.Net) -> Pictures:
         """What collects pictures in a scoring pass."""
         names = self.records.names[self.outputs[0].label]
         background = 0 if names[0] == "background" else -1
         palette = np.asarray(self.classes.PALETTE)
         return Pictures(net, self.experiment.dataset, palette, self.val, self.folder, background)
 
-    def _record_score(self, output, result, line, pictures):
+    def _record_score(
+        self, output: Output, result: Score, line: dict[str, Any], pictures: Pictures | None
+    ) -> None:
         """Tables, curves and pictures of one scoring."""
         began = time.time()
         names = self.records.names[output.label]
@@ -506,7 +522,7 @@ class Run:
         self.records.write_results()
         self.recording += time.time() - began
 
-    def _snapshot(self, progress):
+    def _snapshot(self, progress: Progress) -> None:
         self._check_weights()
         self.snapshots.save(
             self.solver,
@@ -531,31 +547,31 @@ class _Signals:
     The second does what it always does.
     """
 
-    def __init__(self, run):
+    def __init__(self, run: Run) -> None:
         self.run = run
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         # HUP is what a closed terminal sends; nohup has it ignored, and it stays so.
         known = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)]
         heard = [s for s in known if s is not None and signal.getsignal(s) is not signal.SIG_IGN]
         self.before = {s: signal.signal(s, self._ask) for s in heard}
 
-    def _ask(self, number, frame):
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         self.run.interrupted = number
         self._reset()
         # Not print(): the signal may have come in the middle of one, which cannot be entered twice.
         with contextlib.suppress(OSError):
             os.write(2, b"\nstopping after this step; again to stop at once\n")
 
-    def _reset(self):
+    def _reset(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self._reset()
 
 
-def _from_root(path):
+def _from_root(path: str) -> str:
     """Relative to the repository if it lies below, so that solverstates survive its being moved."""
     relative = os.path.relpath(path, bootstrap.ROOT)
     return path if relative.startswith(os.pardir) else relative

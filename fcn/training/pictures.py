@@ -73,7 +73,7 @@ class Pictures:
         self._samples = {(2 * i + 1) * len(ids) // (2 * count): i for i in range(count)}
         self._found: dict[int, Triple] = {}
         self._measured: list[Measured] = []
-        self._ends: dict[str, list[tuple[tuple, int, Triple]]] = {"best": [], "worst": []}
+        self._ends: dict[str, list[tuple[tuple[Any, ...], int, Triple]]] = {"best": [], "worst": []}
 
     def each(self, index: int, place: int, truth: Any, predicted: Any, hist: Any) -> None:
         """One image is scored: see `fcn.scoring.evaluate.compute_hist`."""

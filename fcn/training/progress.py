@@ -1,14 +1,18 @@
 """What training shows: a bar on a terminal, a line now and then elsewhere."""
 
+from __future__ import annotations
+
 import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO
 
 WIDTH = 24  # of the bar, in characters
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """3:07 or 2:15:00"""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -32,22 +36,22 @@ class Progress:
 
     def __init__(
         self,
-        first,
-        total,
-        window=20,
-        every=20,
-        losses=(),
-        stream=None,
-        epoch=None,
-        told=lambda *values: None,
-    ):
+        first: int,
+        total: int,
+        window: int = 20,
+        every: int = 20,
+        losses: Iterable[Sequence[float]] = (),
+        stream: TextIO | None = None,
+        epoch: int | None = None,
+        told: Callable[..., None] = lambda *values: None,
+    ) -> None:
         stream = stream or sys.stdout
         self.stream = getattr(stream, "screen", stream)
         self.bar = self.stream.isatty()
         self._told, self._record = told, getattr(stream, "record", lambda text: None)
         self.total, self.every, self.epoch = total, every, epoch
         self._losses = deque((tuple(pair) for pair in losses), maxlen=max(1, window))
-        self._unread = []  # functions
+        self._unread: list[Callable[[], tuple[float, ...]]] = []
         self._times: deque[tuple[int, float]] = deque(
             maxlen=max(1, window)
         )  # (images, seconds) of the last steps
@@ -55,17 +59,24 @@ class Progress:
         self._open = False
 
     @property
-    def losses(self):
+    def losses(self) -> deque[tuple[float, ...]]:
         """The window: (loss, loss per pixel) pairs."""
         self.read()
         return self._losses
 
-    def read(self):
+    def read(self) -> None:
         """Call the functions of the steps whose losses are not read yet; raises what they raise."""
         while self._unread:
             self._losses.append(self._unread.pop(0)())
 
-    def step(self, iteration, read, images, seconds, rate):
+    def step(
+        self,
+        iteration: int,
+        read: Callable[[], tuple[float, ...]],
+        images: int,
+        seconds: float,
+        rate: float | None,
+    ) -> None:
         """One step is done: `images` in `seconds`, at learning rate `rate` (None: not known).
 
         read: a function without arguments that gives (loss, loss per pixel).
@@ -94,15 +105,15 @@ class Progress:
             self._record(text + "\n")
             self._told(iteration, loss, per_pixel, rate)
 
-    def _left(self, iteration):
+    def _left(self, iteration: int) -> str:
         each = sum(s for _, s in self._times) / len(self._times)
         return duration(each * (self.total - iteration))
 
-    def _speed(self):
+    def _speed(self) -> float:
         images, seconds = (sum(values) for values in zip(*self._times))
         return images / max(seconds, 1e-9)
 
-    def _draw(self, iteration):
+    def _draw(self, iteration: int) -> None:
         losses = self.losses
         per_pixel = sum(p for _, p in losses) / len(losses)
         text = (
@@ -119,7 +130,7 @@ class Progress:
         self.stream.flush()
         self._open = True
 
-    def pause(self):
+    def pause(self) -> None:
         """End the bar's line, so that something else can be printed."""
         if self._open:
             self.stream.write("\n")

@@ -10,10 +10,13 @@ The newest three of a run stay. Those of an earlier run in the same folder stay 
 has a snapshot of its own.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import re
+from typing import Any
 
 from fcn.atomic import flush, write_text
 
@@ -25,19 +28,19 @@ _FILE = re.compile(r"train_iter_(\d+)\.(json|caffemodel|solverstate)$")
 class Snapshots:
     """The snapshots in one folder; `keep` is how many of the newest stay."""
 
-    def __init__(self, folder, keep=3):
+    def __init__(self, folder: str, keep: int = 3) -> None:
         self.folder = folder
         self.keep = keep
 
     @property
-    def prefix(self):
+    def prefix(self) -> str:
         """What the solver's `snapshot_prefix` must be."""
         return os.path.join(self.folder, "train")
 
-    def _path(self, iteration, suffix):
+    def _path(self, iteration: int, suffix: str) -> str:
         return f"{self.prefix}_iter_{iteration}.{suffix}"
 
-    def save(self, solver, state):
+    def save(self, solver: Any, state: dict[str, Any]) -> None:
         """Snapshot the solver together with `state`, which JSON must be able to hold.
 
         state["run"], where it is there, names the run: others' snapshots go when this one is whole.
@@ -58,7 +61,7 @@ class Snapshots:
         write_text(sidecar, json.dumps(content, indent=1, sort_keys=True) + "\n")
         self._prune(state.get("run"))
 
-    def newest(self):
+    def newest(self) -> tuple[str, dict[str, Any]] | None:
         """(path of the solverstate, state) of the newest whole snapshot, or None.
 
         The newest is the furthest of the run that began last.
@@ -71,14 +74,14 @@ class Snapshots:
                 return self._path(state["iter"], "solverstate"), state
         return None
 
-    def _iterations(self):
+    def _iterations(self) -> list[int]:
         """The iterations that have any file, newest first."""
         if not os.path.isdir(self.folder):
             return []
         matches = (_FILE.match(name) for name in os.listdir(self.folder))
         return sorted({int(m.group(1)) for m in matches if m}, reverse=True)
 
-    def _state(self, iteration):
+    def _state(self, iteration: int) -> dict[str, Any] | None:
         """What the JSON of an iteration says; None if the pair is not there in the sizes it names.
 
         A JSON that holds anything else than `save` writes is no snapshot's either.
@@ -94,21 +97,21 @@ class Snapshots:
             return None
         return state if whole else None
 
-    def _is_intact(self, state):
+    def _is_intact(self, state: dict[str, Any]) -> bool:
         """Whether the pair holds the bytes that were written, as far as the JSON has sums of it."""
         sums = state.get("sha256")
         return sums is None or all(
             _sha256(self._path(state["iter"], suffix)) == sums[suffix] for suffix in PAIR
         )
 
-    def _prune(self, run):
+    def _prune(self, run: str | None) -> None:
         iterations = self._iterations()
         states = ((i, self._state(i)) for i in iterations)
         whole = [i for i, state in states if state is not None and state.get("run") == run]
         for iteration in set(iterations) - set(whole[: self.keep]):
             self._remove(iteration)
 
-    def _remove(self, iteration):
+    def _remove(self, iteration: int) -> None:
         # The JSON first: it vouches for the others.
         for suffix in ("json", "solverstate", "caffemodel"):
             path = self._path(iteration, suffix)
@@ -116,7 +119,7 @@ class Snapshots:
                 os.remove(path)
 
 
-def _sha256(path):
+def _sha256(path: str) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -1,6 +1,9 @@
 """How many steps fit into a time limit: measured and corrected while the run goes on."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 
 __all__ = ["TimeLimit"]
 
@@ -12,16 +15,16 @@ REPLANS = (0.06, 0.5, 0.85)
 class TimeLimit:
     """minutes: from now on, None for no limit. clock: seconds, as time.monotonic gives them."""
 
-    def __init__(self, minutes, clock=time.monotonic):
+    def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._limit = clock, minutes and 60 * minutes
         self._began, self._left = clock(), list(REPLANS)
-        self._mark = None
+        self._mark: tuple[int, float | None] | None = None
 
     @property
-    def over(self):
+    def over(self) -> bool:
         return self._limit is not None and self._clock() - self._began >= self._limit
 
-    def steps(self, done, planned):
+    def steps(self, done: int, planned: int) -> int | None:
         """How many steps in all fit, if that is worth changing `planned` now; else None.
 
         done: steps so far. Call it after each step. The first few of a run, or after a change, do
@@ -32,11 +35,11 @@ class TimeLimit:
         now = self._clock() - self._began
         if self._mark is None:
             self._mark = (done + 2, None)
-        if self._mark[1] is None:
-            if done >= self._mark[0]:
+        first, began = self._mark
+        if began is None:
+            if done >= first:
                 self._mark = (done, now)
             return None
-        first, began = self._mark
         if now < self._left[0] * self._limit or done == first:
             return None
         while self._left and now >= self._left[0] * self._limit:

@@ -4,6 +4,8 @@ What has come lies in a part file beside the target, and goes on growing there (
 all bytes have come; the caller checks it and renames it. Only the standard library is used.
 """
 
+from __future__ import annotations
+
 import errno
 import http.client
 import os
@@ -13,6 +15,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPResponse
+from typing import IO, TextIO
 
 from fcn.lock import Busy, locked
 
@@ -28,7 +32,7 @@ AGENT = "fcn-weights/1.0"
 class FetchError(RuntimeError):
     """One address did not give the file; `again` says that going on there may succeed."""
 
-    def __init__(self, message, again=False):
+    def __init__(self, message: str, again: bool = False) -> None:
         super().__init__(message)
         self.again = again
 
@@ -37,7 +41,15 @@ class DiskFull(RuntimeError):
     """No address can help."""
 
 
-def fetch(url, part, progress, tries=3, pause=1.0, size=None, most=None):
+def fetch(
+    url: str,
+    part: str,
+    progress: Progress,
+    tries: int = 3,
+    pause: float = 1.0,
+    size: int | None = None,
+    most: int | None = None,
+) -> int:
     """Append to the file `part` until it holds all that `url` has; returns its size.
 
     size: of the file, where it is known; most: what it has at most, where it is not. A transfer
@@ -59,11 +71,11 @@ def fetch(url, part, progress, tries=3, pause=1.0, size=None, most=None):
             time.sleep(pause)
 
 
-def _is_web(url):
+def _is_web(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def _transfer(url, part, progress, size, most):
+def _transfer(url: str, part: str, progress: Progress, size: int | None, most: int | None) -> int:
     """One request: from where `part` ends, or all of it where the server knows no ranges."""
     have = _size(part)
     try:
@@ -94,7 +106,7 @@ def _transfer(url, part, progress, size, most):
         return _receive(answer, part, start, total, most, progress)
 
 
-def _nothing_left(error, part, have):
+def _nothing_left(error: urllib.error.HTTPError, part: str, have: int) -> int:
     """The server has no bytes behind `have`: either all have come, or the part is not this file."""
     total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
     if total == str(have):
@@ -106,10 +118,10 @@ def _nothing_left(error, part, have):
     )
 
 
-def _range(answer, have):
+def _range(answer: HTTPResponse, have: int) -> tuple[int, int | None]:
     """(first byte, size of the whole file or None) of what an answer will bring."""
-    length = answer.headers.get("Content-Length")
-    length = int(length) if _is_number(length) else None
+    told = answer.headers.get("Content-Length", "")
+    length = int(told) if _is_number(told) else None
     if answer.status != 206:
         return 0, length
     told = answer.headers.get("Content-Range", "")
@@ -122,12 +134,12 @@ def _range(answer, have):
     return have, None if found.group(3) == "*" else int(found.group(3))
 
 
-def _is_number(text):
+def _is_number(text: str) -> bool:
     """Whether a header is a number of bytes that any disk could hold."""
-    return bool(text) and text.isascii() and text.isdigit() and len(text) <= 18
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
-def _check_room(part, total, start):
+def _check_room(part: str, total: int | None, start: int) -> None:
     if total is None:
         return
     # A server that knows no ranges starts anew over the part, whose bytes count as room then.
@@ -139,7 +151,14 @@ def _check_room(part, total, start):
         )
 
 
-def _receive(answer, part, start, total, most, progress):
+def _receive(
+    answer: HTTPResponse,
+    part: str,
+    start: int,
+    total: int | None,
+    most: int | None,
+    progress: Progress,
+) -> int:
     have, mark, since = start, start, time.monotonic()
     progress.begin(start, total)
     # Unbuffered, so that closing the file has nothing left to write to a full disk.
@@ -183,31 +202,31 @@ def _receive(answer, part, start, total, most, progress):
     return have
 
 
-def _write(file, block):
+def _write(file: IO[bytes], block: bytes) -> None:
     """Write all of a block; an unbuffered file may take it in pieces."""
     view = memoryview(block)
     while view:
         view = view[file.write(view) :]
 
 
-def _size(path):
+def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 class Progress:
     """Bytes, percent, rate: one line that is rewritten on a terminal, else one every 10 %."""
 
-    def __init__(self, stream=None):
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
 
-    def begin(self, start, total):
+    def begin(self, start: int, total: int | None) -> None:
         self._start, self._total, self._since = start, total, time.monotonic()
         self._next = 0.0
         if start:
             self.note(f"going on behind {_bytes(start)}")
 
-    def at(self, have):
+    def at(self, have: int) -> None:
         now = time.monotonic()
         share = have / self._total if self._total else 0.0
         due = now >= self._next if self._terminal else share >= self._next
@@ -220,14 +239,14 @@ class Progress:
         self._stream.write(f"\r{line:<60}" if self._terminal else line + "\n")
         self._stream.flush()
 
-    def end(self):
+    def end(self) -> None:
         if self._terminal:
             self._stream.write("\n")
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         self._stream.write(f"  {text}\n")
         self._stream.flush()
 
 
-def _bytes(count):
+def _bytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{int(count)} bytes"

@@ -1,8 +1,11 @@
 """EfficientNet-Lite's weights from PyTorch's names to a caffemodel of our classifier."""
 
+from __future__ import annotations
+
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,7 +28,7 @@ _NORM = {
 }
 
 
-def layer_of(name):
+def layer_of(name: str) -> tuple[str, int] | None:
     """(layer, blob index) of one of PyTorch's tensors, or None for a count of batches.
 
     >>> layer_of("_blocks.3._bn1.running_var")
@@ -46,7 +49,7 @@ def layer_of(name):
     return layer, ("weight", "bias").index(field)
 
 
-def fill(net, state):
+def fill(net: caffe.Net, state: Mapping[str, np.ndarray]) -> None:
     """Write a state dict's tensors to a Net; ValueError unless each blob gets exactly one.
 
     The first convolution is turned from RGB to BGR.
@@ -71,7 +74,7 @@ def fill(net, state):
         raise ValueError("nothing for " + ", ".join(f"{n} blob {i}" for n, i in sorted(wanted)))
 
 
-def write(state, variant, path):
+def write(state: Mapping[str, np.ndarray], variant: int, path: str) -> None:
     """Write the classifier's caffemodel."""
     with tempfile.TemporaryDirectory() as folder:
         prototxt = os.path.join(folder, "deploy.prototxt")
@@ -91,7 +94,7 @@ PHOTOGRAPHS = {
 }
 
 
-def check(variant, path, expected):
+def check(variant: int, path: str, expected: tuple[int, float]) -> list[str]:
     """Classify what is known by the weights in a file; lines that tell the result.
 
     expected: (class, probability) of `picture`. ValueError where the net finds something else.
@@ -112,7 +115,7 @@ def check(variant, path, expected):
     return ["a test picture is classified as by the published net", *_photographs(net, size)]
 
 
-def _photographs(net, size):
+def _photographs(net: caffe.Net, size: int) -> list[str]:
     try:
         import skimage
     except ImportError:
@@ -138,14 +141,14 @@ def _photographs(net, size):
     return lines
 
 
-def picture(size):
+def picture(size: int) -> np.ndarray:
     """RGB, 0 to 255: waves of another direction in each channel."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     waves = [np.sin(x / 9), np.sin(y / 7), np.sin((x + y) / 11)]
     return 127.5 + 127.5 * np.stack(waves, axis=2)
 
 
-def _classify(net, image):
+def _classify(net: caffe.Net, image: np.ndarray) -> np.ndarray:
     """The shares of ILSVRC's classes for an RGB image of the net's size."""
     values = (image - efficientnet.MEAN[0]) * efficientnet.SCALE
     net.blobs["data"].data[0] = values[:, :, ::-1].transpose(2, 0, 1)

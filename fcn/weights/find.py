@@ -3,12 +3,19 @@
 Imports no `caffe`. Places are (path, where it comes from), best first.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import bootstrap
 from bootstrap import shown
 from fcn.catalog.initial import PUBLISHED
 from fcn.weights.table import by_file
+
+if TYPE_CHECKING:
+    from fcn.catalog.experiment import Experiment
 
 __all__ = ["MissingWeights", "find", "out_of", "trained", "trained_of"]
 
@@ -20,7 +27,7 @@ class MissingWeights(RuntimeError):
     """No such file; the message says which file goes where."""
 
 
-def trained(name, out=OUT):
+def trained(name: str, out: str = OUT) -> list[tuple[str, str]]:
     """The places of an experiment's trained weights: this user's, the repository's, published.
 
     Of this user's, those that were best on val come before the last ones.
@@ -36,7 +43,7 @@ def trained(name, out=OUT):
     return places
 
 
-def out_of(experiment):
+def out_of(experiment: Experiment) -> str:
     """The folder of an experiment's results, unless the user names another.
 
     Of a net of the user's own it is beside its prototxts, so that every command finds it there.
@@ -44,7 +51,7 @@ def out_of(experiment):
     return os.path.join(bootstrap.ROOT, experiment.folder, "out") if experiment.folder else OUT
 
 
-def trained_of(experiment, out=None):
+def trained_of(experiment: Experiment, out: str | None = None) -> list[tuple[str, str]]:
     """`trained`, for a net of the user's own as well."""
     out = out or out_of(experiment)
     if not experiment.folder:
@@ -57,7 +64,7 @@ def trained_of(experiment, out=None):
     ]
 
 
-def find(places, given, why):
+def find(places: Iterable[tuple[str, str]], given: str | None, why: str) -> str:
     """`given`, or else the first of the places that has a file.
 
     Relative paths are relative to the repository root, or to bootstrap.HOME. Raises

