@@ -31,6 +31,10 @@ class SoftmaxWithLoss(LabelReader):
 
     ``softmax_param.axis`` 1; ``loss_param``: ``ignore_label``; ``normalization`` of Z: FULL, VALID
     (default), BATCH_SIZE, NONE; the legacy ``normalize``.
+
+    SegNet's extension: with ``weight_by_label_freqs`` each position counts as much as the
+    ``class_weighting`` of its label says, one number a class; without numbers, one part in the
+    positions of the batch that have its label.  Z stays as it is.
     """
 
     bottoms = 2
@@ -43,13 +47,23 @@ class SoftmaxWithLoss(LabelReader):
         self.ignore = ignore_label(p)
         self.mode = normalization(p, p.VALID)
         self.prob: torch.Tensor | None = None
+        self.weights: torch.Tensor | None = None
+        if p.weight_by_label_freqs and p.class_weighting:
+            self.weights = torch.tensor(list(p.class_weighting))
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         check_first_axis(self, bottom_shapes)
         scores, labels = bottom_shapes
         self.class_axis = self.axis(self.param.softmax_param.axis, len(scores))
         check_label_count(self, scores, labels, self.class_axis)
+        weights = self.weights
+        if weights is not None and len(weights) != scores[self.class_axis]:
+            raise self.fail(
+                f"needs a class_weighting for each of {scores[self.class_axis]} classes, got "
+                f"{len(weights)}"
+            )
         self.outer = math.prod(scores[: self.class_axis])
+        self.classes = scores[self.class_axis]
         self.inner = math.prod(scores[self.class_axis + 1 :])
         return [(), scores][: self.num_tops]
 
@@ -61,6 +75,8 @@ class SoftmaxWithLoss(LabelReader):
         index, counts = self._labels(scores, labels)
         self.prob = torch.softmax(scores, self.class_axis)
         losses = self.prob.gather(self.class_axis, index).clamp_(min=SMALLEST).log_()
+        if self.param.loss_param.weight_by_label_freqs:
+            losses.mul_(self._position_weights(index, counts))
         if counts is not None:
             losses = torch.where(counts, losses, 0.0)
         loss = losses.sum().div_(-self._divisor(counts))
@@ -78,6 +94,8 @@ class SoftmaxWithLoss(LabelReader):
         if prob is None or prob.shape != scores.shape:
             prob = torch.zeros_like(scores)  # no forward yet: all zero, as in Caffe
         scale = top_diffs[0] / self._divisor(counts)
+        if self.param.loss_param.weight_by_label_freqs:
+            scale = scale * self._position_weights(index, counts)
         diff = prob * scale if counts is None else torch.where(counts, prob, 0.0).mul_(scale)
         hit = -scale.expand(index.shape)
         if counts is not None:
@@ -92,6 +110,18 @@ class SoftmaxWithLoss(LabelReader):
         shape = list(scores.shape)
         shape[self.class_axis] = 1
         return index.reshape(shape), None if counts is None else counts.reshape(shape)
+
+    def _position_weights(self, index: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        """What each position counts, of the shape of ``index``."""
+        if self.weights is not None:
+            if self.weights.device != index.device:
+                self.weights = self.weights.to(index.device)
+            return self.weights[index]
+        ones = torch.ones(index.shape, device=index.device) if counts is None else counts.float()
+        classes = index.new_zeros(self.classes, dtype=torch.float32)
+        return (
+            classes.scatter_add_(0, index.flatten(), ones.flatten()).clamp_(min=1)[index].pow_(-1)
+        )
 
     def _divisor(self, counts: torch.Tensor | None) -> float | torch.Tensor:
         return normalizer(self.param.loss_param, self.mode, self.outer, self.inner, counts)

@@ -204,14 +204,6 @@ FIELDS = (
         "statistics: MOVING or BATCH",
         _moving_average,
     ),
-    Foreign(
-        "loss_param",
-        ("weight_by_label_freqs", "class_weighting"),
-        "SegNet",
-        "weights of the classes in the loss; here all classes weigh the same, so training differs",
-        _LEFT_OUT,
-        _dropped,
-    ),
     *(
         Foreign(
             message,

@@ -42,18 +42,16 @@ TYPES = {
     "R-FCN": ("BoxAnnotatorOHEM",),
     "Mask R-CNN's Caffe ports": ("ROIAlign",),
     "SegNet": ("DenseImageData",),
-    "DeconvNet": ("Unpooling",),
     "DeepLab": (
         "DenseCRF",
         "DomainTransform",
         "ImageSegData",
         "MatRead",
         "MatWrite",
-        "SegAccuracy",
         "UniqueLabel",
     ),
     "CRF-RNN": ("MultiStageMeanfield",),
-    "PSPNet": ("SyncBN", "BatchReduction", "SegmentData"),
+    "PSPNet": ("SyncBN", "SegmentData"),
     "ENet": ("SpatialDropout",),
     "FlowNet": (
         "Correlation",
@@ -64,10 +62,9 @@ TYPES = {
         "L1Loss",
         "Resample",
     ),
-    "converters from Darknet (YOLO)": ("Mish", "Region", "Yolo"),
+    "converters from Darknet (YOLO)": ("Region", "Yolo"),
     "NVIDIA Caffe": ("DetectNetTransformation", "L1Loss"),
-    "MobileNet v3 forks": ("HSigmoid", "HSwish"),
-    "forks with layers of geometry": ("Remap", "Resize"),
+    "forks with layers of geometry": ("Remap",),
 }
 
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
@@ -84,10 +81,7 @@ SETTINGS = {
     "mat_write_param": "MatWrite",
     "multi_stage_meanfield_param": "MultiStageMeanfield",
     "resample_param": "Resample",
-    "resize_param": "Resize",
     "roi_align_param": "ROIAlign",
-    "seg_accuracy_param": "SegAccuracy",
-    "unpooling_param": "Unpooling",
     "video_data_param": "VideoData",
 }
 

@@ -15,8 +15,9 @@ def test_values_and_gradient(device, in_place):
     assert diff.tolist() == [[0, 0, 0, 2, 2, 0, 0, 0]]
 
 
-def test_negative_slope():
-    rig = Rig('type: "ReLU6" relu_param { negative_slope: 0.5 }', X.shape)
+@pytest.mark.parametrize("field", ["relu_param", "relu6_param"])
+def test_negative_slope(field):
+    rig = Rig(f'type: "ReLU6" {field} {{ negative_slope: 0.5 }}', X.shape)
     close(rig.forward(X), X.clip(0, 6) + 0.5 * X.clip(max=0))
     (diff,) = rig.backward(np.ones_like(X))
     assert diff.tolist() == [[0.5, 0.5, 0.5, 1, 1, 0, 0, 0]]

@@ -128,3 +128,49 @@ def test_bad_bottoms_are_refused():
         loss(labels=(3, 1, 3, 4))
     with pytest.raises(ShapeError, match=r"number of labels .* \(2, 3, 4\)"):
         loss(labels=(2, 5, 3, 4))
+
+
+def weighted(scores, labels, weights, ignore):
+    """SegNet's loss, position by position, and its gradient."""
+    shifted = scores - scores.max(1, keepdims=True)
+    prob = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+    diff, loss, count = np.zeros_like(scores), 0.0, 0
+    for n, h, w in np.ndindex(labels.shape):
+        label = int(labels[n, h, w])
+        if label == ignore:
+            continue
+        loss -= np.log(prob[n, label, h, w]) * weights[label]
+        diff[n, :, h, w] = prob[n, :, h, w] * weights[label]
+        diff[n, label, h, w] -= weights[label]
+        count += 1
+    return loss / count, diff / count
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("ignore", [None, 3])
+def test_segnets_weights_of_classes(device, given, ignore):
+    scores = random(2, 4, 3, 5)
+    labels = np.random.default_rng(1).integers(0, 4, (2, 3, 5)).astype(np.float32)
+    if given:
+        weights = [0.2595, 1, 4.64, 0.5]
+    else:  # an old SegNet counted the labels of each batch
+        weights = [1 / max(1, n) for n in np.bincount(labels.ravel().astype(int), minlength=4)]
+    text = "weight_by_label_freqs: true " + "".join(
+        f"class_weighting: {w} " for w in weights if given
+    )
+    text += "" if ignore is None else f"ignore_label: {ignore}"
+    rig = Rig(f'type: "SoftmaxWithLoss" loss_param {{ {text} }}', scores.shape, labels.shape)
+    loss, diff = weighted(scores, labels, weights, ignore)
+    close(rig.forward(scores, labels), np.float32(loss))
+    close(rig.backward(1.0)[0], diff)
+
+
+def test_class_weights_do_nothing_unless_they_are_asked_for():
+    scores, labels = random(2, 3), np.array([0, 2], np.float32)
+    text = "loss_param { class_weighting: 7 class_weighting: 8 class_weighting: 9 }"
+    plain = Rig('type: "SoftmaxWithLoss"', (2, 3), (2,)).forward(scores, labels)
+    rig = Rig(f'type: "SoftmaxWithLoss" {text.replace("class_weighting: 9", "")}', (2, 3), (2,))
+    assert rig.forward(scores, labels) == plain
+    text = text.replace("{", "{ weight_by_label_freqs: true").replace("class_weighting: 9", "")
+    with pytest.raises(ShapeError, match="class_weighting for each of 3 classes, got 2"):
+        Rig(f'type: "SoftmaxWithLoss" {text}', (2, 3), (2,))

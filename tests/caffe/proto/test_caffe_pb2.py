@@ -50,6 +50,7 @@ def test_extensions_use_numbers_of_their_own():
         "DropoutParameter",
         "LayerParameter",
         "TransformationParameter",
+        "LossParameter",
         "V1LayerParameter",
         "enum V1LayerParameter.LayerType",
     }

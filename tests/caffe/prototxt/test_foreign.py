@@ -69,11 +69,6 @@ CASES = [  # inside a layer: as the fork wrote it, as BVLC or an extension would
     ("convolution_param { cudnn_convolution_algo_seeker: FINDEX }", "convolution_param { }"),
     ("data_param { threads: 4 batch_size: 2 }", "data_param { batch_size: 2 }"),
     ("transform_param { use_gpu_transform: true }", "transform_param { }"),
-    (
-        "loss_param { weight_by_label_freqs: true ignore_label: 11 class_weighting: 0.2 "
-        "class_weighting: 4.6 class_weighting: [1, 2] }",
-        "loss_param { ignore_label: 11 }",
-    ),
     ("strict_dim: false", ""),
     ("image_data_param { strict_dim: true batch_size: 2 }", "image_data_param { batch_size: 2 }"),
 ]

@@ -142,7 +142,7 @@ def test_the_settings_of_known_layers_stay_strict():
         quietly('layer { type: "Convolution" convolution_param { min_sizes: 3 } }')
 
 
-@pytest.mark.parametrize("value", ["UNPOOLING", "IMAGE_SEG_DATA", "MAT_WRITE"])
+@pytest.mark.parametrize("value", ["IMAGE_SEG_DATA", "MAT_WRITE"])
 def test_a_type_of_the_old_enum_names_its_fork(value):
     with pytest.raises(PrototxtError) as caught:
         quietly(f"layers {{ type: {value} }}")

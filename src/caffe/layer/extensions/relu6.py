@@ -15,12 +15,13 @@ class ReLU6(Elementwise):
     """``min(max(x, 0), 6) + negative_slope min(x, 0)``; may work in place where the slope is not
     negative.
 
-    ``relu_param``: ``negative_slope`` 0.  The gradient is 1 between 0 and 6, without the ends,
-    ``negative_slope`` up to 0, and 0 from 6 on.
+    ``relu_param`` or ``relu6_param``: ``negative_slope`` 0.  The gradient is 1 between 0 and 6,
+    without the ends, ``negative_slope`` up to 0, and 0 from 6 on.
     """
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
-        self.slope = self.param.relu_param.negative_slope
+        p = self.param.relu6_param if self.param.HasField("relu6_param") else self.param.relu_param
+        self.slope = p.negative_slope
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
