@@ -62,6 +62,7 @@ SECTIONS = (
             "caffe convert_imageset",
             "caffe detect",
             "caffe draw_net",
+            "caffe export",
             "caffe extract_features",
             "caffe parse_log",
             "caffe upgrade_net_proto_binary",

@@ -39,6 +39,7 @@ TOOLS = {
     "convert_imageset": _Tool("convert_imageset", "images into a LMDB or LevelDB database"),
     "detect": _Tool("detect", "classify windows of images"),
     "draw_net": _Tool("draw_net", "draw a net's graph"),
+    "export": _Tool("export", "a net with its weights as ONNX, checked"),
     "extract_features": _Tool("extract_features", "a net's blobs into databases"),
     "parse_log": _Tool("parse_log", "a training log into two CSV tables"),
     "upgrade_net_proto_binary": _Tool(

@@ -1,0 +1,112 @@
+"""Layers that move numbers without changing them: Reshape, Slice, Concat, Crop, Tile …"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from caffe.export.graph import END, Graph, Size, Value
+from caffe.export.table import writes
+
+Values = Sequence[Value]
+
+
+@writes("Split")
+def split(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """No node: all tops are the bottom."""
+    return [bottoms[0].name] * layer.num_tops
+
+
+@writes("Flatten")
+def flatten(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    p, x = layer.param.flatten_param, bottoms[0]
+    ndim = len(x.shape)
+    first, last = p.axis % ndim, p.end_axis % ndim
+    if first == 1 and last == ndim - 1 and ndim > 1:
+        return [g.node("Flatten", x.name, axis=1)]
+    sizes = g.sizes(x)
+    joined: Size = 1
+    for n in sizes[first : last + 1]:
+        joined = -1 if not isinstance(n, int) or joined == -1 else joined * n
+    return [g.reshape(x, [*sizes[:first], joined, *sizes[last + 1 :]])]
+
+
+@writes("Reshape")
+def reshape(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    p, x = layer.param.reshape_param, bottoms[0]
+    ndim = len(x.shape)
+    first = p.axis if p.axis >= 0 else ndim + p.axis + 1
+    last = ndim if p.num_axes == -1 else first + p.num_axes
+    sizes = g.sizes(x)
+    dims = [sizes[first + i] if d == 0 else d for i, d in enumerate(p.shape.dim)]
+    return [g.reshape(x, [*sizes[:first], *dims, *sizes[last:]])]
+
+
+@writes("Permute")
+def permute(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    return [g.node("Transpose", bottoms[0].name, perm=list(layer.order))]
+
+
+@writes("Concat")
+def concat(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    if len(bottoms) == 1:
+        return [bottoms[0].name]
+    return [g.node("Concat", *(x.name for x in bottoms), axis=layer.join_axis)]
+
+
+@writes("Slice")
+def slices(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Split; along an axis whose size is free, one Slice a part."""
+    x, axis = bottoms[0], layer.cut_axis
+    if layer.num_tops == 1:
+        return [x.name]
+    if axis not in x.free:
+        return g.nodes_of("Split", layer.num_tops, x.name, g.ints(layer.sizes), axis=axis)
+    edges: list[Size] = [0, *layer.points, END]
+    if not layer.points:
+        part = g.divide(g.size(x, axis), layer.num_tops)
+        edges = [g.times(part, i) for i in range(layer.num_tops)] + [END]
+    return [cut(g, x.name, [axis], [a], [b]) for a, b in zip(edges, edges[1:])]
+
+
+def cut(
+    g: Graph, name: str, axes: Sequence[int], starts: Sequence[Size], ends: Sequence[Size]
+) -> str:
+    """A tensor from ``starts`` to ``ends`` along ``axes``."""
+    return g.node("Slice", name, g.shape(starts), g.shape(ends), g.ints(axes))
+
+
+@writes("Crop")
+def crop(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A Slice as large as the reference, whose size may be known only when the graph runs."""
+    x, reference = bottoms
+    axes = list(range(layer.first, len(x.shape)))
+    starts = [layer.window[axis].start for axis in axes]
+    ends = [g.plus(g.size(reference, axis), start) for axis, start in zip(axes, starts)]
+    return [cut(g, x.name, axes, starts, ends)]
+
+
+@writes("Tile")
+def tile(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    times = [1] * len(bottoms[0].shape)
+    times[layer.tile_axis] = layer.tiles
+    return [g.node("Tile", bottoms[0].name, g.ints(times))]
+
+
+@writes("Parameter")
+def parameter(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A constant that other layers read as a blob."""
+    return [g.node("Identity", g.weight(layer.blobs[0], "value"))]
+
+
+@writes("Reduction")
+def reduction(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A reduction over all axes from the first on; it leaves none of them."""
+    p, x = layer.param.reduction_param, bottoms[0]
+    axes = list(range(layer.first, len(x.shape)))
+    if p.operation == p.SUM:
+        y = g.node("ReduceSum", x.name, g.ints(axes), keepdims=0)
+    else:
+        op = {p.ASUM: "ReduceL1", p.SUMSQ: "ReduceSumSquare", p.MEAN: "ReduceMean"}[p.operation]
+        y = g.node(op, x.name, axes=axes, keepdims=0)
+    return [g.node("Mul", y, g.number(p.coeff)) if p.coeff != 1 else y]
