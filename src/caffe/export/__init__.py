@@ -10,7 +10,6 @@ writes which type, :mod:`caffe.export.check` compares.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -104,21 +103,21 @@ def to_onnx(
     random = feeds.feeds(made, seed)
     if half:
         plain = walk(made, sizes.probe(made, ()), outputs, preprocessing)
-        full = _outputs_of(made, plain, random, preprocessing)
+        full = _Runs(made, plain, preprocessing).engine(random)
         _round_weights(made)
     found, kinds, written = _written(made, outputs, preprocessing, dynamic)
     given = [_given(made, written, kinds, image) for image in images]
     proofs: list[Proof] = []
     moved = None
+    runs = _Runs(made, written, preprocessing)
     with atomic_path(path) as temporary:
         if check:
             # The file is written twice: what was found is part of it.
             save(to_model(written.graph, made.name or "net", half), temporary)
-            runs = _checked(made, written, preprocessing)
             for what, values in _inputs(made, found, kinds, random, given, seed):
                 proofs.append(_prove(runs, temporary, what, values))
         if full is not None:
-            rounded = _outputs_of(made, written, random, preprocessing)
+            rounded = runs.engine(random)
             moved = {name: _check.difference(full[name], rounded[name]) for name in rounded}
         metadata = _metadata(net, weights, proofs, written, preprocessing, moved)
         save(to_model(written.graph, made.name or "net", half, metadata), temporary)
@@ -135,7 +134,7 @@ def to_onnx(
 
 
 _check = check  # the parameter of `to_onnx` has the module's name
-_checked = check.Runs
+_Runs = check.Runs
 
 
 def _written(
@@ -146,7 +145,7 @@ def _written(
     for kind in kinds:
         if kind not in sizes.KINDS:
             raise ExportError(f"dynamic sizes are {', '.join(sizes.KINDS)}; received '{kind}'")
-    notes = []
+    notes: list[str] = []
     while True:
         found = sizes.probe(net, kinds)
         refused = dict(found.refused)
@@ -163,27 +162,6 @@ def _written(
                 raise ExportError(f"{kind} cannot be dynamic: {why}")
             notes.append(f"{kind} stays fixed: {why}")
             kinds.remove(kind)
-
-
-def _outputs_of(
-    net: Net, written: Written, values: Mapping[str, np.ndarray], preprocessing: Preprocessing
-) -> dict[str, np.ndarray]:
-    """The engine's outputs."""
-    with _unchanged_inputs(net):
-        for name in net.inputs:
-            x = values[name]
-            x = preprocessing.apply(x) if name == written.image else x
-            net.blobs[name].data[...] = x
-        net._forward(0, len(net._graph.layers) - 1)
-        return {name: net._graph.blobs[b].data.copy() for name, b in written.outputs.items()}
-
-
-@contextlib.contextmanager
-def _unchanged_inputs(net: Net) -> Iterator[None]:
-    shapes = {name: tuple(net.blobs[name].dims) for name in net.inputs}
-    yield
-    for name, shape in shapes.items():
-        net.blobs[name].reshape(*shape)
 
 
 def _round_weights(net: Net) -> None:
@@ -216,8 +194,8 @@ def _given(
             array = array.mean(1, keepdims=True)
         if array.shape[1] != shape[1]:
             continue
-        free = [kind in kinds for kind in ("height", "width")]
-        size = tuple(a if f else n for a, n, f in zip(array.shape[2:], shape[2:], free))
+        height = array.shape[2] if "height" in kinds else shape[2]
+        size = (height, array.shape[3] if "width" in kinds else shape[3])
         if size != array.shape[2:]:
             array = np.stack([resize_image(x.transpose(1, 2, 0), size) for x in array])
             array = array.transpose(0, 3, 1, 2)
@@ -241,19 +219,21 @@ def _inputs(
     for number, (name, image) in enumerate(given, 1):
         yield f"image {number}", {**random, name: image}
     if kinds:
-        before = {name: tuple(net.blobs[name].dims) for name in net.inputs}
+        _reshape(net, {name: values.shape for name, values in random.items()})
         other = sizes.second(net, found, kinds)
         if other is None:
             raise ExportError(
                 f"no other sizes of {', '.join(kinds)} were found that the net takes, so that the "
                 "export cannot be proved at a second one: export it without --dynamic"
             )
-        for shapes, to_yield in ((other, True), (before, False)):
-            for name, shape in shapes.items():
-                net.blobs[name].reshape(*shape)
-            net.reshape()
-            if to_yield:
-                yield "random numbers", feeds.feeds(net, seed + 1)
+        _reshape(net, other)
+        yield "random numbers", feeds.feeds(net, seed + 1)
+
+
+def _reshape(net: Net, shapes: Mapping[str, Sequence[int]]) -> None:
+    for name, shape in shapes.items():
+        net.blobs[name].reshape(*shape)
+    net.reshape()
 
 
 def _prove(runs: Any, path: str, what: str, values: dict[str, np.ndarray]) -> Proof:

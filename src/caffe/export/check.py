@@ -62,7 +62,6 @@ class Runs:
 
     def __init__(self, net: Net, written: Written, preprocessing: Preprocessing) -> None:
         self.net, self.written, self.preprocessing = net, written, preprocessing
-        self.runtime = require("onnxruntime")
         self.decisions = _decisions(net, written)
 
     def more_outputs(self, tensors: Sequence[str]) -> Graph:
@@ -80,14 +79,15 @@ class Runs:
 
     def session(self, model: Any) -> Any:
         """An ONNX Runtime session on a file or a serialised model."""
-        options = self.runtime.SessionOptions()
+        runtime = require("onnxruntime")
+        options = runtime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
         if self.decisions:  # nothing fused: the same bits whatever else is asked for
-            level = self.runtime.GraphOptimizationLevel
+            level = runtime.GraphOptimizationLevel
             options.graph_optimization_level = level.ORT_DISABLE_ALL
         try:
-            return self.runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
+            return runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class
             raise ExportError(f"ONNX Runtime does not take the graph: {error}") from error
 
@@ -108,6 +108,10 @@ class Runs:
             if value > LIMIT:
                 result[name] = value
         return result
+
+    def engine(self, feeds: Arrays) -> dict[str, np.ndarray]:
+        """The outputs of the net, by the engine alone."""
+        return self._engine(feeds, {})[0]
 
     def _runtime(self, session: Any, feeds: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
         wanted = list(dict.fromkeys(names))

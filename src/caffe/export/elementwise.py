@@ -88,7 +88,7 @@ def power(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     x = bottoms[0].name
     if layer.slope == 0:
         with np.errstate(all="ignore"):
-            value = np.float32(layer.shift) ** np.float32(layer.power) if layer.power else 1.0
+            value = float(np.float32(layer.shift) ** np.float32(layer.power))
         return [g.node("Expand", g.number(value), g.node("Shape", x))]
     y = _shifted(g, x, layer)
     return [g.node("Pow", y, g.number(layer.power)) if layer.power != 1 else y]
@@ -132,7 +132,7 @@ def eltwise(g: Graph, layer: Any, bottoms: Values) -> list[str]:
         return [_chain(g, "Mul", names)]
     if layer.operation != layer.SUM:
         if layer.in_place:  # Caffe clears the top first, which is bottom 0
-            lowest = g.number(np.finfo(np.float32).min)
+            lowest = g.number(float(np.finfo(np.float32).min))
             return [g.node("Max", lowest, *names[1:])]
         return [g.node("Max", *names)]
     terms = [_scaled(g, name, factor) for name, factor in zip(names, layer.coeff)]

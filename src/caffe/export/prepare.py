@@ -27,7 +27,7 @@ def prepared(
 ) -> Net:
     """A net of its own in TEST whose data all come from Input layers.
 
-    ``source`` is a prototxt, or a net in TEST whose weights are shared.  ``shapes`` gives blobs of
+    ``source`` is a prototxt, or a net in TEST whose weights are copied.  ``shapes`` gives blobs of
     data layers another shape than theirs, or one at all.
 
     Raises:
@@ -50,21 +50,30 @@ def prepared(
     _feed(param, shapes or {})
     net = Net.from_param(param, name)
     if isinstance(source, Net):
-        net.share_with(source)
+        _copy_weights(source, net)
     if weights is not None:
         net.copy_from(weights)
     return net
 
 
+def _copy_weights(source: Net, target: Net) -> None:
+    for (_, old), (_, new) in zip(source.layer_params(), target.layer_params()):
+        for a, b in zip(old, new):
+            b.data[...] = a.data_numbers()
+
+
 def _feed(param: Any, shapes: Shapes) -> None:
     """Turn the data layers into Input layers of the shapes that they have or are given."""
-    made: list[str] = []
-    for layer in param.layer:
-        python_source = layer.type == "Python" and not layer.bottom
-        if layer.type not in SOURCES and not python_source:
-            continue
+    sources = [layer for layer in param.layer if _is_source(layer)]
+    made = [top for layer in sources for top in layer.top]
+    for name in shapes:
+        if name not in made:
+            raise ExportError(
+                f"a shape is given for '{name}', which no data layer makes; they make "
+                f"{', '.join(made) or 'nothing'}.{did_you_mean(name, made)}"
+            )
+    for layer in sources:
         tops = list(layer.top)
-        made += tops
         if layer.type == "Input" and not any(top in shapes for top in tops):
             continue
         found = [tuple(shapes[top]) if top in shapes else None for top in tops]
@@ -76,12 +85,10 @@ def _feed(param: Any, shapes: Shapes) -> None:
         layer.top.extend(tops)
         for shape in found:
             layer.input_param.shape.add().dim.extend(shape or ())
-    for name in shapes:
-        if name not in made:
-            raise ExportError(
-                f"a shape is given for '{name}', which no data layer makes; they make "
-                f"{', '.join(made) or 'nothing'}.{did_you_mean(name, made)}"
-            )
+
+
+def _is_source(layer: Any) -> bool:
+    return layer.type in SOURCES or (layer.type == "Python" and not layer.bottom)
 
 
 def _own_shapes(param: Any) -> list[tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,8 @@ def flatten(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     if first == 1 and last == ndim - 1 and ndim > 1:
         return [g.node("Flatten", x.name, axis=1)]
     sizes = g.sizes(x)
-    joined: Size = 1
-    for n in sizes[first : last + 1]:
-        joined = -1 if not isinstance(n, int) or joined == -1 else joined * n
+    fixed = [n for n in sizes[first : last + 1] if isinstance(n, int)]
+    joined = math.prod(fixed) if len(fixed) == last + 1 - first else -1
     return [g.reshape(x, [*sizes[:first], joined, *sizes[last + 1 :]])]
 
 

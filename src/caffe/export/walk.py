@@ -124,7 +124,7 @@ class _Walk:
     def _ends(self, made_by: dict[int, Any]) -> dict[str, int]:
         """The blobs that no layer reads, those aside that score or learn."""
         g = self.wiring
-        origin = {}  # a copy that a Split made -> what it is a copy of
+        origin: dict[int, int] = {}  # a copy that a Split made -> what it is a copy of
         read: set[int] = set()
         cut_reads: dict[int, list[Any]] = {}
         for i, layer in enumerate(g.layers):

@@ -31,10 +31,10 @@ FLAGS = {
 USAGE = """\
 usage: caffe export MODEL.prototxt WEIGHTS OUT.onnx [FLAGS]
 
-Writes the net in TEST as ONNX: nodes have the names of the layers, tensors those of the blobs. Data
-layers become inputs; losses and Accuracy are left out. ONNX Runtime runs the file against the engine
-on random numbers before it is there: where an output differs by more than 1e-4 of its largest value,
-no file is written and the first layer that differs is named.
+Writes the net in TEST as ONNX: nodes have the names of the layers, tensors those of the blobs.
+Data layers become inputs; losses and Accuracy are left out. ONNX Runtime runs the file against the
+engine on random numbers before it is there: where an output differs by more than 1e-4 of its
+largest value, no file is written and the first layer that differs is named.
 Opset 13: the first whose Softmax works along one axis, as Caffe's; ONNX Runtime (1.6 and later),
 OpenCV 5, TensorRT (8 and later) and OpenVINO read it.
 Needs: pip install "pycaffe-torch[onnx]"
@@ -50,15 +50,16 @@ def main(argv: list[str]) -> int:
     flags, rest = parse(argv, FLAGS, USAGE)
     if len(rest) != 3:
         return usage(USAGE, FLAGS)
+    model, weights, path = rest
     if flags.to == "onnx":
-        _onnx(*rest, flags)
+        _onnx(model, weights, path, flags)
     else:
         from caffe.export.formats import FORMATS, convert
 
         if flags.to not in FORMATS:
             raise UsageError(f"--to is onnx, {' or '.join(FORMATS)}; received '{flags.to}'")
-        names = convert(*rest, flags.to)
-        print(f"wrote {rest[2]}: {flags.to}, the parameters of {len(names)} layers, read back")
+        names = convert(model, weights, path, flags.to)
+        print(f"wrote {path}: {flags.to}, the parameters of {len(names)} layers, read back")
     return 0
 
 

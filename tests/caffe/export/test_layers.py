@@ -285,7 +285,11 @@ def test_a_layer(tmp_path, kind, text, shapes, free):
     made, model, _ = export(tmp_path, [f"type: '{kind}' {text}"], *shapes, dynamic=free)
     assert len(made.proofs) == (2 if free else 1)
     names = {node.name for node in model.graph.node}
-    assert names & {"l0", "y0", "a"}  # a layer that changes nothing leaves a copy under its top's name
+    assert names & {
+        "l0",
+        "y0",
+        "a",
+    }  # a layer that changes nothing leaves a copy under its top's name
 
 
 @pytest.mark.parametrize(
