@@ -253,9 +253,8 @@ def test_a_net_object_keeps_its_shapes_and_numbers(tmp_path):
 
 
 def test_shared_weights_are_stored_once(tmp_path):
-    conv = (
-        CONV.replace("num_output: 4", "num_output: 3") + " param { name: 'w' } param { name: 'b' }"
-    )
+    conv = CONV.replace("num_output: 4", "num_output: 3")
+    conv += " param { name: 'w' } param { name: 'b' }"
     layers = [f"name: 'l{i}' {conv}" for i in range(2)]
     _, model, _ = export(tmp_path, layers, (1, 3, 5, 5))
     assert [i.name for i in model.graph.initializer] == ["l0.weight", "l0.bias"]
