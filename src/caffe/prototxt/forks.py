@@ -35,8 +35,6 @@ class ForeignFieldWarning(UserWarning):
 TYPES = {
     "SSD": (
         "AnnotatedData",
-        "DetectionEvaluate",
-        "MultiBoxLoss",
         "VideoData",
     ),
     "R-FCN": ("BoxAnnotatorOHEM",),

@@ -93,17 +93,24 @@ def overlaps(first: np.ndarray, second: np.ndarray, one: float = 0) -> np.ndarra
 
     ``one`` is added to widths and heights: 1 where boxes are in whole pixels.
     """
-    a, b = first[:, None], second[None]
+    left, top, right, bottom = np.ascontiguousarray(first.T)[..., None]
+    others = np.ascontiguousarray(second.T)  # whole columns: many times faster than strided ones
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
-        height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
-        apart = (width < 0) | (height < 0)
-        width += np.float32(one)
-        height += np.float32(one)
-        common = width * height
-        whole = _sizes(first, one)[:, None] + _sizes(second, one) - common
-        share = common / whole
-    share[apart | (width <= 0) | (height <= 0)] = 0
+        width = np.minimum(right, others[2])
+        width -= np.maximum(left, others[0])
+        height = np.minimum(bottom, others[3])
+        height -= np.maximum(top, others[1])
+        if one:
+            apart = (width < 0) | (height < 0)
+            width += np.float32(one)
+            height += np.float32(one)
+            width[apart] = 0
+        common = np.maximum(width, 0, out=width)
+        common *= np.maximum(height, 0, out=height)
+        share = _sizes(first, one)[:, None] + _sizes(second, one)
+        share -= common
+        share = np.divide(common, share, out=share)
+    share[common == 0] = 0  # also of boxes without an area
     return share
 
 
@@ -132,8 +139,9 @@ def suppress(boxes: np.ndarray, threshold: float, eta: float = 1.0) -> list[int]
 
     With ``eta`` below 1 a threshold above 0.5 is multiplied by it for each box that is kept.
     """
+    if eta == 1 and len(boxes) <= _MATRIX:
+        return _suppress_by_bits(overlaps(boxes, boxes) > np.float32(threshold))
     count = len(boxes)
-    table = overlaps(boxes, boxes) if count <= _MATRIX else None
     worst = np.zeros(count, np.float32)  # the largest overlap with a box that is kept
     limit = np.float32(threshold)
     kept: list[int] = []
@@ -145,11 +153,22 @@ def suppress(boxes: np.ndarray, threshold: float, eta: float = 1.0) -> list[int]
             break
         at += step
         kept.append(at)
-        row = overlaps(boxes[at : at + 1], boxes)[0] if table is None else table[at]
-        np.fmax(worst, row, out=worst)
+        np.fmax(worst, overlaps(boxes[at : at + 1], boxes)[0], out=worst)
         if eta < 1 and limit > 0.5:
             limit = np.float32(limit * np.float32(eta))
         at += 1
+    return kept
+
+
+def _suppress_by_bits(near: np.ndarray) -> list[int]:
+    """The same from a table of which boxes overlap too much; a row is one number of many bits."""
+    packed = np.packbits(near, 1, bitorder="little")
+    gone = 0
+    kept = []
+    for i, row in enumerate(packed):
+        if not gone >> i & 1:
+            kept.append(i)
+            gone |= int.from_bytes(row.tobytes(), "little")
     return kept
 
 
