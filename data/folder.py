@@ -23,13 +23,14 @@ if __name__ == "__main__":
 
 from bootstrap import HOME
 from data.preparing import masks as mask_files
+from data.preparing import shrink
 from data.preparing.colours import IGNORE, read_colours
 from data.preparing.report import ROOT, Report, find_layers, user_path
 from fcn.atomic import write_text
 from fcn.catalog.description import Description, write_description
 from fcn.palette import save_label_png, voc_palette
 
-__all__ = ["Options", "prepare"]
+__all__ = ["Options", "prepare", "share", "side"]
 
 FILE = "dataset.json"
 SEED = 1337
@@ -52,6 +53,10 @@ class Options(NamedTuple):
     suffix: str = ""
     #: Lists of the images to train on and to validate on, in place of a share.
     lists: Optional[tuple] = None
+    #: Leave out files that are wrong, and name them, instead of ending with them.
+    skip_bad: bool = False
+    #: Larger images are made so many pixels long or high, in copies; 0: none is.
+    longest: int = 0
 
 
 def prepare(options: Options) -> Report:
@@ -90,6 +95,15 @@ def prepare(options: Options) -> Report:
             return report
         labels_dir = os.path.join(options.out, "labels")
         pairs = _convert(options, pairs, reader, labels_dir, palette, report)
+    if options.longest and not report.problems:
+        images = options.images
+        options, labels_dir, pairs = _shrink(options, labels_dir, pairs, palette, report)
+        if options.images != images:
+            report.did(f"larger images are shown at {options.longest} pixels, in {options.images}")
+    if len(pairs) < 2 and not report.problems:
+        report.problem("fewer than two images and masks are right")
+    if report.problems:
+        return report
     try:
         if options.lists:
             train, val = (_listed(pairs, path) for path in options.lists)
@@ -156,18 +170,71 @@ def _convert(
         os.makedirs(os.path.dirname(os.path.join(labels_dir, target)), exist_ok=True)
         save_label_png(os.path.join(labels_dir, target), label, palette)
         converted.append((image, target))
-    _tell(bad, len(pairs), report)
+    _tell(bad, len(pairs), report, options.skip_bad)
     if not report.problems:
         report.did(f"{len(converted)} masks converted to class numbers in {labels_dir}")
     return converted
 
 
-def _tell(bad: list, count: int, report: Report) -> None:
-    """The first problems of single files one by one, the rest as a number."""
+def _tell(bad: list, count: int, report: Report, skip: bool = False) -> None:
+    """The first problems of single files one by one, the rest as a number.
+
+    skip: they are left out, and all of them are named.
+    """
+    if skip:
+        for text in bad:
+            report.note(f"left out: {text}")
+        return
     for text in bad[:TOLD]:
         report.problem(text)
     if len(bad) > TOLD:
         report.problem(f"and {len(bad) - TOLD} more of {count} are bad")
+    if bad:
+        report.note("--skip-bad leaves such files out")
+
+
+def _shrink(
+    options: Options, labels_dir: str, pairs: list, palette: np.ndarray, report: Report
+) -> tuple[Options, str, list]:
+    """Copies of all images and masks where any image is longer than `options.longest`.
+
+    Returns the options with the copies' folder, the folder of their masks, and the pairs.
+    """
+    from segdata.errors import DataError
+    from segdata.images import open_image
+
+    longest, sizes = 0, {}
+    for image, _ in pairs:
+        try:
+            with open_image(os.path.join(options.images, image), decode=False) as opened:
+                sizes[image] = opened.size
+                longest = max(longest, *opened.size)
+        except DataError:
+            continue  # reading it will say why
+    if longest <= options.longest:
+        return options, labels_dir, pairs
+    images, labels = (os.path.join(options.out, name) for name in ("images", "labels"))
+    bad, made = [], []
+    for image, mask in pairs:
+        stem, path = os.path.splitext(image)[0], os.path.join(labels_dir, mask)
+        try:
+            doubt = mask_files.suspicious(path)
+            if doubt:
+                raise DataError(f"'{path}' {doubt}")
+            shrink.shrink(
+                os.path.join(options.images, image),
+                path,
+                os.path.join(images, stem + ".jpg"),
+                os.path.join(labels, stem + ".png"),
+                options.longest,
+                palette,
+            )
+        except (DataError, OSError, ValueError) as error:
+            bad.append(str(error))
+            continue
+        made.append((stem + ".jpg", stem + ".png"))
+    _tell(bad, len(pairs), report, options.skip_bad)
+    return options._replace(images=images), labels, made
 
 
 def _split(pairs: list, share: float) -> tuple[list, list]:
@@ -221,6 +288,7 @@ def _survey(
     counts = np.zeros(256, np.int64)
     sizes: Counter = Counter()
     total, pixels, turned, bad = np.zeros(3), 0, [], []
+    wrong: set[tuple] = set()
     for number, (image_name, mask_name) in enumerate(train + val):
         path = os.path.join(labels_dir, mask_name)
         try:
@@ -239,6 +307,7 @@ def _survey(
         except DataError as error:
             advice = "; see --rgb and --values" if "expected class numbers" in str(error) else ""
             bad.append(f"{error}{advice}")
+            wrong.add((image_name, mask_name))
             continue
         if mask_files.is_turned(os.path.join(options.images, image_name)):
             turned.append(image_name)
@@ -248,7 +317,11 @@ def _survey(
             values = np.asarray(image)
             total += values.reshape(-1, 3).sum(axis=0)
             pixels += label.size
-    _tell(bad, len(train) + len(val), report)
+    _tell(bad, len(train) + len(val), report, options.skip_bad)
+    for pairs in (train, val):
+        pairs[:] = [pair for pair in pairs if pair not in wrong]
+    if not (train and val) and not report.problems:
+        report.problem("of the images to train on, or of those to validate on, none is right")
     if report.problems:
         return None
     present = np.flatnonzero(counts[:IGNORE])
@@ -311,7 +384,7 @@ def _write(
     }
     os.makedirs(options.out, exist_ok=True)
     params = dict(folders, mean=seen.mean, classes=len(names))
-    if options.ignore and labels_dir == options.masks:
+    if options.ignore and not (options.rgb or options.values):
         params["ignore"] = options.ignore
     layer: dict = {"module": "folder_layers", "layer": "FolderSegDataLayer"}
     for split, pairs in (("train", train), ("val", val)):
@@ -337,7 +410,7 @@ def _write(
     )
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -345,6 +418,12 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a share between 0 and 1; received '{text}'")
     return value
+
+
+def side(text: str) -> int:
+    if not (text.isdecimal() and 32 <= int(text) <= 100000):
+        raise argparse.ArgumentTypeError(f"expected a number of pixels from 32; received '{text}'")
+    return int(text)
 
 
 def _numbers(text: str) -> list[int]:
@@ -370,7 +449,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--val-share",
-        type=_share,
+        type=share,
         default=0.1,
         metavar="SHARE",
         help="share of the images used for validation (default: 0.1)",
@@ -408,6 +487,19 @@ def main() -> None:
         metavar="TEXT",
         help="suffix of the masks' names: _L for a_L.png",
     )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out files that are wrong, and name them, instead of ending with them",
+    )
+    parser.add_argument(
+        "--longest",
+        type=side,
+        default=0,
+        metavar="N",
+        help="make copies of images whose longer side has more than N pixels, and of their masks, "
+        "at that size (default: images stay as they are)",
+    )
     parser.add_argument("--name", help="name of the dataset (default: the folder above the masks)")
     parser.add_argument(
         "--out", metavar="DIR", type=user_path, help="(default: data/folder/NAME in the repository)"
@@ -442,6 +534,8 @@ def main() -> None:
                 options.ignore,
                 options.mask_suffix,
                 lists,
+                options.skip_bad,
+                options.longest,
             )
         ).print("PROBLEM")
     )

@@ -15,7 +15,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 USAGE = """docker run [--gpus all] --rm -v "$PWD:/data" IMAGE COMMAND …
 
   infer IMAGE…             label pictures:      infer photo.jpg
-  folder …                 your own data:       folder --images photos --masks masks
+  train …                  your own data:       train --images photos --masks masks --out my-net
+  report DIR…              show what was done:  report my-net
+  folder …                 the steps of train:  folder --images photos --masks masks
   check DATASET            look for mistakes:   check data/folder/data/dataset.json
   make …                   a net for it:        make --backbone vgg16 --dataset … --out my-net
   weights NAME             fetch weights:       weights vgg16
@@ -51,6 +53,8 @@ def gpu_problem():
 #: Commands that are scripts of the checkout.
 SCRIPTS = {
     "infer": "infer.py",
+    "train": "train.py",
+    "report": "report.py",
     "score": "score.py",
     "check": "data/check.py",
     "folder": "data/folder.py",
@@ -115,7 +119,7 @@ def main():
         print(USAGE, end="")
         return
     problem = None
-    if arguments[0] in ("infer", "solve", "score", "caffe"):
+    if arguments[0] in ("infer", "train", "solve", "score", "caffe"):
         problem = gpu_problem()
         print(
             f"running on the CPU: {problem}" if problem else "running on GPU 0",

@@ -25,7 +25,7 @@ This page holds the `--help` of every command. `python docs/make_cli.py` writes 
 
 #: (title, its commands as a user types them, without the option for help).
 SECTIONS = (
-    ("Train, score, label", ("nets/toy-fcn8s/solve.py", "score.py", "infer.py")),
+    ("Train, score, label", ("train.py", "nets/toy-fcn8s/solve.py", "score.py", "infer.py")),
     (
         "Nets and weights",
         (

@@ -33,7 +33,7 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--minutes",
-        type=_minutes,
+        type=minutes,
         metavar="M",
         help="as many iterations as fit into this time, scorings not counted that come at its end",
     )
@@ -128,7 +128,7 @@ def shared(p: argparse.ArgumentParser, data: str, out: str) -> None:
     )
 
 
-def _minutes(text: str) -> float:
+def minutes(text: str) -> float:
     """A time in minutes, above 0."""
     try:
         value = float(text)

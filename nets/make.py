@@ -107,6 +107,15 @@ def folder_files(folder, arguments):
     yield f"{experiment.folder}/{folders.FILE}", json.dumps(arguments, indent=1) + "\n"
 
 
+def write_folder(folder: str, arguments: dict) -> catalog.Experiment:
+    """Write all of it, with what the dataset.json says now; returns the experiment."""
+    arguments = folders.with_record(arguments)
+    for path, content in folder_files(folder, arguments):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_text(path, content)
+    return folders.planned(folder, arguments)
+
+
 def orphans(generated):
     """Prototxts in the generated places that no row of the table makes any more."""
     generated = set(generated)
@@ -212,13 +221,11 @@ def _write_folder(args):
     )
     given = {key: value for key, value in given.items() if value or key == "dataset"}
     try:
-        given = folders.with_record(given)
-        experiment = folders.planned(args.out, given)
-        for path, content in folder_files(args.out, given):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_text(path, content)
+        experiment = write_folder(args.out, given)
+        for path, _ in folder_files(args.out, folders.with_record(given)):
             print("wrote", bootstrap.shown(os.path.abspath(path)))
     except (LookupError, OSError, ValueError) as error:
+        message: object
         if isinstance(error, OSError) and error.filename:
             message = f"{error.filename}: {error.strerror}"
         else:

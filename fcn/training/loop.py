@@ -68,15 +68,18 @@ if TYPE_CHECKING:
 _STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
 
 
-def main(name: str, argv: Sequence[str] | None = None) -> int:
-    """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted."""
+def main(name: str, argv: Sequence[str] | None = None, tell_next: bool = True) -> int:
+    """Train one experiment; returns the exit code: 0, 1 after an error, 130 when interrupted.
+
+    tell_next: say at the end which commands go on from there.
+    """
     try:
         experiment = run_files.experiment(name)
         args = options.parser(experiment).parse_args(argv)
         bootstrap.enter()
         # A reader that went away or a full disk behind the output ends no training.
         with unread():
-            return Run(experiment, args).train()
+            return Run(experiment, args, tell_next).train()
     except USER_ERRORS as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
@@ -88,8 +91,10 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
 class Run:
     """One call of a solve.py."""
 
-    def __init__(self, experiment: Experiment, args: argparse.Namespace) -> None:
-        self.experiment, self.args = experiment, args
+    def __init__(
+        self, experiment: Experiment, args: argparse.Namespace, tell_next: bool = True
+    ) -> None:
+        self.experiment, self.args, self.tells_next = experiment, args, tell_next
         args.out = args.out or find.out_of(experiment)
         self.folder = _from_root(os.path.join(args.out, experiment.name))
         self.final = os.path.join(args.out, experiment.name + ".caffemodel")
@@ -108,12 +113,14 @@ class Run:
         self.train_loss: float | None = None
         #: Seconds of scorings, and of them for what is left to look at.
         self.scoring = self.recording = 0.0
+        #: Seconds of the last scoring.
+        self.scored_in = 0.0
         fields = dict(experiment.schedule.fields)
         self.window = fields["average_loss"]
         self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
         self.score_every = args.score_every or experiment.schedule.score_every
         if args.minutes and not args.score_every:
-            self.score_every = math.inf  # at the end
+            self.score_every = math.inf  # when the time limit says so, and at the end
         self.interrupted: int | None = None
         #: What a resumed run must have alike to end with the same bytes.
         self.computes = {
@@ -326,7 +333,10 @@ class Run:
                     self._keep_to(limit, progress)
                     solver = self.solver
                     done = solver.iter == self.steps
-                    if done or solver.iter % self.score_every == 0:
+                    due = not self.args.score_every and limit.scoring_is_due(
+                        self._scoring_takes(progress)
+                    )
+                    if done or due or solver.iter % self.score_every == 0:
                         progress.pause()
                         progress.read()  # of weights that diverged no score is kept
                         self._score(progress)
@@ -350,7 +360,8 @@ class Run:
         print(f"wrote {shown(self.final)}")
         if os.path.exists(self.best):
             print(f"wrote {shown(self.best)}, the best on val: mean IU {self.best_iu:.4f}")
-        self._tell_next()
+        if self.tells_next:
+            self._tell_next()
         return 0
 
     def _took(self, began: float) -> str:
@@ -489,12 +500,17 @@ class Run:
                 seconds=round(time.time() - began, 2),
             )
             results.append(self.log, line)
-            self.scoring += time.time() - began
+            self.scored_in = time.time() - began
+            self.scoring += self.scored_in
             if output is self.outputs[0] and result.metrics.mean_iu > self.best_iu:
                 self._check_weights()
                 self._save_weights(self.best_so_far)
                 self.best_iu = result.metrics.mean_iu
             self._record_score(output, result, line, pictures)
+
+    def _scoring_takes(self, progress: Progress) -> float:
+        """Seconds that a scoring of val takes, as the last one did or else as training does."""
+        return self.scored_in or len(self.val) * progress.seconds_per_image
 
     def _pictures(self, net: caffe.Net) -> Pictures:
         """What collects pictures in a scoring pass."""

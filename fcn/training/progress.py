@@ -109,6 +109,11 @@ class Progress:
         each = sum(s for _, s in self._times) / len(self._times)
         return duration(each * (self.total - iteration))
 
+    @property
+    def seconds_per_image(self) -> float:
+        """Of the last steps."""
+        return 1 / self._speed()
+
     def _speed(self) -> float:
         images, seconds = (sum(values) for values in zip(*self._times))
         return images / max(seconds, 1e-9)

@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 __all__ = ["TimeLimit"]
 
+#: At these shares of the time val is scored, where that takes less than MOST_SCORING of it in all.
+SCORINGS = (0.2, 0.4, 0.6, 0.8)
+MOST_SCORING = 0.2
+
 #: At these shares of the time the number of steps is chosen anew. The rate of a "poly" schedule
 #: hardly depends on the number before the first.
 REPLANS = (0.06, 0.5, 0.85)
@@ -19,6 +23,16 @@ class TimeLimit:
         self._clock, self._limit = clock, minutes and 60 * minutes
         self._began, self._left = clock(), list(REPLANS)
         self._mark: tuple[int, float | None] | None = None
+        self._scorings = list(SCORINGS)
+
+    def scoring_is_due(self, seconds: float) -> bool:
+        """Whether val should be scored now, which is thought to take so many `seconds`."""
+        if self._limit is None or not self._scorings:
+            return False
+        if self._clock() - self._began < self._scorings[0] * self._limit:
+            return False
+        self._scorings.pop(0)
+        return seconds * len(SCORINGS) <= MOST_SCORING * self._limit
 
     @property
     def over(self) -> bool:
