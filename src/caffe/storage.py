@@ -8,6 +8,7 @@ and in whatever memory layout a layer produced.  ``state`` says which is newest:
     HOST    the host copy (on the CPU, layers then compute right in it)
     TENSOR  the tensor
     BOTH    they agree
+    DEFERRED  neither: a function gives the numbers when somebody asks for them
 
 A write through a NumPy array tells nobody.  So every array handed out is backed by a *lease*, an
 object that lives as long as the array or any view derived from it.  While a lease is alive:
@@ -41,7 +42,7 @@ from caffe.device import Device, current
 
 __all__ = ["Storage", "Watcher", "watched"]
 
-ZERO, HOST, TENSOR, BOTH = "zero", "host", "tensor", "both"
+ZERO, HOST, TENSOR, BOTH, DEFERRED = "zero", "host", "tensor", "both", "deferred"
 T = TypeVar("T")
 _versions = itertools.count()  # of all storages: a blob may be given another one's memory
 
@@ -114,6 +115,8 @@ class Storage:
         self._views: dict[tuple[int, ...], torch.Tensor] = {}  # the tensor under other shapes
         self._cache: dict[str, tuple[int, Any]] = {}
         self._cached_on: Device | None = None
+        self._make: Callable[[], torch.Tensor] | None = None  # in the state DEFERRED
+        self._lent = False  # somebody counts on the tensor's numbers
 
     @classmethod
     def around(cls, memory: np.ndarray) -> Storage:
@@ -130,6 +133,7 @@ class Storage:
 
         The array stays valid when the blob later moves to other memory; it then keeps the old.
         """
+        self._settle()
         host = self._newest_host()
         self.state = HOST
         self._handed_out = True
@@ -141,6 +145,7 @@ class Storage:
 
         It may share this storage's memory, and then changes with it.
         """
+        self._settle()
         if self.state == ZERO:
             values = np.zeros(shape, np.float32)
         elif self.state == TENSOR:
@@ -157,6 +162,7 @@ class Storage:
 
     def newest_on_host(self) -> np.ndarray | None:
         """The host copy while it is the newest or equal to it, None otherwise; no lease."""
+        self._settle()
         if self.state == ZERO:
             return np.zeros(self.capacity, np.float32)
         return self._host if self.state in (HOST, BOTH) else None
@@ -174,6 +180,7 @@ class Storage:
 
     def newest(self, shape: Sequence[int]) -> torch.Tensor:
         """:meth:`tensor`, unwatched."""
+        self._settle()
         device = current()
         if device.shares_host:
             return self._tensor_in_host_memory(tuple(shape))
@@ -244,6 +251,7 @@ class Storage:
     def _drop(self) -> None:
         """Let go of the tensor."""
         self._tensor = None
+        self._lent = False
         self._views.clear()
 
     def write(self, value: torch.Tensor) -> None:
@@ -261,9 +269,11 @@ class Storage:
             if target.data_ptr() != value.data_ptr():
                 target.copy_(value)
             self._drop()
+            self._make = None
             self.state = HOST
             return
         if not device.shares_host or self.state != HOST or not self._is_own_host(value):
+            self._make = None
             self._keep(value)
             self.state = TENSOR
             if device.shares_host:
@@ -294,6 +304,7 @@ class Storage:
             _watching.by.changes(self)
         self._version = next(_versions)
         self._drop()
+        self._make = None
         if self.leases:
             self._allocated_host().fill(0.0)
             self.state = HOST
@@ -314,8 +325,29 @@ class Storage:
             self.zero()
             return
         self._version = next(_versions)
+        self._make = None
         self._keep(tensor)
         self.state = TENSOR
+
+    def defer(self, make: Callable[[], torch.Tensor]) -> None:
+        """Take what ``make()`` gives as the new contents, once somebody asks for them.  No array
+        that was handed out may be alive."""
+        self._version = next(_versions)
+        self._drop()
+        self._host = self._alias = None
+        self._make = make
+        self.state = DEFERRED
+
+    def lend(self) -> bool:
+        """Promise that the tensor, the newest copy, keeps its numbers while anyone has it: whoever
+        would write into it (:meth:`holds`, :meth:`to_overwrite`) uses other memory from now on.
+        False where that cannot be promised."""
+        self._lent = self.state == TENSOR and self._host is None and not self.leases
+        return self._lent
+
+    def to_overwrite(self, tensor: torch.Tensor) -> torch.Tensor:
+        """``tensor``, which :meth:`tensor` gave, or a copy where it is lent."""
+        return tensor.clone() if self._lent else tensor
 
     @property
     def held(self) -> torch.Tensor | None:
@@ -339,7 +371,7 @@ class Storage:
     def holds(self, tensor: torch.Tensor | None) -> bool:
         """True while ``tensor`` is the newest copy and no array that was handed out is alive: then
         it may be written in place, followed by :meth:`touch`."""
-        if tensor is None or self.leases or self.state not in (TENSOR, BOTH):
+        if tensor is None or self.leases or self._lent or self.state not in (TENSOR, BOTH):
             return False
         return tensor is self._tensor or tensor is self._views.get(tuple(tensor.shape))
 
@@ -386,6 +418,15 @@ class Storage:
 
     # Inside ---------------------------------------------------------------------------------------
 
+    def _settle(self) -> None:
+        """Compute what was deferred."""
+        if self._make is not None:
+            with torch.no_grad():
+                value = self._make()
+            self._make = None
+            self._keep(value)
+            self.state = TENSOR
+
     def _is_own_host(self, value: torch.Tensor) -> bool:
         """True where ``value`` lives in the host copy, from its first number on."""
         return (
@@ -411,6 +452,7 @@ class Storage:
                 and t.dtype is torch.float32
                 and t.numel() == self.capacity
                 and t.is_contiguous()
+                and not self._lent
             ):
                 self._host = flat.reshape(-1).numpy()  # no copy: the tensor becomes the host
                 self._alias = None

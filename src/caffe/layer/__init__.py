@@ -284,6 +284,8 @@ class Layer:
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         """Compute the tops' data from the bottoms' data."""
         bottoms = self._in_precision(bottom)
+        if self.in_place:
+            bottoms[0] = bottom[0].data_storage.to_overwrite(bottoms[0])
         params = [b.data_tensor() for b in self.blobs]
         results = self.forward(bottoms, params)
         for i, (blob, result) in enumerate(zip(top, results)):

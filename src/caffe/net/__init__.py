@@ -313,7 +313,7 @@ class Net:
         self._follow_device()
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
         with torch.no_grad():
-            self._plan.prepare()
+            self._plan.prepare(i)
             if before or after or self._debug_info:
                 loss: Loss = np.float32(0)
                 for k in range(i, j + 1):

@@ -17,8 +17,11 @@ from typing import Any
 
 from caffe import kernels
 from caffe.device import current
+from caffe.kernels import fused
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
+from caffe.net.folding import group_at
+from caffe.net.fused_step import FusedStep
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
 from caffe.net.wiring import Graph
 
@@ -36,14 +39,20 @@ class Plan:
             if step is not None:
                 self._steps[i] = step
         self._chains = _chains(graph, self._steps)
+        self._fused = _fused_steps(graph)
+        self._fuses = False
+        self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
         self._host = True
         self._known: tuple | None = None  # what the windows were found for
 
-    def prepare(self) -> None:
-        """Called before every forward pass: find the windows for the inputs' shapes."""
+    def prepare(self, first: int = 0) -> None:
+        """Called before every forward pass, from layer ``first`` on: find the windows for the
+        inputs' shapes."""
+        self._suspects = first > 0
         self._on = kernels.enabled()
         self._host = current().shares_host
+        self._fuses = self._on and self._host and bool(self._fused) and fused.available()
         shapes = tuple(self._graph.blobs[b].dims for b in self._chains)
         windows = self._on and self._host
         if self._known == (windows, shapes):
@@ -59,6 +68,12 @@ class Plan:
     def forward_group(self, k: int, last: int) -> int:
         """Run the step that starts at layer ``k``, if it ends by layer ``last``; the index of the
         next layer to run, ``k`` itself where there is no such step."""
+        if self._fuses:
+            fused_step = self._fused.get(k)
+            if fused_step is not None and fused_step.end - 1 <= last:
+                if fused_step.run(self._suspects or fused_step.checks):
+                    return fused_step.end
+                self._suspects = True
         step = self._steps.get(k)
         if not self._on or step is None or step.end - 1 > last:
             return k
@@ -115,3 +130,44 @@ def _chains(graph: Graph, steps: dict[int, Step]) -> dict[int, list[Step]]:
             for b in set(tops) & set(bottoms):  # written in place: no longer what the step left
                 origin.pop(b, None)
     return {root: chain for root, chain in chains.items() if chain}
+
+
+#: Layers whose tops are finite where their bottoms are.
+_KEEP_FINITE = frozenset(
+    (
+        "ReLU",
+        "ReLU6",
+        "Clip",
+        "Concat",
+        "Split",
+        "Slice",
+        "Eltwise",
+        "Dropout",
+        "Crop",
+        "Reshape",
+        "Flatten",
+    )
+)
+
+
+def _fused_steps(graph: Graph) -> dict[int, FusedStep]:
+    """The groups of layers that run as one convolution (folding.py), by their first layer."""
+    found: dict[int, FusedStep] = {}
+    finite: set[int] = set()  # blobs, where every step has run as planned
+    i = 0
+    while i < len(graph.layers):
+        layer, tops = graph.layers[i], graph.tops[i]
+        group = group_at(graph, i)
+        if group is not None:
+            inputs = {*graph.bottoms[i], *(() if group.other is None else (group.other,))}
+            found[i] = FusedStep(graph, group, checks=not inputs <= finite)
+            i, tops = group.end, graph.tops[group.end - 1]
+            finite.update(tops)
+            continue
+        keeps = layer.type in _KEEP_FINITE or (isinstance(layer, Pooling) and layer.max)
+        if keeps and finite.issuperset(graph.bottoms[i]):
+            finite.update(tops)
+        else:
+            finite.difference_update(tops)
+        i += 1
+    return found

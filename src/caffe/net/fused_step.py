@@ -1,0 +1,187 @@
+"""Runs a group of layers (folding.py) as one call of oneDNN, or by Winograd where that is faster.
+
+A hidden blob, one that only the group's own layers would read, is not computed: its storage knows
+how to (``Storage.defer``) and does it when somebody asks, from the input and the weights of that
+pass.  The step declines, and the layers run one by one, where somebody holds an array of a hidden
+blob or of a weight, where a weight or the input is not finite (kernels/fused.py says why), and
+where a window is computed (plan_steps.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+
+from caffe.errors import naming
+from caffe.kernels import fused, winograd
+from caffe.kernels.fused import Activation, Settings
+from caffe.layer.convolution import Convolution
+from caffe.layer.prelu import PReLU
+from caffe.net.folding import Group, Stage, fold, stages
+from caffe.net.wiring import Graph
+from caffe.precision import precision
+
+__all__ = ["FusedStep"]
+
+_WINOGRAD_LEAST = (128, 256)  # channels of the narrower and of the wider side
+_WINOGRAD_LEAST_TILES = 90
+
+
+class _Weights(NamedTuple):
+    """What a group computes with, made for these versions of its parameters."""
+
+    versions: tuple[int, ...]
+    kind: tuple[torch.dtype, bool]  # by Winograd?
+    packed: Any
+    bias: torch.Tensor | None
+    slopes: torch.Tensor | None  # of a PReLU
+    stages: list[Stage]  # of the hidden blobs
+
+
+class FusedStep:
+    """Layers ``group.first`` to ``group.end - 1`` of a net for inference.
+
+    Attributes:
+        end: the layer after the last.
+        checks: whether the inputs come from layers that may give NaN.
+    """
+
+    def __init__(self, graph: Graph, group: Group, checks: bool) -> None:
+        self.end, self.checks = group.end, checks
+        self._group = group
+        self._layer = cast(Convolution, graph.layers[group.first])
+        self._parts = [
+            (graph.layers[i], graph.bottom(i), graph.top(i)) for i in range(group.first, group.end)
+        ]
+        self._bottom = graph.blobs[graph.bottoms[group.first][0]]
+        self._top = graph.blobs[graph.tops[group.end - 1][0]]
+        self._other = None if group.other is None else graph.blobs[group.other]
+        self._hidden = [(graph.blobs[b], count) for b, count in group.hidden.items()]
+        self._blobs = list({id(b): b for part in self._parts for b in part[1] + part[2]}.values())
+        self._shapes: list[tuple[int, ...]] = []
+        self._fits = self._winograd = False
+        self._weights: _Weights | None = None
+        layer = self._layer
+        self._settings = Settings(layer.pad, layer.stride, layer.dilation, layer.group)
+
+    def run(self, check: bool) -> bool:
+        """The forward pass of the layers; False, with nothing changed, where the step declines."""
+        if self._layer.window is not None:
+            return False
+        for blob, _ in self._hidden:
+            if blob.data_storage.leases:
+                return False
+        if self._shapes != [b.dims for b in self._blobs]:
+            self._reshape()
+        if not self._fits:
+            return False
+        weights = self._current_weights()
+        if weights is None:
+            return False
+        dtype, by_winograd = weights.kind
+        given = self._bottom.data_tensor()
+        x = fused.last(given.to(dtype))
+        z = None if self._other is None else fused.last(self._other.data_tensor().to(dtype))
+        if check and not (fused.finite(x) and (z is None or fused.finite(z))):
+            return False
+        activation = self._group.activation
+        if by_winograd:
+            y = self._by_winograd(x, weights, activation, z)
+        else:
+            y = fused.convolve(x, weights.packed, weights.bias, self._settings, activation, z)
+        if weights.slopes is not None:
+            y = torch.prelu(y, weights.slopes)
+        self._top.set_data(y)
+        if self._hidden:
+            self._defer(given, x, weights.stages)
+        return True
+
+    def _reshape(self) -> None:
+        for layer, bottom, top in self._parts:
+            with naming(layer):
+                layer.reshape_blobs(bottom, top)
+        self._shapes = [b.dims for b in self._blobs]
+        layer, shape = self._layer, self._bottom.dims
+        self._fits = len(shape) == 4 and all(b.count for b in self._blobs)
+        self._fits = self._fits and not any(layer._overhang(shape[2:]))
+        self._winograd = self._fits and self._prefers_winograd()
+
+    def _prefers_winograd(self) -> bool:
+        layer, (_, _, h, w) = self._layer, self._top.dims
+        if layer.kernel != [3, 3] or layer.pad != [1, 1] or layer.stride != [1, 1]:
+            return False
+        if layer.dilation != [1, 1] or layer.group != 1 or precision() == "bf16":
+            return False
+        sides = sorted((layer.channels, layer.num_output))
+        enough = sides[0] >= _WINOGRAD_LEAST[0] and sides[1] >= _WINOGRAD_LEAST[1]
+        return enough and -(-h // 4) * -(-w // 2) >= _WINOGRAD_LEAST_TILES
+
+    # Weights --------------------------------------------------------------------------------------
+
+    def _current_weights(self) -> _Weights | None:
+        """The packed weights, made anew where a parameter has changed; None where somebody may be
+        writing to one, or where one is not finite."""
+        versions = []
+        for layer, _, _ in self._parts:
+            for blob in layer.blobs:
+                version = blob.data_storage.version()
+                if version is None:
+                    return None
+                versions.append(version)
+        narrow = precision() == "bf16"
+        if narrow and not fused.available("bf16"):
+            return None
+        dtype = torch.bfloat16 if narrow else torch.float32
+        kind = dtype, self._winograd and not narrow
+        known = self._weights
+        if known is None or known.versions != tuple(versions) or known.kind != kind:
+            self._weights = None  # let go of the old before the new is made
+            known = self._weights = self._make(tuple(versions), kind)
+        return known if known.packed is not None else None
+
+    def _make(self, versions: tuple[int, ...], kind: tuple[torch.dtype, bool]) -> _Weights:
+        group, act = self._group, self._group.act
+        weight, bias = fold(self._layer, group.affine)
+        slopes = act.blobs[0].data_tensor().view(-1) if isinstance(act, PReLU) else None
+        if not all(fused.finite(t) for t in (weight, bias, slopes) if t is not None):
+            return _Weights(versions, kind, None, None, None, [])
+        packed: Any
+        if kind[1]:
+            packed = winograd.transform_weights(weight)
+        else:
+            packed = fused.pack(weight.to(kind[0]), self._settings, self._bottom.dims)
+            bias = bias if bias is None else bias.to(kind[0])
+        kept = stages(self._layer, group.affine) if self._hidden else []
+        return _Weights(versions, kind, packed, bias, slopes, kept)
+
+    # Computing ------------------------------------------------------------------------------------
+
+    def _by_winograd(
+        self, x: torch.Tensor, weights: _Weights, activation: Activation, z: torch.Tensor | None
+    ) -> torch.Tensor:
+        n, o, h, w = self._top.dims
+        relu = activation.name == "relu"
+        y = torch.empty(n, h, w, o)
+        for image, target in zip(x.permute(0, 2, 3, 1), y):
+            winograd.forward(image, weights.packed, weights.bias, target, relu and z is None)
+        y = y.permute(0, 3, 1, 2)
+        if z is not None:
+            y += z
+        return y if relu and z is None else fused.activate(y, activation)
+
+    def _defer(self, given: torch.Tensor, x: torch.Tensor, parts: Sequence[Stage]) -> None:
+        """Let the hidden blobs know how to be computed from this pass's input, whatever is written
+        into the bottom afterwards."""
+        if x.data_ptr() == given.data_ptr() and not self._bottom.data_storage.lend():
+            x = x.clone()
+        for blob, count in self._hidden:
+            blob.data_storage.defer(functools.partial(_run, x, parts[:count]))
+
+
+def _run(x: torch.Tensor, parts: Sequence[Stage]) -> torch.Tensor:
+    for part in parts:
+        x = part(x)
+    return x
