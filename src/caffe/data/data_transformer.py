@@ -18,7 +18,7 @@ __all__ = ["DataTransformer"]
 
 TRAIN = 0
 # Settings of SSD's, which change what the net sees.
-_OF_SSD = ("resize_param", "noise_param", "distort_param", "expand_param", "crop_h", "crop_w")
+OF_SSD = ("resize_param", "noise_param", "distort_param", "expand_param", "crop_h", "crop_w")
 
 
 class DataTransformer:
@@ -37,6 +37,8 @@ class DataTransformer:
         DataError: the mean file cannot be read.
     """
 
+    refused: tuple[str, ...] = OF_SSD
+
     def __init__(self, param: Any, phase: int) -> None:
         if param.mean_file and param.mean_value:
             raise LayerError(
@@ -44,7 +46,7 @@ class DataTransformer:
             )
         if param.force_color and param.force_gray:
             raise LayerError("cannot set both force_color and force_gray: remove one of them")
-        for name in _OF_SSD:
+        for name in self.refused:
             if param.HasField(name):
                 raise LayerError(
                     f"transform_param {{ {name} }} is a setting of SSD's that is not implemented "
@@ -137,10 +139,16 @@ class DataTransformer:
                 f"first one of the batch was {_size(out.shape)}: expected equal sizes. Resize all "
                 "to one size, set crop_size, or use batch_size 1."
             )
-        param = self.param
-        mirror = param.mirror and self._draw(2) == 1
+        mirror = self.param.mirror and self._draw(2) == 1
         top, left = self._corner(pixels.shape[1], pixels.shape[2])
         window = (slice(None), slice(top, top + shape[1]), slice(left, left + shape[2]))
+        self._fill(out, pixels, window, mirror)
+
+    def _fill(
+        self, out: np.ndarray, pixels: np.ndarray, window: tuple[slice, ...], mirror: bool
+    ) -> None:
+        """``out`` becomes that window of the picture, less the mean and scaled."""
+        param = self.param
         target = out[:, :, ::-1] if mirror else out
         if self.mean is not None:
             np.subtract(pixels[window], self.mean[window], out=target, dtype=np.float32)

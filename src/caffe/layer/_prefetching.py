@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -60,6 +61,11 @@ class PictureSource(abc.ABC):
         except Error as error:
             raise DataError(f"{self.name()}: {error}") from error
 
+    def shapes(self) -> Sequence[tuple[int, ...]]:
+        """The shapes of the tops for that batch."""
+        shape = self.shape()
+        return shape, shape[:1]
+
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         data = labels = self._empty(self.batch_size)
         for item in range(self.batch_size):
@@ -91,8 +97,8 @@ class BatchSource(Source, Protocol):
 
     pinned: bool  # make batches in memory from which a GPU copies without waiting
 
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the next batch."""
+    def shapes(self) -> Sequence[tuple[int, ...]]:
+        """The shapes of the tops for the next batch."""
 
 
 class PrefetchingLayer(Layer):
@@ -115,25 +121,29 @@ class PrefetchingLayer(Layer):
     def batch_size(self) -> int:
         """``batch_size`` of the layer's settings."""
 
+    def transformer(self) -> DataTransformer:
+        """What is done to each picture."""
+        return DataTransformer(self.param.transform_param, self.phase)
+
     def setup_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         prefetch = self.param.data_param.prefetch
         for field, value in (("batch_size", self.batch_size), ("prefetch", prefetch)):
             if value < 1:
                 raise self.fail(f"{field} must be positive, got {value}", LayerError)
         try:
-            transformer = DataTransformer(self.param.transform_param, self.phase)
+            transformer = self.transformer()
             transformer.init_rand()
             source = self.source(transformer)
-            shape = source.shape()
+            shapes = source.shapes()
         except Error as error:
             raise self.fail(str(error), type(error)) from error
-        glog.info(self.log_name, f"output data size: {','.join(map(str, shape))}")
+        glog.info(self.log_name, f"output data size: {','.join(map(str, shapes[0]))}")
         # BVLC seeds the transformer again, and its thread, whose stream nothing uses.
         transformer.init_rand()
         rng.get().u32(1)
         source.pinned = self._pinned = current().pinned
         self._prefetcher = Prefetcher(source, prefetch, f"layer '{self.name}'")
-        for blob, dims in zip(top, (shape, shape[:1])):
+        for blob, dims in zip(top, shapes):
             blob.set_dims(dims)
 
     def reshape_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:

@@ -79,6 +79,9 @@ class WindowSource:
     def shape(self) -> tuple[int, ...]:
         return (self.p.batch_size, CHANNELS, self.crop, self.crop)
 
+    def shapes(self) -> Sequence[tuple[int, ...]]:
+        return self.shape(), (self.p.batch_size,)
+
     def place(self) -> str:
         return self._draws.state()
 

@@ -39,13 +39,9 @@ TYPES = {
     ),
     "R-FCN": ("BoxAnnotatorOHEM",),
     "Mask R-CNN's Caffe ports": ("ROIAlign",),
-    "SegNet": ("DenseImageData",),
     "DeepLab": (
         "DenseCRF",
         "DomainTransform",
-        "ImageSegData",
-        "MatRead",
-        "MatWrite",
         "UniqueLabel",
     ),
     "CRF-RNN": ("MultiStageMeanfield",),
@@ -70,13 +66,10 @@ SETTINGS = {
     "augmentation_param": "DataAugmentation",
     "correlation_param": "Correlation",
     "dense_crf_param": "DenseCRF",
-    "dense_image_data_param": "DenseImageData",
     "domain_transform_param": "DomainTransform",
     "downsample_param": "Downsample",
     "flow_warp_param": "FlowWarp",
     "l1_loss_param": "L1Loss",
-    "mat_read_param": "MatRead",
-    "mat_write_param": "MatWrite",
     "multi_stage_meanfield_param": "MultiStageMeanfield",
     "resample_param": "Resample",
     "roi_align_param": "ROIAlign",
@@ -84,7 +77,11 @@ SETTINGS = {
 }
 
 # Fields that change what a layer of BVLC's computes, so that they cannot be left out.
-_CHANGES = {"label_type": "DeepLab"}
+_CHANGES = dict.fromkeys(
+    ("gaussian_blur", "label_offset", "label_scalefactor", "rand_aspect_ratio", "rand_resize")
+    + ("rand_rotate", "rotate90n"),
+    "PSPNet's fork",
+)
 
 _ALL = sorted({name for types in TYPES.values() for name in types})
 _TYPE = re.compile("[\"'](?:" + "|".join(_ALL) + ")[\"']")

@@ -45,7 +45,9 @@ V1_TYPES = {
 # V1 data layers and the message where they kept what is now in transform_param.
 V1_DATA_PARAM = {
     "DATA": "data_param",
+    "DENSE_IMAGE_DATA": "dense_image_data_param",
     "IMAGE_DATA": "image_data_param",
+    "IMAGE_SEG_DATA": "image_data_param",
     "WINDOW_DATA": "window_data_param",
 }
 V1_TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")

@@ -48,6 +48,7 @@ def test_extensions_use_numbers_of_their_own():
     added = {name: set(table[name]) - set(GOLDEN[name]) for name in GOLDEN}
     assert {name for name in added if added[name]} <= {
         "DropoutParameter",
+        "ImageDataParameter",
         "LayerParameter",
         "TransformationParameter",
         "LossParameter",

@@ -111,8 +111,8 @@ def test_settings_of_layers_that_are_here_are_kept():
 
 
 TWO_PHASES = """
-    layer { name: "d" type: "DenseImageData" top: "x" include { phase: TRAIN }
-      dense_image_data_param { source: "x.txt" } }
+    layer { name: "d" type: "CustomData" top: "x" include { phase: TRAIN }
+      custom_param { source: "x.txt" } }
     layer { name: "d" type: "Input" top: "x" include { phase: TEST }
       input_param { shape { dim: 1 dim: 2 } } }
     layer { name: "p" type: "Power" bottom: "x" top: "p" }"""
@@ -121,11 +121,11 @@ TWO_PHASES = """
 def test_a_net_runs_in_the_phase_that_does_without_the_forks_layer(tmp_path):
     path = tmp_path / "n.prototxt"
     path.write_text(TWO_PHASES)
-    with pytest.warns(ForeignFieldWarning, match="DenseImageData"):
+    with pytest.warns(ForeignFieldWarning, match="CustomData"):
         assert caffe.Net(str(path), caffe.TEST).forward()["p"].shape == (1, 2)
     with pytest.warns(ForeignFieldWarning), pytest.raises(LayerError) as caught:
         caffe.Net(str(path), caffe.TRAIN)
-    assert "Unknown layer type: 'DenseImageData'. It is a layer of SegNet" in str(caught.value)
+    assert "Unknown layer type: 'CustomData'. It is a layer of FlowNet" in str(caught.value)
 
 
 def test_the_settings_of_known_layers_stay_strict():
@@ -136,13 +136,13 @@ def test_the_settings_of_known_layers_stay_strict():
         "It holds the settings of Correlation, a layer of FlowNet, which BVLC Caffe does not have: "
         'give the layer type: "Correlation", or take the field out.'
     )
-    with pytest.raises(PrototxtError, match="label_type.* It is a field of DeepLab, not of BVLC"):
-        quietly('layer { type: "ImageData" image_data_param { label_type: PIXEL } }')
+    with pytest.raises(PrototxtError, match="rotate90n.* It is a field of PSPNet's fork, not "):
+        quietly('layer { type: "ImageSegData" transform_param { rotate90n: true } }')
     with pytest.raises(PrototxtError, match='has no field named "min_sizes"'):
         quietly('layer { type: "Convolution" convolution_param { min_sizes: 3 } }')
 
 
-@pytest.mark.parametrize("value", ["IMAGE_SEG_DATA", "MAT_WRITE"])
+@pytest.mark.parametrize("value", ["DENSE_CRF", "MULTI_STAGE_MEANFIELD"])
 def test_a_type_of_the_old_enum_names_its_fork(value):
     with pytest.raises(PrototxtError) as caught:
         quietly(f"layers {{ type: {value} }}")
