@@ -28,6 +28,9 @@ def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.mean and not options.classes:
         parser.error("--mean is for a net of --classes; others know theirs")
+    for name in ("weights", "classes", "gpu"):
+        if options.onnx and getattr(options, name) is not None:
+            parser.error(f"--onnx holds its weights and runs on the CPU: leave out --{name}")
     if STDIN in options.images and len(options.images) > 1:
         parser.error("- is the only image where it is given: standard input holds one")
     sheet = [options.contact_sheet] if options.contact_sheet else []
@@ -75,6 +78,12 @@ def _net(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=bootstrap.user_path,
         help="a caffemodel (default: the one trained here, in out; else the one next to the net)",
+    )
+    parser.add_argument(
+        "--onnx",
+        metavar="FILE",
+        type=bootstrap.user_path,
+        help="run this file, which `caffe export` made of the net, by ONNX Runtime on the CPU",
     )
     parser.add_argument(
         "--classes",

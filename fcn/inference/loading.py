@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional
 import bootstrap
 from data import DATASETS, dataset, names_of
 from fcn import catalog, device
+from fcn.inference.exported import ExportedModel
 from fcn.inference.model import Model, photo_input
 from fcn.inference.published import PublishedModel, one_file, read_classes
 from fcn.palette import with_colours
@@ -67,7 +68,8 @@ def load(options: argparse.Namespace) -> Loaded:
     ValueError, whose messages are for the user.
     """
     palette = read_palette(options.palette)
-    loaded = _published(options) if options.classes else _experiment(options)
+    way = _exported if options.onnx else _published if options.classes else _experiment
+    loaded = way(options)
     if palette is not None:
         loaded = loaded._replace(heads=[h._replace(palette=palette) for h in loaded.heads])
     return loaded
@@ -126,6 +128,22 @@ def _experiment(options: argparse.Namespace) -> Loaded:
     described = experiment.dataset
     heads, size = heads_of(described), described.deploy_size
     return Loaded(experiment.name, path, name, model, heads, size, False)
+
+
+def _exported(options: argparse.Namespace) -> Loaded:
+    experiment = catalog.experiment(options.net)
+    image = photo_input(experiment)
+    if not os.path.isfile(options.onnx):
+        raise LookupError(f"--onnx {options.onnx}: no such file; `caffe export` makes one")
+    _folder(options.out)
+    described = experiment.dataset
+    heads = heads_of(described)
+    blobs = ["score" + output.suffix for output in described.outputs]
+    model = ExportedModel(options.onnx, image.mean, blobs, [o.classes for o in described.outputs])
+    size = model.size or described.deploy_size
+    name = "the CPU, by ONNX Runtime"
+    fixed = model.size is not None
+    return Loaded(experiment.name, options.onnx, name, model, heads, size, fixed)
 
 
 def _published(options: argparse.Namespace) -> Loaded:
