@@ -61,6 +61,7 @@ SECTIONS = (
             "caffe compute_image_mean",
             "caffe convert_imageset",
             "caffe detect",
+            "caffe draw",
             "caffe draw_net",
             "caffe export",
             "caffe extract_features",

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
@@ -88,3 +89,19 @@ def pretend():
         pytest.skip("this PyTorch takes no backend written in Python")
     set_mode("pretend")
     return pretend_device
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium by playwright: pages are looked at as users see them."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium is installed (apt-get install chromium)")
+    quiet = "quic background-networking component-update sync"
+    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+    arguments += [f"--disable-{what}" for what in quiet.split()]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()

@@ -29,6 +29,7 @@ __all__ = [
     "crop",
     "crop_params",
     "inverse",
+    "window_map",
 ]
 
 Map = tuple[Any, Any, Any]
@@ -99,18 +100,22 @@ def crop_params(fn: Function) -> tuple[int, np.ndarray]:
     return params.get("axis", 2), np.array(params.get("offset", 0), ndmin=1)
 
 
+def window_map(type_name: str, stride: Any, extent: Any, pad: Any) -> tuple[Any, Any]:
+    """Returns scale and shift of a sliding window, or of a Deconvolution's, its transpose."""
+    if type_name == "Deconvolution":
+        return stride, (extent - 1) / 2 - pad
+    return 1 / stride, (pad - (extent - 1) / 2) / stride
+
+
 def coord_map(fn: Function) -> Map:
     """Returns the map of one layer, from its (first) bottom's coordinates to its top's.
 
     Raises:
         UndefinedMapException: the type has none.
     """
-    if fn.type_name in ("Convolution", "Pooling", "Im2col"):
+    if fn.type_name in ("Convolution", "Pooling", "Im2col", "Deconvolution"):
         axis, stride, extent, pad = conv_params(fn)
-        return axis, 1 / stride, (pad - (extent - 1) / 2) / stride
-    if fn.type_name == "Deconvolution":
-        axis, stride, extent, pad = conv_params(fn)
-        return axis, stride, (extent - 1) / 2 - pad
+        return axis, *window_map(fn.type_name, stride, extent, pad)
     if fn.type_name in PASS_THROUGH_LAYERS:
         return None, 1, 0
     if fn.type_name == "Crop":

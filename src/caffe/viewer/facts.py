@@ -1,0 +1,172 @@
+"""What can be told of each layer of a net once it is built: nothing is computed.
+
+Stride and receptive field follow :mod:`caffe.coord_map`'s rule of where a pixel lies: a window of
+extent k adds (k - 1) strides of its bottom to the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+from google.protobuf import text_format
+
+from caffe import coord_map
+from caffe.net import Net
+from caffe.net.description import filter_net
+
+__all__ = ["Facts", "Parameter", "collect"]
+
+Pair = tuple[Fraction, Fraction]  # of height and width
+
+#: Layers beside coord_map's whose top lies where their first bottom does.
+_IN_PLACE = {"Axpy", "Clip", "Concat", "Crop", "LRN", "ReLU6", "Slice", "Softmax", "Swish"}
+_WINDOWS = ("Convolution", "Deconvolution", "Im2col", "Pooling")
+
+
+@dataclass
+class Parameter:
+    """A parameter blob; ``spread``: least, largest, mean, standard deviation, where asked for."""
+
+    shape: tuple[int, ...]
+    lr_mult: float
+    spread: tuple[float, float, float, float] | None = None
+
+
+@dataclass
+class Facts:
+    """One layer.
+
+    Attributes:
+        text: its prototxt.
+        shapes: of its tops; None where the net could not be built, as all that follows.
+        macs: multiply-adds of a forward pass; 0 for what has no weights to multiply by.
+        stride: pixels of the input, down and across, from one value of its top to the next.
+        field: how many pixels of the input, down and across, a value depends on.
+        ms: milliseconds of a forward pass, where measured.
+    """
+
+    name: str
+    type: str
+    bottoms: list[str]
+    tops: list[str]
+    text: str
+    shapes: list[tuple[int, ...]] | None = None
+    params: list[Parameter] = field(default_factory=list)
+    macs: int = 0
+    stride: Pair | None = None
+    field: Pair | None = None
+    ms: float | None = None
+    index: int | None = None
+
+    @property
+    def in_place(self) -> bool:
+        return bool(self.tops) and self.tops == self.bottoms
+
+    @property
+    def parameters(self) -> int:
+        return sum(prod(p.shape) for p in self.params)
+
+
+def collect(param: Any, net: Net | None) -> list[Facts]:
+    """The Facts of the layers that a NetParameter's state admits; ``net``: as built from it."""
+    rows = [
+        Facts(
+            layer.name,
+            layer.type,
+            list(layer.bottom),
+            list(layer.top),
+            text_format.MessageToString(layer),
+        )
+        for layer in filter_net(param).layer
+    ]
+    if net is None:
+        return rows
+    places: dict[str, tuple[Pair, Pair] | None] = {}
+    graph, position = net._graph, 0
+    for row in rows:
+        # Split layers stand between, which nobody wrote.
+        while graph.layer_names[position] != row.name or graph.layers[position].type != row.type:
+            position += 1
+        layer = graph.layers[position]
+        row.index = position
+        row.shapes = [tuple(top.dims) for top in graph.top(position)]
+        rates = [spec.lr_mult for spec in layer.param.param]
+        row.params = [
+            Parameter(tuple(blob.dims), rates[i] if i < len(rates) else 1.0)
+            for i, blob in enumerate(layer.blobs)
+        ]
+        bottoms = [tuple(bottom.dims) for bottom in graph.bottom(position)]
+        row.macs = _macs(row, bottoms)
+        place = _place(row, layer, bottoms, places)
+        row.stride, row.field = place or (None, None)
+        places.update({top: place for top in row.tops})
+        position += 1
+    return rows
+
+
+def _macs(row: Facts, bottoms: Sequence[tuple[int, ...]]) -> int:
+    """Each weight meets every place of a filter's output, or with Deconvolution of its input."""
+    if not row.params or not row.shapes:
+        return 0
+    weight = row.params[0].shape
+    if row.type == "Deconvolution":
+        return sum(prod(shape) for shape in bottoms) * prod(weight) // weight[0]
+    if row.type == "InnerProduct":
+        return prod(bottoms[0]) * prod(weight) // weight[-1]
+    if row.type == "Convolution":
+        return sum(prod(shape) for shape in row.shapes) * prod(weight) // weight[0]
+    return 0
+
+
+def _place(
+    row: Facts,
+    layer: Any,
+    bottoms: Sequence[tuple[int, ...]],
+    places: dict[str, tuple[Pair, Pair] | None],
+) -> tuple[Pair, Pair] | None:
+    """(stride, field) of the top; None where a value has no place in the input."""
+    one = Fraction(1)
+    if not row.bottoms:
+        spatial = row.shapes and len(row.shapes[0]) == 4
+        return ((one, one), (one, one)) if spatial else None
+    known = [places.get(bottom) for bottom in row.bottoms[: 1 if row.type == "Crop" else None]]
+    first = known[0]
+    if first is None or len(bottoms[0]) != 4:
+        return None
+    stride, field = first
+    if row.type in _WINDOWS:
+        steps, seen = [], []
+        for axis in range(2):
+            window = _window(row.type, layer, axis)
+            if window is None:
+                return None
+            scale, neighbours = window
+            steps.append(stride[axis] / scale)
+            seen.append(field[axis] + (neighbours - 1) * stride[axis])
+        return (steps[0], steps[1]), (seen[0], seen[1])
+    if row.type == "InnerProduct":
+        height, width = bottoms[0][2:]
+        return stride, (field[0] + (height - 1) * stride[0], field[1] + (width - 1) * stride[1])
+    if row.type not in _IN_PLACE and row.type not in coord_map.PASS_THROUGH_LAYERS:
+        return None
+    others = [place for place in known if place is not None]
+    if len(others) < len(known) or any(place[0] != stride for place in others):
+        return None
+    seen = [max(place[1][axis] for place in others) for axis in range(2)]
+    return stride, (seen[0], seen[1])
+
+
+def _window(kind: str, layer: Any, axis: int) -> tuple[Fraction, int] | None:
+    """The scale of the map to the top, and how many values of the bottom one of the top sees."""
+    # Pooling shortens a stride that leads out of the image.
+    steps = getattr(layer, "given_stride", layer.stride)
+    if not len(layer.kernel) == len(steps) == len(layer.pad) == 2:
+        return None
+    dilation = getattr(layer, "dilation", [1, 1])[axis]
+    extent, step = (layer.kernel[axis] - 1) * dilation + 1, Fraction(steps[axis])
+    scale, _ = coord_map.window_map(kind, step, extent, layer.pad[axis])
+    return scale, -int(-extent // step) if kind == "Deconvolution" else extent
