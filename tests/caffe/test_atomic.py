@@ -26,6 +26,7 @@ for _ in range(15):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_one_number_save_to_one_file_and_never_mix(tmp_path):
     env = dict(os.environ, PYTHONPATH=str(SRC))
     savers = [

@@ -49,6 +49,7 @@ assert torch.get_num_threads() == 2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("when", ["after a pass", "before"])
 @pytest.mark.parametrize("library", ["pauses", "does not"])

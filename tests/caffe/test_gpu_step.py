@@ -57,6 +57,7 @@ def step(solver):
     solver.step(1)
 
 
+@pytest.mark.slow
 def test_five_steps_wait_for_nothing(pretend, solver):
     with pretend.counting() as counts:
         for _ in range(5):

@@ -178,6 +178,7 @@ print(refused)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs Linux")
 def test_a_full_disk_is_an_error_that_leaves_what_was_written():
     """The HDF5 library ended the process (129 of 140 limits)."""

@@ -120,6 +120,7 @@ def solver():
     return caffe.SGDSolver("lenet_auto_solver.prototxt")
 
 
+@pytest.mark.slow
 def test_learning_lenet(solver):
     """The notebook "Learning LeNet": shapes, a step, a hand-written loop with its own test."""
     shapes = [(k, v.data.shape) for k, v in solver.net.blobs.items()]

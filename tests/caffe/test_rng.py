@@ -48,6 +48,7 @@ def test_normal_numbers_do_not_depend_on_how_they_are_asked_for():
     assert abs(joined.mean()) < 0.01 and abs(joined.std() - 1) < 0.01
 
 
+@pytest.mark.slow
 def test_normal_numbers_stop_before_a_number_the_block_does_not_hold():
     words = rng.Generator(3).u32(5000)
     numbers, used = unit_normal(words, 10**6)

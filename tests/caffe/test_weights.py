@@ -400,6 +400,7 @@ def test_a_solverstate_in_the_place_of_weights():
 # Damage -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cut_at_any_byte_is_an_error_or_a_whole_number_of_layers():
     """Wherever the file is cut, the reader notices, unless the cut is between two fields."""
     whole = (GOLDEN / "snap_with_diff.caffemodel").read_bytes()

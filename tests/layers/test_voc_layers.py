@@ -45,6 +45,7 @@ def test_serves_whole_images_minus_the_mean_in_list_order(voc_dir, data_net):
         np.testing.assert_array_equal(label, want_label)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_random_order_is_the_published_one(workers, voc_dir, data_net):
     net = data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, workers=workers))
@@ -101,6 +102,7 @@ def test_seek_goes_on_exactly(more, voc_dir, data_net):
         assert second.layers[0].position == 9
 
 
+@pytest.mark.slow
 def test_cache_and_workers_change_nothing(voc_dir, data_net):
     more = {"batch_size": 2, "crop": (16, 24), "mirror": True, "scale": (0.5, 1.5)}
     plain = data_net("voc_layers", "VOCSegDataLayer", params(voc_dir, **more))

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pytest
 from fcn_helpers import ROOT, raised, read_net
 from google.protobuf import text_format
 from narrow_nets import narrow
@@ -57,6 +58,7 @@ def check_geometry(net, height, width):
     assert sizes[net.layer[-1].top[0]] == [height, width]
 
 
+@pytest.mark.slow
 def test_every_backbone_head_and_stride_fits_images_of_any_size():
     seen = 0
     for backbone, usual in BACKBONES.items():
@@ -72,6 +74,7 @@ def test_every_backbone_head_and_stride_fits_images_of_any_size():
     assert seen >= 7 * 6 * 3 + 3 * 6 * 4 + 2 * 6
 
 
+@pytest.mark.slow
 def test_every_backbone_dataset_and_stride_is_built():
     for backbone, usual in BACKBONES.items():
         for name, dataset in datasets.NAMED.items():
@@ -102,6 +105,7 @@ def test_two_streams_and_at_once_on_every_trained_backbone():
             check_geometry(net, 60, 77)
 
 
+@pytest.mark.slow
 def test_nets_of_every_backbone_load_and_run(tmp_path):
     """A sixteenth of the width, each backbone with another head and stride."""
     rows = [
@@ -323,6 +327,7 @@ def test_a_net_of_ones_own_works_when_its_dataset_is_moved(tmp_path, capsys):
     assert found.inputs[0].mean == named.mean
 
 
+@pytest.mark.slow
 def test_results_of_a_net_of_ones_own_lie_in_its_folder(tmp_path, capsys):
     path, net = described_folder(tmp_path), os.path.join(str(tmp_path), "coarse")
     own(tmp_path, capsys, "--backbone", "toy", "--dataset", path, "--stride", "32", "--out", net)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from fcn_helpers import ROOT, raised, read_net
 
 from caffe.proto import caffe_pb2
@@ -14,6 +15,7 @@ from fcn.prototxt import float_text, to_text
 from nets import make
 
 
+@pytest.mark.slow
 def test_nothing_is_stale():
     done = subprocess.run(
         [sys.executable, os.path.join(ROOT, "nets", "make.py"), "--check"],
@@ -70,6 +72,7 @@ def test_floats_are_the_shortest_that_read_back():
     assert np.float32(third) == np.float32(1) / np.float32(3) and len(third) <= 11
 
 
+@pytest.mark.slow
 def test_text_reads_back():
     from google.protobuf import text_format
 

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from fcn_helpers import ROOT
 
 import caffe
@@ -53,6 +54,7 @@ def test_voc_deploy_nets_load_with_the_published_sizes():
         del net
 
 
+@pytest.mark.slow
 def test_small_nets_take_any_size():
     for dataset, classes in (("toy", 5), ("camvid", 11)):
         for streams in ("32s", "16s", "8s"):

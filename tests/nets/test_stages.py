@@ -6,6 +6,7 @@ Nets of a thirty-second of the width, as caffemodels: names and shapes decide al
 import os
 
 import numpy as np
+import pytest
 from fcn_helpers import raised, read_net
 from narrow_nets import narrow
 
@@ -74,6 +75,7 @@ def saved(tmp_path, name):
     return net, path
 
 
+@pytest.mark.slow
 def test_each_stage_takes_all_but_the_upsampling_it_replaces(tmp_path):
     for (before, after, suffix), (lost, fresh) in STAGES.items():
         source = catalog.EXPERIMENTS[after].init[0].places[0][0]
@@ -118,6 +120,7 @@ def test_early_fusion_takes_a_trunk_of_three_channels(tmp_path):
     assert weights.shape[1] == 4 and np.allclose(weights, old.params[first][0].data.flat[0])
 
 
+@pytest.mark.slow
 def test_classifiers_fit_the_nets_on_their_backbones(tmp_path):
     """By the published names: all of the trunk, and nothing for the scores."""
     for name, experiment, lost, fresh in (

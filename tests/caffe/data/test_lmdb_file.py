@@ -99,6 +99,7 @@ def test_free_pages_at_the_end_may_be_missing(tmp_path):
     assert cut < size - 4096  # some pages were free
 
 
+@pytest.mark.slow
 def test_damage_ends_in_one_error_or_other_bytes_never_worse(tmp_path):
     path, expected = fill(tmp_path, 2, 150)
     whole = Path(path).read_bytes()

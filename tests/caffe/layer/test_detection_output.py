@@ -126,6 +126,7 @@ def test_selection(settings, form, seed):
         close(top[0, 0], expected)
 
 
+@pytest.mark.slow
 def test_more_boxes_than_fit_a_table_of_overlaps():
     arrays = drawn(1, 1500, 2, 1)
     layer, inputs = rig("num_classes: 2 nms_param { nms_threshold: 0.5 }", *arrays)

@@ -60,6 +60,7 @@ def test_on_every_device(device):
     assert float((diff * args[0]).sum()) == pytest.approx(float((expected**2).sum()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_gradient():
     args = case(5)
     check_gradient(layer(*args), *args[:2])

@@ -57,6 +57,7 @@ def test_an_error_in_the_body_stays_and_other_threads_are_left_alone():
     assert done == [None] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["2>/dev/full", "2>&-", "2>&1 | head -n 1", ">&- 2>&- <&-"])
 def test_a_log_that_cannot_be_written_ends_no_training(tmp_path, redirect):
     if "/dev/full" in redirect and not os.path.exists("/dev/full"):

@@ -115,6 +115,7 @@ def test_a_device_that_is_not_there_is_named_with_the_remedy(capfd, monkeypatch)
     assert "solver.prototxt says solver_mode: GPU" in messages(capfd)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from fcn_helpers import ROOT, raised
 from google.protobuf import text_format
 
@@ -20,6 +21,7 @@ def rows_of(name, height, width):
     return facts.walk(net, explain.input_sizes(net, height, width))
 
 
+@pytest.mark.slow
 def test_shapes_and_parameters_are_those_of_the_net():
     for name in LIGHT:
         net = caffe.Net(os.path.join(ROOT, catalog.net_path(name, "deploy")), caffe.TEST)
@@ -94,6 +96,7 @@ def test_an_unknown_layer_is_named():
     assert "layer 'odd' has type Reshape" in raised(facts.GeometryError, facts.walk, net)
 
 
+@pytest.mark.slow
 def test_the_page_of_facts_is_fresh():
     before = os.getcwd()
     os.chdir(ROOT)

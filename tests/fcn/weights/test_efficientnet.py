@@ -128,6 +128,7 @@ def test_state_dicts_that_do_not_fit_are_refused(tmp_path):
     assert "which the net lacks" in raised(ValueError, efficientnet.fill, net, more)
 
 
+@pytest.mark.slow
 def test_other_weights_are_no_published_ones(tmp_path):
     path = os.path.join(str(tmp_path), "w.caffemodel")
     efficientnet.write(random_state(deploy(tmp_path, 0), 0), 0, path)
