@@ -240,8 +240,12 @@ class General(Way):
 
     def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
         g, x = call.geometry, call.x
-        if kernels.enabled():  # PyTorch's backward is 2 to 4 times slower in channels-last
-            dy, x = dy.contiguous(), x.contiguous()
+        if kernels.enabled():
+            # PyTorch's backward is 2 to 4 times slower in channels-last, but twice as fast where
+            # each channel has its own kernel.
+            own = g.group == g.bottom[1] == g.top[1] and len(g.kernel) == 2
+            layout = torch.channels_last if own else torch.contiguous_format
+            dy, x = dy.contiguous(memory_format=layout), x.contiguous(memory_format=layout)
         return torch.ops.aten.convolution_backward(
             dy, x, call.weight, [g.top[1]], *_settings(g), list(mask)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,11 +38,21 @@ class Clip(Elementwise):
             raise self.fail("needs clip_param { min: ... max: ... }", LayerError)
         self.low, self.high = self.param.clip_param.min, self.param.clip_param.max
 
+        # PyTorch's slope is 0 at the bounds already: here it is from the next number outwards.
+        ends = torch.tensor([self.low, self.high])
+        outwards = torch.nextafter(ends, torch.tensor([-math.inf, math.inf]))
+        self.beyond: list[float] = outwards.tolist()
+
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
-        y = bottoms[0].clamp(max=self.high)
-        return [torch.where(y > self.low, y, self.low)]  # clamp would pass NaN on
+        if self.low > self.high:
+            return [torch.full_like(bottoms[0], self.low)]
+        y = bottoms[0].clamp(self.low, self.high)  # which passes NaN on
+        return [y.nan_to_num_(nan=self.low, posinf=self.high, neginf=self.low)]
 
     def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        # A quarter of the time; but it takes NaN for inside, and a diff of inf · 0 for 0.
+        if not x.is_cuda and x.dtype == torch.float32 and (x.sum() + g.sum()).isfinite():
+            return torch.ops.aten.hardtanh_backward(g, x, *self.beyond)
         return g * ((x >= self.low) & (x <= self.high))
 
 

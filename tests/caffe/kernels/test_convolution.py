@@ -51,6 +51,29 @@ def test_equals_the_general_operator(way, case, layout):
         assert torch.allclose(some[i], grads[i], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_a_kernel_for_each_channel_equals_the_general_operator(kernel, stride, layout):
+    generator = torch.Generator().manual_seed(2)
+
+    def drawn(*shape):
+        return torch.randn(shape, generator=generator)
+
+    x = drawn(2, 24, 13, 10).contiguous(memory_format=layout)
+    weight, bias, pad = drawn(24, 1, kernel, kernel), drawn(24), kernel // 2
+    x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
+    want = torch.conv2d(x64, w64, b64, stride, pad, 1, 24)
+    geometry = Geometry(
+        (kernel, kernel), [stride] * 2, [pad] * 2, [1, 1], 24, x.shape, tuple(want.shape)
+    )
+    call = convolution.Call(geometry, x, weight, bias, Storage(1))
+    dy = drawn(*want.shape).contiguous(memory_format=layout)
+    want.backward(dy.double())
+    grads = convolution.choose(geometry, weight).backward(call, dy, [True] * 3)
+    for got, leaf in zip(grads, (x64, w64, b64)):
+        assert (got - leaf.grad).abs().max() <= 1e-5 * leaf.grad.abs().max()
+
+
 def test_plain_kernels_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("CAFFE_KERNELS", "plain")
     bottom, shape, _, _ = CASES["winograd"][0]

@@ -45,6 +45,17 @@ def test_clip_ends_and_special_values():
     np.testing.assert_array_equal(rig.backward(3.0)[0], [3, 3, 0, 0, 0, 0])
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 6), (-1, 2)])
+def test_clip_passes_the_gradient_up_to_its_ends_and_no_further(low, high):
+    """What is all finite goes another way on the CPU."""
+    ends = np.float32([low, high])
+    outside = np.nextafter(ends, np.float32([-np.inf, np.inf]))
+    x = np.concatenate([ends, outside, [(low + high) / 2]])
+    rig = clip(low, high, (5,))
+    np.testing.assert_array_equal(rig.forward(x), [low, high, low, high, x[4]])
+    np.testing.assert_array_equal(rig.backward(3.0)[0], [3, 3, 0, 0, 3])
+
+
 def test_clip_with_ends_the_wrong_way_round_gives_min():
     rig = clip(1, -1, (3,))
     np.testing.assert_array_equal(rig.forward(np.array([-2, 0, 2])), [1, 1, 1])
