@@ -9,12 +9,12 @@ the child computes with one thread, as PyTorch's own worker processes do.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 __all__ = ["compute_after_fork"]
 
@@ -22,6 +22,7 @@ _HARD = 2  # omp_pause_hard: give back everything
 _LIBRARY = re.compile(r"/\S*/lib(?:gomp|i?omp5?)\b[^/\s]*\.so[^/\s]*")
 
 
+@functools.cache  # after PyTorch is loaded: the library stays the same
 def _pause() -> Callable[[int], int] | None:
     """OpenMP's function that ends the threads, where the loaded library has it."""
     try:
@@ -36,8 +37,17 @@ def compute_after_fork() -> None:
     """Look after every fork of this process from now on."""
     if not hasattr(os, "register_at_fork"):  # Windows has no fork
         return
-    pause = _pause()
-    if pause is None:
-        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-    else:
-        os.register_at_fork(before=lambda: pause(_HARD))
+    os.register_at_fork(before=_let_threads_go, after_in_child=_compute_alone)
+
+
+def _let_threads_go() -> None:
+    if "torch" in sys.modules:  # else there are no threads yet
+        pause = _pause()
+        if pause is not None:
+            pause(_HARD)
+
+
+def _compute_alone() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and _pause() is None:
+        torch.set_num_threads(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import metadata
 from pathlib import Path
 
 __all__ = ["OtherCaffeWarning", "other_caffe", "own_version", "warn_of_other"]
@@ -23,6 +22,8 @@ class OtherCaffeWarning(ImportWarning, UserWarning):
 
 def own_version() -> str:
     """The version of this engine's distribution."""
+    from importlib import metadata  # takes 20 ms, which only who asks should pay
+
     try:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:

@@ -76,6 +76,7 @@ def _main(argv: list[str]) -> int:
         return 0
     if commands[0] not in BREW:
         return _unknown(commands[0])
+    brew.check(commands[0], flags)  # before PyTorch is loaded
     with log_files.as_asked(flags):
         return _function(BREW[commands[0]])(flags)
 

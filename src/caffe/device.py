@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from caffe.arithmetic import apply as apply_precision
+from caffe.arithmetic import warn_of_environment
 from caffe.errors import DeviceError
-from caffe.precision import apply as apply_precision
-from caffe.precision import warn_of_environment
 
 __all__ = ["Device", "current", "set_device", "set_mode_cpu", "set_mode_gpu", "set_mode_mirror"]
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import operator
 import threading
 
-import torch.distributed
-
 from caffe.errors import DeviceError
 
 __all__ = [
@@ -38,6 +36,8 @@ _place = _Place()
 
 def has_nccl() -> bool:
     """Whether solvers can train together: true wherever PyTorch has ``torch.distributed``."""
+    import torch.distributed  # not at the top: logging needs this file, and no PyTorch
+
     return torch.distributed.is_available()
 
 

@@ -19,7 +19,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import torch
 
 from caffe.errors import Error
 from caffe.ziggurat import unit_normal
@@ -159,7 +158,7 @@ class _Ahead:
             self._taken = self._draw(min(_BLOCK, wanted))
         self._next = None
         wanted -= len(self._taken.words)
-        if wanted > _BLOCK // 4 and torch.get_num_threads() > 1:
+        if wanted > _BLOCK // 4 and self._may_use_a_thread():
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1)
             self._next = self._pool.submit(self._draw, min(_BLOCK, wanted))
@@ -174,6 +173,12 @@ class _Ahead:
             self._next = None
         self._generator._mt.set_state(block.before)
         self._generator.u32(used)
+
+    @staticmethod
+    def _may_use_a_thread() -> bool:
+        import torch  # not at the top: the data tools draw too, and do without PyTorch
+
+        return torch.get_num_threads() > 1
 
     def _draw(self, size: int) -> _Block:
         return _Block(self._generator._mt.get_state(), self._generator.u32(size))

@@ -12,8 +12,8 @@ import torch
 from caffe import device as devices
 from caffe import glog, rng
 from caffe import solver as solvers
+from caffe.arithmetic import set_precision
 from caffe.errors import SolverError, WeightsError
-from caffe.precision import set_precision
 from caffe.solver import fused_sgd
 from caffe.solver.actions import Action
 

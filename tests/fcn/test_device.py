@@ -1,5 +1,7 @@
 """The device and precision of a command."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import caffe
@@ -26,7 +28,7 @@ def test_a_precision_is_set_and_named(name):
 
 
 def test_bvlc_caffe_knows_fp32_alone(monkeypatch):
-    monkeypatch.delattr(caffe, "set_precision", raising=False)
+    monkeypatch.setattr(device, "caffe", SimpleNamespace(set_mode_cpu=caffe.set_mode_cpu))
     assert device.use(None, "fp32") == "CPU, fp32"
     with pytest.raises(device.UnknownPrecision, match="BVLC Caffe computes in fp32 alone"):
         device.use(None, "tf32")

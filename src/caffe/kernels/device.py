@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 
 from caffe import kernels
+from caffe.arithmetic import deterministic, precision
 from caffe.kernels import tuning
-from caffe.precision import deterministic, precision
 from caffe.storage import Storage
 
 __all__ = ["Settings", "backward", "forward", "operand"]

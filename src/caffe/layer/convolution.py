@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe import kernels
+from caffe.arithmetic import precision
 from caffe.device import current
 from caffe.errors import LayerError
 from caffe.kernels import convolution, upsampling
@@ -18,7 +19,6 @@ from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
-from caffe.precision import precision
 from caffe.storage import Storage
 
 if TYPE_CHECKING:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from caffe import glog
 from caffe.data import db
 from caffe.data.data_transformer import DataTransformer
-from caffe.errors import DataError, LayerError
+from caffe.data.datum import parse_datum
+from caffe.errors import LayerError
 from caffe.layer import register
 from caffe.layer._prefetching import PictureSource, PrefetchingLayer
-from caffe.proto import caffe_pb2
 from caffe.rank import solver_count, solver_rank
 
 TRAIN = 0
@@ -94,13 +93,3 @@ class Records(PictureSource):
     def set_position(self, position: Any) -> None:
         self._number, key = position
         self._cursor.seek(key)
-
-
-def parse_datum(value: bytes) -> Any:
-    """The ``Datum`` that a record holds; raises DataError where it holds none."""
-    try:
-        return caffe_pb2.Datum.FromString(value)
-    except DecodeError as error:
-        raise DataError(
-            f"no Datum ({error}): expected what convert_imageset or array_to_datum writes"
-        ) from error

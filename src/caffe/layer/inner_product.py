@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from caffe import kernels
+from caffe.arithmetic import precision
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
-from caffe.precision import precision
 
 
 @register("InnerProduct")

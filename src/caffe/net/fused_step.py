@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
+from caffe.arithmetic import precision
 from caffe.errors import naming
 from caffe.kernels import fused, winograd
 from caffe.kernels.fused import Activation, Settings
@@ -22,7 +23,6 @@ from caffe.layer.convolution import Convolution
 from caffe.layer.prelu import PReLU
 from caffe.net.folding import Group, Stage, fold, stages
 from caffe.net.wiring import Graph
-from caffe.precision import precision
 
 __all__ = ["FusedStep"]
 

@@ -36,13 +36,13 @@ import numpy as np
 import torch
 
 from caffe import kernels
+from caffe.arithmetic import deterministic, precision
 from caffe.blob import Blob
 from caffe.device import current
 from caffe.errors import naming
 from caffe.kernels import tuning
 from caffe.layer import Layer
 from caffe.net.wiring import Graph
-from caffe.precision import deterministic, precision
 from caffe.storage import Storage, watched
 
 __all__ = ["Loss", "Replay", "graphs", "set_graphs"]

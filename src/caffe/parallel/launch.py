@@ -20,10 +20,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
+from caffe.arithmetic import deterministic, precision
 from caffe.errors import DeviceError
 from caffe.parallel import rendezvous
 from caffe.parallel.worker import Job, train
-from caffe.precision import deterministic, precision
 from caffe.proto import caffe_pb2
 from caffe.prototxt import read_solver
 from caffe.solver.actions import Action

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe import glog
+from caffe.arithmetic import set_deterministic, set_precision
 from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import Error
 from caffe.parallel.nccl import NCCL, PeerError
-from caffe.precision import set_deterministic, set_precision
 from caffe.proto import caffe_pb2
 from caffe.rank import is_root, set_multiprocess, set_solver_count, set_solver_rank
 from caffe.solver import from_param

@@ -1,17 +1,17 @@
-"""What train, test, time and device_query share: their flags, as one table, and the device."""
+"""What train, test, time and device_query share: their flags, as one table, and the device.
+
+PyTorch is imported where it is needed: usage texts and usage errors do without it.
+"""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
-import torch
-
 import caffe
 from caffe import glog
-from caffe.precision import NAMES as PRECISIONS
 from caffe.tools.flags import Flag, UsageError
 
-__all__ = ["FLAGS", "check_iterations", "gpus", "log", "set_arithmetic", "stages", "use_device"]
+__all__ = ["FLAGS", "check", "gpus", "log", "set_arithmetic", "stages", "use_device"]
 
 FLAGS = {
     "gpu": Flag(
@@ -49,9 +49,30 @@ def log(text: str) -> None:
     glog.info("caffe", text)
 
 
-def check_iterations(flags: SimpleNamespace) -> None:
-    """Raise UsageError where ``-iterations`` leaves nothing to average."""
-    if flags.iterations < 1:
+# The files that a command cannot do without.
+_NEEDS = {
+    "train": {"solver": "Need a solver definition to train: give -solver FILE"},
+    "test": {
+        "model": "Need a model definition to score: give -model FILE",
+        "weights": "Need model weights to score: give -weights FILE",
+    },
+    "time": {"model": "Need a model definition to time: give -model FILE"},
+}
+
+
+def check(command: str, flags: SimpleNamespace) -> None:
+    """Raise UsageError where a command cannot run with these flags; takes no PyTorch."""
+    for name, message in _NEEDS.get(command, {}).items():
+        if not getattr(flags, name):
+            raise UsageError(message)
+    if command == "train" and flags.snapshot and flags.weights:
+        raise UsageError(
+            "Give a snapshot to resume training or weights to finetune but not both: received "
+            f"-snapshot {flags.snapshot} and -weights {flags.weights}"
+        )
+    if command == "time" and flags.phase not in ("", "TRAIN", "TEST"):
+        raise UsageError(f'phase must be "TRAIN" or "TEST", received -phase {flags.phase}')
+    if command in ("test", "time") and flags.iterations < 1:
         raise UsageError(f"-iterations must be at least 1, received {flags.iterations}")
 
 
@@ -66,6 +87,8 @@ def set_arithmetic(flags: SimpleNamespace) -> None:
     Raises:
         UsageError: a precision that does not exist.
     """
+    from caffe.arithmetic import NAMES as PRECISIONS
+
     if flags.precision not in PRECISIONS:
         raise UsageError(
             f"-precision is one of {', '.join(PRECISIONS)}; received {flags.precision!r}"
@@ -81,6 +104,8 @@ def gpus(flags: SimpleNamespace) -> list[int]:
         UsageError: an id that is no number, or given twice.
     """
     if flags.gpu == "all":
+        import torch
+
         return list(range(torch.cuda.device_count()))
     if not flags.gpu:
         return []
@@ -104,6 +129,8 @@ def use_device(flags: SimpleNamespace) -> None:
         log("Use CPU.")
         caffe.set_mode_cpu()
         return
+    import torch
+
     log(f"Use GPU with device ID {ids[0]}")
     caffe.set_device(ids[0])
     caffe.set_mode_gpu()

@@ -9,8 +9,8 @@ import numpy as np
 from caffe import glog
 from caffe.data import db, mean_file
 from caffe.data.data_transformer import DataTransformer
+from caffe.data.datum import parse_datum
 from caffe.errors import DataError
-from caffe.layer.data import parse_datum
 from caffe.proto import caffe_pb2
 from caffe.tools.flags import Flag, parse, run, usage
 

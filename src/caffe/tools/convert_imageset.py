@@ -17,8 +17,8 @@ from PIL import Image
 
 from caffe import glog, rng
 from caffe.data import db, image_files
+from caffe.data.image_list import read_list
 from caffe.errors import DataError
-from caffe.layer.image_data import read_list
 from caffe.proto import caffe_pb2
 from caffe.rng import shuffled
 from caffe.tools.flags import Flag, parse, run, usage

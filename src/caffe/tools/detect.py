@@ -14,15 +14,16 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import caffe
-from caffe import hdf5_files
-from caffe.detector import Window
 from caffe.errors import DataError, Error
 from caffe.tools.classify import add_net_arguments, numbers, parse, read_mean, set_mode
+
+if TYPE_CHECKING:
+    from caffe.detector import Window
 
 __all__ = ["main"]
 
@@ -118,6 +119,8 @@ def write_detections(path: str, detections: list[dict[str, Any]]) -> None:
                 writer.writerow([name, *(f"{x:g}" for x in window), *prediction.tolist()])
         return
     import h5py
+
+    from caffe import hdf5_files
 
     with hdf5_files.create(path) as file:
         file["filename"] = np.array(names, dtype=h5py.string_dtype())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from caffe import glog
 from caffe.data import db
-from caffe.device import set_device, set_mode_cpu, set_mode_gpu
 from caffe.errors import DataError, ShapeError
 from caffe.hints import did_you_mean
-from caffe.net import Net
 from caffe.proto import caffe_pb2
 from caffe.tools.flags import UsageError, usage
+
+if TYPE_CHECKING:
+    from caffe.net import Net
 
 __all__ = ["main"]
 
@@ -42,6 +44,8 @@ def main(argv: list[str]) -> int:
             f"the number of blob names and dataset names must be equal: got {len(names)} and "
             f"{len(targets)}"
         )
+    from caffe.net import Net  # not at the top: the usage needs no PyTorch
+
     net = Net(model, TEST, weights=weights)
     for name in names:
         if name not in net.blobs:
@@ -89,6 +93,8 @@ def _datums(blob, name: str):
 
 
 def _choose_device(arguments: list[str]) -> None:
+    from caffe.device import set_device, set_mode_cpu, set_mode_gpu
+
     if arguments and arguments[0] == "GPU":
         device = _number(arguments[1], "DEVICE_ID") if len(arguments) > 1 else 0
         glog.error("extract_features", "Using GPU")

@@ -9,18 +9,12 @@ import numpy as np
 from caffe.net import Net
 from caffe.proto.caffe_pb2 import TEST
 from caffe.tools import brew
-from caffe.tools.flags import UsageError
 
 __all__ = ["run"]
 
 
 def run(flags: SimpleNamespace) -> int:
     """Score ``-weights`` in ``-model`` over ``-iterations`` batches; returns 0."""
-    if not flags.model:
-        raise UsageError("Need a model definition to score: give -model FILE")
-    if not flags.weights:
-        raise UsageError("Need model weights to score: give -weights FILE")
-    brew.check_iterations(flags)
     brew.use_device(flags)
     net = Net(flags.model, TEST, level=flags.level, stages=brew.stages(flags))
     net.copy_from(flags.weights)

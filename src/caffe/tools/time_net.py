@@ -16,19 +16,13 @@ from caffe.net import Net
 from caffe.proto import caffe_pb2
 from caffe.timer import Timer
 from caffe.tools import brew
-from caffe.tools.flags import UsageError
 
 __all__ = ["run"]
 
 
 def run(flags: SimpleNamespace) -> int:
     """Time ``-model`` over ``-iterations`` forward and backward passes; returns 0."""
-    if not flags.model:
-        raise UsageError("Need a model definition to time: give -model FILE")
-    if flags.phase not in ("", "TRAIN", "TEST"):
-        raise UsageError(f'phase must be "TRAIN" or "TEST", received -phase {flags.phase}')
     phase = caffe_pb2.Phase.Value(flags.phase or "TRAIN")
-    brew.check_iterations(flags)
     brew.use_device(flags)
     net = Net(flags.model, phase, level=flags.level, stages=brew.stages(flags))
     brew.log("Performing Forward")  # once before the clock runs, so that memory is there

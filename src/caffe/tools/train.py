@@ -21,13 +21,6 @@ __all__ = ["action_of", "run"]
 
 def run(flags: SimpleNamespace) -> int:
     """Train as the flags of :mod:`caffe.tools.brew` say; returns 0, after a stop by signal too."""
-    if not flags.solver:
-        raise UsageError("Need a solver definition to train: give -solver FILE")
-    if flags.snapshot and flags.weights:
-        raise UsageError(
-            "Give a snapshot to resume training or weights to finetune but not both: received "
-            f"-snapshot {flags.snapshot} and -weights {flags.weights}"
-        )
     param = read_solver(flags.solver)
     param.train_state.level = flags.level
     param.train_state.stage.extend(brew.stages(flags))

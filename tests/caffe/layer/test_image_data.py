@@ -10,8 +10,8 @@ from PIL import Image
 
 import caffe
 from caffe.data import image_files
+from caffe.data.image_list import ImageListWarning, read_list
 from caffe.errors import DataError, LayerError
-from caffe.layer.image_data import ImageListWarning, read_list
 from caffe.rng import Generator, shuffled
 
 

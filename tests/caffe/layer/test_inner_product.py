@@ -5,8 +5,8 @@ import pytest
 import torch
 from harness import Rig, check_gradient, close, random
 
+from caffe.arithmetic import set_precision
 from caffe.errors import LayerError, ShapeError
-from caffe.precision import set_precision
 
 FILL = 'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" }'
 

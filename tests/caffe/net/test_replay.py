@@ -9,9 +9,9 @@ import pretend_graphs
 import pytest
 
 import caffe
+from caffe.arithmetic import _state
 from caffe.blob import Blob
 from caffe.net import replay
-from caffe.precision import _state
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import torch
 
 import caffe
 from caffe import device, glog
-from caffe.precision import environment_overrides
+from caffe.arithmetic import environment_overrides
 
-precision = sys.modules["caffe.precision"]  # the name caffe.precision is the function
+precision = sys.modules["caffe.arithmetic"]  # the name caffe.precision is the function
 BACKENDS = torch.backends
 SWITCHES = (
     "BACKENDS.fp32_precision",
