@@ -52,6 +52,7 @@ ELSEWHERE = (
     "tests/oracle",
     "tests/test_package.py",
     "tests/test_pretend_device.py",
+    "tests/test_ssd.py",
 )
 
 
