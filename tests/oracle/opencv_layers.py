@@ -11,6 +11,8 @@ To add a type: a function in this file, `@cases("Type")`, from a numpy.random.Ge
 Whatever is not drawn because OpenCV cannot read it, or computes something else, is said there.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -34,6 +36,8 @@ class Case(NamedTuple):
     layers: str
     inputs: dict
     exact_rows: bool = False  # the tops are detections: rows whose order may differ
+    opencv: str | None = None  # its own layers, where OpenCV has other words for them
+    padded: bool = False  # OpenCV's top ends with rows of zeros
 
 
 def cases(type_name):
@@ -154,19 +158,177 @@ def detection_output(rng):
     )
 
 
-def prototxt(case):
+def regions(rng, items, height, width, scale):
+    """Regions of an image, some beyond its border: item, x1, y1, x2, y2."""
+    corners = rng.uniform(-5, 5 + np.array([width, height]) / scale, (rng.integers(1, 9), 2, 2))
+    item = rng.integers(0, items, len(corners))
+    rows = np.column_stack([item, corners.min(1), corners.max(1)])
+    return rows.astype(np.float32)
+
+
+@cases("ROIPooling")
+def roi_pooling(rng):
+    # OpenCV gives 0 for windows whose maximum is 0 or less, so values are positive.
+    n, c, (h, w) = int(rng.integers(1, 3)), int(rng.integers(1, 5)), size(rng, 3, 20)
+    scale = rng.choice([1, 0.5, 0.125, 0.0625])
+    ph, pw = size(rng, 1, 8)
+    return Case(
+        f"""layer {{ name: "r" type: "ROIPooling" bottom: "x" bottom: "rois" top: "y"
+            roi_pooling_param {{ pooled_h: {ph} pooled_w: {pw} spatial_scale: {scale} }} }}""",
+        {
+            "x": rng.uniform(1, 2, (n, c, h, w)).astype(np.float32),
+            "rois": regions(rng, n, h, w, scale),
+        },
+    )
+
+
+@cases("PSROIPooling")
+def psroi_pooling(rng):
+    group, outputs, (h, w) = int(rng.integers(1, 5)), int(rng.integers(1, 4)), size(rng, 3, 20)
+    scale = rng.choice([1, 0.5, 0.125, 0.0625])
+    return Case(
+        f"""layer {{ name: "r" type: "PSROIPooling" bottom: "x" bottom: "rois" top: "y"
+            psroi_pooling_param {{ output_dim: {outputs} group_size: {group}
+            spatial_scale: {scale} }} }}""",
+        {"x": normal(rng, 1, outputs * group**2, h, w), "rois": regions(rng, 1, h, w, scale)},
+    )
+
+
+@cases("Proposal")
+def proposal(rng):
+    # OpenCV ignores min_size, and takes one image.
+    (h, w), ratios, scales = size(rng, 4, 12), [0.5, 1, 2], [2, 4, 8]
+    count = len(ratios) * len(scales)
+    words = [f"ratio: {r}" for r in ratios] + [f"scale: {s}" for s in scales]
+    words += [f"pre_nms_topn: {rng.integers(50, 600)} post_nms_topn: {rng.integers(5, 60)}"]
+    words += [f"nms_thresh: {rng.uniform(0.3, 0.8):.3f} min_size: 0"]
+    scores = rng.permutation(2 * count * h * w).reshape(1, -1, h, w) / (2 * count * h * w)
+    return Case(
+        f"""layer {{ name: "p" type: "Proposal" bottom: "s" bottom: "d" bottom: "i" top: "y"
+            proposal_param {{ feat_stride: 16 base_size: 16 {" ".join(words)} }} }}""",
+        {
+            "s": scores.astype(np.float32),
+            "d": normal(rng, 1, 4 * count, h, w) * np.float32(0.2),
+            "i": np.array([[16 * h, 16 * w, 1]], np.float32),
+        },
+        padded=True,
+    )
+
+
+@cases("ShuffleChannel")
+def shuffle_channel(rng):
+    group = int(rng.integers(1, 5))
+    return Case(
+        f"""layer {{ name: "s" type: "ShuffleChannel" bottom: "x" top: "y"
+            shuffle_channel_param {{ group: {group} }} }}""",
+        {"x": normal(rng, int(rng.integers(1, 3)), group * int(rng.integers(1, 5)), *size(rng))},
+    )
+
+
+@cases("Reorg")
+def reorg(rng):
+    # OpenCV does not know reverse, and has another word for the stride.
+    stride = int(rng.integers(1, 4))
+    shape = (1, int(rng.integers(1, 4)) * stride**2, *(stride * n for n in size(rng, 1, 5)))
+    text = (
+        'layer {{ name: "r" type: "Reorg" bottom: "x" top: "y" reorg_param {{ {}: ' + f"{stride} "
+    )
+    text += "}} }}"
+    return Case(
+        text.format("stride"),
+        {"x": normal(rng, *shape)},
+        opencv=text.format("reorg_stride"),
+    )
+
+
+@cases("Axpy")
+def axpy(rng):
+    # SENet multiplies its second bottom; OpenCV the third, and takes one item.
+    text = 'layer {{ name: "axpy" type: "Axpy" bottom: "a" bottom: "{}" bottom: "{}" top: "t" }}'
+    shape = (1, int(rng.integers(1, 6)), *size(rng))
+    return Case(
+        text.format("x", "y"),
+        {"a": normal(rng, *shape[:2], 1, 1), "x": normal(rng, *shape), "y": normal(rng, *shape)},
+        opencv=text.format("y", "x"),
+    )
+
+
+@cases("Interp")
+def interp(rng):
+    # OpenCV takes shrink_factor for a zoom, and ignores pad_beg and pad_end.
+    words = [f"zoom_factor: {rng.integers(1, 5)}", "height: {} width: {}".format(*size(rng, 1, 20))]
+    return Case(
+        f"""layer {{ name: "i" type: "Interp" bottom: "x" top: "y"
+            interp_param {{ {words[rng.integers(2)]} }} }}""",
+        {"x": normal(rng, 1, int(rng.integers(1, 4)), *size(rng))},
+    )
+
+
+@cases("Upsample")
+def upsample(rng):
+    # OpenCV's layer of the same task is MaxUnpool, with the size of the pooling.
+    (h, w), (kh, kw), c = size(rng), size(rng, 1, 4), int(rng.integers(1, 5))
+    mask = np.stack([rng.permutation(h * w * kh * kw)[: h * w] for _ in range(c)])
+    start = 'layer {{ name: "u" type: "{}" bottom: "x" bottom: "m" top: "y" '
+    pool = f"pool_k_h: {kh} pool_k_w: {kw} pool_stride_h: {kh} pool_stride_w: {kw}"
+    return Case(
+        start.format("Upsample") + f"upsample_param {{ scale_h: {kh} scale_w: {kw} }} }}",
+        {"x": normal(rng, 1, c, h, w), "m": mask.reshape(1, c, h, w).astype(np.float32)},
+        opencv=start.format("MaxUnpool")
+        + f"max_unpool_param {{ {pool} pool_pad_h: 0 pool_pad_w: 0 }} }}",
+    )
+
+
+def depthwise(type_name):
+    def case(rng):
+        # OpenCV wants num_output and, of DepthwiseConvolution, group and its plain name.
+        c, kernel = int(rng.integers(1, 6)), int(rng.integers(1, 4))
+        words = (
+            f"kernel_size: {kernel} pad: {rng.integers(0, kernel)} stride: {rng.integers(1, 3)} "
+        )
+        words += f"num_output: {c} bias_term: {yes(rng)} "
+        text = 'layer {{ name: "c" type: "{}" bottom: "x" top: "y" convolution_param {{ {} }} }}'
+        return Case(
+            text.format(type_name, words),
+            {"x": normal(rng, int(rng.integers(1, 3)), c, *size(rng, 4, 12))},
+            opencv=text.format("Convolution", f"{words} group: {c}"),
+        )
+
+    return case
+
+
+for name in ("ConvolutionDepthwise", "DepthwiseConvolution"):
+    cases(name)(depthwise(name))
+
+
+def activation(type_name):
+    def case(rng):
+        text = f'layer {{ name: "a" type: "{type_name}" bottom: "x" top: "y" }}'
+        return Case(text, {"x": 4 * normal(rng, 1, 3, *size(rng))})
+
+    return case
+
+
+for name in ("HardSwish", "Mish", "Swish"):  # OpenCV's HardSigmoid has another slope
+    cases(name)(activation(name))
+
+
+def prototxt(case, opencv=False):
     """The net of a case, with an Input layer for each array."""
     text = ""
     for name, array in case.inputs.items():
         dims = " ".join(f"dim: {n}" for n in array.shape)
         text += f'layer {{ name: "{name}" type: "Input" top: "{name}"\n'
         text += f"  input_param {{ shape {{ {dims} }} }} }}\n"
-    return text + case.layers
+    return text + (case.opencv if opencv and case.opencv else case.layers)
 
 
 def write(case, folder, seed):
-    """The net's files with random parameters; their paths."""
-    paths = [os.path.join(folder, name) for name in ("net.prototxt", "net.caffemodel")]
+    """The net's files with random parameters, and the prototxt for OpenCV; their paths."""
+    names = ("net.prototxt", "net.caffemodel", "opencv.prototxt")
+    paths = [os.path.join(folder, name) for name in names]
+    with open(paths[2], "w") as file:
+        file.write(prototxt(case, opencv=True))
     with open(paths[0], "w") as file:
         file.write(prototxt(case))
     caffe.set_random_seed(seed)
@@ -183,7 +345,7 @@ def write(case, folder, seed):
 
 def run_here(paths, inputs):
     """The first top of the last layer."""
-    net = caffe.Net(paths[0], paths[1], caffe.TEST)
+    net = caffe.Net(*paths[:2], caffe.TEST)
     for name, array in inputs.items():
         net.blobs[name].data[...] = array
     net.forward()
@@ -193,7 +355,7 @@ def run_here(paths, inputs):
 def run_opencv(paths, inputs):
     import cv2
 
-    net = cv2.dnn.readNetFromCaffe(*paths)
+    net = cv2.dnn.readNetFromCaffe(paths[2], paths[1])
     net.enableFusion(False)
     for name, array in inputs.items():
         net.setInput(array, name)
@@ -211,6 +373,8 @@ def difference(case, ours, theirs):
     """The largest difference relative to the largest value; infinite where shapes differ."""
     if case.exact_rows:
         ours, theirs = rows(ours), rows(theirs)
+    if case.padded and not theirs[len(ours) :].any():
+        theirs = theirs[: len(ours)]
     if ours.shape != theirs.shape:
         return np.inf
     if not ours.size:
