@@ -23,7 +23,28 @@ def relu(g: Graph, layer: Any, bottoms: Values) -> list[str]:
 
 @writes("ReLU6")
 def relu6(g: Graph, layer: Any, bottoms: Values) -> list[str]:
-    return [g.node("Clip", bottoms[0].name, g.number(0), g.number(6))]
+    x = bottoms[0].name
+    y = g.node("Clip", x, g.number(0), g.number(6))
+    if not layer.slope:
+        return [y]
+    return [g.node("Add", y, _scaled(g, g.node("Min", x, g.number(0)), layer.slope))]
+
+
+@writes("HardSigmoid", "HSigmoid")
+def hard_sigmoid(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    return [g.node("HardSigmoid", bottoms[0].name, alpha=1 / 6, beta=0.5)]
+
+
+@writes("HardSwish", "HSwish")
+def hard_swish(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    x = bottoms[0].name
+    return [g.node("Mul", x, g.node("HardSigmoid", x, alpha=1 / 6, beta=0.5))]
+
+
+@writes("Mish")
+def mish(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    x = bottoms[0].name
+    return [g.node("Mul", x, g.node("Tanh", g.node("Softplus", x)))]
 
 
 @writes("PReLU")
@@ -146,6 +167,16 @@ def _chain(g: Graph, op: str, names: Sequence[str]) -> str:
     for name in names[1:]:
         result = g.node(op, result, name)
     return result
+
+
+@writes("Axpy")
+def axpy(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """``a x + y``, a factor for each item and channel."""
+    factors, x, y = bottoms
+    name = factors.name
+    if len(factors.shape) != len(x.shape):
+        name = g.node("Reshape", name, g.ints([0, 0, *[1] * (len(x.shape) - 2)]))
+    return [g.node("Add", g.node("Mul", name, x.name), y.name)]
 
 
 @writes("Scale")

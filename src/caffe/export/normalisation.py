@@ -1,4 +1,4 @@
-"""BatchNorm, BN, LRN, MVN, Softmax, Normalize."""
+"""BatchNorm, BN, LRN, MVN, Normalize, L2Norm, Softmax."""
 
 from __future__ import annotations
 
@@ -108,6 +108,24 @@ def mvn(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     variance = g.node("ReduceMean", g.node("Mul", y, y), axes=axes, keepdims=1)
     deviation = g.node("Add", g.node("Sqrt", variance), g.number(layer.eps))
     return [g.node("Div", y, deviation)]
+
+
+@writes("Normalize")
+def normalize(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """``scale x / sqrt(sum x^2 + eps)``."""
+    x = bottoms[0]
+    axes = list(range(1, len(x.shape))) if layer.across else [1]
+    square = g.node("ReduceSumSquare", x.name, axes=axes, keepdims=1)
+    norm = g.node("Sqrt", g.node("Add", square, g.number(layer.eps)))
+    shape = () if layer.shared else (layer.channels, *[1] * (len(x.shape) - 2))
+    return [g.node("Mul", g.node("Div", x.name, norm), g.weight(layer.blobs[0], "scale", shape))]
+
+
+@writes("L2Norm")
+def l2_norm(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    x = bottoms[0]
+    axes = list(range(1, len(x.shape)))
+    return [g.node("Div", x.name, g.node("ReduceL2", x.name, axes=axes, keepdims=1))]
 
 
 @writes("Softmax")

@@ -86,6 +86,69 @@ def crop(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     return [cut(g, x.name, axes, starts, ends)]
 
 
+@writes("CropCenter")
+def crop_center(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    axes = [axis for axis, n in enumerate(layer.cut) if n]
+    if not axes:
+        return [bottoms[0].name]
+    ends = [-layer.cut[axis] for axis in axes]  # from the end
+    name = bottoms[0].name
+    return [g.node("Slice", name, g.ints([-n for n in ends]), g.ints(ends), g.ints(axes))]
+
+
+@writes("Reverse")
+def reverse(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    start, end, step = g.ints([-1]), g.ints([-(2**31)]), g.ints([-1])
+    return [g.node("Slice", bottoms[0].name, start, end, g.ints([layer.flipped]), step)]
+
+
+@writes("ShuffleChannel")
+def shuffle_channel(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Channels as a matrix of groups, turned."""
+    x = bottoms[0]
+    sizes, channels = g.sizes(x), x.shape[1]
+    groups = g.shape([0, layer.group, channels // layer.group, -1])
+    turned = g.node("Transpose", g.node("Reshape", x.name, groups), perm=[0, 2, 1, 3])
+    return [g.node("Reshape", turned, g.shape([0, channels, *sizes[2:]]))]
+
+
+@writes("Reorg")
+def reorg(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Darknet's order: axes cut in two, exchanged and joined."""
+    x, s = bottoms[0], layer.stride
+    channels, (h, w) = x.shape[1], g.sizes(x)[2:]
+    if layer.reverse:
+        inner = [0, s, s, channels // s**2, h, w]
+        turned = g.node(
+            "Transpose", g.node("Reshape", x.name, g.shape(inner)), perm=[0, 3, 4, 1, 5, 2]
+        )
+        outer = [0, channels // s**2, g.times(h, s), g.times(w, s)]
+        return [g.node("Reshape", turned, g.shape(outer))]
+    squares = g.node("Reshape", x.name, g.shape([0, channels // s**2, h, s, w, s]))
+    turned = g.node("Transpose", squares, perm=[0, 3, 5, 1, 2, 4])
+    return [
+        g.node("Reshape", turned, g.shape([0, channels * s**2, g.divide(h, s), g.divide(w, s)]))
+    ]
+
+
+@writes("BatchReduction")
+def batch_reduction(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Sums or means of parts of an axis."""
+    x, axis = bottoms[0].name, layer.reduced
+
+    def reduced(name: str, keepdims: int) -> str:
+        if layer.mean:
+            return g.node("ReduceMean", name, axes=[axis], keepdims=keepdims)
+        return g.node("ReduceSum", name, g.ints([axis]), keepdims=keepdims)
+
+    if layer.parts == [1]:
+        return [reduced(x, 0)]
+    if len(layer.parts) == 1:
+        return [reduced(x, 1)]
+    parts = g.nodes_of("Split", len(layer.parts), x, g.ints(layer.parts), axis=axis)
+    return [g.node("Concat", *(reduced(part, 1) for part in parts), axis=axis)]
+
+
 @writes("Tile")
 def tile(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     times = [1] * len(bottoms[0].shape)

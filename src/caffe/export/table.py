@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from caffe.export.graph import ExportError, Graph, NeedsFixed, Value
+from caffe.layer.extensions._py_faster_rcnn import ProposalLayer
 
 __all__ = ["CUT", "SOURCES", "needs_fixed", "refuse", "writer", "writes", "written_types"]
 
@@ -21,7 +22,7 @@ Writer = Callable[[Graph, Any, Sequence[Value]], list[str]]
 #: Where the data come in: their tops become inputs of the graph.
 SOURCES = frozenset(
     "Data DummyData HDF5Data ImageData Input MemoryData WindowData DenseImageData ImageSegData "
-    "AnnotatedData VideoData".split()
+    "MatRead AnnotatedData VideoData".split()
 )
 
 #: What scores, learns or stores, and is left out: the export ends at what it reads.
@@ -33,11 +34,13 @@ CUT = frozenset(
 
 _FILES = (
     "convolution",
+    "detection",
     "elementwise",
     "indices",
     "normalisation",
     "pooling",
     "recurrent",
+    "regions",
     "resizing",
     "shape",
 )
@@ -73,6 +76,10 @@ def written_types() -> list[str]:
 def writer(layer: Any) -> Writer:
     """The function that writes this layer; raises ExportError where there is none."""
     _load()
+    if layer.type == "Python" and type(layer.user) is ProposalLayer:
+        from caffe.export.regions import python_proposal
+
+        return python_proposal
     if layer.type in _writers:
         return _writers[layer.type]
     why = (

@@ -67,6 +67,8 @@ def group_at(graph: Graph, first: int) -> Group | None:
         return None
     if layer.channel_axis != 1 or layer.spatial_axes != 2 or layer.in_place:
         return None
+    if not layer.blobs:  # Im2col, which is a convolution without weights
+        return None
     may_hide = layer.blobs[0].count <= _MOST_HIDDEN_WEIGHTS
     affine: list[Layer] = []
     hidden: dict[int, int] = {}

@@ -90,6 +90,12 @@ def test_unpooling_by_a_mask(tmp_path):
         "type: 'Upsample' bottom: 'p' bottom: 'mask' top: 'y' upsample_param { scale: 2 }",
     ]
     export(tmp_path, layers, (2, 3, 8, 6), dynamic=("batch",))
+    deconvnet = [
+        layers[0],
+        "type: 'Unpooling' bottom: 'p' bottom: 'mask' top: 'y' unpooling_param { unpool: MAX "
+        "kernel_size: 2 stride: 2 }",
+    ]
+    export(tmp_path, deconvnet, (2, 3, 9, 7), dynamic=("batch",))
     overlapping = [
         text("MAX", 3, 2, 0) + " bottom: 'x0' top: 'p' top: 'mask'",
         "type: 'Upsample' bottom: 'p' bottom: 'mask' top: 'y' "

@@ -64,6 +64,14 @@ def test_what_belongs_to_a_group(tmp_path, name):
     assert group_at(graph, first).end - first - 1 == expected
 
 
+def test_im2col_begins_no_group(tmp_path):
+    """It is a Convolution to the engine, and has no weights that could be folded."""
+    columns = layer("Im2col", "convolution_param { kernel_size: 3 }", "data", "columns")
+    net = graph_of(tmp_path, columns, layer("ReLU", "", "columns", "columns"))
+    index = net.layer_names.index("Im2col")
+    assert group_at(net, index) is None
+
+
 def test_a_sum_needs_a_split_input_and_its_relu_in_place(tmp_path):
     for relu, inside in ((layer("ReLU", bottom="sum", top="sum"), 2), (RELU, 1)):
         relu = relu if inside == 2 else layer("ReLU", bottom="sum", top="r")

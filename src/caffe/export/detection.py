@@ -1,0 +1,180 @@
+"""SSD's layers: PriorBox as constants, DetectionOutput by NonMaxSuppression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from caffe.export.graph import Graph, Size, Value
+from caffe.export.shape import cut
+from caffe.export.table import needs_fixed, refuse, writes
+from caffe.proto import caffe_pb2
+
+Values = Sequence[Value]
+
+LOWEST = float(np.finfo(np.float32).min)
+
+_CODE = caffe_pb2.PriorBoxParameter
+
+
+@writes("PriorBox")
+def prior_box(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """The boxes depend on nothing but the sizes of the bottoms: a constant."""
+    if any(value.free & {2, 3} for value in bottoms):
+        raise needs_fixed(layer, "its boxes are a constant: height and width are fixed")
+    of_map, of_image = (value.shape[2:] for value in bottoms)
+    return [g.node("Identity", g.constant(layer._priors(of_map, of_image), "boxes"))]
+
+
+@writes("DetectionOutput")
+def detection_output(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """For each item and class but the background, the best ``top_k`` boxes in the order of their
+    scores, and a flag for each that NonMaxSuppression keeps; ``keep_top_k`` clears flags.  The
+    flags' places are then the rows, in Caffe's order."""
+    p = layer.param.detection_output_param
+    if layer.eta != 1:
+        raise refuse(layer, f"eta {layer.eta:g} changes the threshold box by box; no operator does")
+    offsets, scores, priors = bottoms[:3]
+    batch = g.size(offsets, 0)
+    count = priors.shape[2] // 4
+    labels = [c for c in range(layer.classes) if c != p.background_label_id]
+    k = min(layer.top_k, count) if layer.top_k >= 0 else count
+    boxes = _decoded(g, layer, offsets, priors, batch, count)
+    ranked = g.node("Reshape", scores.name, g.shape([0, count, layer.classes]))
+    ranked = g.node("Transpose", ranked, perm=[0, 2, 1])
+    if len(labels) < layer.classes:
+        ranked = g.node("Gather", ranked, g.ints(labels), axis=1)
+    best, order = g.nodes_of("TopK", 2, ranked, g.ints([k]), axis=2, largest=1, sorted=1)
+    boxes = _best_boxes(g, layer, boxes, order, labels, batch, k)  # (N, labels, k, 4)
+    kept = _kept(g, layer, boxes, best, k)
+    kept = g.node("Reshape", kept, g.shape([batch_or_inferred(batch), len(labels) * k]))
+    flat_scores = g.node("Reshape", best, g.shape([0, len(labels) * k]))
+    if -1 < p.keep_top_k < len(labels) * k:
+        kept = _best_of_all(g, kept, flat_scores, p.keep_top_k)
+    rows = _rows(g, kept, flat_scores, boxes, labels, k)
+    return [_or_nothing(g, rows, batch)]
+
+
+def batch_or_inferred(batch: Size) -> Size:
+    """A batch size, -1 where it is free."""
+    return batch if isinstance(batch, int) else -1
+
+
+def _decoded(g: Graph, layer: Any, offsets: Value, priors: Value, batch: Size, count: int) -> str:
+    """The boxes that the offsets stand for, (N, places, K, 4)."""
+    numbers = g.node("Reshape", offsets.name, g.shape([0, count, layer.places, 4]))
+    numbers = g.node("Transpose", numbers, perm=[0, 2, 1, 3])
+    boxes = _row(g, priors, 0)
+    if not layer.code.in_target and priors.shape[1] == 2:
+        numbers = g.node("Mul", numbers, _row(g, priors, 1))
+    if layer.code.kind == _CODE.CORNER:
+        return _clipped(g, layer, g.node("Add", boxes, numbers))
+    low, high = (cut(g, boxes, [1], [a], [a + 2]) for a in (0, 2))
+    size = g.node("Sub", high, low)
+    if layer.code.kind == _CODE.CORNER_SIZE:
+        both = g.node("Concat", size, size, axis=1)
+        return _clipped(g, layer, g.node("Add", boxes, g.node("Mul", numbers, both)))
+    middle = g.node("Div", g.node("Add", low, high), g.number(2))
+    moved = g.node("Mul", cut(g, numbers, [3], [0], [2]), size)
+    centre = g.node("Add", moved, middle)
+    grown = g.node("Mul", g.node("Exp", cut(g, numbers, [3], [2], [4])), size)
+    half = g.node("Div", grown, g.number(2))
+    corners = [g.node(op, centre, half) for op in ("Sub", "Add")]
+    return _clipped(g, layer, g.node("Concat", *corners, axis=3))
+
+
+def _row(g: Graph, priors: Value, row: int) -> str:
+    """Boxes or variances, (K, 4)."""
+    one = g.node("Gather", priors.name, g.ints([row]), axis=1)
+    return g.node("Reshape", one, g.ints([-1, 4]))
+
+
+def _clipped(g: Graph, layer: Any, boxes: str) -> str:
+    if not layer.param.detection_output_param.clip:
+        return boxes
+    return g.node("Clip", boxes, g.number(0), g.number(1))
+
+
+def _best_boxes(
+    g: Graph, layer: Any, boxes: str, order: str, labels: list[int], batch: Size, k: int
+) -> str:
+    """The boxes in the order of the scores, (N, labels, k, 4)."""
+    if layer.places == 1:  # all classes have the same boxes
+        order = g.node("Reshape", order, g.ints([0, 1, len(labels) * k, 1]))
+    else:
+        if len(labels) < layer.classes:
+            boxes = g.node("Gather", boxes, g.ints(labels), axis=1)
+        order = g.node("Unsqueeze", order, g.ints([3]))
+    order = g.node("Expand", order, g.ints([1, 1, 1, 4]))
+    found = g.node("GatherElements", boxes, order, axis=2)
+    return g.node("Reshape", found, g.shape([batch_or_inferred(batch), len(labels), k, 4]))
+
+
+def _kept(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
+    """1 for each box that stays and 0 for the others, in one axis."""
+    # Each class of each item is an item by itself: they have boxes of their own.
+    flat = g.node("Reshape", boxes, g.ints([-1, k, 4]))
+    if layer.code.kind != _CODE.CENTER_SIZE:
+        # A box that is inside out overlaps nothing in Caffe; the operator would turn it round.
+        low, high = (cut(g, flat, [2], [a], [a + 2]) for a in (0, 2))
+        flat = g.node("Concat", low, g.node("Max", low, high), axis=2)
+    scores = g.node("Reshape", best, g.ints([-1, 1, k]))
+    above = [g.number(layer.above)] if np.isfinite(layer.above) else []
+    limit = g.number(min(1.0, layer.threshold))
+    chosen = g.node("NonMaxSuppression", flat, scores, g.ints([k]), limit, *above)
+    item = g.node("Gather", chosen, g.ints([0]), axis=1)
+    place = g.node("Gather", chosen, g.ints([2]), axis=1)
+    index = g.node("Add", g.node("Mul", item, g.ints([k])), place)
+    index = g.node("Reshape", index, g.ints([-1]))
+    return _flags(g, g.node("Reshape", best, g.ints([-1])), index, 0)
+
+
+def _flags(g: Graph, like: str, index: str, axis: int) -> str:
+    """Ones at the places of ``index`` and zeros elsewhere, in the shape of ``like``."""
+    zeros = g.node("Expand", g.number(0), g.node("Shape", like))
+    ones = g.node("Expand", g.number(1), g.node("Shape", index))
+    return g.node("ScatterElements", zeros, index, ones, axis=axis)
+
+
+def _best_of_all(g: Graph, kept: str, scores: str, most: int) -> str:
+    """Of the flags of each item those of the ``most`` highest scores."""
+    there = g.node("Greater", kept, g.number(0))
+    values = g.node("Where", there, scores, g.number(LOWEST))
+    _, index = g.nodes_of("TopK", 2, values, g.ints([most]), axis=1, largest=1, sorted=1)
+    return g.node("Mul", kept, _flags(g, kept, index, 1))
+
+
+def _rows(g: Graph, kept: str, scores: str, boxes: str, labels: list[int], k: int) -> str:
+    """The flagged boxes, n x 7: item, label, score, corners."""
+    places = g.node("NonZero", kept)  # 2 x n: items, and places in the item
+    item = g.node("Gather", places, g.ints([0]), axis=0)
+    place = g.node("Gather", places, g.ints([1]), axis=0)
+    number = g.node("Div", place, g.ints([k]))
+    label = g.node("Gather", g.constant(np.array(labels, np.int64), "labels"), number)
+    pairs = g.node("Transpose", places, perm=[1, 0])
+    score = g.node("GatherND", scores, pairs)
+    flat = g.node("Reshape", boxes, g.ints([0, len(labels) * k, 4]))
+    columns = [
+        g.node("Transpose", g.as_float(item), perm=[1, 0]),
+        g.node("Transpose", g.as_float(label), perm=[1, 0]),
+        g.node("Unsqueeze", score, g.ints([1])),
+        g.node("GatherND", flat, pairs),
+    ]
+    return g.node("Concat", *columns, axis=1)
+
+
+def _or_nothing(g: Graph, rows: str, batch: Size) -> str:
+    """The rows as 1 x 1 x n x 7; without any, a row of -1 for each item, with its number."""
+    end = g.tensor(batch)
+    scalar = [g.node("Squeeze", n, g.ints([0])) for n in (g.ints([0]), end, g.ints([1]))]
+    items = g.node("Unsqueeze", g.as_float(g.node("Range", *scalar)), g.ints([1]))
+    nothing = g.node("Expand", g.number(-1), g.shape([batch, 6]))
+    fallback = g.node("Concat", items, nothing, axis=1)
+    count = g.node("Gather", g.node("Shape", rows), g.ints([0]))
+    none = g.as_int(g.node("Equal", count, g.ints([0])))
+    wanted = g.node("Mul", none, end)
+    fallback = g.node("Slice", fallback, g.ints([0]), wanted, g.ints([0]))
+    found = g.node("Concat", rows, fallback, axis=0)
+    return g.node("Unsqueeze", found, g.ints([0, 1]))
