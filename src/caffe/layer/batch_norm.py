@@ -92,6 +92,10 @@ class BatchNorm(Layer):
         # (g - mean(g) - mean(g y) y) / sqrt(var + eps): y has mean 0 and, up to eps, deviation 1.
         zero, one = torch.zeros_like(inverse), torch.ones_like(inverse)
         mask = [True, False, False]
+        if g.ndim == 4 and not g.is_cuda:
+            # Two memory formats at once take ten times as long.
+            last = y.is_contiguous(memory_format=torch.channels_last)
+            g = g.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
         diff = aten.native_batch_norm_backward(
             g, y, inverse, None, None, zero, one, True, self.eps, mask
         )[0]

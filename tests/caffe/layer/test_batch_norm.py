@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from harness import TEST, TRAIN, Rig, close, random
 
 from caffe.errors import LayerError, ShapeError
+from caffe.layer import Need
 
 SHAPE = (4, 3, 5)
 AXES = (0, 2)
@@ -53,6 +55,28 @@ def test_gradient_of_batch_statistics(device, in_place):
     step[1, 2, 3] = 1e-4
     slope = (objective(x + step) - objective(x - step)) / 2e-4
     assert np.isclose(rig.bottom[0].diff[1, 2, 3], slope, rtol=1e-3)
+
+
+@pytest.mark.parametrize("last", ["x", "g", "both"])
+def test_gradient_in_any_memory_format(last):
+    shape, axes = (2, 8, 5, 6), (0, 2, 3)
+    tensors = {n: torch.from_numpy(random(*shape, seed=i)) for i, n in enumerate("xg")}
+    x, g = (t.numpy().astype(np.float64) for t in tensors.values())
+    for name in "xg":
+        if last in (name, "both"):
+            tensors[name] = tensors[name].contiguous(memory_format=torch.channels_last)
+    rig = norm(shape=shape)
+    rig.bottom[0].set_data(tensors["x"])
+    rig.layer.forward_blobs(rig.bottom, rig.top)
+    rig.top[0].set_diff(tensors["g"])
+    rig.layer.backward_blobs(rig.top, Need((True,), (False,) * 3), rig.bottom)
+
+    def mean(values):
+        return values.mean(axes, keepdims=True)
+
+    y = (x - mean(x)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    expected = (g - mean(g) - y * mean(g * y)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    close(rig.bottom[0].diff, expected)
 
 
 def test_global_statistics(device):
