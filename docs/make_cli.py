@@ -25,7 +25,10 @@ This page holds the `--help` of every command. `python docs/make_cli.py` writes 
 
 #: (title, its commands as a user types them, without the option for help).
 SECTIONS = (
-    ("Train, score, label", ("train.py", "nets/toy-fcn8s/solve.py", "score.py", "infer.py")),
+    (
+        "Train, score, label",
+        ("train.py", "nets/toy-fcn8s/solve.py", "score.py", "report.py", "infer.py"),
+    ),
     (
         "Nets and weights",
         (

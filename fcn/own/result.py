@@ -5,6 +5,7 @@ import shlex
 
 import bootstrap
 from bootstrap import shown
+from fcn.report.command import write
 from fcn.training import records
 
 __all__ = ["script", "tell"]
@@ -33,6 +34,6 @@ def tell(out: str) -> int:
     )
     print(f"weights:  {shown(os.path.join(out, 'out', name + '-best.caffemodel'))}")
     print(f"curves:   {shown(os.path.join(folder, records.CURVES))}; pictures: samples.jpg beside")
-    print(f"report:   python {script('report.py')} {where}")
+    print(f"report:   {shown(write([out]))}: open it in a browser")
     print(f"use it:   python {script('infer.py')} photo.jpg --net {where}")
     return 0

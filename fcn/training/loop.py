@@ -177,9 +177,10 @@ class Run:
         experiment, first = self.experiment, self.outputs[0]
         names = self.records.names[first.label]
         palette = np.asarray(self.classes.PALETTE)[: len(names)]
+        described = experiment.dataset.description
         return {
             "experiment": experiment.name,
-            "dataset": experiment.dataset.label,
+            "dataset": described.name if described else experiment.dataset.label,
             "backbone": experiment.backbone,
             "stride": experiment.stride,
             "head": experiment.head,
@@ -367,6 +368,7 @@ class Run:
     def _took(self, began: float) -> str:
         """How long this call took, and what of it."""
         whole = time.time() - began
+        self.records.took(whole)
         return (
             f"{duration(whole)} in all; scoring {100 * self.scoring / whole:.1f} %, tables and "
             f"pictures {100 * self.recording / whole:.1f} %: {shown(os.path.abspath(self.folder))}"

@@ -163,6 +163,13 @@ class Records:
         """What run.json holds; None where there is none that can be read."""
         return _facts(self.folder)
 
+    def took(self, seconds: float) -> None:
+        """A call of the run ends after so many seconds; run.json adds them up."""
+        facts = self.facts() or {}
+        before = facts.get("seconds")
+        whole = seconds + (before if isinstance(before, (int, float)) else 0)
+        self._write_facts(dict(facts, seconds=round(whole, 1)))
+
     def _write_facts(self, facts: dict[str, Any]) -> None:
         write_text(self.path(RUN), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
