@@ -16,8 +16,10 @@ from caffe.proto import caffe_pb2
 from caffe.prototxt.scan import Entry
 
 __all__ = [
+    "CHANGES",
     "SETTINGS",
     "TYPES",
+    "WHY",
     "ForeignFieldWarning",
     "names_type",
     "origin_of_enum",
@@ -61,6 +63,34 @@ TYPES = {
     "forks with layers of geometry": ("Remap",),
 }
 
+# Why each of them is not here.
+_TRAINING = "of use in training alone; leave it out of nets that only run"
+_FLOW = "nets of optical flow are not supported"
+WHY = {
+    "AnnotatedData": "its database is not read yet; give the net an Input",
+    "BoxAnnotatorOHEM": _TRAINING,
+    "Correlation": _FLOW,
+    "CustomData": _FLOW,
+    "DataAugmentation": _FLOW,
+    "DenseCRF": "needs a library of high-dimensional filters; run the CRF on the net's scores",
+    "DetectNetTransformation": _TRAINING,
+    "DomainTransform": "a recursive filter that only DeepLab's nets with edges have",
+    "Downsample": _FLOW,
+    "FlowWarp": _FLOW,
+    "L1Loss": "two forks mean different things by it; write the loss as a Python layer",
+    "MultiStageMeanfield": "needs a library of high-dimensional filters",
+    "ROIAlign": "its ports sample differently, so that weights of one are not right for another",
+    "Region": "decodes boxes after the net; decode them from its bottom",
+    "Remap": "what it computes is not documented",
+    "Resample": _FLOW,
+    "SegmentData": "not documented; DenseImageData and ImageSegData read the same pictures",
+    "SpatialDropout": _TRAINING,
+    "SyncBN": "statistics over several GPUs; in a net that only runs write BN",
+    "UniqueLabel": "of use with DenseCRF alone",
+    "VideoData": "reads videos and cameras; give the net an Input and fill it",
+    "Yolo": "decodes boxes after the net; decode them from its bottoms",
+}
+
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
     "augmentation_param": "DataAugmentation",
@@ -77,7 +107,7 @@ SETTINGS = {
 }
 
 # Fields that change what a layer of BVLC's computes, so that they cannot be left out.
-_CHANGES = dict.fromkeys(
+CHANGES = dict.fromkeys(
     ("gaussian_blur", "label_offset", "label_scalefactor", "rand_aspect_ratio", "rand_resize")
     + ("rand_rotate", "rotate90n"),
     "PSPNet's fork",
@@ -121,9 +151,9 @@ def origin_of_field(name: str, message: str) -> str:
             f" It holds the settings of {kind}, a layer of {_forks_of(kind)}, which BVLC Caffe "
             f'does not have: give the layer type: "{kind}", or take the field out.'
         )
-    if name in _CHANGES:
+    if name in CHANGES:
         return (
-            f" It is a field of {_CHANGES[name]}, not of BVLC Caffe, and changes what the layer "
+            f" It is a field of {CHANGES[name]}, not of BVLC Caffe, and changes what the layer "
             "computes: it is not implemented here, so take it out only where the task allows."
         )
     return ""

@@ -185,6 +185,7 @@ def test_the_tables_name_no_type_or_field_that_is_here():
     types = {name for of in forks.TYPES.values() for name in of}
     assert set(forks.SETTINGS.values()) <= types
     assert not types & set(caffe.layer_type_list())
+    assert set(forks.WHY) == types, "WHY says of each type that is not here why it is not"
 
 
 @pytest.mark.parametrize(
