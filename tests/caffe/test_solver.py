@@ -11,7 +11,6 @@ from solver_files import GOLDEN, SGD, assert_same, golden, make, params
 from caffe import device as devices
 from caffe import glog, rng
 from caffe import solver as solvers
-from caffe.arithmetic import set_precision
 from caffe.errors import SolverError, WeightsError
 from caffe.solver import fused_sgd
 from caffe.solver.actions import Action

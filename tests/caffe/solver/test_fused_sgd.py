@@ -5,7 +5,7 @@ import pytest
 import torch
 from solver_files import SGD, make, params
 
-from caffe.precision import set_precision
+from caffe.arithmetic import set_precision
 from caffe.solver import fused_sgd
 
 pytestmark = pytest.mark.slow
