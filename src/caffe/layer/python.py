@@ -17,7 +17,20 @@ __all__ = ["LayerVec", "Python", "PythonLayer"]
 
 # Layers that published prototxts name, by module and class, and where the engine has its own.
 _RCNN = "caffe.layer.extensions._py_faster_rcnn"
-BUILT_IN = {("rpn.proposal_layer", "ProposalLayer"): _RCNN}
+BUILT_IN = {
+    ("rpn.proposal_layer", "ProposalLayer"): _RCNN,
+    ("rpn.anchor_target_layer", "AnchorTargetLayer"): f"{_RCNN}_targets",
+    ("rpn.proposal_target_layer", "ProposalTargetLayer"): f"{_RCNN}_targets",
+}
+# Modules of published training prototxts that are not built in: what they are.
+PUBLISHED = {
+    "roi_data_layer.layer": (
+        "it is py-faster-rcnn's, reads its databases of images and boxes, and is written for "
+        "Python 2: put its folder lib, ported to Python 3, on PYTHONPATH; or write a Python layer "
+        "of this name whose tops are the image (1 x 3 x H x W), its size im_info (height, width, "
+        "scale) and gt_boxes (G x 5: x1, y1, x2, y2, class)"
+    ),
+}
 
 
 class PythonLayer(metaclass=ABCMeta):
@@ -136,6 +149,8 @@ class Python(Layer):
                     f"no module named '{p.module}' in {[d or '.' for d in sys.path]}; add its "
                     "folder to PYTHONPATH or sys.path"
                 )
+            if p.module in PUBLISHED:
+                why = f"no module named '{p.module}': {PUBLISHED[p.module]}"
             raise self.fail(f"{wanted}: {why}", LayerError) from error
         except Exception as error:
             ours = ""

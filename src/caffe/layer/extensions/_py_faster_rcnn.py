@@ -93,11 +93,7 @@ class ProposalLayer(FasterRCNNLayer):
             scores.reshape(1, 1, 1, 1)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        if bottom[0].dims[0] != 1:
-            raise LayerError(
-                f"takes one image at a time, got a batch of {bottom[0].dims[0]}; the layer "
-                "Proposal takes several"
-            )
+        one_image(bottom[0])
         count = len(self.anchors)
         scores = bottom[0].data[0, count:].transpose(1, 2, 0).reshape(-1)
         deltas = bottom[1].data[0].transpose(1, 2, 0).reshape(-1, 4)
@@ -115,6 +111,12 @@ class ProposalLayer(FasterRCNNLayer):
         for blob in top[1:]:
             blob.reshape(len(kept), 1)
             blob.data[...] = scores[kept, None]
+
+
+def one_image(blob: Blob) -> None:
+    """Raise LayerError for a batch of several images."""
+    if blob.dims[0] != 1:
+        raise LayerError(f"takes one image at a time, got a batch of {blob.dims[0]}")
 
 
 def anchors(ratios: Any, scales: Any) -> np.ndarray:
