@@ -1,6 +1,7 @@
 """A toy dataset in PASCAL VOC's layout, drawn at random: it needs no download.
 
     python data/toy.py [--out DIR] [--train 200] [--val 40] [--size 160x120] [--seed 0]
+    python data/toy.py --plain my-data            photos and masks in colours, as people have them
 
 Discs, squares, triangles and stars, each with a texture and a family of colours of its own, on a
 soft background.  Borders between regions are labelled 255, as VOC's are.  The same arguments give
@@ -23,7 +24,7 @@ from data.preparing.report import ROOT
 from fcn.atomic import write_text
 from fcn.palette import save_atomic, save_label_png, with_colours
 
-__all__ = ["CLASSES", "PALETTE", "draw", "generate"]
+__all__ = ["CLASSES", "PALETTE", "draw", "generate", "generate_plain"]
 
 CLASSES = ("background", "disc", "square", "triangle", "star")
 PALETTE = with_colours([(0, 0, 0), (214, 66, 60), (60, 150, 80), (62, 96, 190), (232, 178, 56)])
@@ -172,6 +173,21 @@ def generate(out: str, train: int, val: int, size: tuple[int, int], seed: int) -
         write_text(path, "".join(name + "\n" for name in names))
 
 
+def generate_plain(out: str, count: int, size: tuple[int, int], seed: int) -> None:
+    """Write ``count`` pictures as people have them: photos/, masks/ in colours, and palette.txt."""
+    folders = [os.path.join(out, name) for name in ("photos", "masks")]
+    for folder in folders:
+        os.makedirs(folder, exist_ok=True)
+    for name in (f"picture_{i:04d}" for i in range(count)):
+        image, label = draw(size[0], size[1], random.Random(f"{seed}:{name}"))
+        save_atomic(image, os.path.join(folders[0], name + ".jpg"), "JPEG", quality=92)
+        mask = Image.fromarray(PALETTE[label])
+        save_atomic(mask, os.path.join(folders[1], name + ".png"), "PNG")
+    lines = ["{} {} {} {}\n".format(*PALETTE[i], name) for i, name in enumerate(CLASSES)]
+    lines.append("{} {} {} void\n".format(*PALETTE[IGNORE]))
+    write_text(os.path.join(out, "palette.txt"), "".join(lines))
+
+
 def _size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(v) for v in text.lower().split("x"))
@@ -215,8 +231,19 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)"
     )
+    parser.add_argument(
+        "--plain",
+        metavar="DIR",
+        help="write photos, masks in colours and a palette file to DIR instead, so many as --train "
+        "and --val say together: something to try train.py on",
+    )
     options = parser.parse_args()
     try:
+        if options.plain:
+            count = options.train + options.val
+            generate_plain(options.plain, count, options.size, options.seed)
+            print(f"{options.plain}: {count} photos and masks, and palette.txt")
+            return
         generate(options.out, options.train, options.val, options.size, options.seed)
     except OSError as error:
         sys.exit(f"error: {error}")

@@ -92,3 +92,18 @@ def test_command_line_from_any_directory(tmp_path):
         timeout=120,
     )
     assert bad.returncode == 2 and "expected WIDTHxHEIGHT" in bad.stderr
+
+
+def test_plain_pictures_are_as_people_have_them(tmp_path):
+    from data.preparing.colours import read_colours
+
+    toy.generate_plain(str(tmp_path), 2, (64, 48), 0)
+    assert sorted(p.name for p in (tmp_path / "photos").iterdir()) == [
+        "picture_0000.jpg",
+        "picture_0001.jpg",
+    ]
+    labels, names, _ = read_colours(str(tmp_path / "palette.txt"))
+    assert tuple(names) == toy.CLASSES
+    with Image.open(tmp_path / "masks" / "picture_0000.png") as mask:
+        assert mask.mode == "RGB" and mask.size == (64, 48)
+        assert {colour for _, colour in mask.getcolors()} <= set(labels)
