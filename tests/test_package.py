@@ -1,13 +1,17 @@
 """What pip installs: `import caffe`, nothing else, able to run a plain pycaffe script anywhere."""
 
+import email
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import caffe
 from caffe import _shadow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +70,51 @@ def wheel(tmp_path_factory):
     )
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The source distribution, built without a network from a copy of what goes into it."""
+    pytest.importorskip("build", reason="needs the package build")
+    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "src" / "caffe", copy / "src" / "caffe")
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run([*command, str(copy)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "deprecated" not in done.stdout + done.stderr
+    (path,) = out.glob("*.tar.gz")
+    return path
+
+
+def test_both_distributions_may_be_uploaded(wheel, source):
+    pytest.importorskip("twine", reason="needs the package twine")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "twine", "check", "--strict", wheel, source],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2, done.stdout
+
+
+def test_the_metadata_say_what_it_is(wheel, source):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
+        found = email.message_from_bytes(archive.read(name))
+    assert found["Name"] == "pycaffe-torch" and found["License-Expression"] == "BSD-2-Clause"
+    assert caffe.__engine__ == f"pycaffe-torch {found['Version']}"
+    assert caffe.__version__ == "1.0.0"
+    classifiers = found.get_all("Classifier")
+    for minor in range(10, 15):
+        assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+    assert {"onnx", "page", "video", "leveldb", "draw", "tensorboard"} <= set(
+        found.get_all("Provides-Extra")
+    )
+    with tarfile.open(source) as archive:
+        folders = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+    assert "src" in folders and "tests" not in folders
 
 
 def test_the_wheel_holds_caffe_and_nothing_else(wheel):
