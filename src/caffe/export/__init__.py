@@ -112,15 +112,20 @@ def to_onnx(
     runs = _Runs(made, written, preprocessing)
     with atomic_path(path) as temporary:
         if check:
-            # The file is written twice: what was found is part of it.
-            save(to_model(written.graph, made.name or "net", half), temporary)
+            # With further outputs at first; and what is found is part of the file.
+            more = runs.more_outputs(list(runs.looked_at))
+            save(to_model(more, made.name or "net", half), temporary)
+            session = runs.session(temporary)
             for what, values in _inputs(made, found, kinds, random, given, seed):
-                proofs.append(_prove(runs, temporary, what, values))
+                proofs.append(_prove(runs, session, what, values))
+            del session
         if full is not None:
             rounded = runs.engine(random)
             moved = {name: _check.difference(full[name], rounded[name]) for name in rounded}
         metadata = _metadata(net, weights, proofs, written, preprocessing, moved)
         save(to_model(written.graph, made.name or "net", half, metadata), temporary)
+        if check:
+            _judge(runs, runs.confirm(temporary, random), "random numbers", random)
     g = written.graph
     return Exported(
         os.fspath(path),
@@ -236,8 +241,13 @@ def _reshape(net: Net, shapes: Mapping[str, Sequence[int]]) -> None:
     net.reshape()
 
 
-def _prove(runs: Any, path: str, what: str, values: dict[str, np.ndarray]) -> Proof:
-    differences = runs.compare(path, values)
+def _prove(runs: Any, session: Any, what: str, values: dict[str, np.ndarray]) -> Proof:
+    return _judge(runs, runs.compare(session, values), what, values)
+
+
+def _judge(
+    runs: Any, differences: dict[str, float], what: str, values: dict[str, np.ndarray]
+) -> Proof:
     shapes = {name: values[name].shape for name in runs.written.inputs}
     worst = max(differences, key=lambda name: differences[name])
     if not differences[worst] <= _check.LIMIT:

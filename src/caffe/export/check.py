@@ -25,7 +25,10 @@ __all__ = ["LIMIT", "Runs", "difference", "first_different"]
 #: The largest difference of an export.
 LIMIT = 1e-4
 
-_DECIDES = frozenset("ArgMax DetectionOutput Filter Proposal Threshold".split())
+_DECIDES = frozenset("ArgMax DetectionOutput Filter Proposal Python Threshold".split())
+
+#: Their tops are all but constant where their bottoms are large.
+_SATURATES = frozenset("HardSigmoid HSigmoid Sigmoid Softmax TanH".split())
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -91,23 +94,46 @@ class Runs:
         except Exception as error:  # its exceptions have no common class
             raise ExportError(f"ONNX Runtime does not take the graph: {error}") from error
 
-    def compare(self, path: str, feeds: Arrays) -> dict[str, float]:
-        """The difference of each output of a file."""
-        session = self.session(path)
-        got = self._runtime(session, feeds, [name for name, _ in self.written.graph.outputs])
-        inside: dict[str, np.ndarray] = {}
-        if self.decisions:
-            tensors = [t for d in self.decisions for _, t in d.reads]
-            graph = self.more_outputs(tensors)
-            tensors = [t for t in tensors if t not in feeds]
-            session = self.session(to_model(graph, "inside").SerializeToString())
-            inside = self._runtime(session, feeds, tensors)
-        right, before = self._engine(feeds, inside)
-        result = {name: difference(right[name], got[name]) for name in got}
-        for name, value in before.items():  # what decisions were made from
-            if value > LIMIT:
-                result[name] = value
-        return result
+    @property
+    def looked_at(self) -> dict[str, int]:
+        """Tensor -> blob of what is compared beside the outputs: what decisions read, and what an
+        output is made from that hardly shows a difference (the scores under a Softmax)."""
+        made = {b: i for i, b, _ in self.written.tops}
+        tensors = {tensor: b for d in self.decisions for b, tensor in d.reads}
+        wiring = self.net._graph
+        for b in self.written.outputs.values():
+            if wiring.layers[made.get(b, 0)].type in _SATURATES:
+                read = wiring.bottoms[made[b]][0]
+                last = {c: t for i, c, t in self.written.tops if i < made[b]}
+                if read in last:
+                    tensors[last[read]] = read
+        return {t: b for t, b in tensors.items() if t not in self.written.inputs}
+
+    def compare(self, session: Any, feeds: Arrays) -> dict[str, float]:
+        """The difference of each output, and of each blob that is looked at, of the session's
+        graph (:meth:`more_outputs`)."""
+        looked_at = self.looked_at
+        names = list(self.written.outputs)
+        got = self._runtime(session, feeds, [*names, *looked_at])
+        right, before = self._engine(feeds, got)
+        result = {name: difference(right[name], got[name]) for name in names}
+        return {**result, **before}
+
+    def confirm(self, path: str, feeds: Arrays) -> dict[str, float]:
+        """The difference of each output of a file without what is looked at."""
+        got = self._runtime(self.session(path), feeds, list(self.written.outputs))
+        if not self.decisions:
+            right = self.engine(feeds)
+        else:
+            looked_at = self.looked_at
+            session = self.session(self._inside(list(looked_at)))
+            right, _ = self._engine(feeds, self._runtime(session, feeds, list(looked_at)))
+        return {name: difference(right[name], got[name]) for name in got}
+
+    def _inside(self, tensors: Sequence[str]) -> bytes:
+        """A serialised model that gives these tensors too."""
+        model: bytes = to_model(self.more_outputs(tensors), "inside").SerializeToString()
+        return model
 
     def engine(self, feeds: Arrays) -> dict[str, np.ndarray]:
         """The outputs of the net, by the engine alone."""
@@ -140,17 +166,26 @@ class Runs:
         """The outputs of the net, and how what decisions read differs."""
         self._feed(feeds)
         wiring = self.net._graph
-        start, before = 0, {}
+        stops: dict[int, list[tuple[int, str, bool]]] = {}  # layer -> what to compare before it
+        decided = {d.layer for d in self.decisions}
         for decision in self.decisions:
-            if decision.layer > start:
-                self.net._forward(start, decision.layer - 1)
-            for b, tensor in decision.reads:
-                if tensor in inside:
-                    blob = wiring.blobs[b]
-                    before[tensor] = difference(blob.data, inside[tensor])
-                    if blob.data.shape == inside[tensor].shape:
-                        blob.data[...] = inside[tensor]
-            start = decision.layer
+            stops[decision.layer] = [(b, tensor, True) for b, tensor in decision.reads]
+        for tensor, b in self.looked_at.items():
+            reader = max(i for i, bottoms in enumerate(wiring.bottoms) if b in bottoms)
+            if reader not in decided:
+                stops.setdefault(reader, []).append((b, tensor, False))
+        start, before = 0, {}
+        for i in sorted(stops):
+            if i > start:
+                self.net._forward(start, i - 1)
+            for b, tensor, go_on in stops[i]:
+                if tensor not in inside:
+                    continue
+                values, other = wiring.blobs[b].data, inside[tensor]
+                before[tensor] = difference(values, other)
+                if go_on and values.shape == other.shape:
+                    values[...] = other
+            start = i
         self.net._forward(start, len(wiring.layers) - 1)
         outputs = self.written.outputs
         return {name: wiring.blobs[b].data.copy() for name, b in outputs.items()}, before
@@ -175,7 +210,7 @@ def _decisions(net: Net, written: Written) -> list[Decision]:
 def first_different(runs: Runs, feeds: Arrays) -> str:
     """The first layer whose top is farther off than the limit, in words."""
     tensors = list(dict.fromkeys(t for _, _, t in runs.written.tops))
-    session = runs.session(to_model(runs.more_outputs(tensors), "inside").SerializeToString())
+    session = runs.session(runs._inside(tensors))
     tensors = [t for t in tensors if t not in runs.written.inputs]
     got = runs._runtime(session, feeds, tensors)
     runs._feed(feeds)
