@@ -7,6 +7,7 @@ batches), train.prototxt, solver.prototxt, train_inputs.npy, labels.npy, and for
 reads no Caffe files, layers.json and one .npy a parameter; with `caffe export` also net.onnx.
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -104,6 +105,17 @@ def fill(net, rng):
                 bias[...] = rng.standard_normal(bias.shape) * 0.1
 
 
+def write_onnx(path):
+    """net.onnx, where the package onnx is installed; nets_speed.py itself compares the scores."""
+    if importlib.util.find_spec("onnx") is not None:
+        from caffe import cli
+
+        weights = path("weights.caffemodel")
+        arguments = ["export", path("deploy.prototxt"), weights, path("net.onnx"), "-no-check"]
+        if cli.main(arguments):
+            raise RuntimeError("caffe export failed; its message is above")
+
+
 def make(name, work):
     from google.protobuf import json_format, text_format
 
@@ -149,6 +161,7 @@ def make(name, work):
     for layer, blobs in net.params.items():
         for number, blob in enumerate(blobs):
             np.save(path(f"{layer.replace('/', '~')}_{number}.npy"), blob.data)
+    write_onnx(path)
     description = {
         "input": source,
         "output": out,

@@ -217,8 +217,8 @@ def available(options):
     for name in options.programs:
         if name in MODULES and importlib.util.find_spec(MODULES[name]) is None:
             notes.append(f"{TITLES[name]} is not installed")
-        elif name in ("onnx", "openvino") and importlib.util.find_spec("caffe.export") is None:
-            notes.append(f"{TITLES[name]} is left out: no export to ONNX in this checkout")
+        elif name in ("onnx", "openvino") and importlib.util.find_spec("onnx") is None:
+            notes.append(f"{TITLES[name]} is left out: the package onnx is not installed")
         else:
             names.append(name)
     return names, notes

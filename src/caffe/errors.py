@@ -63,7 +63,12 @@ def naming(layer: Any) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        text = str(error)
-        if f"'{layer.name}'" not in text:
-            error.args = (f"layer '{layer.name}' (type {layer.type}): {text}", *error.args[1:])
+        name_in(error, layer)
         raise
+
+
+def name_in(error: Error, layer: Any) -> None:
+    """Put the layer's name before the error's text, where it is not in it."""
+    text = str(error)
+    if f"'{layer.name}'" not in text:
+        error.args = (f"layer '{layer.name}' (type {layer.type}): {text}", *error.args[1:])

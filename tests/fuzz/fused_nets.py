@@ -237,7 +237,7 @@ class Pair:
             )
         self.forward()
         for net in (self.fused, self.plain):
-            net._callbacks["after_forward"].clear()
+            net._passes.callbacks["after_forward"].clear()
         for a, b in zip(*seen):
             self.compare(a, b, f"{name} in a callback")
 
@@ -311,7 +311,7 @@ def one(seed: int, steps: int) -> int:
                 pair.check()
         except Exception as error:
             raise AssertionError(f"seed {seed}, after {done}: {error}\n{text}") from error
-    return len(pair.fused._plan._fused)
+    return len(pair.fused._passes.plan._fused)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,14 +20,18 @@ import torch
 __all__ = [
     "NONE",
     "Activation",
+    "Convolution",
     "Settings",
     "activate",
     "available",
-    "convolve",
+    "convolution",
     "finite",
     "last",
     "pack",
 ]
+
+
+Convolution = Callable[..., torch.Tensor]
 
 
 class Activation(NamedTuple):
@@ -65,7 +69,7 @@ def _works(precision: str) -> bool:
         with torch.no_grad():
             x, weight = torch.ones(1, 1, 1, 2, dtype=dtype), torch.ones(1, 1, 1, 1, dtype=dtype)
             packed = pack(weight, settings, x.shape)
-            y = convolve(x, packed, None, settings, Activation("relu"), x)
+            y = convolution(packed, None, settings, Activation("relu"), adds=True)(x, x)
         return bool((y == 2).all())
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
@@ -82,26 +86,29 @@ def pack(weight: torch.Tensor, settings: Settings, bottom: Sequence[int]) -> Any
     )
 
 
-def convolve(
-    x: torch.Tensor,
+def convolution(
     packed: Any,
     bias: torch.Tensor | None,
     settings: Settings,
     activation: Activation = NONE,
-    other: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """``activation(convolution(x) + other)``, in channels-last memory of its own.
+    adds: bool = False,
+) -> Convolution:
+    """The function ``activation(convolution(x) + other)`` of ``x`` (N, C, H, W), and of ``other``
+    where it ``adds`` one, both as :func:`last` gives them.
 
-    ``x`` (N, C, H, W), and ``other`` of the result's shape, are as :func:`last` gives them.
+    Its result is in channels-last memory of its own.
     """
     op = torch.ops.mkldnn._convolution_pointwise
-    pad, stride, dilation, group = settings
     name, scalars = activation
-    if other is None:
-        return op.default(x, packed, bias, pad, stride, dilation, group, name, list(scalars), "")
+    rest: tuple[Any, ...]
+    if not adds:
+        call, rest = op.default, (packed, bias, *settings, name, list(scalars), "")
+        return lambda x: call(x, *rest)
     unary = "relu" if name == "relu" else None  # it knows no other after a sum
-    y = op.binary(x, other, packed, bias, pad, stride, dilation, group, "add", 1.0, unary, [], "")
-    return y if unary else activate(y, activation)
+    call, rest = op.binary, (packed, bias, *settings, "add", 1.0, unary, [], "")
+    if unary or activation == NONE:
+        return lambda x, other: call(x, other, *rest)
+    return lambda x, other: activate(call(x, other, *rest), activation)
 
 
 def activate(y: torch.Tensor, activation: Activation) -> torch.Tensor:

@@ -53,8 +53,12 @@ class InnerProduct(Layer):
         x = _operand(bottoms[0])
         rows = x.reshape(-1, self.num_input)
         weight, *bias = (self._as(x.dtype, i, p) for i, p in enumerate(params))
-        weight = weight if self.transpose else weight.t()  # (K, num_output)
-        y = torch.addmm(bias[0], rows, weight) if bias else rows @ weight
+        if x.is_cpu and len(rows) == 1 and bias and x.dtype == torch.float32:
+            # A matrix and a vector: less ado than for two matrices.
+            y = torch.addmv(bias[0], weight.t() if self.transpose else weight, rows[0])
+        else:
+            weight = weight if self.transpose else weight.t()  # (K, num_output)
+            y = torch.addmm(bias[0], rows, weight) if bias else rows @ weight
         return [y.view(*x.shape[: self.first], self.num_output)]
 
     def backward(

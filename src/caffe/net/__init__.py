@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,13 +17,12 @@ from caffe.blob import Blob, BlobVec
 from caffe.device import current
 from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
 from caffe.former_api import missing
-from caffe.layer import Need
 from caffe.layer.memory_data import MemoryData
 from caffe.layer.python import LayerVec
 from caffe.net import arguments, batches, debug_info
 from caffe.net.description import filter_net, insert_splits
-from caffe.net.plan import Plan
-from caffe.net.replay import Loss, Replay
+from caffe.net.passes import LayerCallback, Passes
+from caffe.net.replay import Loss
 from caffe.net.sharing import share_with
 from caffe.net.wiring import Param, wire
 from caffe.net.zero_weights import warn_of_zero_weights
@@ -34,19 +32,6 @@ from caffe.vectors import DtypeVec, IntVec, StringVec, Vector
 from caffe.weights import hdf5
 
 __all__ = ["Net", "NetVec"]
-
-LayerCallback = Callable[[int], Any]
-
-
-def _plus(total: Loss, term: Loss) -> Loss:
-    """The sum, in float32; of a number and a tensor a tensor."""
-    if isinstance(term, torch.Tensor):
-        if isinstance(total, torch.Tensor):
-            return total + term
-        return term + float(total) if total else term
-    if isinstance(total, torch.Tensor):
-        return total + float(term) if term else total
-    return np.float32(total + term)
 
 
 class Net:
@@ -102,17 +87,8 @@ class Net:
             error.args = (f"{source}: {error.args[0]}", *error.args[1:])
             raise
         self._param = param
-        self._plan = Plan(self._graph)
-        self._replay = Replay(self._graph)
-        self._callbacks: dict[str, list[LayerCallback]] = {
-            "before_forward": [],
-            "after_forward": [],
-            "before_backward": [],
-            "after_backward": [],
-        }
-        self._debug_info = param.debug_info
+        self._passes = Passes(self._graph, param.debug_info)
         self._checked_for_zeros = False
-        self._device = current()  # where the last pass ran
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
         self._params_by_name: OrderedDict[str, BlobVec] | None = None
 
@@ -310,134 +286,18 @@ class Net:
         if not self._checked_for_zeros:
             self._checked_for_zeros = True
             warn_of_zero_weights(self._graph, self._source)
-        self._follow_device()
-        before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
-        with torch.no_grad():
-            self._plan.prepare(i)
-            if before or after or self._debug_info:
-                loss: Loss = np.float32(0)
-                for k in range(i, j + 1):
-                    for call in before:
-                        call(k)
-                    loss = _plus(loss, self._forward_layer(k))
-                    for call in after:
-                        call(k)
-                return loss
-            if not self._replay.on():
-                return self._forward_layers(i, j)
-            loss = np.float32(0)
-            while i <= j:
-                end, layers = self._replay.range_at(i, j)
-                if layers is None:
-                    loss = _plus(loss, self._forward_layers(i, end))
-                else:
-                    run = functools.partial(self._forward_layers, i, end, announced=True)
-                    loss = _plus(loss, layers.run(run, functools.partial(self._announce, i, end)))
-                i = end + 1
-            return loss
+        return self._passes.forward(i, j)
 
-    def _follow_device(self) -> None:
-        """Take what layers keep between passes along when the thread's device has changed."""
-        device = current()
-        if device != self._device:
-            self._device = device
-            for layer in self._graph.layers:
-                layer.move_state(device.torch_device)
-
-    def _forward_layers(self, k: int, last: int, announced: bool = False) -> Loss:
-        """The layers one by one, or in the plan's steps."""
-        loss: Loss = np.float32(0)
-        while k <= last:
-            k_next = self._plan.forward_group(k, last)
-            if k_next == k:
-                loss = _plus(loss, self._forward_layer(k, announced))
-                k_next = k + 1
-            k = k_next
-        return loss
-
-    def _announce(self, first: int, last: int) -> None:
-        """The host's part of a forward pass that is replayed."""
-        for i in range(first, last + 1):
-            layer = self._graph.layers[i]
-            with naming(layer):
-                layer.before_forward(self._graph.bottom(i))
-
-    def _forward_layer(self, i: int, announced: bool = False) -> Loss:
-        graph = self._graph
-        layer, bottom, top = graph.layers[i], graph.bottom(i), graph.top(i)
-        with naming(layer):
-            layer.reshape_blobs(bottom, top)
-            if not announced:
-                layer.before_forward(bottom)
-            layer.forward_blobs(bottom, top)
-        loss: Loss = np.float32(0)
-        for blob, weight in zip(top, graph.loss_weights[i]):
-            if weight:
-                product = (blob.data_tensor() * blob.diff_tensor()).sum()
-                on_host = product.device.type == "cpu"
-                loss = _plus(loss, np.float32(product.item()) if on_host else product)
-        if self._debug_info:
-            debug_info.log_forward(graph, i)
-        return loss
+    def _forward_layer(self, i: int) -> None:
+        self._passes.forward_layer(i)
 
     def _backward(self, i: int, j: int) -> None:
         """Run the backward passes of layers ``i`` down to ``j``."""
         self._check_range(i, j)
-        self._follow_device()
-        before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
-        with torch.no_grad():
-            if before or after or self._debug_info or not self._replay.on():
-                for k in range(i, j - 1, -1):
-                    for call in before:
-                        call(k)
-                    self._backward_layer(k)
-                    for call in after:
-                        call(k)
-                return
-            while i >= j:
-                end, layers = self._replay.range_at(i, j, backward=True)
-                if layers is None:
-                    self._backward_layers(i, end)
-                else:
-                    run = functools.partial(self._backward_layers, i, end, announced=True)
-                    layers.run(run, functools.partial(self._announce_backward, i, end))
-                i = end - 1
+        self._passes.backward(i, j)
 
-    def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
-        for k in range(first, last - 1, -1):
-            self._backward_layer(k, announced)
-
-    def _announce_backward(self, first: int, last: int) -> None:
-        """The host's part of a backward pass that is replayed."""
-        for i in range(first, last - 1, -1):
-            self._graph.layers[i].before_backward(self._graph.bottom(i))
-
-    def _backward_layer(self, i: int, announced: bool = False) -> None:
-        graph = self._graph
-        if not graph.layer_needs_backward[i]:
-            return
-        need = Need(tuple(graph.bottom_needs_backward[i]), tuple(graph.param_needs_backward[i]))
-        if graph.layers[i].is_loss:
-            self._refuse_label_gradient(i, need)
-        if not announced:
-            graph.layers[i].before_backward(graph.bottom(i))
-        graph.layers[i].backward_blobs(graph.top(i), need, graph.bottom(i))
-        if self._debug_info:
-            debug_info.log_backward(graph, i)
-
-    def _refuse_label_gradient(self, i: int, need: Need) -> None:
-        """Raise where ``propagate_down: true`` asks a loss for the gradient of its labels.
-
-        BVLC aborts, except in ContrastiveLoss, which looks at its first two bottoms alone.
-        """
-        layer = self._graph.layers[i]
-        asked = [j for j in layer.no_gradient if j < len(need.bottoms) and need.bottoms[j]]
-        if asked and layer.type != "ContrastiveLoss":
-            raise layer.fail(
-                f"Layer cannot backpropagate to label inputs: bottom {asked[0]} "
-                f"('{layer.param.bottom[asked[0]]}') has propagate_down: true",
-                LayerError,
-            )
+    def _backward_layer(self, i: int) -> None:
+        self._passes.backward_layer(i)
 
     def argmax(self, blob: str) -> np.ndarray:
         """The position along axis 1 of the largest value: a blob of scores (N, C, H, W) gives the
@@ -493,19 +353,19 @@ class Net:
 
     def before_forward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` before every layer's forward pass."""
-        self._callbacks["before_forward"].append(callback)
+        self._passes.callbacks["before_forward"].append(callback)
 
     def after_forward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` after every layer's forward pass."""
-        self._callbacks["after_forward"].append(callback)
+        self._passes.callbacks["after_forward"].append(callback)
 
     def before_backward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` before every backward pass, needed or not."""
-        self._callbacks["before_backward"].append(callback)
+        self._passes.callbacks["before_backward"].append(callback)
 
     def after_backward(self, callback: LayerCallback) -> None:
         """Call ``callback(layer_index)`` after every backward pass, needed or not."""
-        self._callbacks["after_backward"].append(callback)
+        self._passes.callbacks["after_backward"].append(callback)
 
     # Parameters -----------------------------------------------------------------------------------
 
@@ -586,11 +446,11 @@ class Net:
 
     def backward_all(self) -> None:
         self._backward(len(self._graph.layers) - 1, 0)
-        if self._debug_info:
+        if self._passes.logs:
             debug_info.log_params(self._graph)
 
     def set_debug_info(self, on: bool) -> None:
-        self._debug_info = on
+        self._passes.logs = on
 
     def to_proto(self) -> Any:
         """The net as it is saved: name and completed layers, without parameter values."""

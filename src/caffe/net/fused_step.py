@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 
 from caffe.arithmetic import precision
 from caffe.errors import naming
 from caffe.kernels import fused, winograd
-from caffe.kernels.fused import Activation, Settings
+from caffe.kernels.fused import Convolution as Compute
+from caffe.kernels.fused import Settings
 from caffe.layer.convolution import Convolution
 from caffe.layer.prelu import PReLU
 from caffe.net.folding import Group, Stage, fold, stages
@@ -26,6 +27,7 @@ from caffe.net.wiring import Graph
 
 __all__ = ["FusedStep"]
 
+_NARROW = (torch.bfloat16, False)
 _WINOGRAD_LEAST = (128, 256)  # channels of the narrower and of the wider side
 _WINOGRAD_LEAST_TILES = 90
 
@@ -33,11 +35,9 @@ _WINOGRAD_LEAST_TILES = 90
 class _Weights(NamedTuple):
     """What a group computes with, made for these versions of its parameters."""
 
-    versions: tuple[int, ...]
+    versions: list[int]
     kind: tuple[torch.dtype, bool]  # by Winograd?
-    packed: Any
-    bias: torch.Tensor | None
-    slopes: torch.Tensor | None  # of a PReLU
+    compute: Compute | None  # None where a number in them is not finite
     stages: list[Stage]  # of the hidden blobs
 
 
@@ -61,6 +61,7 @@ class FusedStep:
         self._other = None if group.other is None else graph.blobs[group.other]
         self._hidden = [(graph.blobs[b], count) for b, count in group.hidden.items()]
         self._blobs = list({id(b): b for part in self._parts for b in part[1] + part[2]}.values())
+        self._parameters = [layer.blobs for layer, _, _ in self._parts if layer.blobs]
         self._shapes: list[tuple[int, ...]] = []
         self._fits = self._winograd = False
         self._weights: _Weights | None = None
@@ -79,25 +80,28 @@ class FusedStep:
         if not self._fits:
             return False
         weights = self._current_weights()
-        if weights is None:
+        if weights is None or weights.compute is None:
             return False
-        dtype, by_winograd = weights.kind
         given = self._bottom.data_tensor()
-        x = fused.last(given.to(dtype))
-        z = None if self._other is None else fused.last(self._other.data_tensor().to(dtype))
-        if check and not (fused.finite(x) and (z is None or fused.finite(z))):
+        x = self._operand(given, weights)
+        if check and not fused.finite(x):
             return False
-        activation = self._group.activation
-        if by_winograd:
-            y = self._by_winograd(x, weights, activation, z)
+        if self._other is None:
+            y = weights.compute(x)
         else:
-            y = fused.convolve(x, weights.packed, weights.bias, self._settings, activation, z)
-        if weights.slopes is not None:
-            y = torch.prelu(y, weights.slopes)
+            other = self._operand(self._other.data_tensor(), weights)
+            if check and not fused.finite(other):
+                return False
+            y = weights.compute(x, other)
         self._top.set_data(y)
         if self._hidden:
             self._defer(given, x, weights.stages)
         return True
+
+    @staticmethod
+    def _operand(given: torch.Tensor, weights: _Weights) -> torch.Tensor:
+        dtype = weights.kind[0]
+        return fused.last(given if given.dtype is dtype else given.to(dtype))
 
     def _reshape(self) -> None:
         for layer, bottom, top in self._parts:
@@ -113,7 +117,7 @@ class FusedStep:
         layer, (_, _, h, w) = self._layer, self._top.dims
         if layer.kernel != [3, 3] or layer.pad != [1, 1] or layer.stride != [1, 1]:
             return False
-        if layer.dilation != [1, 1] or layer.group != 1 or precision() == "bf16":
+        if layer.dilation != [1, 1] or layer.group != 1:
             return False
         sides = sorted((layer.channels, layer.num_output))
         enough = sides[0] >= _WINOGRAD_LEAST[0] and sides[1] >= _WINOGRAD_LEAST[1]
@@ -123,10 +127,10 @@ class FusedStep:
 
     def _current_weights(self) -> _Weights | None:
         """The packed weights, made anew where a parameter has changed; None where somebody may be
-        writing to one, or where one is not finite."""
+        writing to one, or the processor does not know the precision."""
         versions = []
-        for layer, _, _ in self._parts:
-            for blob in layer.blobs:
+        for blobs in self._parameters:
+            for blob in blobs:
                 version = blob.data_storage.version()
                 if version is None:
                     return None
@@ -134,43 +138,54 @@ class FusedStep:
         narrow = precision() == "bf16"
         if narrow and not fused.available("bf16"):
             return None
-        dtype = torch.bfloat16 if narrow else torch.float32
-        kind = dtype, self._winograd and not narrow
+        kind = _NARROW if narrow else (torch.float32, self._winograd)
         known = self._weights
-        if known is None or known.versions != tuple(versions) or known.kind != kind:
+        if known is None or known.versions != versions or known.kind != kind:
             self._weights = None  # let go of the old before the new is made
-            known = self._weights = self._make(tuple(versions), kind)
-        return known if known.packed is not None else None
+            known = self._weights = self._make(versions, kind)
+        return known
 
-    def _make(self, versions: tuple[int, ...], kind: tuple[torch.dtype, bool]) -> _Weights:
-        group, act = self._group, self._group.act
+    def _make(self, versions: list[int], kind: tuple[torch.dtype, bool]) -> _Weights:
+        group, act, (dtype, by_winograd) = self._group, self._group.act, kind
         weight, bias = fold(self._layer, group.affine)
         slopes = act.blobs[0].data_tensor().view(-1) if isinstance(act, PReLU) else None
         if not all(fused.finite(t) for t in (weight, bias, slopes) if t is not None):
-            return _Weights(versions, kind, None, None, None, [])
-        packed: Any
-        if kind[1]:
-            packed = winograd.transform_weights(weight)
+            return _Weights(versions, kind, None, [])
+        compute: Compute
+        if by_winograd:
+            u = winograd.transform_weights(weight)
+            compute = functools.partial(self._by_winograd, u, bias)
         else:
-            packed = fused.pack(weight.to(kind[0]), self._settings, self._bottom.dims)
-            bias = bias if bias is None else bias.to(kind[0])
-        kept = stages(self._layer, group.affine) if self._hidden else []
-        return _Weights(versions, kind, packed, bias, slopes, kept)
+            packed = fused.pack(weight.to(dtype), self._settings, self._bottom.dims)
+            bias = bias if bias is None else bias.to(dtype)
+            adds = self._other is not None
+            compute = fused.convolution(packed, bias, self._settings, group.activation, adds)
+        if slopes is not None:
+            compute = _then_prelu(compute, slopes.to(dtype))
+        return _Weights(
+            versions, kind, compute, stages(self._layer, group.affine) if self._hidden else []
+        )
 
     # Computing ------------------------------------------------------------------------------------
 
     def _by_winograd(
-        self, x: torch.Tensor, weights: _Weights, activation: Activation, z: torch.Tensor | None
+        self,
+        u: torch.Tensor,
+        bias: torch.Tensor | None,
+        x: torch.Tensor,
+        other: torch.Tensor | None = None,
     ) -> torch.Tensor:
+        """What :func:`fused.convolution` computes, from the transformed weights."""
         n, o, h, w = self._top.dims
-        relu = activation.name == "relu"
+        activation = self._group.activation
+        relu = activation.name == "relu" and other is None
         y = torch.empty(n, h, w, o)
         for image, target in zip(x.permute(0, 2, 3, 1), y):
-            winograd.forward(image, weights.packed, weights.bias, target, relu and z is None)
+            winograd.forward(image, u, bias, target, relu)
         y = y.permute(0, 3, 1, 2)
-        if z is not None:
-            y += z
-        return y if relu and z is None else fused.activate(y, activation)
+        if other is not None:
+            y += other
+        return y if relu else fused.activate(y, activation)
 
     def _defer(self, given: torch.Tensor, x: torch.Tensor, parts: Sequence[Stage]) -> None:
         """Let the hidden blobs know how to be computed from this pass's input, whatever is written
@@ -179,6 +194,10 @@ class FusedStep:
             x = x.clone()
         for blob, count in self._hidden:
             blob.data_storage.defer(functools.partial(_run, x, parts[:count]))
+
+
+def _then_prelu(compute: Compute, slopes: torch.Tensor) -> Compute:
+    return lambda *inputs: torch.prelu(compute(*inputs), slopes)
 
 
 def _run(x: torch.Tensor, parts: Sequence[Stage]) -> torch.Tensor:

@@ -40,6 +40,7 @@ class Plan:
                 self._steps[i] = step
         self._chains = _chains(graph, self._steps)
         self._fused = _fused_steps(graph)
+        self.planned = self._steps.keys() | self._fused.keys()  # where a step may begin
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False

@@ -73,6 +73,7 @@ class Step(ABC):
         self._columns: Interval = (0, 0)
         self._size = (0, 0)
         self._result: _Result | None = None
+        self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # in the last pass
 
     # The window -----------------------------------------------------------------------------------
 
@@ -122,10 +123,7 @@ class Step(ABC):
 
     def run(self) -> None:
         """Forward through the step's layers."""
-        for layer in self._layers:
-            bottom = self.bottom if layer is self._layers[0] else self.top
-            with naming(layer):
-                layer.reshape_blobs([bottom], [self.top])
+        self._reshape()
         storage = self.top.data_storage
         out = self._own_memory(storage)
         weights = tuple(b.data_storage.version() for b in self._layers[0].blobs)
@@ -149,11 +147,18 @@ class Step(ABC):
 
     def run_on_device(self) -> None:
         """Forward through the step's layers on a GPU: fresh memory costs nothing there."""
+        self._reshape()
+        self.top.set_data(self._compute(self.bottom.data_tensor(), None, False))
+
+    def _reshape(self) -> None:
+        """Give the top its shape, where a shape has changed."""
+        if self._shapes == (self.bottom.dims, self.top.dims):
+            return
         for layer in self._layers:
             bottom = self.bottom if layer is self._layers[0] else self.top
             with naming(layer):
                 layer.reshape_blobs([bottom], [self.top])
-        self.top.set_data(self._compute(self.bottom.data_tensor(), None, False))
+        self._shapes = self.bottom.dims, self.top.dims
 
     @abstractmethod
     def _compute(self, x: torch.Tensor, out: torch.Tensor | None, keep: bool) -> torch.Tensor:

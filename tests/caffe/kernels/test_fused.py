@@ -41,7 +41,8 @@ def test_equals_the_operators_one_by_one(case, with_other, activation):
     packed = fused.pack(weight, settings, x.shape)
     z = None if other is None else fused.last(other)
     kept = None if z is None else z.clone()
-    y = fused.convolve(fused.last(x), packed, bias, settings, activation, z)
+    call = fused.convolution(packed, bias, settings, activation, with_other)
+    y = call(fused.last(x)) if z is None else call(fused.last(x), z)
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
     assert y.stride(1) == 1
     assert z is None or torch.equal(z, kept)
@@ -52,7 +53,7 @@ def test_packed_weights_serve_other_shapes():
     packed = fused.pack(weight, settings, (1, 4, 20, 20))
     for shape in ((1, 4, 3, 50), (5, 4, 7, 7)):
         x = torch.randn(shape)
-        y = fused.convolve(fused.last(x), packed, None, settings)
+        y = fused.convolution(packed, None, settings)(fused.last(x))
         torch.testing.assert_close(y, F.conv2d(x, weight, padding=1), rtol=1e-5, atol=1e-5)
 
 

@@ -92,6 +92,7 @@ def test_no_group_in_training_or_where_a_backward_pass_comes(tmp_path):
     assert group_at(caffe.Net(str(path), caffe.TEST)._graph, 1) is None
 
 
+@pytest.mark.cpu_only
 def test_the_folded_weights(tmp_path):
     """y = ((w x + b - m / n) / sqrt(v / n + eps)) s + t + u"""
     scale = layer("Scale", "scale_param { bias_term: true }")

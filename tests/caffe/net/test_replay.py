@@ -112,7 +112,7 @@ def write_weights(net):
 
 
 def eager_forward(net):
-    calls = net._callbacks["before_forward"]
+    calls = net._passes.callbacks["before_forward"]
     calls.append(lambda i: None)
     net.forward()
     calls.pop()
@@ -215,7 +215,7 @@ def test_a_range_that_cannot_be_captured_is_cut_around_the_layer(tmp_path, captu
             found = net.blobs["abs"].data.copy(), net.params["conv"][0].diff.copy()
             want = want or found
             assert all(np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(found, want)), i
-    ranges = net._replay._ranges.values()
+    ranges = net._passes.replay._ranges.values()
     assert any(len(r.layers) == 3 and r._recordings and not r.backward for r in ranges if r)
 
 

@@ -1,0 +1,75 @@
+"""Passes of small nets keep to one thread, and leave the number of threads as it was."""
+
+import pytest
+import torch
+
+import caffe
+
+NET = """
+layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: {0} dim: 3 dim: 8
+  dim: 8 }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 64 kernel_size: 3
+    weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+"""
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def build(tmp_path):
+    def build(items):
+        path = tmp_path / "net.prototxt"
+        path.write_text(NET.format(items))
+        return caffe.Net(str(path), caffe.TEST)
+
+    return build
+
+
+def threads_within(net):
+    seen = []
+    net.after_forward(lambda i: seen.append(torch.get_num_threads()))
+    net.forward()
+    return seen
+
+
+def test_the_work_of_a_pass(build):
+    # 36 positions x 64 outputs x 27 weights, 2304 x 10, and 192 numbers of the input.
+    assert build(1)._passes._work.work() == 36 * 64 * 27 + 2304 * 10 + 192 * 8
+
+
+@pytest.mark.parametrize(("items", "threads"), [(1, 1), (2000, 2)])
+def test_small_work_keeps_to_one_thread(build, two_threads, items, threads):
+    net = build(items)
+    assert threads_within(net) == [2, 2, 2]  # the shapes are not known yet
+    assert threads_within(net)[-3:] == [threads] * 3
+    assert torch.get_num_threads() == 2
+
+
+def test_a_new_shape_is_judged_anew(build, two_threads):
+    net = build(1)
+    net.forward()
+    net.blobs["data"].reshape(2000, 3, 8, 8)
+    net.forward()
+    assert threads_within(net)[-1] == 2
+
+
+def test_a_failed_pass_leaves_the_threads_alone(build, two_threads):
+    net = build(1)
+    net.forward()
+
+    def fail(i):
+        raise KeyError(i)
+
+    net.before_forward(fail)
+    with pytest.raises(KeyError):
+        net.forward()
+    assert torch.get_num_threads() == 2
