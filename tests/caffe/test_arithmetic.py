@@ -90,6 +90,7 @@ def test_an_unknown_name_changes_nothing():
     assert switches() == TF32
 
 
+@pytest.mark.slow
 def test_deterministic(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     BACKENDS.cudnn.benchmark = True

@@ -45,6 +45,7 @@ def test_labels(net):
     assert draw.choose_color_by_layertype("ReLU") == draw.LAYER_STYLE_DEFAULT["fillcolor"]
 
 
+@pytest.mark.slow
 # pydot reads by old names of pyparsing.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_graph_text_is_what_dot_reads(net):

@@ -68,6 +68,7 @@ def test_five_steps_wait_for_nothing(pretend, solver):
     assert counts["launch"] / 5 <= 141, counts.lines("launch")
 
 
+@pytest.mark.slow
 def test_an_update_takes_few_launches(pretend, solver):
     with pretend.counting() as counts:
         solver.apply_update()
@@ -75,6 +76,7 @@ def test_an_update_takes_few_launches(pretend, solver):
     assert counts["sync"] == 0
 
 
+@pytest.mark.slow
 def test_a_wrong_label_is_an_error_before_anything_is_computed(pretend, solver):
     solver.net.blobs["label"].data[0, 0, 2, 3] = 21
     before = solver.net.params["score_fr"][1].data.copy()
@@ -83,6 +85,7 @@ def test_a_wrong_label_is_an_error_before_anything_is_computed(pretend, solver):
     np.testing.assert_array_equal(solver.net.params["score_fr"][1].data, before)
 
 
+@pytest.mark.slow
 def test_a_wrong_label_that_the_gpu_alone_has_stops_the_run_at_the_next_display(pretend, solver):
     import torch
 

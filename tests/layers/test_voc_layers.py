@@ -114,6 +114,7 @@ def test_cache_and_workers_change_nothing(voc_dir, data_net):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_balance_reaches_the_crops(voc_dir, data_net):
     """One pixel of class 5 in images of class 1: with balance, about half the crops hold it."""
     for i in range(5):

@@ -22,6 +22,7 @@ def narrow(name, divisor=16):
     return narrowed(classifier(name).build("deploy"), divisor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(convolutionize.OUTPUTS))
 def test_same_scores(name):
     nets = pair(narrow(name), fill)
@@ -108,6 +109,7 @@ def use_narrow(monkeypatch, param):
     monkeypatch.setattr(convolutionize, "classifier", lambda name: row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("v1", [False, True], ids=["today", "V1"])
 def test_command(tmp_path, monkeypatch, capsys, v1):
     path, param = saved(tmp_path, "vgg16", v1)

@@ -246,6 +246,7 @@ def test_the_command_line(tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_is_trained(tmp_path):
     folder = os.path.join(str(tmp_path), "photos")
     rng = np.random.RandomState(0)

@@ -87,6 +87,7 @@ def test_text_reads_back():
         assert text_format.Parse(to_text(solver), caffe_pb2.SolverParameter()) == solver
 
 
+@pytest.mark.slow
 def test_every_experiment_is_complete():
     for name, experiment in catalog.EXPERIMENTS.items():
         assert experiment.name == name

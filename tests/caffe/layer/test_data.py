@@ -97,6 +97,7 @@ def prefetching():
     return [t for t in threading.enumerate() if t.name.startswith("prefetch")]
 
 
+@pytest.mark.slow
 def test_the_thread_starts_with_the_first_pass_and_ends_with_the_layer(tmp_path):
     before = len(prefetching())
     layer = rig(make(tmp_path / "d"))

@@ -59,6 +59,7 @@ def test_backward_before_forward_is_zero():
     assert not dropout(0.5).backward(1.0)[0].any()
 
 
+@pytest.mark.slow
 def test_a_gpu_draws_from_one_generator_seeded_before_each_pass(pretend):
     """As a CUDA graph needs it: ``forward`` alone draws, ``before_forward`` seeds."""
     rig = dropout(0.5)

@@ -210,6 +210,7 @@ def test_bf16_by_name_runs_the_same_groups(build, calls, monkeypatch):
     assert 1e-6 < np.abs(found - expected).max() / np.abs(expected).max() < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, NETS, 10))
 def test_random_nets_under_random_observers(first):
     groups = sum(fused_nets.one(seed, steps=6) for seed in range(first, first + 10))

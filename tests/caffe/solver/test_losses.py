@@ -60,6 +60,7 @@ def test_losses_are_read_when_asked_for(pretend):
     assert counts["sync"] == 1
 
 
+@pytest.mark.slow
 def test_what_nobody_asks_for_does_not_pile_up(pretend):
     losses = Losses()
     losses.restart(_STRIP + 10)

@@ -93,6 +93,7 @@ def test_the_old_formats(folder, capsys):
             assert np.array_equal(left.data, right.data)
 
 
+@pytest.mark.slow
 def test_import_caffe_does_not_import_onnx():
     script = "import sys, caffe, caffe.export; sys.exit('onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -59,6 +59,7 @@ def test_one_datum_an_item(net):
         assert list(one.float_data) == list(other.float_data)
 
 
+@pytest.mark.slow
 def test_every_thousand_records_are_committed(net, capfd, monkeypatch):
     monkeypatch.setattr(caffe.glog._state, "level", 0)
     assert run(batches="501") == 0

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from caffe.viewer.layout import arrange
 
 WIDTH, GAP = 100.0, 10.0
@@ -20,6 +22,7 @@ def test_a_skip_passes_beside_the_chain_without_touching_it():
     assert all(abs(x - layout.x[1]) >= WIDTH / 2 + GAP for x in way)
 
 
+@pytest.mark.slow
 def test_an_arrow_always_leads_down_and_boxes_of_a_rank_lie_apart():
     rng = random.Random(4)
     for _ in range(20):

@@ -101,6 +101,7 @@ def test_wrong_flags(more, words, net, tmp_path, capsys):
     assert words in capsys.readouterr().err and not (tmp_path / "p.html").exists()
 
 
+@pytest.mark.slow
 def test_in_a_browser(net, tmp_path, browser):
     path = str(tmp_path / "net.html")
     view(net, path, caffe.TEST)

@@ -103,6 +103,7 @@ def test_fusion_mixes_at_each_stride(made):
     assert layer(train, "score_fr").bottom[:] == ["mix_pool3"]
 
 
+@pytest.mark.slow
 def test_unet_concatenates_the_skip_before_what_comes_from_below(made):
     train, net = made("unet", 1, "unet-small")
     joined = [each for each in train.layer if each.type == "Concat"]

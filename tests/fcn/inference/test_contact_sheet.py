@@ -1,6 +1,7 @@
 """One picture of many overlays."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fcn.inference import contact_sheet
@@ -10,6 +11,7 @@ from fcn.inference.findings import Finding
 FOUND = [Finding(1, "cat", 70, 0.7), Finding(0, "background", 30, 0.3)]
 
 
+@pytest.mark.slow
 def test_cells_stand_in_rows_with_small_pictures(tmp_path):
     sheet = Sheet(str(tmp_path / "new" / "sheet.png"))
     for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)):

@@ -38,6 +38,7 @@ def label(folder, *arguments):
         return np.array(image)
 
 
+@pytest.mark.slow
 def test_the_label_map_is_the_nets_own(folder, capsys):
     right = label(folder, "--size", "native")
     assert len(np.unique(right)) > 1

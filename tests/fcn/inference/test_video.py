@@ -82,6 +82,7 @@ def labels_in(folder):
     return found
 
 
+@pytest.mark.slow
 def test_every_frame_is_labelled_as_a_photo_is(weights, tmp_path, capsys):
     path = film(str(tmp_path / "a.mp4"), sound=True)
     os.makedirs(str(tmp_path / "a_labels"))
@@ -109,6 +110,7 @@ def test_every_frame_is_labelled_as_a_photo_is(weights, tmp_path, capsys):
         assert np.abs(after[number][1][:64] - wanted).mean() < 12
 
 
+@pytest.mark.slow
 def test_times_that_are_not_even_are_kept(weights, tmp_path):
     path = film(str(tmp_path / "a.mkv"), times=(0, 1, 2, 9, 10, 30))
     assert run(weights, tmp_path, path, "--video-labels", "none") == 0
@@ -133,6 +135,7 @@ def test_one_file_of_labels_and_json(weights, tmp_path, capsys):
     assert frames[0][1].shape[1] == 2 * ((96 + 6 + 160 + 1) // 2)  # the legend needs 160
 
 
+@pytest.mark.slow
 def test_frames_are_never_many_in_memory(weights, tmp_path, monkeypatch):
     seen, label = [], labelling.label
 
@@ -177,6 +180,7 @@ def test_what_is_no_video_is_one_line(weights, tmp_path, capsys):
     assert sorted(os.listdir(str(tmp_path))) == ["a.mp4"]
 
 
+@pytest.mark.slow
 def test_a_video_that_breaks_off_keeps_what_was_read(weights, tmp_path, capsys, monkeypatch):
     decoded = video._decoded
 

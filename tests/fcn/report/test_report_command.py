@@ -55,6 +55,7 @@ def written(tmp_path, monkeypatch, capsys):
     return write
 
 
+@pytest.mark.slow
 def test_one_run_is_shown_whole(tmp_path, written):
     make(tmp_path, "größe")
     path, text = written("größe")
@@ -97,6 +98,7 @@ def test_the_numbers_are_those_of_the_best_step(tmp_path, written):
     assert f"disc found as triangle: {row[3]} pixels, {share:.2f} %" in text
 
 
+@pytest.mark.slow
 def test_several_runs_are_side_by_side(tmp_path, written):
     make(tmp_path / "a", "one")
     make(tmp_path / "b", "one", seed=1)
@@ -107,6 +109,7 @@ def test_several_runs_are_side_by_side(tmp_path, written):
     assert "IU of each class</h3>" in text and 'id="run2-confusion"' in text
 
 
+@pytest.mark.slow
 def test_runs_are_found_by_the_folders_that_people_name(tmp_path, monkeypatch):
     run = make(tmp_path / "net" / "out", "net")
     (tmp_path / "net" / "experiment.json").write_text("{}")

@@ -78,6 +78,7 @@ def test_widths_and_depths():
     assert [s.width for s in backbone.stages(2)] == [16, 24, 48, 88, 120, 208, 352]
 
 
+@pytest.mark.slow
 def test_the_net_computes_what_pytorchs_does(tmp_path):
     torch = pytest.importorskip("torch")
     F = torch.nn.functional
@@ -116,6 +117,7 @@ def test_the_net_computes_what_pytorchs_does(tmp_path):
     np.testing.assert_allclose(net.forward()["prob"], wanted, rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_state_dicts_that_do_not_fit_are_refused(tmp_path):
     net = deploy(tmp_path, 0)
     state = random_state(net, 0)

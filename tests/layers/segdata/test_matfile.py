@@ -69,6 +69,7 @@ def test_the_other_byte_order():
     assert found.name == "wanted" and value(found).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.slow
 def test_random_damage_is_an_error_or_nothing():
     """Flipped bits, cuts and inserted bytes: SciPy ended the process at 34 of 1,500 flips."""
     rng = random.Random(5)
