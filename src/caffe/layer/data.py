@@ -51,7 +51,11 @@ class Data(PrefetchingLayer):
                 f"the solver rank is {rank}, the solver count {count}: expected a rank below the "
                 "count. Call caffe.set_solver_count and caffe.set_solver_rank before the solver."
             )
-        return Records(cursor, transformer, self.batch_size, rank, count)
+        return self.records(cursor, transformer, self.batch_size, rank, count)
+
+    def records(self, *arguments: Any) -> Records:
+        """The records of the layer's kind."""
+        return Records(*arguments)
 
 
 class Records(PictureSource):

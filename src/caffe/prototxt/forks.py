@@ -35,10 +35,7 @@ class ForeignFieldWarning(UserWarning):
 
 # Layer types of forks, which this engine does not have: who defined them.
 TYPES = {
-    "SSD": (
-        "AnnotatedData",
-        "VideoData",
-    ),
+    "SSD": ("VideoData",),
     "R-FCN": ("BoxAnnotatorOHEM",),
     "Mask R-CNN's Caffe ports": ("ROIAlign",),
     "DeepLab": (
@@ -67,7 +64,6 @@ TYPES = {
 _TRAINING = "of use in training alone; leave it out of nets that only run"
 _FLOW = "nets of optical flow are not supported"
 WHY = {
-    "AnnotatedData": "its database is not read yet; give the net an Input",
     "BoxAnnotatorOHEM": _TRAINING,
     "Correlation": _FLOW,
     "CustomData": _FLOW,

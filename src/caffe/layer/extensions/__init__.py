@@ -17,6 +17,7 @@ __all__ = ["PUBLISHED_IN", "is_extension", "type_list"]
 
 # Type -> the forks and models that it was published in, and what it does.  docs/forks.md shows it.
 PUBLISHED_IN = {
+    "AnnotatedData": ("SSD", "pictures with marked objects from a database"),
     "Axpy": ("SENet", "a factor a channel times one blob, plus another"),
     "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
     "BatchReduction": ("temporal segment networks; PSPNet", "sums or means of parts of an axis"),
