@@ -27,7 +27,7 @@ This page holds the `--help` of every command. `python docs/make_cli.py` writes 
 SECTIONS = (
     (
         "Train, score, label",
-        ("train.py", "nets/toy-fcn8s/solve.py", "score.py", "report.py", "infer.py"),
+        ("train.py", "nets/toy-fcn8s/solve.py", "score.py", "report.py", "infer.py", "page.py"),
     ),
     (
         "Nets and weights",

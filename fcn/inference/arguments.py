@@ -11,7 +11,7 @@ from fcn.inference.pictures import OPACITY
 from fcn.inference.scaling import side
 from fcn.options import natural, positive
 
-__all__ = ["parse"]
+__all__ = ["add_device", "add_net", "parse"]
 
 STATUS = """exit status:
   0    every image is labelled
@@ -58,13 +58,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a file, a folder (all images below it, mirrored in --out), a quoted pattern, a "
         "video, or - for an image on standard input",
     )
-    _net(parser)
+    add_net(parser)
     _results(parser)
-    _device(parser)
+    add_device(parser)
+    _batches(parser)
     return parser
 
 
-def _net(parser: argparse.ArgumentParser) -> None:
+def add_net(parser: argparse.ArgumentParser) -> None:
+    """Which net labels, for `fcn.inference.loading.load`."""
     parser.add_argument(
         "--net",
         default="voc-fcn4s-lite0",
@@ -160,7 +162,8 @@ def _results(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where it runs, at what size of images, in how much memory."""
     device_of = parser.add_mutually_exclusive_group()
     device_of.add_argument(
         "--gpu",
@@ -177,17 +180,20 @@ def _device(parser: argparse.ArgumentParser) -> None:
         "the net's training pictures, where the image is larger)",
     )
     parser.add_argument(
+        "--memory",
+        type=_gigabytes,
+        metavar="GB",
+        help="what the program may take in all (default: 80%% of what is free)",
+    )
+
+
+def _batches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--batch",
         type=positive,
         metavar="N",
         help="how many images of one size pass through the net at once, memory permitting "
         "(default: 4 on the CPU, 8 on a GPU)",
-    )
-    parser.add_argument(
-        "--memory",
-        type=_gigabytes,
-        metavar="GB",
-        help="what the program may take in all (default: 80%% of what is free)",
     )
 
 

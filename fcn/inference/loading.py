@@ -103,8 +103,10 @@ def read_palette(given: Optional[str]) -> Any:
     return with_colours(colours)
 
 
-def _folder(path: str) -> None:
-    """Have a folder that can be written to, before the work and not behind it."""
+def _folder(path: Optional[str]) -> None:
+    """Have a folder that can be written to, before the work and not behind it; None: no results."""
+    if path is None:
+        return
     os.makedirs(path, exist_ok=True)
     if not os.access(path, os.W_OK):
         raise PermissionError(13, "results cannot be written there", path)

@@ -4,7 +4,7 @@ import contextlib
 import os
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segdata.errors import DataError
 
@@ -49,6 +49,10 @@ def open_image(path: str, what: str = "image", decode: bool = True, file=None):
             yield image
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        # Pillow names the file, or an object in memory, which says nothing to anybody.
+        why = f"it is none of {', '.join(FORMATS)}" if file else error
+        raise DataError(f"cannot read the {what} '{path}': {why}") from error
     # Pillow reports damaged files by several types: OSError for most (also "cannot identify"),
     # SyntaxError and ValueError for broken headers, DecompressionBombError for absurd sizes.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
