@@ -159,3 +159,20 @@ def test_another_caffe_on_the_path_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.warns(_shadow.OtherCaffeWarning, match=str(other)):
         _shadow.warn_of_other()
+
+
+def test_copies_of_this_engine_and_sources_that_cannot_run_are_no_others(tmp_path):
+    copy, tree = tmp_path / "copy", tmp_path / "tree"
+    for folder in (copy, tree):
+        (folder / "caffe").mkdir(parents=True)
+        (folder / "caffe" / "__init__.py").write_text("")
+    (copy / "caffe" / "_shadow.py").write_text("")
+    (tree / "caffe" / "pycaffe.py").write_text("")
+    (tree / "caffe" / "_caffe.cpp").write_text("")
+    assert _shadow.other_caffe([str(copy), str(tree)]) is None
+    (tree / "caffe" / "_caffe.so").write_text("")
+    assert _shadow.other_caffe([str(copy), str(tree)]) == tree / "caffe" / "__init__.py"
+
+
+def test_the_warning_is_one_that_python_shows():
+    assert not issubclass(_shadow.OtherCaffeWarning, ImportWarning)

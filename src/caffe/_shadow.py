@@ -2,7 +2,8 @@
 
 The name `caffe` on PyPI belongs to another project, and Debian's python3-caffe installs BVLC's.
 Whichever directory comes first on ``sys.path`` wins silently; so, at import, look whether another
-one is there too, and say which one runs.
+one is there too, and say which one runs.  Silent about what nobody can want: BVLC's source without
+a compiled core, and about another copy of this engine.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import sys
 import warnings
 from pathlib import Path
 
+from caffe._source_tree import lacks_core
+
 __all__ = ["OtherCaffeWarning", "other_caffe", "own_version", "warn_of_other"]
 
 DISTRIBUTION = "pycaffe-torch"
 
 
-class OtherCaffeWarning(ImportWarning, UserWarning):
-    """Another package named `caffe` can be imported from this Python too."""
+class OtherCaffeWarning(UserWarning):
+    """Another package named `caffe` can be imported from this Python too.
+
+    No ImportWarning, which Python hides unless it is asked.
+    """
 
 
 def own_version() -> str:
@@ -40,9 +46,13 @@ def other_caffe(search_path: list[str] | None = None) -> Path | None:
                 found = candidate.is_file()
             except OSError:
                 continue
-            if found and candidate.resolve().parent != own:
+            if found and candidate.resolve().parent != own and not _is_harmless(candidate.parent):
                 return candidate
     return None
+
+
+def _is_harmless(folder: Path) -> bool:
+    return lacks_core(folder) or (folder / Path(__file__).name).is_file()
 
 
 def warn_of_other() -> None:

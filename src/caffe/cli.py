@@ -36,12 +36,18 @@ BREW = {
 TOOLS = {
     "classify": _Tool("classify", "classify images, to a .npy file"),
     "compute_image_mean": _Tool("compute_image_mean", "the mean image of a database"),
+    "convert_cifar_data": _Tool("convert_cifar", "CIFAR-10's files into two databases"),
     "convert_imageset": _Tool("convert_imageset", "images into a LMDB or LevelDB database"),
+    "convert_mnist_data": _Tool("convert_mnist", "MNIST's files into a database"),
+    "convert_mnist_siamese_data": _Tool(
+        "convert_mnist", "pairs of MNIST's pictures into a database", "siamese"
+    ),
     "detect": _Tool("detect", "classify windows of images"),
     "draw": _Tool("draw", "a net as an HTML page: graph, shapes, work, receptive fields"),
     "draw_net": _Tool("draw_net", "draw a net's graph by Graphviz"),
     "export": _Tool("export", "a net with its weights as ONNX, checked"),
     "extract_features": _Tool("extract_features", "a net's blobs into databases"),
+    "shim": _Tool("shim", "BVLC's programs under their paths, for scripts that call them"),
     "parse_log": _Tool("parse_log", "a training log into two CSV tables"),
     "upgrade_net_proto_binary": _Tool(
         "upgrade", "an old caffemodel to the present format", "net_proto_binary"

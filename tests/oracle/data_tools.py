@@ -1,8 +1,9 @@
-"""Compare convert_imageset and compute_image_mean with BVLC Caffe's own tools, live.
+"""Compare the tools that make databases and mean files with BVLC Caffe's own, live.
 
     python tests/oracle/data_tools.py [--root DIR]
 
-Both tools run on the same image files, with every flag, both backends, and what must be refused.
+convert_imageset and compute_image_mean run on the same image files, with every flag, both backends,
+and what must be refused; the converters of MNIST and CIFAR-10 on files of their form.
 Compared are exit status (refused or not), log lines, keys, records and mean files; each program's
 databases are also read by the other's compute_image_mean. Prints how many were compared; the exit
 status is 1 on any difference.
@@ -27,9 +28,21 @@ sys.path.insert(0, os.path.join(CHECKOUT, "src"))
 from caffe import glog
 from caffe.data import db, image_files
 from caffe.proto import caffe_pb2
-from caffe.tools import compute_image_mean, convert_imageset, flags
+from caffe.tools import (
+    compute_image_mean,
+    convert_cifar,
+    convert_imageset,
+    convert_mnist,
+    flags,
+)
 
-OURS = {"convert_imageset": convert_imageset.main, "compute_image_mean": compute_image_mean.main}
+OURS = {
+    "convert_imageset": convert_imageset.main,
+    "compute_image_mean": compute_image_mean.main,
+    "convert_mnist_data": convert_mnist.main,
+    "convert_mnist_siamese_data": convert_mnist.siamese,
+    "convert_cifar_data": convert_cifar.main,
+}
 JPEG_LEVELS = 2  # between two versions of libjpeg
 
 # (flags, list): what convert_imageset is asked for; lists are made by make_files.
@@ -104,7 +117,7 @@ class Comparison:
 
     def __init__(self, root, folder):
         self.root, self.folder = root, folder
-        self.counts = {"convert_imageset": 0, "compute_image_mean": 0, "lmdb": 0, "leveldb": 0}
+        self.counts = {**dict.fromkeys(OURS, 0), "lmdb": 0, "leveldb": 0}
         self.problems = {name: [] for name in self.counts}
 
     def bvlc(self, tool, arguments):
@@ -222,9 +235,71 @@ def compare(root):
                     if names:
                         comparison.mean(names, backend)
             refusals(comparison)
+            mnist(comparison)
+            cifar(comparison)
         finally:
             os.chdir(before)
     return comparison
+
+
+def both(comparison, tool, arguments):
+    """Run both programs; ``{side}`` in the arguments is bvlc or ours. True where both succeed."""
+    results = []
+    for side in (comparison.bvlc, comparison.ours):
+        status, log = side(tool, [word.format(side=side.__name__) for word in arguments])
+        log = [line.replace(f"_{side.__name__}", "") for line in log]
+        results.append((status != 0, log if not status else None))
+    comparison.check(tool, " ".join(arguments), *results)
+    return not any(refused for refused, _ in results)
+
+
+def mnist(comparison):
+    """Files in MNIST's format: records, log lines, refusals; pairs are drawn at random, so of the
+    siamese tool keys, sizes and the pictures' rows are compared."""
+    draw = np.random.RandomState(5)
+    pictures = draw.randint(0, 256, (2100, 28, 28)).astype(np.uint8)
+    labels = draw.randint(0, 10, 2100).astype(np.uint8)
+    with open("images", "wb") as stream:
+        stream.write(np.array([2051, *pictures.shape], ">u4").tobytes() + pictures.tobytes())
+    with open("labels", "wb") as stream:
+        stream.write(np.array([2049, 2100], ">u4").tobytes() + labels.tobytes())
+    tool = "convert_mnist_data"
+    for backend in ("lmdb", "leveldb"):
+        target = "mnist_{side}_" + backend
+        if both(comparison, tool, ["-backend", backend, "images", "labels", target]):
+            stored = [records(target.format(side=side), backend) for side in ("bvlc", "ours")]
+            comparison.check(tool, f"{backend}: number of records", len(stored[0]), len(stored[1]))
+            for expected, found in zip(*stored):
+                comparison.check(tool, f"{backend}: {expected[0]}", expected, found)
+    both(comparison, tool, ["labels", "images", "mnist_refused_{side}"])
+    both(comparison, tool, ["missing", "labels", "mnist_refused_{side}"])
+    tool = "convert_mnist_siamese_data"
+    if both(comparison, tool, ["images", "labels", "siamese_{side}"]):
+        known = {p.tobytes(): int(label) for p, label in zip(pictures, labels)}
+        size = pictures[0].size
+        for side in ("bvlc", "ours"):
+            for i, (key, datum) in enumerate(records(f"siamese_{side}", "leveldb")):
+                first, second = (known[datum.data[k : k + size]] for k in (0, size))
+                fields = (datum.channels, datum.height, datum.width, datum.label)
+                expected = (b"%08d" % i, (2, 28, 28, int(first == second)))
+                comparison.check(tool, f"{side}: {i}", expected, (key, fields))
+
+
+def cifar(comparison):
+    """Batches of CIFAR-10's size, because BVLC's tool reads no other."""
+    tool, names = "convert_cifar_data", [f"data_batch_{i}.bin" for i in range(1, 6)]
+    for number, name in enumerate([*names, "test_batch.bin"]):
+        draw = np.random.RandomState(number)
+        draw.randint(0, 256, (10000, 3073)).astype(np.uint8).tofile(name)
+    for side in ("bvlc", "ours"):
+        os.mkdir(f"cifar_{side}")
+    if both(comparison, tool, [".", "cifar_{side}", "lmdb"]):
+        for part in ("train", "test"):
+            stored = [records(f"cifar_{s}/cifar10_{part}_lmdb", "lmdb") for s in ("bvlc", "ours")]
+            comparison.check(tool, f"{part}: number of records", len(stored[0]), len(stored[1]))
+            for expected, found in zip(*stored):
+                comparison.check(tool, f"{part}: {expected[0]}", expected, found)
+    both(comparison, tool, [".", "cifar_{side}", "lmdb"])  # they exist now
 
 
 def refusals(comparison):
