@@ -5,6 +5,7 @@
     interp(net, ["upscore", …])             bilinear weights in Deconvolution layers
     expand_score(new_net, new, net, old)    the first classes of a larger score layer
     widen_input(net, new, "file…", old)     a first convolution that reads more channels
+    take_classes(net, new, "file…", old, …) a score layer from a classifier's own classes
 
 Each of the first two returns a `Report`. Names, printed lines and arithmetic are those of the
 published FCN code; what cannot be right (another number of elements) is an error instead of a
@@ -14,7 +15,7 @@ silent tiling.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "expand_score",
     "interp",
     "load",
+    "take_classes",
     "transplant",
     "upsample_filt",
     "uses_upsampling",
@@ -350,3 +352,50 @@ def widen_input(net: Any, new_layer: str, path: str, layer: str) -> list[tuple[s
     for i in range(1, len(new)):
         new[i].data.flat = old[i].data.ravel()
     return [(new_layer, i) for i in range(len(new))]
+
+
+def take_classes(
+    net: Any,
+    new_layer: str,
+    path: str,
+    layer: str,
+    classes: Sequence[Sequence[int]],
+    scale: float = 0.5,
+    rest: float = 1.5,
+) -> list[tuple[str, int]]:
+    """Start a score layer from the classifier in a caffemodel that its features come from.
+
+    classes: for each class of the score layer, the classifier's classes that it consists of; none:
+    its score starts as `rest`, whatever is seen. A class's weights are the mean of theirs, less the
+    mean of all, at the length that theirs have on average, times `scale`: the mean of many, say of
+    118 breeds, is short, though it points the right way. An average pooling stood between features
+    and classifier; a place of its own scores some times as high as an image, hence the scale.
+
+    Returns the (layer, blob index) pairs that were filled. SurgeryError if the file has no such
+    layer or it does not fit.
+    """
+    stored = _StoredNet(path).params
+    if layer not in stored or len(stored[layer]) < 2:
+        raise SurgeryError(f"{path} has no layer {layer} with a bias; it has {_some(stored)}")
+    old = [np.asarray(blob.data, np.float64) for blob in stored[layer]]
+    weights, bias = old[0].reshape(len(old[0]), -1), old[1].ravel()
+    new = net.params[new_layer]
+    shape = _shape(new[0])
+    most = max((max(members) for members in classes if members), default=0)
+    if shape != (len(classes), weights.shape[1], 1, 1) or most >= len(weights):
+        raise SurgeryError(
+            f"{new_layer} {shape} cannot start from {layer} {weights.shape} of {path}: expected "
+            f"{(len(classes), weights.shape[1], 1, 1)} and classes below {len(weights)}"
+        )
+    weights, bias = weights - weights.mean(axis=0), bias - bias.mean()
+    lengths = np.linalg.norm(weights, axis=1)
+    for i, members in enumerate(classes):
+        if not members:
+            new[0].data[i], new[1].data[i] = 0, rest
+            continue
+        chosen = list(members)
+        mean = weights[chosen].mean(axis=0)
+        factor = scale * lengths[chosen].mean() / np.linalg.norm(mean)
+        new[0].data[i] = (factor * mean).reshape(shape[1:])
+        new[1].data[i] = factor * bias[chosen].mean()
+    return [(new_layer, 0), (new_layer, 1)]

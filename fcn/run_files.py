@@ -68,11 +68,13 @@ def solver(
     steps: int,
     seed: int,
     workers: int | None = None,
+    base_lr: float | None = None,
 ) -> str:
     """The path of the run's solver: it neither displays, tests nor snapshots by itself.
 
     workers: of the train net's data layer, None for those that it says itself. prefix: of the
-    snapshots, when told to take one. A "poly" rate reaches zero at `steps`.
+    snapshots, when told to take one. A "poly" rate reaches zero at `steps`. base_lr: None for the
+    experiment's own.
     """
     param = read_solver(catalog.solver_path(experiment.name))
     more = {"workers": workers} if workers else {}
@@ -80,6 +82,8 @@ def solver(
     param.test_net[0] = net(experiment, "val", folder, changes)
     param.snapshot_prefix = prefix
     param.random_seed = seed
+    if base_lr is not None:
+        param.base_lr = base_lr
     param.display = 0
     param.ClearField("snapshot")
     if param.lr_policy == "poly":

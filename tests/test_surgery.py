@@ -227,3 +227,35 @@ def test_32s_to_16s_to_8s(tmp_path):
         assert left == {"score_" + fresh}, left
         assert report.dropped == [("upscore" if old == "32s" else "upscore16", None)]
         assert not report.coerced
+
+
+def test_a_score_layer_starts_from_a_classifiers_own_classes(tmp_path):
+    one = net_of(tmp_path, DATA + convolution("fc", "data", 6, 1, more="bias_term: true"))
+    weights = one.params["fc"][0].data.reshape(6, 2).copy()
+    one.params["fc"][1].data[...] = np.arange(6)
+    path = os.path.join(str(tmp_path), "classifier.caffemodel")
+    one.save(path)
+    net = net_of(tmp_path, DATA + convolution("score", "data", 3, 1))
+    classes = [(), (4,), (0, 2)]
+    filled = surgery.take_classes(net, "score", path, "fc", classes, scale=0.5, rest=7)
+    assert filled == [("score", 0), ("score", 1)]
+    found, bias = net.params["score"][0].data.reshape(3, 2), net.params["score"][1].data
+    centred = weights - weights.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1)
+    assert not found[0].any() and bias[0] == 7
+    np.testing.assert_allclose(found[1], 0.5 * centred[4], rtol=1e-5)
+    np.testing.assert_allclose(bias[1], 0.5 * (4 - 2.5), rtol=1e-5)
+    # A mean keeps the direction and gets the length of its parts.
+    mean = centred[[0, 2]].mean(axis=0)
+    expected = 0.5 * lengths[[0, 2]].mean() * mean / np.linalg.norm(mean)
+    np.testing.assert_allclose(found[2], expected, rtol=1e-5)
+
+    before = net.params["score"][0].data.copy()
+    for wrong, said in (
+        (("fc", [(), (6,), ()]), "classes below 6"),
+        (("fc", [(), (1,)]), "(2, 2, 1, 1)"),
+        (("fc8", classes), "no layer fc8"),
+    ):
+        error = raised(surgery.SurgeryError, surgery.take_classes, net, "score", path, *wrong)
+        assert said in error
+    assert np.array_equal(net.params["score"][0].data, before)

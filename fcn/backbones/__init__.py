@@ -41,13 +41,23 @@ class Trunk:
     """A NetSpec as one backbone writes to it.
 
     suffix: of all its names, where several trunks stand side by side. names: others for some
-    layers. fixed: its weights do not learn.
+    layers. fixed: True: its weights do not learn; a stride: nor do those of that stride and finer
+    ones, where the builder says by `reach` which stride its next layers have.
     """
 
     def __init__(
-        self, n: NetSpec, suffix: str = "", names: dict[str, str] | None = None, fixed: bool = False
+        self,
+        n: NetSpec,
+        suffix: str = "",
+        names: dict[str, str] | None = None,
+        fixed: bool | int = False,
     ) -> None:
         self._n, self._suffix, self._names, self._fixed = n, suffix, names or {}, fixed
+        self._stride = 1
+
+    def reach(self, stride: int) -> None:
+        """The layers that follow have that stride."""
+        self._stride = stride
 
     def _name(self, name: str) -> str:
         return self._names.get(name, name) + self._suffix
@@ -56,7 +66,7 @@ class Trunk:
         return self._n[self._name(name)]
 
     def __setitem__(self, name: str, top: Top) -> None:
-        if self._fixed:
+        if self._fixed is True or (self._fixed and self._stride <= self._fixed):
             self._fix(top.fn)
         self._n[self._name(name)] = top
 

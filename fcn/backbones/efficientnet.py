@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, namedtuple
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from caffe import layers as L
@@ -133,16 +134,26 @@ class _Writer:
 
 
 def add_blocks(
-    n: Trunk | NetSpec, data: Top, variant: int, norm: str, rate: float = RATE, filler: bool = False
+    n: Trunk | NetSpec,
+    data: Top,
+    variant: int,
+    norm: str,
+    rate: float = RATE,
+    filler: bool = False,
+    reach: Callable[[int], None] = lambda stride: None,
 ) -> tuple[OrderedDict[int, tuple[str, Top, int]], _Writer]:
     """Add stem … the last block; returns {stage number, from 1: (name, top, width)} and the writer.
 
-    filler: whether the weights are random before they are loaded.
+    filler: whether the weights are random before they are loaded. reach(stride): is called before
+    the layers of each stride.
     """
     w = _Writer(n, norm, rate, filler)
+    reach(2)
     top = w.unit("stem", data, STEM, 3, 2)
-    ends, before, number = OrderedDict(), STEM, 0
+    ends, before, number, reached = OrderedDict(), STEM, 0, 2
     for at, stage in enumerate(stages(variant), 1):
+        reached *= stage.stride
+        reach(reached)
         for i in range(stage.repeats):
             number += 1
             name = f"block{number}"
@@ -170,7 +181,7 @@ def add(
     """The trunk of an FCN: the ends of the strides 32, 16, 8 and 4; with the classifier, its last
     1×1 convolution to 1280 channels is the coarsest."""
     n["data_scaled"] = top = L.Power(data, scale=1 / DIVISOR)
-    ends, w = add_blocks(n, top, variant, norm)
+    ends, w = add_blocks(n, top, variant, norm, reach=n.reach)
     name, top, width = ends[7]
     if classifier:
         top, width = w.unit("head", top, HEAD), HEAD

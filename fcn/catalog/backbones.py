@@ -60,6 +60,9 @@ class Backbone(NamedTuple):
     strides: tuple[int, ...] = STRIDES
     #: The head that its nets have unless another is named.
     head: str = "sum"
+    #: The layer of its trained weights that scores the thousand classes of ILSVRC from what a head
+    #: reads; None where a head reads something else.
+    classifier: Optional[str] = None
     #: Further arguments of the builder.
     options: dict[str, Any] = {}
 
@@ -96,6 +99,7 @@ def _lite(variant: int, norm: str) -> Backbone:
         "adam",
         1e-3,
         FINER,
+        classifier="fc",
         options=dict(variant=variant, norm=norm),
     )
 

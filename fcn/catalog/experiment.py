@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 #: streams are trained from the beginning, with finer ones scaled. fusion: how several image blobs
 #: become one score: None (there is one), "early" (one trunk over all channels), "late" (a trunk
 #: each, scores averaged). normalize: whether the loss is divided by the number of labelled pixels;
-#: None: as the backbone's nets have it. fixed: the trunk does not learn. learned: all upsampling
+#: None: as the backbone's nets have it. fixed: True: the trunk does not learn; a stride: nor
+#: does what EfficientNet has of that stride and finer ones. learned: all upsampling
 #: but the last learns. folder: where its files are; None: nets/<name> and solvers/.
 Experiment = namedtuple(
     "Experiment",
@@ -49,7 +50,7 @@ def plan(
     init: tuple[Source, ...] | None = None,
     schedule: Schedule | None = None,
     normalize: bool | None = None,
-    fixed: bool = False,
+    fixed: bool | int = False,
     learned: bool = False,
     folder: str | None = None,
 ) -> Experiment:

@@ -40,5 +40,6 @@ HEADS = {
     "concat": Head("concat", sums=False, classifier=True, rate=1e-3),
     "pyramid": Head("pyramid", sums=False, classifier=False, rate=1e-3),
     "fusion": Head("fusion", sums=False, classifier=True, rate=1e-3),
+    "classes": Head("classes", sums=False, classifier=True, rate=1e-3),
     "unet": Head("unet", sums=False, classifier=False, rate=1e-3),
 }

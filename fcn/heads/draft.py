@@ -59,6 +59,11 @@ class Draft:
 
     def norm_relu(self, name: str, bottom: Top) -> Top:
         """BatchNorm, Scale and ReLU in place: bn_…, scale_…, relu_… `name`."""
+        self.n["relu_" + name] = top = L.ReLU(self.norm(name, bottom), in_place=True)
+        return top
+
+    def norm(self, name: str, bottom: Top) -> Top:
+        """BatchNorm and Scale in place: bn_… and scale_… `name`."""
         n = self.n
         n["bn_" + name] = top = L.BatchNorm(
             bottom, in_place=True, moving_average_fraction=self.style.fraction, param=MEASURED
@@ -66,7 +71,6 @@ class Draft:
         n["scale_" + name] = top = L.Scale(
             top, in_place=True, bias_term=True, param=[dict(lr_mult=1, decay_mult=0)] * 2
         )
-        n["relu_" + name] = top = L.ReLU(top, in_place=True)
         return top
 
     def upsample(self, bottom: Top, channels: int, factor: int, last: bool = False) -> Top:

@@ -28,12 +28,13 @@ WIDE, NARROW = 128, 64
 
 
 def add(d: Draft, features: Features, output: Output) -> None:
-    if "mix_fr" not in d.n.tops:  # one for all outputs
-        _mixed(d, features)
-    d.scores(_last(d), output)
+    d.scores(mixed(d, features), output)
 
 
-def _last(d: Draft) -> Top:
+def mixed(d: Draft, features: Features) -> Top:
+    """The features at the finest stride; one for all outputs."""
+    if "mix_fr" not in d.n.tops:
+        return _mixed(d, features)
     names = [name for name in d.n.tops if name.startswith("relu_mix_")]
     return d.n[names[-1]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import surgery
 from bootstrap import shown
 from caffe.proto import caffe_pb2
+from fcn.catalog import BACKBONES
+from fcn.catalog.ilsvrc import CONSISTS_OF
 from fcn.errors import StartError
+from fcn.heads.classes import SCORE
 from fcn.weights import find
 
 if TYPE_CHECKING:
@@ -54,17 +58,20 @@ def fresh(
     files: Sequence[tuple[str, str]],
     widened: tuple[str, str] | None = None,
     replace_scores: bool = False,
+    classes: tuple[str, str, Sequence[Sequence[int]]] | None = None,
 ) -> None:
     """Give a new net its initial weights, print what came from where.
 
     files: from `weights_files`. widened: (layer of the net, layer of the first file) where the net
     reads more channels than the weights were trained on, see `surgery.widen_input`. replace_scores:
-    leave score layers of another number of classes at their fillers. StartError where they do not
-    fit.
+    leave score layers of another number of classes at their fillers. classes: (score layer,
+    classifier's layer in the first file, its classes for each of ours), see `surgery.take_classes`.
+    StartError where they do not fit.
     """
     upsampling = surgery.uses_upsampling(net)
     filled: set[tuple[str, int]] = set()
     for path, suffix in files:
+        taken = None
         print(f"initial weights: {shown(os.path.abspath(path))}")
         try:
             report = surgery.load(net, path, suffix, replace_scores=replace_scores)
@@ -79,15 +86,32 @@ def fresh(
         if widened:
             filled.update(surgery.widen_input(net, widened[0], path, widened[1]))
             report.dropped = [(name, i) for name, i in report.dropped if name != widened[1]]
+        if classes and any(name == classes[1] for name, _ in report.dropped):
+            filled.update(surgery.take_classes(net, classes[0], path, *classes[1:]))
+            report.dropped = [(name, i) for name, i in report.dropped if name != classes[1]]
+            taken = f"  {classes[0]}: {sum(map(bool, classes[2]))} of {len(classes[2])} classes "
+            taken += f"start from classes of {classes[1]}"
         everything = [(name, i) for name, blobs in net.params.items() for i in range(len(blobs))]
         report.left = [
             pair for pair in everything if pair not in filled and pair[0] not in upsampling
         ]
-        print(report.summary())
+        print(report.summary() + (f"\n{taken}" if taken else ""))
     if not files:
         print("initial weights: fillers")
     surgery.interp(net, upsampling)
     print("bilinear upsampling: {}".format(", ".join(upsampling)))
+
+
+def classes_of(
+    experiment: Experiment,
+) -> tuple[str, str, list[tuple[int, ...]]] | None:
+    """What `fresh` takes from a classifier for the score layer of the head "classes"; or None."""
+    consists_of = CONSISTS_OF.get(experiment.dataset.name)
+    classifier = BACKBONES[experiment.backbone].classifier
+    if experiment.head != "classes" or not consists_of or not classifier:
+        return None
+    names = importlib.import_module("data." + experiment.dataset.name).CLASSES
+    return SCORE, classifier, [consists_of.get(name, ()) for name in names]
 
 
 def positions(net: caffe.Net) -> dict[str, Any]:

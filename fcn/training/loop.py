@@ -56,7 +56,7 @@ from fcn.training.pictures import Pictures
 from fcn.training.progress import Progress, duration
 from fcn.training.records import Records
 from fcn.training.snapshots import Snapshots
-from fcn.training.time_limit import TimeLimit
+from fcn.training.time_limit import TimeLimit, continued
 from fcn.weights import find
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class Run:
             state = self._new_state(found)
             files = initial.weights_files(self.experiment, args.weights, args.out)
         self.steps = args.steps or state["steps"]
+        self.base_lr = state.get("base_lr")
         self.seed, self.run = state["seed"], state["run"]
         self.data = run_files.folders_of(self.experiment, args.data) or state.get("data", {})
         began = time.time()
@@ -161,7 +162,13 @@ class Run:
                 self.records.resume(self.run, self.solver.iter, self._facts())
                 print(f"resumed from {shown(os.path.abspath(path))}")
             else:
-                initial.fresh(self.net, files, widened(self.experiment), args.replace_scores)
+                initial.fresh(
+                    self.net,
+                    files,
+                    widened(self.experiment),
+                    args.replace_scores,
+                    initial.classes_of(self.experiment),
+                )
                 weights = [os.path.abspath(file) for file, _ in files]
                 self.records.begin(self.run, dict(self._facts(), weights=weights))
             log.keep(self.records.path(records.LOG))
@@ -290,6 +297,7 @@ class Run:
             self.steps,
             self.seed,
             self.args.workers,
+            self.base_lr,
         )
         self.param = read_solver(path)
         self.solver: Any = caffe.get_solver(path)
@@ -403,6 +411,7 @@ class Run:
             return
         progress.pause()
         print(f"{steps} steps fit into the time, instead of {self.steps}")
+        self.base_lr = continued(self.param, done, self.steps, steps)
         self.steps = progress.total = steps
         self._snapshot(progress)
         found = self.snapshots.newest()
@@ -549,6 +558,7 @@ class Run:
                 "engine": results.engine(),
                 "run": self.run,
                 "steps": self.steps,
+                "base_lr": self.base_lr,
                 "seed": self.seed,
                 "data": self.data,
                 **self.computes,

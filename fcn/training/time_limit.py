@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["TimeLimit"]
+__all__ = ["TimeLimit", "continued"]
 
 #: At these shares of the time val is scored, where that takes less than MOST_SCORING of it in all.
 SCORINGS = (0.2, 0.4, 0.6, 0.8)
 MOST_SCORING = 0.2
 
-#: At these shares of the time the number of steps is chosen anew. The rate of a "poly" schedule
-#: hardly depends on the number before the first.
-REPLANS = (0.06, 0.5, 0.85)
+#: At these shares of the time the number of steps is chosen anew: others may use the machine more
+#: or less than before.
+REPLANS = (0.04, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
 
 
 class TimeLimit:
@@ -54,7 +55,9 @@ class TimeLimit:
             if done >= first:
                 self._mark = (done, now)
             return None
-        if now < self._left[0] * self._limit or done == first:
+        # Where the machine has become faster, the last step would come before the next share.
+        soon = done >= 0.9 * planned and now < REPLANS[-1] * self._limit
+        if done == first or (now < self._left[0] * self._limit and not soon):
             return None
         while self._left and now >= self._left[0] * self._limit:
             self._left.pop(0)
@@ -64,3 +67,12 @@ class TimeLimit:
             return None
         self._mark = None
         return fit
+
+
+def continued(solver: Any, done: int, planned: int, steps: int) -> float:
+    """The base_lr with which a "poly" rate goes on at step `done` as it was, and reaches zero at
+    `steps` instead of `planned`; of other policies the solver's own."""
+    if solver.lr_policy != "poly" or done >= min(planned, steps):
+        return solver.base_lr
+    was, now = 1 - done / planned, 1 - done / steps
+    return solver.base_lr * (was / now) ** solver.power

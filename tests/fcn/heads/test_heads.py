@@ -116,6 +116,15 @@ def test_unet_concatenates_the_skip_before_what_comes_from_below(made):
     assert len(learned) == 4 and all(each.param[0].lr_mult == 1 for each in learned)
 
 
+def test_classes_adds_what_the_classifier_knows_to_the_decoders_score(made):
+    train, net = made("classes", 8)
+    close(value(net, "fuse_classes"), value(net, "upscore_classesc") + value(net, "score_fr"))
+    coarse = layer(train, "score_classes")
+    assert coarse.bottom[0] == layer(train, "lateral_fr").bottom[0]
+    assert 0 < coarse.param[0].lr_mult < 1
+    assert layer(train, "upscore8").bottom[0] == "fuse_classes"
+
+
 def test_a_row_names_a_file_that_builds_it():
     for name, row in HEADS.items():
         assert callable(row.add), name

@@ -1,6 +1,10 @@
 """The number of steps that fits into a time limit."""
 
-from fcn.training.time_limit import TimeLimit
+from types import SimpleNamespace
+
+import pytest
+
+from fcn.training.time_limit import TimeLimit, continued
 
 
 class Clock:
@@ -46,6 +50,23 @@ def test_a_slow_first_step_is_not_the_speed():
 def test_a_run_that_becomes_slower_is_planned_anew():
     done, seconds, plans = run(10, lambda i: 0.5 if i < 400 else 1.0)
     assert len(plans) > 2 and done == plans[-1] and 0.9 * 600 <= seconds <= 602
+
+
+def test_a_run_that_becomes_faster_does_not_end_early():
+    """Between two shares of the time the machine becomes idle."""
+    done, seconds, plans = run(10, lambda i: 4.0 if i < 20 else 0.4)
+    assert done == plans[-1] and 0.9 * 600 <= seconds <= 602
+
+
+def test_the_rate_does_not_jump_where_the_number_of_steps_changes():
+    solver = SimpleNamespace(lr_policy="poly", base_lr=0.01, power=0.9)
+    for planned, done, steps in ((1000, 300, 1500), (1000, 300, 400), (10, 0, 20)):
+        base = continued(solver, done, planned, steps)
+        before = solver.base_lr * (1 - done / planned) ** solver.power
+        assert base * (1 - done / steps) ** solver.power == pytest.approx(before)
+    assert continued(solver, 500, 400, 600) == solver.base_lr  # at its end already
+    solver.lr_policy = "fixed"
+    assert continued(solver, 300, 1000, 400) == 0.01
 
 
 def test_the_limit_holds_where_no_plan_did():
