@@ -79,8 +79,8 @@ def published(folder):
     return found
 
 
-def prepared(group, name, models, folder):
-    """(prototxt, weights) of a net; random weights are written into the folder."""
+def prepared(group, name, options, folder):
+    """A net with its weights, or random ones, and the shapes of its inputs."""
     from nets_made import fill
 
     import bootstrap  # noqa: F401
@@ -88,22 +88,29 @@ def prepared(group, name, models, folder):
     from fcn import catalog
     from nets import classifiers
 
+    weights = None
     if group == "published":
-        return published(models)[name]
-    if name in SHIPPED:
-        weights = os.path.join(CHECKOUT, "nets", name, f"{name}.caffemodel")
-        return catalog.net_path(name, "deploy"), weights
-    path = os.path.join(folder, "deploy.prototxt")
-    if group == "classifier":
+        path, weights = published(options.models)[name]
+    elif group == "classifier":
+        path = os.path.join(folder, "deploy.prototxt")
         with open(path, "w") as stream:
             stream.write(classifiers.text(classifiers.build(name, "deploy")))
     else:
         path = catalog.net_path(name, "deploy")
-    weights = os.path.join(folder, "random.caffemodel")
-    net = caffe.Net(path, caffe.TEST)
-    fill(net, np.random.default_rng(1337))
-    net.save(weights)
-    return path, weights
+        if name in SHIPPED:
+            weights = os.path.join(CHECKOUT, "nets", name, f"{name}.caffemodel")
+    net = caffe.Net(path, caffe.TEST, weights=weights)
+    if weights is None:
+        fill(net, np.random.default_rng(1337))
+    shapes = {key: list(net.blobs[key].data.shape) for key in net.inputs}
+    for shape in shapes.values():
+        longest = max(shape[2:]) if len(shape) == 4 else 0
+        if group == "experiment" and options.most and longest > options.most:
+            shape[2:] = [n * options.most // longest for n in shape[2:]]
+    for key, shape in shapes.items():
+        net.blobs[key].reshape(*shape)
+    net.reshape()
+    return net, shapes
 
 
 def best(run, rounds):
@@ -122,30 +129,16 @@ def threads():
     return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
-def smaller(prototxt, most):
-    """The shapes of the inputs, images scaled down to a longer side of at most ``most``."""
-    import caffe
-
-    net = caffe.Net(prototxt, caffe.TEST)
-    shapes = {name: list(net.blobs[name].data.shape) for name in net.inputs}
-    for shape in shapes.values():
-        if len(shape) == 4 and most and max(shape[2:]) > most:
-            shape[2:] = [n * most // max(shape[2:]) for n in shape[2:]]
-    return shapes
-
-
 def row_of(group, name, options):
     """Everything about one net, as a dictionary for JSON."""
-    import caffe
     from caffe.export import feeds, to_onnx
 
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
-        prototxt, weights = prepared(group, name, options.models, folder)
+        net, shapes = prepared(group, name, options, folder)
         path = os.path.join(folder, "net.onnx")
         began = time.perf_counter()
-        shapes = smaller(prototxt, options.most if group == "experiment" else 0)
-        made = to_onnx(prototxt, weights, path, dynamic=True, shapes=shapes)
+        made = to_onnx(net, None, path, dynamic=True, shapes=shapes)
         row = {
             "group": group,
             "name": name,
@@ -157,20 +150,17 @@ def row_of(group, name, options):
             "sizes": [{k: list(v) for k, v in p.shapes.items()} for p in made.proofs],
             "notes": made.notes,
         }
-        net = caffe.Net(prototxt, caffe.TEST, weights=weights)
-        for key, shape in shapes.items():
-            net.blobs[key].reshape(*shape)
         inputs = {n: x for n, x in feeds.feeds(net).items() if n in made.inputs}
         for key, values in inputs.items():
             net.blobs[key].data[...] = values
         row["engine"] = best(net.forward, options.rounds)
         row.update(_onnxruntime(path, inputs, options.rounds))
         # With the sizes of this run in place of free ones, as those want it who know but one size.
-        fixed = os.path.join(folder, "fixed.onnx")
+        fixed = path
         if any(isinstance(n, str) for dims in made.inputs.values() for n in dims):
-            to_onnx(prototxt, weights, fixed, check=False, shapes=shapes)
-        else:
-            os.replace(path, fixed)
+            os.remove(path)
+            fixed = os.path.join(folder, "fixed.onnx")
+            to_onnx(net, None, fixed, check=False, shapes=shapes)
         outputs = {n: np.array(net.blobs[n].data) for n in made.outputs}
         row.update(_openvino(fixed, inputs, outputs, options.rounds))
         if options.opencv:

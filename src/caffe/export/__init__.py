@@ -114,7 +114,7 @@ def to_onnx(
         if check:
             # With further outputs at first; and what is found is part of the file.
             more = runs.more_outputs(list(runs.looked_at))
-            save(to_model(more, made.name or "net", half), temporary)
+            save(to_model(more, made.name or "net", half), temporary, examine=False)
             session = runs.session(temporary)
             for what, values in _inputs(made, found, kinds, random, given, seed):
                 proofs.append(_prove(runs, session, what, values))
