@@ -71,7 +71,8 @@ def published(folder):
             if not file.endswith(".prototxt"):
                 continue
             stem = file[: -len(".prototxt")]
-            own = [w for w in weights if w.startswith(stem)]
+            own = [w for w in weights if w == f"{stem}.caffemodel"]
+            own = own or [w for w in weights if w.startswith(stem)]
             choice = own or (weights if len(weights) == 1 else [])
             for weight in choice[:1]:
                 name = os.path.relpath(os.path.join(place, file), folder)
