@@ -32,6 +32,8 @@ engine's: `python docs/make_forks.py` writes the page.
 - A field in [Fields that are translated](#fields-that-are-translated) is read as BVLC's field of
   the same meaning, or left out where it changes nothing that is computed, with one warning a field.
 - Any other unknown field is an error, which names the fork where it is known.
+- Solvers of SSD tell the mean average precision of a DetectionEvaluate in their test nets, by
+  `ap_version` and `show_per_class_result`; `caffe test` tells it too.
 - caffemodel files: weights go by the names of layers, so files of any fork can be read. Numbers in
   half precision (NVIDIA Caffe) are read too.
 - `caffe upgrade_net_proto_text` keeps the settings of all layers that run. In binary files fields

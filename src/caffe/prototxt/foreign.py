@@ -216,14 +216,13 @@ FIELDS = (
         )
         for message in ("", "layer", "data_param", "image_data_param", "transform_param")
     ),
-    *(
-        Foreign("", (name,), _SSD, meaning, _LEFT_OUT, _dropped)
-        for name, meaning in (
-            ("eval_type", "what the test nets measure; here the mean of their outputs"),
-            ("ap_version", "how the average precision of detections is computed"),
-            ("show_per_class_result", "whether the test logs each class"),
-            ("plateau_winsize", "the window of the lr_policy plateau, which BVLC has not"),
-        )
+    Foreign(
+        "",
+        ("plateau_winsize",),
+        _SSD,
+        "the window of the lr_policy plateau, which BVLC has not",
+        _LEFT_OUT,
+        _dropped,
     ),
     *(
         Foreign(

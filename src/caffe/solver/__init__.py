@@ -24,7 +24,7 @@ from caffe.hints import did_you_mean
 from caffe.net import Net, NetVec
 from caffe.prototxt import read_solver
 from caffe.rank import is_root, solver_count, solver_rank
-from caffe.solver import rules, snapshot
+from caffe.solver import detections, rules, snapshot
 from caffe.solver.actions import Action
 from caffe.solver.losses import Losses
 from caffe.solver.lr_policy import learning_rate
@@ -106,6 +106,11 @@ class Solver:
             raise SolverError(
                 f"{source}: Unknown regularization type: expected L1 or L2, received "
                 f"{param.regularization_type!r}"
+            )
+        if param.ap_version not in detections.VERSIONS:
+            raise SolverError(
+                f"{source}: Unknown ap_version: expected one of {', '.join(detections.VERSIONS)}, "
+                f"received {param.ap_version!r}"
             )
         self.rule.check(param)
         if param.snapshot and is_root():
@@ -297,7 +302,14 @@ class Solver:
             glog.info("solver", f"Iteration {self._iter}, Testing net (#{k})")
             self.share_weights(net)
             batches = self._param.test_iter[k]
-            run_test(net, batches, self._param.test_compute_loss, self._interrupted)
+            run_test(
+                net,
+                batches,
+                self._param.test_compute_loss,
+                self._interrupted,
+                self._param.ap_version,
+                self._param.show_per_class_result,
+            )
 
     def _interrupted(self) -> bool:
         """Do what was asked for since the last call; True where that includes to stop."""

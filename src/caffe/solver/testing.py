@@ -9,6 +9,7 @@ import torch
 
 from caffe import glog
 from caffe.net import Net
+from caffe.solver import detections
 from caffe.solver.losses import Losses
 
 __all__ = ["log_outputs", "run_test"]
@@ -30,31 +31,44 @@ def log_outputs(phase: str, outputs: Iterable[tuple[str, np.ndarray, float]]) ->
 
 
 def run_test(
-    net: Net, batches: int, compute_loss: bool, interrupted: Callable[[], bool] = lambda: False
+    net: Net,
+    batches: int,
+    compute_loss: bool,
+    interrupted: Callable[[], bool] = lambda: False,
+    ap_version: str = "Integral",
+    show_labels: bool = False,
 ) -> None:
-    """Run ``batches`` forward passes and log the means of the outputs, and of the loss if asked.
+    """Run ``batches`` forward passes and log the means of the outputs, and of the loss if asked; of
+    detections their mean average precision (``ap_version``), and with ``show_labels`` that of each
+    label.
 
     ``interrupted`` is asked before every pass; True ends the test without any means.
     """
     loss = Losses()
-    sums: list[torch.Tensor] = []
+    sums: dict[str, torch.Tensor] = {}
+    precisions = detections.outputs_of(net)
     for batch in range(batches):
         if interrupted():
             glog.info("solver", "Test interrupted.")
             return
         loss.add_pass(net.forward_loss())
         with torch.no_grad():
-            values = [blob.data_tensor() for _, blob, _ in net.output_blobs]
-            if batch == 0:
-                sums = [v.to(torch.float32, copy=True) for v in values]
-            else:
-                for total, v in zip(sums, values):
-                    total += v
+            for name, blob, _ in net.output_blobs:
+                if name in precisions:
+                    precisions[name].add(blob.data_numbers())
+                elif batch == 0:
+                    sums[name] = blob.data_tensor().to(torch.float32, copy=True)
+                else:
+                    sums[name] += blob.data_tensor()
     net.check_verdicts()
     if compute_loss and batches:
         loss.end_iteration(batches)
         glog.info("solver", f"Test loss: {loss.mean():g}")
     if glog.is_on():
-        arrays = [total.cpu().numpy().ravel() / _F32(batches) for total in sums]
-        outputs = zip(net.output_blobs, arrays)
-        log_outputs("Test", [(name, means, weight) for (name, _, weight), means in outputs])
+        means = {name: s.cpu().numpy().ravel() / _F32(batches) for name, s in sums.items()}
+        for name, precision in precisions.items():
+            means[name] = np.array([precision.mean(ap_version)])
+            for label, value in precision.of_labels(ap_version).items() if show_labels else ():
+                glog.info("solver", f"class{label}: {value:g}")
+        outputs = [(name, means[name], w) for name, _, w in net.output_blobs if name in means]
+        log_outputs("Test", outputs)

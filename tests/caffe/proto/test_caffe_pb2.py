@@ -50,6 +50,7 @@ def test_extensions_use_numbers_of_their_own():
         "DropoutParameter",
         "ImageDataParameter",
         "LayerParameter",
+        "SolverParameter",
         "TransformationParameter",
         "LossParameter",
         "V1LayerParameter",

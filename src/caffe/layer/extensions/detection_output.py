@@ -35,7 +35,7 @@ class DetectionOutput(Layer):
     """
 
     graphable = False
-    bottoms = (3, 4)  # OpenCV's files have the image as a fourth
+    bottoms = 3
     differentiable = False
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -74,7 +74,7 @@ class DetectionOutput(Layer):
             )
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
-        offsets, scores, priors = bottom_shapes[:3]
+        offsets, scores, priors = bottom_shapes
         rows = (1, 2) if self.code.in_target else (2,)
         if len(priors) < 3 or priors[1] not in rows or priors[2] % 4:
             raise self.fail(f"the priors must be 1 x 2 x (4 K), got {priors}")
@@ -95,7 +95,7 @@ class DetectionOutput(Layer):
         return [(1, 1, 1, 7)]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        offsets, scores, priors = (b.data_numbers() for b in bottom[:3])
+        offsets, scores, priors = (b.data_numbers() for b in bottom)
         rows = self._detect(
             offsets.reshape(self.batch, -1, self.places, 4),
             scores.reshape(self.batch, -1, self.classes),
