@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test lint setup clean
+.PHONY: help demo quick test lint docs setup clean
 
 help:
 	@echo "make demo         train FCN-32s, 16s, 8s on generated data, score, draw pictures (in demo/);"
@@ -16,6 +16,7 @@ help:
 	@echo "make quick        the unit tests, in half a minute"
 	@echo "make test         lint and tests"
 	@echo "make lint         ruff (rules and format) and mypy"
+	@echo "make docs         the documentation as a site, build/site/index.html, readable offline"
 	@echo "make setup        only the virtual environment .venv that both use"
 	@echo "make oracle       compare live with BVLC Caffe (make oracle-build once, as root)"
 	@echo "make oracle-teeth show that the comparison catches planted defects"
@@ -65,6 +66,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html; to search as well: python -m http.server -d build/site"
 
 clean:
 	rm -rf $(VENV) build dist demo data/toy

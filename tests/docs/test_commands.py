@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PAGES = ["README.md"] + [
     f"docs/{name}"
     for name in sorted(os.listdir(os.path.join(ROOT, "docs")))
-    if name.endswith(".md") and name not in ("cli.md", "parity.md")
+    if name.endswith(".md") and name not in ("api.md", "cli.md", "parity.md")
 ]
 
 #: What is documented → what is run for it, in this order. None of it needs a network.
