@@ -57,6 +57,7 @@ class Passes:
         device = current()
         if device != self._device:
             self._device = device
+            self.plan.settle()
             for layer in self._graph.layers:
                 layer.move_state(device.torch_device)
 
@@ -101,6 +102,7 @@ class Passes:
                 if k_next != k:
                     k = k_next
                     continue
+            self.plan.settle(k)
             loss = plus(loss, self._steps[k].forward(announced))
             k += 1
         return loss
@@ -114,6 +116,7 @@ class Passes:
 
     def forward_layer(self, i: int) -> Loss | None:
         """One layer's forward pass; its weighted loss, None where it has none."""
+        self.plan.settle(i)
         loss = self._steps[i].forward()
         if self.logs:
             debug_info.log_forward(self._graph, i)
@@ -126,13 +129,16 @@ class Passes:
         self._follow_device()
         before, after = self.callbacks["before_backward"], self.callbacks["after_backward"]
         with torch.no_grad(), self._work.threads():
-            if before or after or self.logs or not self.replay.on():
+            if before or after or self.logs:
                 for k in range(i, j - 1, -1):
                     for call in before:
                         call(k)
                     self.backward_layer(k)
                     for call in after:
                         call(k)
+                return
+            if not self.replay.on():
+                self._backward_layers(i, j)
                 return
             while i >= j:
                 end, layers = self.replay.range_at(i, j, backward=True)
@@ -144,8 +150,13 @@ class Passes:
                 i = end - 1
 
     def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
-        for k in range(first, last - 1, -1):
-            self.backward_layer(k, announced)
+        k = first
+        while k >= last:
+            k_next = self.plan.backward_group(k, last, self._needs)
+            if k_next == k:
+                self.backward_layer(k, announced)
+                k_next = k - 1
+            k = k_next
 
     def _announce_backward(self, first: int, last: int) -> None:
         """The host's part of a backward pass that is replayed."""
@@ -158,6 +169,7 @@ class Passes:
         if not graph.layer_needs_backward[i]:
             return
         layer, need = graph.layers[i], self._needs[i]
+        self.plan.settle(i)
         if layer.is_loss:
             self._refuse_label_gradient(i, need)
         if not announced:

@@ -13,15 +13,18 @@ holds keep these in NCHW memory, in which some sums run in another order: equal 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from caffe import kernels
 from caffe.device import current
 from caffe.kernels import fused
+from caffe.layer import Need
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
+from caffe.net.norm_step import norm_steps
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
 from caffe.net.wiring import Graph
 
@@ -40,7 +43,10 @@ class Plan:
                 self._steps[i] = step
         self._chains = _chains(graph, self._steps)
         self._fused = _fused_steps(graph)
-        self.planned = self._steps.keys() | self._fused.keys()  # where a step may begin
+        self._norms = norm_steps(graph)
+        self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
+        # Where a step may begin.
+        self.planned = self._steps.keys() | self._fused.keys() | self._norms.keys()
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -75,6 +81,10 @@ class Plan:
                 if fused_step.run(self._suspects or fused_step.checks):
                     return fused_step.end
                 self._suspects = True
+        if self._on and self._host:
+            norm = self._norms.get(k)
+            if norm is not None and norm.end - 1 <= last and norm.run():
+                return norm.end
         step = self._steps.get(k)
         if not self._on or step is None or step.end - 1 > last:
             return k
@@ -85,6 +95,24 @@ class Plan:
         else:
             return k
         return step.end
+
+    def backward_group(self, k: int, last: int, needs: Sequence[Need]) -> int:
+        """Run the backward pass of the step that ends with layer ``k``, if it begins no earlier
+        than ``last``; the index of the next layer to run, ``k`` itself where there is none."""
+        norm = self._norms.get(k - 1)
+        if norm is None or k - 1 < last or not kernels.enabled() or not current().shares_host:
+            return k
+        if not all(self._graph.layer_needs_backward[k - 1 : k + 1]):
+            return k
+        return k - 2 if norm.backward(needs[k - 1], needs[k]) else k
+
+    def settle(self, i: int | None = None) -> None:
+        """Give layer ``i``, or all, the state that steps have left out: it is to run alone."""
+        if i is None:
+            for norm in self._norms.values():
+                norm.settle()
+        elif i in self._normed:
+            self._normed[i].settle()
 
 
 def _step_at(graph: Graph, i: int) -> Step | None:

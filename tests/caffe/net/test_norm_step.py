@@ -1,0 +1,191 @@
+"""BatchNorm and Scale as one pass: what the blobs hold is what the two layers alone leave."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import caffe
+from caffe.net.norm_step import NormStep
+
+pytestmark = pytest.mark.cpu_only
+
+NET = """
+layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: {n} dim: 3 dim: 6
+  dim: 5 }} }} }}
+layer {{ name: "target" type: "Input" top: "target" input_param {{ shape {{ dim: {n} dim: 8 dim: 6
+  dim: 5 }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {{
+  num_output: 8 kernel_size: 3 pad: 1 weight_filler {{ type: "msra" }} }} }}
+layer {{ name: "bn" type: "BatchNorm" bottom: "conv" top: "{top}"
+  batch_norm_param {{ {stored} }} }}
+layer {{ name: "scale" type: "Scale" bottom: "{top}" top: "{top}" scale_param {{ bias_term: {bias}
+  filler {{ type: "gaussian" mean: 1 std: 0.3 }} bias_filler {{ type: "gaussian" std: 1 }} }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "{top}" top: "{top}" }}
+layer {{ name: "loss" type: "EuclideanLoss" bottom: "{top}" bottom: "target" top: "loss" }}
+"""
+FORMS = list(itertools.product((1, 3), ("conv", "bn"), (False, True), (False, True)))
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    """(both, nets): ``both(act)`` does the same to a net and to one with plain operators."""
+
+    def make(n=3, top="bn", stored=False, bias=True):
+        path = tmp_path / "net.prototxt"
+        settings = "use_global_stats: true" if stored else ""
+        text = NET.format(n=n, top=top, stored=settings, bias=str(bias).lower())
+        path.write_text(text)
+        nets = []
+        for _ in range(2):
+            caffe.set_random_seed(2)
+            net = caffe.Net(str(path), caffe.TRAIN)
+            numbers = np.random.RandomState(4)
+            for name in ("data", "target"):
+                net.blobs[name].data[...] = numbers.randn(*net.blobs[name].data.shape)
+            for blob, value in zip(net.params["bn"], (numbers.randn(8), numbers.rand(8) + 0.5, 1)):
+                blob.data[...] = value
+            nets.append(net)
+
+        def both(act):
+            act(nets[0])
+            with monkeypatch.context() as m:
+                m.setenv("CAFFE_KERNELS", "plain")
+                act(nets[1])
+
+        return both, nets
+
+    return make
+
+
+def compare(nets):
+    """Everything that can be read, data and diffs."""
+    for kind in ("data", "diff"):
+        for name in nets[0].blobs:
+            close(*(getattr(net.blobs[name], kind).copy() for net in nets), f"{kind} of {name}")
+        for name in nets[0].params:
+            for i in range(len(nets[0].params[name])):
+                values = (getattr(net.params[name][i], kind).copy() for net in nets)
+                close(*values, f"{kind} of {name}[{i}]")
+
+
+def close(found, expected, what):
+    largest = max(np.abs(expected).max(), 1)  # the gradient of a bias before BatchNorm is 0
+    assert np.abs(found - expected).max() <= 5e-5 * largest, what
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """How often the steps ran: forward, backward."""
+    seen = {"run": 0, "backward": 0}
+    for name in seen:
+        original = getattr(NormStep, name)
+
+        def spy(*args, name=name, original=original):
+            done = original(*args)
+            seen[name] += done
+            return done
+
+        monkeypatch.setattr(NormStep, name, spy)
+    return seen
+
+
+def step(net):
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+
+
+@pytest.mark.parametrize(("n", "top", "stored", "bias"), FORMS)
+def test_forward_and_backward_equal_the_two_layers(pair, steps, n, top, stored, bias):
+    both, nets = pair(n, top, stored, bias)
+    for _ in range(2):
+        both(step)
+    assert steps == {"run": 2, "backward": 2}
+    compare(nets)
+
+
+@pytest.mark.parametrize(("n", "top", "stored", "bias"), FORMS)
+def test_a_second_backward_pass_without_a_forward_pass(pair, steps, n, top, stored, bias):
+    """It starts from what the first has left in the Scale, as Caffe's does."""
+    both, nets = pair(n, top, stored, bias)
+    both(step)
+    both(lambda net: net.backward())
+    assert steps["backward"] == 1
+    compare(nets)
+
+
+def with_callback(net):
+    net.before_backward(lambda i: None)
+    net.backward()
+    net._passes.callbacks["before_backward"].clear()
+
+
+def in_parts(net):
+    net.backward(end="scale")
+    net.backward(start="bn")
+
+
+def kept_diff(net):
+    kept = net.blobs["bn"].diff
+    net.backward()
+    del kept
+
+
+def edited(net):
+    for name in ("data", "conv", "bn"):
+        net.blobs[name].data[...] += 1
+    net.backward()
+
+
+def new_weights(net):
+    net.params["scale"][0].data[...] *= 2
+    net.backward()
+    net.params["scale"][0].data[...] *= 2  # the gradient that is left in the blob is the old one's
+
+
+def scale_alone_again(net):
+    net.forward(start="scale", end="relu")
+    net.backward()
+
+
+def norm_alone_again(net):
+    net.forward(start="bn", end="bn")
+    net.backward()
+
+
+OBSERVERS = [
+    with_callback,
+    in_parts,
+    kept_diff,
+    edited,
+    new_weights,
+    scale_alone_again,
+    norm_alone_again,
+]
+
+
+@pytest.mark.parametrize("observer", OBSERVERS)
+@pytest.mark.parametrize("stored", [False, True])
+def test_whoever_looks_between_sees_the_two_layers(pair, steps, observer, stored):
+    both, nets = pair(stored=stored)
+    both(step)
+    both(lambda net: net.forward())
+    both(observer)
+    assert steps["run"] == 2
+    compare(nets)
+    both(step)
+    compare(nets)
+
+
+def test_one_number_a_channel_is_left_to_the_layers(pair, steps):
+    both, nets = pair(n=1)
+
+    def shrink(net):
+        net.blobs["data"].reshape(1, 3, 1, 1)
+        net.blobs["target"].reshape(1, 8, 1, 1)
+
+    both(shrink)
+    both(lambda net: net.forward())
+    assert steps["run"] == 0
+    compare(nets)
