@@ -39,12 +39,18 @@ def _convolve(g: Graph, layer: Any, x: Value, parameters: list[str]) -> str:
     places = inner[1:] or [1]
     flat = first == 1 and layer.spatial_axes > 0
     name = x.name if flat else g.reshape(x, [_product(g, outer), inner[0], *places])
+    pads = _pads(layer, x) or [0, 0]
+    if not layer.transposed and set(layer.kernel) == {1} and any(pads):
+        # SqueezeNet's last layer. OpenCV 5.0 forgets the pad of a kernel of one pixel.
+        half = len(pads) // 2
+        around = g.ints([0, 0, *pads[:half], 0, 0, *pads[half:]])
+        name, pads = g.node("Pad", name, around, g.number(0), mode="constant"), [0] * len(pads)
     attributes = {
         "kernel_shape": list(layer.kernel) or [1],
         "strides": list(layer.stride) or [1],
         "dilations": list(layer.dilation) or [1],
         "group": layer.group,
-        "pads": _pads(layer, x) or [0, 0],
+        "pads": pads,
     }
     op = "ConvTranspose" if layer.transposed else "Conv"
     y = g.node(op, name, *parameters, **attributes)

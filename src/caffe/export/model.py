@@ -20,6 +20,10 @@ WHY_OPSET = (
 )
 
 
+#: Bytes of a message of Protocol Buffers.
+_LARGEST = 2**31 - 1
+
+
 def require(package: str) -> Any:
     """Import onnx or onnxruntime; raises ExportError that says what to install."""
     try:
@@ -106,11 +110,15 @@ def save(model: Any, path: str | os.PathLike[str], examine: bool = True) -> None
         ExportError: onnx finds the model wrong, or it is larger than its format takes (2 GB).
     """
     onnx = require("onnx")
+    size = model.ByteSize()
+    if size > _LARGEST:
+        raise ExportError(
+            f"the graph has {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file holds: "
+            "export it with --half"
+        )
     try:
         onnx.save_model(model, os.fspath(path))
         if examine:
             onnx.checker.check_model(os.fspath(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"onnx finds the graph wrong: {error}") from error
-    except ValueError as error:
-        raise ExportError(f"the graph does not fit into an ONNX file: {error}") from error

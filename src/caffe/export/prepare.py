@@ -27,8 +27,8 @@ def prepared(
 ) -> Net:
     """A net of its own in TEST whose data all come from Input layers.
 
-    ``source`` is a prototxt, or a net in TEST whose weights are copied.  ``shapes`` gives blobs of
-    data layers another shape than theirs, or one at all.
+    ``source`` is a prototxt, or a net in TEST whose weights and input shapes are copied.
+    ``shapes`` gives blobs of data layers another shape than theirs, or one at all.
 
     Raises:
         ExportError: a shape that is not known, or for a blob that no data layer makes.
@@ -42,6 +42,7 @@ def prepared(
                 f"{name}: the export is of a net in TEST; layer '{wrong[0]}' is in TRAIN. Build it "
                 "with caffe.Net(prototxt, caffe.TEST)"
             )
+        shapes = {**_shapes_of(source, param), **(shapes or {})}
     else:
         name = os.fsdecode(source)
         param = read_net(name)
@@ -54,6 +55,12 @@ def prepared(
     if weights is not None:
         net.copy_from(weights)
     return net
+
+
+def _shapes_of(net: Net, param: Any) -> Shapes:
+    """What the data layers of a net have now, which may not be what its prototxt says."""
+    tops = [top for layer in param.layer if _is_source(layer) for top in layer.top]
+    return {top: tuple(net.blobs[top].dims) for top in tops}
 
 
 def _copy_weights(source: Net, target: Net) -> None:

@@ -7,6 +7,7 @@ from exporting import export, fill, net_text, onnx
 
 import caffe
 from caffe.export import ExportError, check, table, to_onnx
+from caffe.export import model as model_file
 from caffe.export.graph import Graph
 
 CONV = "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 3 pad: 1 }"
@@ -247,9 +248,26 @@ def test_a_net_object_keeps_its_shapes_and_numbers(tmp_path):
     assert made.outputs == {"y1": ["batch", 4, "height", "width"]}
     assert net.blobs["x0"].data.shape == (1, 3, 5, 5)
     assert np.array_equal(net.params["l0"][0].data, before)
+    net.blobs["x0"].reshape(2, 3, 7, 4)
+    made = to_onnx(net, None, tmp_path / "net.onnx")
+    assert made.outputs == {"y1": [2, 4, 7, 4]}  # as it is now
     train = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
     with pytest.raises(ExportError, match="the export is of a net in TEST"):
         to_onnx(train, None, tmp_path / "net.onnx")
+
+
+def test_a_graph_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_file, "_LARGEST", 1000)
+    with pytest.raises(ExportError, match="more than the 2 GB.*--half"):
+        export(tmp_path, [CONV, CONV], (1, 3, 5, 5))
+    assert not (tmp_path / "net.onnx").exists()
+
+
+def test_the_pad_of_a_kernel_of_one_pixel_is_a_node(tmp_path):
+    """OpenVINO and ONNX Runtime read it either way; OpenCV 5.0 forgets it inside Conv."""
+    conv = "type: 'Convolution' convolution_param { num_output: 4 kernel_size: 1 pad: 1 }"
+    _, model, _ = export(tmp_path, [conv], (1, 3, 5, 5))
+    assert [node.op_type for node in model.graph.node] == ["Pad", "Conv"]
 
 
 def test_shared_weights_are_stored_once(tmp_path):

@@ -80,6 +80,7 @@ CASES = {
             [IMAGE],
             FREE,
         ),
+        ("convolution_param { num_output: 4 kernel_size: 1 pad: 1 stride: 2 }", [IMAGE], FREE),
         ("convolution_param { num_output: 4 kernel_size: 3 axis: 2 }", [(2, 3, 5, 8)], ()),
         (
             "convolution_param { num_output: 4 kernel_size: 3 axis: 2 }",
