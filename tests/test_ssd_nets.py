@@ -90,3 +90,18 @@ def test_it_learns(database, tmp_path):
         trained.step(1)
         losses.append(float(trained.net.blobs["mbox_loss"].data))
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:3])
+
+
+def test_without_propagate_down_the_gradient_is_the_same(database, tmp_path):
+    """The published files say that priors and objects get none; it is so without these words."""
+    text = FORMS["MobileNet-SSD"](phase="train", classes=3, database=database)
+    assert text.count("propagate_down: ") == 4
+    bare = text.replace("propagate_down: true", "").replace("propagate_down: false", "")
+    diffs = []
+    for words in (text, bare):
+        caffe.set_random_seed(0)
+        made = net(words, tmp_path / "n.prototxt", caffe.TRAIN)
+        made.forward()
+        made.backward()
+        diffs.append(made.params["conv11"][0].diff.copy())
+    assert diffs[0].any() and np.array_equal(*diffs)

@@ -75,6 +75,8 @@ class Layer:
         is_loss: True for the loss family, whose first top has the loss weight 1 by default.
         no_gradient: indices of the bottoms that never get a gradient, also under
             ``force_backward`` (the labels of a loss).
+        leaves_out_no_gradient: True for a loss that leaves the gradient of such a bottom out where
+            it is asked for, as when layers that learn come before it; other losses refuse.
         differentiable: False where no bottom can get a gradient (Accuracy, ArgMax).
         graphable: False where a pass cannot be captured into a CUDA graph: it runs user code, reads
             on the host, has tops whose shapes depend on values, or keeps state in inner layers.
@@ -100,6 +102,7 @@ class Layer:
     refuses_in_place: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
     no_gradient: ClassVar[frozenset[int]] = frozenset()
+    leaves_out_no_gradient: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
     graphable: bool = True
     any_precision: bool = False

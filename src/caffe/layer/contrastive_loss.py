@@ -26,6 +26,7 @@ class ContrastiveLoss(Layer):
     bottoms = 3
     is_loss = True
     no_gradient = frozenset({2})
+    leaves_out_no_gradient = True  # BVLC looks at its first two bottoms alone
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         p = self.param.contrastive_loss_param

@@ -181,11 +181,11 @@ class Passes:
     def _refuse_label_gradient(self, i: int, need: Need) -> None:
         """Raise where ``propagate_down: true`` asks a loss for the gradient of its labels.
 
-        BVLC aborts, except in ContrastiveLoss, which looks at its first two bottoms alone.
+        BVLC aborts, except where a loss looks at the bottoms with a gradient alone.
         """
         layer = self._graph.layers[i]
         asked = [j for j in layer.no_gradient if j < len(need.bottoms) and need.bottoms[j]]
-        if asked and layer.type != "ContrastiveLoss":
+        if asked and not layer.leaves_out_no_gradient:
             raise layer.fail(
                 f"Layer cannot backpropagate to label inputs: bottom {asked[0]} "
                 f"('{layer.param.bottom[asked[0]]}') has propagate_down: true",

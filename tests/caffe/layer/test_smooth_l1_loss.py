@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from harness import Rig, check_gradient, close, random
 
+import caffe
 from caffe.errors import LayerError, ShapeError
 
 SHAPE = (3, 4, 2, 2)
@@ -63,3 +64,25 @@ def test_what_does_not_fit():
         rig(2, 0.0)
     with pytest.raises(ShapeError, match=r"the weights must have the shape .*got \(3, 4\)"):
         Rig('type: "SmoothL1Loss"', SHAPE, SHAPE, (3, 4))
+
+
+def test_weights_that_a_learned_layer_precedes_get_no_gradient(tmp_path):
+    """py-faster-rcnn's weights come from a layer whose bottom is learned; no word says to stop."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        """force_backward: true
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "a" type: "InnerProduct" bottom: "x" top: "a"
+          inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+        layer { name: "w" type: "Sigmoid" bottom: "a" top: "w" }
+        layer { name: "b" type: "Power" bottom: "a" top: "b" power_param { scale: 0.5 } }
+        layer { name: "loss" type: "SmoothL1Loss" bottom: "a" bottom: "b" bottom: "w" bottom: "w"
+          top: "loss" }"""
+    )
+    net = caffe.Net(str(path), caffe.TRAIN)
+    net.blobs["x"].data[...] = random(2, 3)
+    net.forward()
+    net.backward()
+    a, w = net.blobs["a"].data.astype(np.float64), net.blobs["w"].data.astype(np.float64)
+    one = slope(w * (a - 0.5 * a)) * w * w / 2
+    close(net.blobs["a"].diff, one - 0.5 * one)

@@ -83,9 +83,9 @@ def encode(priors: Priors, targets: np.ndarray, code: Code) -> np.ndarray:
 
 def areas(boxes: np.ndarray) -> np.ndarray:
     """Areas, 0 for a box that is inside out."""
-    size = boxes[..., 2:] - boxes[..., :2]
+    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.where((size >= 0).all(-1), size[..., 0] * size[..., 1], np.float32(0))
+        return np.where((width >= 0) & (height >= 0), width * height, np.float32(0))
 
 
 def overlaps(first: np.ndarray, second: np.ndarray, one: float = 0) -> np.ndarray:

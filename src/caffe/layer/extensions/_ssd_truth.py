@@ -73,26 +73,28 @@ def match(
     least.  ``inside_only`` ignores boxes that reach out of the image.
     """
     found = np.full(len(boxes), UNMATCHED)
-    best = np.zeros(len(boxes), np.float32)
     if inside_only:
         found[((boxes < 0) | (boxes > 1)).any(1)] = IGNORED
     if not len(truth):
-        return found, best
-    table = ssd_boxes.overlaps(boxes, truth)
-    table[(table <= _TOUCHES) | (found == IGNORED)[:, None]] = 0
-    np.max(table, 1, out=best)
+        return found, np.zeros(len(boxes), np.float32)
+    table = ssd_boxes.overlaps(truth, boxes)  # G x K: reductions over the objects are fast
+    table[(table <= _TOUCHES) | (found == IGNORED)] = 0
+    best = table.max(0)
     left = table.copy()
     for _ in range(len(truth)):
-        box, item = divmod(int(left.argmax()), len(truth))
-        if not left[box, item] > 0:
+        nearest = left.argmax(1)
+        shares = left[np.arange(len(truth)), nearest]
+        equal = np.flatnonzero(shares == shares.max())
+        item = equal[nearest[equal].argmin()]  # of equal overlaps the first box, then object
+        box = nearest[item]
+        if not shares[item] > 0:
             break
-        found[box], best[box] = item, left[box, item]
-        left[box] = 0
-        left[:, item] = 0
+        found[box], best[box] = item, shares[item]
+        left[:, box] = 0
+        left[item] = 0
     if kind == _MATCH.PER_PREDICTION:
-        item = table.argmax(1)
         close = (found == UNMATCHED) & (best > 0) & (best >= np.float32(threshold))
-        found[close] = item[close]
+        found[close] = table[:, close].argmax(0)
     return found, best
 
 

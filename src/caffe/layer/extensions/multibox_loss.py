@@ -57,6 +57,7 @@ class MultiBoxLoss(Layer):
     bottoms = 4
     is_loss = True
     no_gradient = frozenset({2, 3})
+    leaves_out_no_gradient = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         p = type(self.param.multibox_loss_param)()

@@ -31,6 +31,7 @@ class SmoothL1Loss(Layer):
     bottoms = (2, 4)
     is_loss = True
     no_gradient = frozenset({2, 3})
+    leaves_out_no_gradient = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         sigma = self.param.smooth_l1_loss_param.sigma
