@@ -95,7 +95,7 @@ def table(rounds, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1, help="for each net, default: 1")
     parser.add_argument("--write", action="store_true", help="add a file to benchmarks/results")

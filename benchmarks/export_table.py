@@ -274,7 +274,7 @@ def _reader(row, name):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--nets", help="names, separated by ','; by default all")
     parser.add_argument("--models", metavar="DIR", help="published prototxts with caffemodels")
     parser.add_argument(

@@ -257,7 +257,7 @@ def report(found, versions, options, load_average):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=default_root(), help="oracle; default: %(default)s")
     parser.add_argument("--programs", default=",".join(PROGRAMS), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")

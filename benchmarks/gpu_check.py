@@ -27,7 +27,7 @@ from gpu_sections.schedule import Schedule, run_part  # noqa: E402
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument(
         "--device",
         choices=("gpu", "pretend", "mirror", "cpu"),

@@ -131,7 +131,7 @@ def table(found):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.split("\n")[0])
     parser.add_argument("--src", default=os.path.join(ROOT, "src"), help="where caffe is")
     parser.add_argument(
         "--lines", metavar="KIND", action="append", default=[], help="list the lines for a column"

@@ -183,7 +183,7 @@ def report(results, notes, options, load_average):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--nets", default=",".join(NETS), help="default: all")
     parser.add_argument("--programs", default=",".join(TITLES), help="default: %(default)s")
     parser.add_argument("--jobs", default=",".join(JOBS), help="default: %(default)s")

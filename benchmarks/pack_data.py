@@ -92,7 +92,7 @@ def _do(work):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     for name in ("voc", "camvid", "weights", "out"):
         p.add_argument("--" + name, required=True, type=bootstrap.user_path)
     p.add_argument("--voc-quality", type=int, default=80)

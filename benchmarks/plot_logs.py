@@ -25,7 +25,7 @@ def curve(text, label):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     p.add_argument("logs", nargs="+", type=bootstrap.user_path, metavar="LOG")
     p.add_argument("--out", required=True, type=bootstrap.user_path, metavar="PICTURE")
     args = p.parse_args(argv)

@@ -69,7 +69,7 @@ def run(*command):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     p.add_argument("--image", required=True, type=os.path.abspath)
     p.add_argument("--label", required=True, type=os.path.abspath)
     p.add_argument("--steps", default="2")

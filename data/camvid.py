@@ -186,7 +186,7 @@ def _check(entries: list[tuple[str, str]], report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check CamVid and put it where the nets look for it."
+        allow_abbrev=False, description="Check CamVid and put it where the nets look for it."
     )
     parser.add_argument(
         "--source",

@@ -168,7 +168,8 @@ def _classes(text: str):
 def main(argv=None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        description="Check a dataset's images and labels as a net would read them."
+        allow_abbrev=False,
+        description="Check a dataset's images and labels as a net would read them.",
     )
     parser.add_argument(
         "dataset", nargs="?", help="a dataset of fcn/catalog, one of its nets, or a dataset.json"

@@ -437,7 +437,8 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Make a dataset of a folder of images and a folder of masks."
+        allow_abbrev=False,
+        description="Make a dataset of a folder of images and a folder of masks.",
     )
     parser.add_argument("--images", required=True, metavar="DIR", type=user_path)
     parser.add_argument("--masks", required=True, metavar="DIR", type=user_path)

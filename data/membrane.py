@@ -56,7 +56,9 @@ def prepare(source: str, out: str) -> Report:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Prepare the membrane images for the nets.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Prepare the membrane images for the nets."
+    )
     parser.add_argument(
         "--source",
         type=user_path,

@@ -199,7 +199,8 @@ def _check_image(paths: dict) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Make NYUDv2 from its official files, or check it, where the nets look for it."
+        allow_abbrev=False,
+        description="Make NYUDv2 from its official files, or check it, where the nets look for it.",
     )
     for name, what in (
         ("labeled", "nyu_depth_v2_labeled.mat"),

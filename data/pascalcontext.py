@@ -185,7 +185,8 @@ def _check_names(context_dir: str, report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check PASCAL-Context and put it where the nets look for it."
+        allow_abbrev=False,
+        description="Check PASCAL-Context and put it where the nets look for it.",
     )
     parser.add_argument(
         "--archives",

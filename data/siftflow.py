@@ -165,7 +165,7 @@ def _check(root: str, ids: list[str], report: Report) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check SIFT Flow and put it where the nets look for it."
+        allow_abbrev=False, description="Check SIFT Flow and put it where the nets look for it."
     )
     parser.add_argument("--archives", default="", metavar="DIR", help=f"where {ARCHIVE.file} is")
     parser.add_argument(

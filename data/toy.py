@@ -208,7 +208,9 @@ def _count(text: str) -> int:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Draw a toy dataset in PASCAL VOC's layout.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Draw a toy dataset in PASCAL VOC's layout."
+    )
     parser.add_argument(
         "--out",
         default=os.path.join(ROOT, "data", "toy"),

@@ -181,7 +181,8 @@ def _evaluation_list(
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Check PASCAL VOC and SBD, and put them where the nets look for them."
+        allow_abbrev=False,
+        description="Check PASCAL VOC and SBD, and put them where the nets look for them.",
     )
     parser.add_argument(
         "--archives",

@@ -69,7 +69,7 @@ def photographs(folder, labelled):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     for name, place in (
         ("photos", "data/toy/JPEGImages"),
         ("pictures", "demo/pictures"),

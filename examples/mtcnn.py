@@ -150,7 +150,7 @@ def drawn(image, boxes, points):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     p.add_argument("photo")
     p.add_argument("--nets", required=True, metavar="DIR", help="det1, det2, det3")
     p.add_argument("--out", default="faces.jpg", metavar="FILE", help="default: %(default)s")

@@ -120,7 +120,7 @@ def report(hist):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--cityscapes-dir", required=True, help="the folder that holds gtFine")
     add("--result-dir", required=True, help="the generated photos, NAME_leftImg8bit.png")

@@ -83,7 +83,7 @@ def numbers(text):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     p.add_argument("photo")
     p.add_argument("--net", required=True, metavar="PROTOTXT")
     p.add_argument("--weights", required=True, metavar="CAFFEMODEL")

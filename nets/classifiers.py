@@ -43,7 +43,7 @@ def table():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", help="a classifier; without one, they are listed")
     parser.add_argument("--form", choices=FORMS, default="deploy", help="default: %(default)s")
     old = parser.add_mutually_exclusive_group()

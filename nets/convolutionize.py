@@ -234,7 +234,7 @@ def _loader(name, path):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument(
         "name", choices=list(OUTPUTS), help="the classifier: %(choices)s", metavar="NAME"
     )

@@ -38,7 +38,7 @@ def arguments(doc, defaults=None, argv=None, camvid=False):
     defaults: seeds: how many runs of each variant. camvid: whether it reads CamVid.
     """
     defaults = defaults or {}
-    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=doc.split("\n\n")[0])
     parser.add_argument(
         "--out",
         type=bootstrap.user_path,

@@ -18,6 +18,7 @@ from caffe.errors import DataError
 __all__ = ["Reader", "Store"]
 
 _FIRST_SIZE = 1 << 26  # bytes of the map; it grows by doubling
+_LOCK_SIZE = 8192  # bytes of lock.mdb for the 126 readers that LMDB allows
 
 
 class LmdbCursor(Cursor):
@@ -94,8 +95,11 @@ class Store(Writer):
         self._batch: list[tuple[bytes, bytes]] = []
         lmdb = _lmdb()
         try:
+            # LMDB maps this file into memory: a page without room on the disk ends the process.
+            with open(os.path.join(folder, "lock.mdb"), "wb") as stream:
+                stream.write(bytes(_LOCK_SIZE))
             self._env = lmdb.open(folder, map_size=_FIRST_SIZE)
-        except lmdb.Error as error:
+        except (lmdb.Error, OSError) as error:
             raise DataError(f"cannot create the lmdb '{folder}': {error}") from error
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -117,9 +121,8 @@ class Store(Writer):
                     f"{len(longest)}: {longest[:60]!r}... Use shorter paths, or -backend leveldb."
                 ) from error
             except lmdb.Error as error:
-                full = " (the disk is full)" if _is_full(self.folder) else ""
                 raise DataError(
-                    f"cannot write to the lmdb '{self.folder}': {error}{full}"
+                    f"cannot write to the lmdb '{self.folder}': {error}{_cause(self.folder)}"
                 ) from error
             else:
                 self._batch.clear()
@@ -129,12 +132,18 @@ class Store(Writer):
         self._env.close()
 
 
-def _is_full(folder: str) -> bool:
-    """Whether the disk has no room, which LMDB calls an input/output error."""
+def _cause(folder: str) -> str:
+    """What is behind LMDB's "Input/output error", where that can be found out."""
     try:
-        return shutil.disk_usage(folder).free < 1 << 20
-    except OSError:
-        return False
+        if shutil.disk_usage(folder).free < 1 << 20:
+            return " (the disk is full)"
+        import resource  # which Windows lacks
+
+        if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+            return " (File too large: the size of files is limited, see ulimit -f)"
+    except (OSError, ImportError):
+        pass
+    return ""
 
 
 def _is_leveldb(folder: str) -> bool:

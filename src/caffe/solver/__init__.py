@@ -199,6 +199,7 @@ class Solver:
         """Run iterations with tests, display and snapshots.
 
         An exception from a layer ends the loop and is passed on; the iteration does not count.
+        KeyboardInterrupt waits for the end of an iteration, unless Ctrl-C comes a second time.
         """
         param = self._param
         start = self._iter
@@ -211,24 +212,30 @@ class Solver:
                 self._test_all()
                 if self._stopped_early:
                     break
-            for on_start, _ in self._callbacks:
-                on_start()
-            self._net.set_debug_info(param.debug_info and self._due(param.display))
-            for _ in range(param.iter_size):
-                self._losses.add_pass(self._net.forward_loss())
-                self._net.backward_all()
-            self._losses.end_iteration(param.iter_size)
-            if self._due(param.display):
-                self._display()
-            for _, on_gradients_ready in self._callbacks:
-                on_gradients_ready()
-            self.apply_update()
+            with undisturbed(patient=False):
+                self._iterate()
             request = self._ask_for_action()
             if is_root() and self._due(param.snapshot) or request is Action.SNAPSHOT:
                 self.snapshot()
             if request is Action.STOP:
                 self._stopped_early = True
                 break
+
+    def _iterate(self) -> None:
+        """One iteration: all passes, and the update."""
+        param = self._param
+        for on_start, _ in self._callbacks:
+            on_start()
+        self._net.set_debug_info(param.debug_info and self._due(param.display))
+        for _ in range(param.iter_size):
+            self._losses.add_pass(self._net.forward_loss())
+            self._net.backward_all()
+        self._losses.end_iteration(param.iter_size)
+        if self._due(param.display):
+            self._display()
+        for _, on_gradients_ready in self._callbacks:
+            on_gradients_ready()
+        self.apply_update()
 
     def solve(self, resume_file: str | os.PathLike[str] | None = None) -> None:
         """Train to ``max_iter``, from ``resume_file`` on if given; then snapshot and test."""

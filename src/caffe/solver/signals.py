@@ -7,6 +7,7 @@ that no iteration is cut in half.  The handlers of before come back at the end.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,12 +18,17 @@ from caffe.solver.actions import Action
 
 __all__ = ["SignalHandler", "undisturbed"]
 
+_NOTE = b"Interrupted: the iteration is finished first; once more ends it at once\n"
+
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the body is done, where it would otherwise raise within."""
+def undisturbed(patient: bool = True) -> Iterator[None]:
+    """Ctrl-C waits until the body is done, where it would otherwise raise within.
+
+    Where the body takes long, ``patient=False`` tells the user so, and lets a second one through.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python delivers signals to the main thread alone
         return
@@ -31,7 +37,18 @@ def undisturbed() -> Iterator[None]:
         yield
         return
     arrived: list[FrameType | None] = []
-    signal.signal(signal.SIGINT, lambda number, frame: arrived.append(frame))
+
+    def note(number: int, frame: FrameType | None) -> None:
+        arrived.append(frame)
+        if patient or before is not signal.default_int_handler:
+            return
+        if len(arrived) > 1:
+            arrived.clear()
+            signal.default_int_handler(number, frame)
+        with contextlib.suppress(OSError):
+            os.write(2, _NOTE)  # print might be in the middle of another line
+
+    signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from caffe import glog, weights
+from caffe.device import current
 from caffe.errors import SolverError, WeightsError
 from caffe.weights import hdf5, solver_state
 
@@ -58,7 +59,12 @@ def save(solver: Solver) -> None:
         state = _name(solver, ".solverstate.h5")
         glog.info("sgd_solver", f"Snapshotting solver state to HDF5 file {state}")
     write = solver_state.write_binary if binary else solver_state.write_hdf5
-    write(state, solver.iter, model, history, solver.current_step)
+    write(state, solver.iter, model, history, solver.current_step, _threads())
+
+
+def _threads() -> int:
+    """How many threads decide the order of sums: PyTorch's on the CPU, 0 on a GPU."""
+    return torch.get_num_threads() if current().torch_device.type == "cpu" else 0
 
 
 def _state_beside(path: str) -> str:
@@ -102,6 +108,14 @@ def restore(solver: Solver, path: str) -> None:
                 "is relative to the directory the training ran in: start from there."
             )
         solver.net.copy_from(state.learned_net)
+    threads = _threads()
+    if state.threads and threads and state.threads != threads:
+        glog.warning(
+            "solver",
+            f"{path} was written with {state.threads} threads, this process has {threads}: sums "
+            "are added in another order, so results differ in the last bits. OMP_NUM_THREADS="
+            f"{state.threads} gives the same.",
+        )
     if not weights.is_hdf5(path):  # BVLC is silent for HDF5
         glog.info("sgd_solver", "SGDSolver: restoring history")
     solver.set_state(state.iter, state.current_step, history)

@@ -11,11 +11,13 @@ import glob
 import os
 import sys
 import time
+import tokenize
 from collections.abc import Sequence
 
 import numpy as np
 
 import caffe
+from caffe.atomic import atomic_write
 from caffe.errors import DataError, Error
 
 __all__ = ["add_net_arguments", "main", "numbers", "parse", "read_mean", "set_mode"]
@@ -41,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictions = classifier.predict(images, not args.center_only)
         print(f"Done in {time.time() - start:.2f} s.")
         print(f"Saving results into {args.output_file}")
-        np.save(args.output_file, predictions)
+        target = (
+            args.output_file if args.output_file.endswith(".npy") else f"{args.output_file}.npy"
+        )
+        with atomic_write(target) as stream:  # the name that np.save gives
+            np.save(stream, predictions)
     except (Error, OSError, ValueError) as error:
         print(f"caffe classify: {error}", file=sys.stderr)
         return 1
@@ -55,7 +61,9 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="caffe classify", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, prog="caffe classify", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("input_file", help="image, folder of images, or .npy of images (N,H,W,C)")
     parser.add_argument("output_file", help=".npy to write")
     add_net_arguments(parser)
@@ -107,12 +115,23 @@ def numbers(text: str) -> list[int]:
         raise DataError(f"expected whole numbers with commas between them, got {text!r}") from None
 
 
+def read_array(path: str) -> np.ndarray:
+    """The numbers of a .npy file; raises DataError, which names it, where they cannot be read."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, MemoryError, tokenize.TokenError) as error:
+        raise DataError(f"{path} cannot be read as a .npy file: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path} holds {array.dtype}; expected numbers")
+    return array
+
+
 def read_mean(path: str) -> np.ndarray | None:
     """The array (C, H, W) or (C,) in a .npy or .binaryproto file; None without a path."""
     if not path:
         return None
     if path.endswith(".npy"):
-        return np.load(path)
+        return read_array(path)
     blob = caffe.proto.caffe_pb2.BlobProto()
     with open(path, "rb") as stream:
         content = stream.read()
@@ -137,7 +156,7 @@ def _read_images(path: str, ext: str) -> list[np.ndarray]:
     path = os.path.expanduser(path)
     if path.endswith(".npy"):
         print(f"Loading file: {path}")
-        return list(np.load(path))
+        return list(read_array(path))
     if os.path.isdir(path):
         print(f"Loading folder: {path}")
         names = sorted(glob.glob(os.path.join(glob.escape(path), f"*.{ext}")))

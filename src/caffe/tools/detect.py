@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import caffe
+from caffe.atomic import atomic_write
 from caffe.errors import DataError, Error
 from caffe.tools.classify import add_net_arguments, numbers, parse, read_mean, set_mode
 
@@ -63,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="caffe detect", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, prog="caffe detect", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("input_file", help=".csv of windows, or text file of image names")
     parser.add_argument("output_file", help=".csv or .h5 to write")
     add_net_arguments(parser)
@@ -93,15 +97,17 @@ def read_windows(path: str) -> list[tuple[str, list[Window]]]:
     windows: dict[str, list[Window]] = {}
     with open(path, newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
-        missing = [name for name in columns if name not in (rows.fieldnames or ())]
-        if missing:
-            raise DataError(f"{path}: no column {', '.join(missing)}; expected {columns}")
-        for row in rows:
-            try:
+        try:
+            missing = [name for name in columns if name not in (rows.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(missing)}; expected {columns}")
+            for row in rows:
                 window = np.array([float(row[name]) for name in COORDINATES])
-            except (TypeError, ValueError) as error:
-                raise DataError(f"{path}, line {rows.line_num}: {error}") from error
-            windows.setdefault(row["filename"], []).append(window)
+                if not np.isfinite(window).all():
+                    raise ValueError(f"a window needs numbers, received {window.tolist()}")
+                windows.setdefault(row["filename"], []).append(window)
+        except (csv.Error, TypeError, ValueError) as error:  # of text that is no UTF-8 as well
+            raise DataError(f"{path}, line {rows.line_num}: {error}") from error
     return list(windows.items())
 
 
@@ -111,12 +117,14 @@ def write_detections(path: str, detections: list[dict[str, Any]]) -> None:
     windows = np.array([found["window"] for found in detections], np.float64)
     predictions = np.array([np.ravel(found["prediction"]) for found in detections])
     if path.lower().endswith(".csv"):
-        with open(path, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            classes = [f"class{i}" for i in range(predictions.shape[1])]
-            writer.writerow(["filename", *COORDINATES, *classes])
-            for name, window, prediction in zip(names, windows, predictions):
-                writer.writerow([name, *(f"{x:g}" for x in window), *prediction.tolist()])
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        classes = [f"class{i}" for i in range(predictions.shape[1])]
+        writer.writerow(["filename", *COORDINATES, *classes])
+        for name, window, prediction in zip(names, windows, predictions):
+            writer.writerow([name, *(f"{x:g}" for x in window), *prediction.tolist()])
+        with atomic_write(path) as stream:
+            stream.write(text.getvalue().encode())
         return
     import h5py
 

@@ -107,8 +107,8 @@ def _choose_device(arguments: list[str]) -> None:
 
 
 def _number(text: str, what: str) -> int:
-    if not text.isdecimal():
-        raise UsageError(f"expected a number, 0 or more, for {what}, got '{text}'")
+    if not (text.isascii() and text.isdecimal() and len(text) < 11 and int(text) < 2**31):
+        raise UsageError(f"expected a number from 0 to 2147483647 for {what}, got '{text}'")
     return int(text)
 
 

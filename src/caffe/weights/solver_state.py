@@ -2,7 +2,7 @@
 
 Field by field BVLC Caffe's SolverState, so that a run begun in one program continues in the other.
 Two formats: binary, and HDF5 with the datasets ``iter``, ``current_step`` and ``learned_net`` and
-the group ``history``.
+the group ``history``.  One thing is added that BVLC skips: how many threads computed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from caffe.weights.stored_blob import StoredBlob
 __all__ = ["SolverState", "read_solver_state", "write_binary", "write_hdf5"]
 
 _ITER, _NET, _HISTORY, _STEP = 1, 2, 3, 4  # field numbers of SolverState
+_THREADS = 20001  # ours, which BVLC's protobuf skips
 _LAYER = 100  # of NetParameter, which SolverState does not have
 _LONGEST_PATH = 1 << 16  # of the weights, before damage taken for a length fills memory
 
@@ -38,6 +39,7 @@ class SolverState:
     learned_net: str = ""
     history: list[StoredBlob] = field(default_factory=list)
     current_step: int = 0
+    threads: int = 0  # that computed on the CPU; 0 where the file does not say
 
 
 def read_solver_state(path: str | os.PathLike[str]) -> SolverState:
@@ -75,6 +77,8 @@ def read_solver_state(path: str | os.PathLike[str]) -> SolverState:
                 )
             elif f.number == _STEP and f.kind == wire.VARINT:
                 state.current_step = f.value
+            elif f.number == _THREADS and f.kind == wire.VARINT:
+                state.threads = f.value
     except wire.WireError as error:
         raise damaged(path, place, error, "solverstate") from error
     return state
@@ -96,6 +100,7 @@ def _read_hdf5(path: str) -> SolverState:
             learned_net=_learned_net(path, file),
             history=history,
             current_step=_number(path, file, "current_step") if "current_step" in file else 0,
+            threads=_number(path, file, "threads") if "threads" in file else 0,
         )
 
 
@@ -139,6 +144,7 @@ def write_binary(
     learned_net: str,
     history: Iterable[np.ndarray],
     current_step: int,
+    threads: int = 0,
 ) -> None:
     """Write a binary solverstate; ``history`` are arrays of the parameters' shapes."""
     name = os.fsencode(learned_net)
@@ -148,6 +154,8 @@ def write_binary(
         for array in history:
             blob_writer(_HISTORY, _Array(array), diff=False)[1](file)
         file.write(wire.varint(_STEP << 3) + wire.varint(current_step))
+        if threads:
+            file.write(wire.varint(_THREADS << 3) + wire.varint(threads))
 
 
 def write_hdf5(
@@ -156,6 +164,7 @@ def write_hdf5(
     learned_net: str,
     history: Iterable[np.ndarray],
     current_step: int,
+    threads: int = 0,
 ) -> None:
     """Write the same in HDF5."""
     hdf5.package()
@@ -164,6 +173,8 @@ def write_hdf5(
         name = os.fsencode(learned_net)
         file["learned_net"] = np.array(name, f"S{len(name) + 1}")  # BVLC reads on up to a zero
         file["current_step"] = np.array([current_step], np.int32)
+        if threads:
+            file["threads"] = np.array([threads], np.int32)
         group = file.create_group("history")
         for index, array in enumerate(history):
             group.create_dataset(str(index), data=np.asarray(array, np.float32))

@@ -47,6 +47,83 @@ def test_ctrl_c_within_an_update_waits_for_its_end(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def interrupting_layer(solver, monkeypatch, times):
+    """Let the next forward pass of the train net be interrupted so many times."""
+    forward = solver.net.forward_loss
+    left = [times]
+
+    def interrupted():
+        loss = forward()
+        while left[0]:
+            left[0] -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+        return loss
+
+    monkeypatch.setattr(solver.net, "forward_loss", interrupted)
+
+
+def test_ctrl_c_within_a_pass_waits_for_the_end_of_the_iteration(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text(SOLVER)
+    solver = caffe.get_solver("solver.prototxt")
+    solver.step(2)
+    interrupting_layer(solver, monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        solver.step(5)
+    assert solver.iter == 3
+    assert "the iteration is finished first" in capfd.readouterr().err
+    straight = caffe.get_solver("solver.prototxt")
+    straight.step(3)
+    np.testing.assert_array_equal(
+        solver.net.params["ip"][0].data, straight.net.params["ip"][0].data
+    )
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text(SOLVER)
+    solver = caffe.get_solver("solver.prototxt")
+    solver.step(2)
+    before = solver.net.params["ip"][0].data.copy()
+    interrupting_layer(solver, monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        solver.step(5)
+    assert solver.iter == 2
+    np.testing.assert_array_equal(solver.net.params["ip"][0].data, before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    solver.step(1)
+    assert solver.iter == 3
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_another_number_of_threads_on_resume_is_told(tmp_path, monkeypatch, capfd, form):
+    """Sums in another order give other bits, silently."""
+    import torch
+
+    from caffe import glog
+
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text(SOLVER + f"snapshot_format: {form}\n")
+    solver = caffe.get_solver("solver.prototxt")
+    solver.step(1)
+    threads = torch.get_num_threads()
+    name = "s_iter_1.solverstate" + (".h5" if form == "HDF5" else "")
+    monkeypatch.setattr(glog._state, "level", 1)
+    try:
+        solver.snapshot()
+        solver.restore(name)
+        assert "threads" not in capfd.readouterr().err
+        torch.set_num_threads(threads + 1)
+        solver.restore(name)
+    finally:
+        torch.set_num_threads(threads)
+    told = capfd.readouterr().err
+    assert f"written with {threads} threads, this process has {threads + 1}" in told
+    if form == "BINARYPROTO":  # for BVLC's protobuf it is a field to skip
+        state = caffe.proto.caffe_pb2.SolverState.FromString(Path(name).read_bytes())
+        assert state.iter == 1 and len(state.history) == 2
+
+
 def test_an_error_in_the_body_stays_and_other_threads_are_left_alone():
     with pytest.raises(ValueError, match="mine"), undisturbed():
         raise ValueError("mine")

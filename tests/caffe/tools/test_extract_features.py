@@ -79,7 +79,8 @@ def test_too_few_arguments(capsys):
     [
         (("data,flat", "a"), UsageError, "must be equal: got 2 and 1"),
         (("dat",), caffe.Error, "Unknown feature blob name dat .* Did you mean 'data'"),
-        (("data", "out", "x"), UsageError, "expected a number, 0 or more, for NUM_MINI_BATCHES"),
+        (("data", "out", "x"), UsageError, "expected a number from 0 to .* for NUM_MINI_BATCHES"),
+        (("data", "out", "99999999999999999999"), UsageError, "from 0 to 2147483647 for NUM_"),
         (("data", "out", "1", "sql"), caffe.Error, "Unknown database backend 'sql'"),
         (("scalar",), caffe.Error, "cannot extract blob 'scalar'"),
         (("data", "net.prototxt"), caffe.Error, "it exists already"),
