@@ -38,8 +38,10 @@ FILES = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 
-#: Results that can still be downloaded; images that may wait for the net; seconds of an upload.
-RESULTS, WAITING, PATIENCE = 8, 8, 120
+#: Results that can still be downloaded, and their pixels in all, of which each takes four bytes.
+RESULTS, PIXELS = 8, 100_000_000
+#: Images that may wait for the net; seconds of an upload.
+WAITING, PATIENCE = 8, 120
 
 
 class Refused(Exception):
@@ -125,15 +127,20 @@ class _Service:
         finally:
             self.waiting -= 1
         number = secrets.token_urlsafe(12)
-        self.results[number] = (loaded, done)
-        while len(self.results) > RESULTS:
-            self.results.popitem(last=False)
+        self._keep(number, loaded, done)
         answer = result(loaded, done)
         packed = zlib.compress(done.labels[0].tobytes(), 1)
         answer["labels"] = base64.b64encode(packed).decode("ascii")
         answer["seconds"] = round(time.perf_counter() - began, 3)
         answer["result"] = number
         return JSONResponse(answer)
+
+    def _keep(self, number: str, loaded: Any, done: Any) -> None:
+        self.results[number] = (loaded, done)
+        sizes = [done.labels[0].size for _, done in self.results.values()]
+        while len(sizes) > RESULTS or (len(sizes) > 1 and sum(sizes) > PIXELS):
+            self.results.popitem(last=False)
+            sizes.pop(0)
 
     async def _body(self, request: Request) -> bytes:
         """What was sent, of which no more is read than is taken."""

@@ -36,8 +36,11 @@ def weights(tmp_path_factory):
     return path
 
 
-def film(path, times=range(FRAMES), size=(96, 64), sound=False, **more):
-    """A video of moving toys, its frames at the given multiples of a frame's duration."""
+def film(path, times=range(FRAMES), size=(96, 64), sound=False, dark=0, **more):
+    """A video of moving toys, its frames at the given multiples of a frame's duration.
+
+    ``dark``: how many columns on the left are black.
+    """
     import random
 
     image, _ = toy.draw(size[0] + 40, size[1] + 40, random.Random(3))
@@ -47,7 +50,9 @@ def film(path, times=range(FRAMES), size=(96, 64), sound=False, **more):
         audio = container.add_stream("aac", rate=8000) if sound else None
         for number, moment in enumerate(times):
             part = image.crop((number, number, number + size[0], number + size[1]))
-            frame = av.VideoFrame.from_ndarray(np.array(part), format="rgb24")
+            pixels = np.array(part)
+            pixels[:, :dark] = 0
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = moment, 1 / RATE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -117,6 +122,22 @@ def test_times_that_are_not_even_are_kept(weights, tmp_path):
     before, after = (read(p)[0] for p in (path, tmp_path / "a_overlay.mp4"))
     assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=2e-3)
     assert not (tmp_path / "a_labels").exists()
+
+
+def test_a_telephones_video_is_turned_upright(weights, tmp_path):
+    """It stores frames as its sensor lies, and in the track's header how to turn them."""
+    path = film(str(tmp_path / "a.mp4"), dark=40)
+    with open(path, "r+b") as file:
+        content = file.read()
+        one, identity = (1 << 16).to_bytes(4, "big"), content.index(b"tkhd") + 44
+        assert content[identity : identity + 4] == one
+        file.seek(identity)  # a quarter turn clockwise: a, b, u, c, d
+        file.write(bytes(4) + one + bytes(4) + (-(1 << 16)).to_bytes(4, "big", signed=True))
+        file.write(bytes(4))
+    assert run(weights, tmp_path, path, "--video-labels", "none", "--opacity", "0") == 0
+    shown = read(tmp_path / "a_overlay.mp4")[0][0][1]
+    top, bottom = shown[:36, :64].mean(), shown[44:96, :64].mean()
+    assert top < 30 and bottom > 60, (top, bottom)  # left became top
 
 
 def test_one_file_of_labels_and_json(weights, tmp_path, capsys):

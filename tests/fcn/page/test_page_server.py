@@ -155,6 +155,10 @@ def test_only_the_last_results_are_kept_and_nothing_is_written(
     status = [client.get(f"/results/{a['result']}/label.png").status_code for a in answers]
     assert status == [404] + [200] * 8
     assert sorted(os.listdir(".")) == before
+    monkeypatch.setattr(server, "PIXELS", 600)  # two of 256, not three
+    answers = [client.post(f"/label?net={NET}", content=small).json() for _ in range(3)]
+    status = [client.get(f"/results/{a['result']}/label.png").status_code for a in answers]
+    assert status == [404, 200, 200]
 
 
 def test_too_many_that_wait_are_told(client, photo, monkeypatch):
