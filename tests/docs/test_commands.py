@@ -36,6 +36,16 @@ RUN = (
     ("nets/explain.py voc-fcn8s --size 500x334", None),
     ("nets/weights.py", "python nets/weights.py"),
     ("nets/classifiers.py NAME", "python nets/classifiers.py lenet"),
+    (
+        "infer.py photos/ --out labelled --contact-sheet labelled/sheet.jpg",
+        "python infer.py data/toy/JPEGImages --out labelled --contact-sheet labelled/sheet.jpg "
+        "--size 64",
+    ),
+    ("page.py", "python page.py --help"),
+    (
+        "caffe draw --html net.html deploy.prototxt",
+        "caffe draw --html net.html nets/toy-fcn8s/deploy.prototxt",
+    ),
     ("caffe time -model", "caffe time -model nets/toy-fcn8s/deploy.prototxt -iterations 1"),
 )
 
@@ -150,7 +160,7 @@ def checkout(tmp_path_factory):
         for entry in os.listdir(os.path.join(ROOT, name)):
             if entry.endswith((".py", ".prototxt")):
                 shutil.copy(os.path.join(ROOT, name, entry), folder / name)
-    for name in ("bootstrap.py", "infer.py", "score.py", "surgery.py"):
+    for name in ("bootstrap.py", "infer.py", "page.py", "score.py", "surgery.py"):
         shutil.copy(os.path.join(ROOT, name), folder)
     shipped = "nets/voc-fcn4s-lite0"
     shutil.copytree(os.path.join(ROOT, shipped), folder / shipped)
@@ -178,6 +188,8 @@ def test_cheap_commands_run(checkout):
         "out/toy-fcn32s.caffemodel",
         "out/scores.jsonl",
         "toy_val_0000_overlay.jpg",
+        "labelled/sheet.jpg",
+        "net.html",
         "my-net/deploy.prototxt",
     ):
         assert (checkout / made).is_file(), f"{made} was not written:\n{done.stdout[-3000:]}"
