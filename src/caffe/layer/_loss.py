@@ -84,7 +84,7 @@ def normalizer(
     """What the sum over ``outer`` x ``inner`` positions is divided by, at least 1.
 
     FULL: all positions; VALID: those that ``counts`` marks (all where it is None), on a GPU a
-    scalar that stays there; BATCH_SIZE: ``outer``; NONE: 1.
+    scalar that stays there; BATCH_SIZE: ``outer``; NONE: 1; PRE_FIXED: what is given.
     """
     if mode == loss_param.FULL or (mode == loss_param.VALID and counts is None):
         count = outer * inner
@@ -92,6 +92,8 @@ def normalizer(
         if counts.device.type != "cpu":
             return counts.sum().clamp_(min=1)
         count = int(counts.sum())
+    elif mode == loss_param.PRE_FIXED:
+        count = loss_param.pre_fixed_normalizer
     else:
         count = outer if mode == loss_param.BATCH_SIZE else 1
     return float(max(count, 1))

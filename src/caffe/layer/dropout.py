@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class Dropout(Layer):
     any_precision = True
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
-        self.ratio = self.param.dropout_param.dropout_ratio
+        self.ratio = self.dropout_ratio()
         if not 0 <= self.ratio <= 1:
             raise self.fail(f"dropout_ratio must be between 0 and 1, got {self.ratio:g}")
         p = self.param.dropout_param
@@ -43,6 +44,14 @@ class Dropout(Layer):
         self._scale = 1.0 if p.scale_train else kept  # where nothing is dropped
         self.mask: torch.Tensor | None = None  # 0 or the scale
         self.draws = DeviceDraws()
+
+    def dropout_ratio(self) -> float:
+        """The probability of a zero."""
+        return self.param.dropout_param.dropout_ratio
+
+    def mask_shape(self, shape: Sequence[int]) -> Sequence[int]:
+        """The shape of the mask for a bottom."""
+        return shape
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         return [bottom_shapes[0]]
@@ -72,7 +81,7 @@ class Dropout(Layer):
         g = top_diffs[0]
         if not self._drops:
             return [self._scaled(g)], []
-        if self.mask is None or self.mask.shape != g.shape:
+        if self.mask is None or tuple(self.mask.shape) != tuple(self.mask_shape(g.shape)):
             return [torch.zeros_like(g)], []  # no forward yet: the mask is all zero, as in Caffe
         return [g.mul_(self.mask) if self.in_place else g * self.mask], []
 
@@ -84,7 +93,9 @@ class Dropout(Layer):
 
     def _draw(self, x: torch.Tensor) -> torch.Tensor:
         keep = 1 - self.ratio
+        shape = self.mask_shape(x.shape)
         if x.device.type == "cpu":
-            bits = torch.from_numpy(rng.get().bernoulli(keep, x.numel()))
-            return bits.to(x.dtype).view(x.shape)
-        return torch.empty_like(x).bernoulli_(keep, generator=self.draws.on(x.device))
+            bits = torch.from_numpy(rng.get().bernoulli(keep, math.prod(shape)))
+            return bits.to(x.dtype).view(*shape)
+        mask = torch.empty_like(x) if shape == x.shape else x.new_empty(shape)
+        return mask.bernoulli_(keep, generator=self.draws.on(x.device))

@@ -47,6 +47,7 @@ class SoftmaxWithLoss(LabelReader):
         self.ignore = ignore_label(p)
         self.mode = normalization(p, p.VALID)
         self.prob: torch.Tensor | None = None
+        self.losses: torch.Tensor  # of each position, negative, of the last forward pass
         self.weights: torch.Tensor | None = None
         if p.weight_by_label_freqs and p.class_weighting:
             self.weights = torch.tensor(list(p.class_weighting))
@@ -79,6 +80,7 @@ class SoftmaxWithLoss(LabelReader):
             losses.mul_(self._position_weights(index, counts))
         if counts is not None:
             losses = torch.where(counts, losses, 0.0)
+        self.losses = losses
         loss = losses.sum().div_(-self._divisor(counts))
         return [loss, self.prob][: self.num_tops]
 
@@ -90,7 +92,7 @@ class SoftmaxWithLoss(LabelReader):
         scores, labels = bottoms
         index, counts = self._labels(scores, labels)
         # The second top is the probabilities' own memory in Caffe: a user's edit counts.
-        prob = tops[1] if self.num_tops == 2 else self.prob
+        prob = tops[1] if self.num_tops > 1 else self.prob
         if prob is None or prob.shape != scores.shape:
             prob = torch.zeros_like(scores)  # no forward yet: all zero, as in Caffe
         scale = top_diffs[0] / self._divisor(counts)

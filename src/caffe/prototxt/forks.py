@@ -36,7 +36,6 @@ class ForeignFieldWarning(UserWarning):
 # Layer types of forks, which this engine does not have: who defined them.
 TYPES = {
     "SSD": ("VideoData",),
-    "R-FCN": ("BoxAnnotatorOHEM",),
     "Mask R-CNN's Caffe ports": ("ROIAlign",),
     "DeepLab": (
         "DenseCRF",
@@ -44,8 +43,7 @@ TYPES = {
         "UniqueLabel",
     ),
     "CRF-RNN": ("MultiStageMeanfield",),
-    "PSPNet": ("SyncBN", "SegmentData"),
-    "ENet": ("SpatialDropout",),
+    "PSPNet": ("SegmentData",),
     "FlowNet": (
         "Correlation",
         "CustomData",
@@ -64,7 +62,6 @@ TYPES = {
 _TRAINING = "of use in training alone; leave it out of nets that only run"
 _FLOW = "nets of optical flow are not supported"
 WHY = {
-    "BoxAnnotatorOHEM": _TRAINING,
     "Correlation": _FLOW,
     "CustomData": _FLOW,
     "DataAugmentation": _FLOW,
@@ -80,8 +77,6 @@ WHY = {
     "Remap": "what it computes is not documented",
     "Resample": _FLOW,
     "SegmentData": "not documented; DenseImageData and ImageSegData read the same pictures",
-    "SpatialDropout": _TRAINING,
-    "SyncBN": "statistics over several GPUs; in a net that only runs write BN",
     "UniqueLabel": "of use with DenseCRF alone",
     "VideoData": "reads videos and cameras; give the net an Input and fill it",
     "Yolo": "decodes boxes after the net; decode them from its bottoms",

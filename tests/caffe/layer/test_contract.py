@@ -121,6 +121,8 @@ def test_a_pooling_mask_is_float32():
 
 def test_layers_that_run_on_the_host_or_hold_layers_are_not_graphable():
     host = {
+        "AnnotatedData",
+        "BoxAnnotatorOHEM",
         "Data",
         "DenseImageData",
         "DetectionEvaluate",

@@ -54,6 +54,7 @@ def test_extensions_use_numbers_of_their_own():
         "TransformationParameter",
         "LossParameter",
         "V1LayerParameter",
+        "enum LossParameter.NormalizationMode",
         "enum V1LayerParameter.LayerType",
     }
     # A fork's layer with a lower number would be read as the wrong message.

@@ -21,6 +21,7 @@ PUBLISHED_IN = {
     "Axpy": ("SENet", "a factor a channel times one blob, plus another"),
     "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
     "BatchReduction": ("temporal segment networks; PSPNet", "sums or means of parts of an axis"),
+    "BoxAnnotatorOHEM": ("R-FCN", "the regions with the largest losses"),
     "ConvolutionDepthwise": (
         "MobileNet (BVLC pull request 5665)",
         "convolution with one group a channel",
@@ -30,6 +31,7 @@ PUBLISHED_IN = {
     "DepthwiseConvolution": ("MobileNet", "the same under its other name"),
     "DetectionEvaluate": ("SSD", "which detections are right"),
     "DetectionOutput": ("SSD", "detections from offsets, scores and prior boxes"),
+    "EltwiseAccuracy": ("DeconvNet", "Accuracy under its name there"),
     "HSigmoid": ("MobileNet v3", "the same under its other name"),
     "HSwish": ("MobileNet v3", "the same under its other name"),
     "HardSigmoid": ("MobileNet v3", "a sigmoid of straight lines"),
@@ -60,6 +62,10 @@ PUBLISHED_IN = {
         "Fast and Faster R-CNN; SSD",
         "squares where the difference is small, absolute values elsewhere",
     ),
+    "SmoothL1LossOHEM": ("R-FCN", "SmoothL1Loss, with the loss of each region"),
+    "SoftmaxWithLossOHEM": ("R-FCN", "SoftmaxWithLoss, with the loss of each region"),
+    "SpatialDropout": ("ENet", "random zeros for whole channels"),
+    "SyncBN": ("PSPNet", "BN under its name in training on several GPUs"),
     "Unpooling": ("DeconvNet", "the reverse of a pooling, by its mask or without one"),
     "Upsample": ("SegNet, ENet; YOLO converted", "unpooling by a pooling mask; nearest neighbour"),
 }

@@ -137,3 +137,9 @@ class BN(Layer):
             own.param.add()
         for spec in own.param[0 if self.frozen else 2 : 4]:
             spec.lr_mult = spec.decay_mult = 0
+
+
+@register("SyncBN")
+class SyncBN(BN):
+    """:class:`BN` under its name in training on several GPUs.  Each process takes its own
+    statistics here; with one process, and in TEST, the two are the same."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caffe.errors import LayerError
-from caffe.layer import Layer, Shape, register
+from caffe.layer import Layer, Need, Shape, register
 from caffe.layer.extensions import _boxes
 from caffe.layer.extensions._boxes import Selection
 
@@ -75,6 +75,12 @@ class Proposal(Layer):
                 f"the image sizes must be {scores[0]} x 3 (height, width, scale) or more, got "
                 f"{sizes}"
             )
+
+    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
+        """Nothing flows through boxes: the bottoms' other readers give them their gradient."""
+        for blob, needed in zip(bottom, need.bottoms):
+            if needed:
+                blob.zero_diff()
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
         scores, deltas, sizes = (blob.data_tensor().float().cpu().numpy() for blob in bottom)
