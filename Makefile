@@ -19,6 +19,7 @@ help:
 	@echo "make docs         the documentation as a site, build/site/index.html, readable offline"
 	@echo "make setup        only the virtual environment .venv that both use"
 	@echo "make oracle       compare live with BVLC Caffe (make oracle-build once, as root)"
+	@echo "make oracle-opencv compare layers of forks and SSD nets with OpenCV"
 	@echo "make oracle-teeth show that the comparison catches planted defects"
 	@echo "make clean        remove what the others made"
 

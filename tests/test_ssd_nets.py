@@ -55,6 +55,7 @@ def test_the_form_for_testing(name, database, tmp_path):
     assert set(rows[2:, 0]) <= {0, 1} and (rows[2:, 3] + rows[2:, 4] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["VGG-SSD300", "MobileNet-SSD"])
 def test_the_form_for_training(name, database, tmp_path):
     caffe.set_random_seed(0)
@@ -66,6 +67,7 @@ def test_the_form_for_training(name, database, tmp_path):
     assert np.isfinite(first.diff).all() and first.diff.any()
 
 
+@pytest.mark.slow
 def test_it_learns(database, tmp_path):
     """The loss of a small SSD on six pictures falls to less than half."""
     d = ssd_nets.Draft()
@@ -92,6 +94,7 @@ def test_it_learns(database, tmp_path):
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:3])
 
 
+@pytest.mark.slow
 def test_without_propagate_down_the_gradient_is_the_same(database, tmp_path):
     """The published files say that priors and objects get none; it is so without these words."""
     text = FORMS["MobileNet-SSD"](phase="train", classes=3, database=database)

@@ -143,7 +143,8 @@ def detection_output(rng):
     return Case(
         f"""layer {{ name: "d" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior"
             top: "y" detection_output_param {{ num_classes: {classes}
-            share_location: {"true" if shared else "false"} background_label_id: 0
+            share_location: {"true" if shared else "false"}
+            background_label_id: {rng.integers(classes)} clip: {yes(rng)}
             nms_param {{ {nms} }} code_type: {code} keep_top_k: {rng.integers(5, 100)}
             variance_encoded_in_target: {"true" if in_target else "false"}
             confidence_threshold: {rng.uniform(0, 0.5):.3f} }} }}""",

@@ -33,7 +33,7 @@ def run(settings="", found=FOUND, objects=OBJECTS, passes=1):
     return top[0, 0].round(4).tolist()
 
 
-def test_true_and_false_positives():
+def test_true_and_false_positives(device):
     assert run() == [
         [-1, 1, 2, -1, -1],
         [-1, 2, 1, -1, -1],

@@ -253,7 +253,7 @@ FORMS = [
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: " ".join(map(str, form)) or "defaults")
-def test_against_the_algorithm_box_by_box(form, seed):
+def test_against_the_algorithm_box_by_box(device, form, seed):
     arrays = drawn(seed, **form)
     layer, inputs = rig(arrays, **form)
     loss, dloc, dconf = by_loop(*[a.astype(np.float64) for a in arrays], **form)
