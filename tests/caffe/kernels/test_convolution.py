@@ -94,3 +94,21 @@ def test_diagonal_weights_are_seen_and_others_not():
     )
     weight[0, 1, 2, 2] = 1e-20
     assert convolution.diagonal(weight, Storage(1)) is None
+
+
+@pytest.mark.parametrize("x_last", [False, True])
+@pytest.mark.parametrize("dy_last", [False, True])
+def test_gradients_keep_the_blobs_layout(x_last, dy_last):
+    """To lay out both anew takes longer than the gradients."""
+    x, weight, dy = torch.randn(2, 6, 9, 8), torch.randn(4, 6, 3, 3), torch.randn(2, 4, 5, 4)
+    g = convolution.Geometry([3, 3], [2, 2], [1, 1], [1, 1], 1, x.shape, dy.shape)
+    expected = torch.ops.aten.convolution_backward(
+        dy, x, weight, [4], [2, 2], [1, 1], [1, 1], False, [0, 0], 1, [True, True, True]
+    )
+    x = x.contiguous(memory_format=torch.channels_last) if x_last else x
+    dy = dy.contiguous(memory_format=torch.channels_last) if dy_last else dy
+    call = convolution.Call(g, x, weight, None, Storage(weight.numel()))
+    found = convolution.GENERAL.backward(call, dy, [True] * 3)
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert convolution.is_channels_last(found[0]) == (x_last or dy_last)
