@@ -158,4 +158,4 @@ def _is_module(name: str) -> bool:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__engine__"})
+    return sorted({*globals(), *__all__, "__engine__", "_caffe"})  # pycaffe's core is loaded

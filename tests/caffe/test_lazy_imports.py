@@ -33,6 +33,11 @@ def test_every_public_name_is_found_and_stays():
         caffe.nonsense  # noqa: B018
 
 
+def test_the_core_is_listed_before_it_is_loaded():
+    code = "import sys, caffe; assert '_caffe' in dir(caffe) and 'caffe._caffe' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_the_three_lists_of_names_agree():
     """What type checkers see, what ``import *`` gives, and where names come from."""
     tree = ast.parse(Path(caffe.__file__).read_text())
