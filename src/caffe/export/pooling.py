@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.export.graph import Graph, Size, Value
+from caffe.export.graph import Free, Graph, Size, Value
 from caffe.export.table import needs_fixed, writes
 
 Values = Sequence[Value]
@@ -154,24 +154,30 @@ def _average(g: Graph, layer: Any, x: Value) -> str:
     if _never_rounds(layer) or (not free and _windows_fit(layer, x)):
         return g.node("AveragePool", x.name, pads=[*pad, *pad], count_include_pad=1, **settings)
     y = g.node("AveragePool", _padded(g, layer, x, 0.0), pads=[0, 0, 0, 0], **settings)
-    return g.node("Div", y, _share(g, layer, x))
+    rows, columns = (_share(g, layer, x, i, y) for i in range(2))
+    return g.node("Div", y, g.node("Mul", rows, columns))
 
 
-def _share(g: Graph, layer: Any, x: Value) -> str:
-    """Which part of each window lies on the image and its pad, (1, 1, H', W') or broadcastable."""
-    if not x.free & {2, 3}:
-        sides = []
-        for n, k, s, p, out in zip(
-            x.shape[2:], layer.kernel, layer.given_stride, layer.pad, layer.out
-        ):
-            start = np.arange(out) * s - p
-            sides.append((np.minimum(start + k, n + p) - start) / k)
-        return g.constant((sides[0][:, None] * sides[1])[None, None].astype(np.float32), "areas")
-    beyond = _beyond(g, layer, x)
-    inside = [g.plus(g.size(x, 2 + i), 2 * layer.pad[i]) for i in range(2)]
-    ones = g.node("Expand", g.number(1), g.shape([1, 1, *inside]))
-    framed = g.node("Pad", ones, g.shape([0, 0, 0, 0, 0, 0, *beyond]), g.number(0), mode="constant")
-    return g.node("AveragePool", framed, pads=[0, 0, 0, 0], **_settings(layer))
+def _share(g: Graph, layer: Any, x: Value, i: int, pooled: str) -> str:
+    """Which part of each window lies on the image and its pad, along one axis, to be broadcast.
+
+    Of a window behind them it is 0 or negative, as Caffe's area is.
+    """
+    k, s, p = layer.kernel[i], layer.given_stride[i], layer.pad[i]
+    size, spread = g.size(x, 2 + i), [0, 1, 3 - i]
+    if isinstance(size, int):
+        start = np.arange(layer.out[i]) * s - p
+        share = (np.minimum(start + k, size + p) - start) / k
+        return g.constant(np.expand_dims(share.astype(np.float32), spread), "share")
+    zero, count, one = (
+        g.node("Squeeze", g.tensor(n), g.ints([0])) for n in (0, Free(pooled, 2 + i), 1)
+    )
+    steps = g.node("Range", zero, count, one)
+    begin = g.node("Sub", g.node("Mul", steps, g.ints([s])), g.ints([p]))
+    end = g.node("Add", begin, g.ints([k]))
+    end = g.node("Min", end, g.tensor(g.plus(size, p)))
+    length = g.as_float(g.node("Sub", end, begin))
+    return g.node("Unsqueeze", g.node("Div", length, g.number(k)), g.ints(spread))
 
 
 # STOCHASTIC ---------------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ SETTINGS = [
     (method, kernel, stride, pad, mode)
     for method, (kernel, stride, pad), mode in itertools.product(
         ("MAX", "AVE"),
-        ((2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0), (4, 3, 2), (5, 4, 1), (3, 3, 2)),
+        (
+            (2, 2, 0),
+            (3, 2, 0),
+            (3, 2, 1),
+            (3, 1, 1),
+            (2, 3, 0),
+            (1, 3, 0),
+            (4, 3, 2),
+            (5, 4, 1),
+            (3, 3, 2),
+        ),
         ("CEIL", "FLOOR"),
     )
 ]

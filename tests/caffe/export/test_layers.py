@@ -322,7 +322,7 @@ CASES = {
 
 #: Types whose cases are in a file of their own.
 ELSEWHERE = {
-    "Pooling": "test_pooling.py",
+    "Pooling": "test_exported_pooling.py",
     **dict.fromkeys(
         ("DetectionOutput", "PSROIPooling", "PriorBox", "Proposal", "ROIPooling"),
         "test_detection.py",
