@@ -354,9 +354,10 @@ def run_here(paths, inputs):
 
 
 def run_opencv(paths, inputs):
+    """OpenCV's output: of the third file, its own prototxt, where there is one."""
     import cv2
 
-    net = cv2.dnn.readNetFromCaffe(paths[2], paths[1])
+    net = cv2.dnn.readNetFromCaffe(paths[-1] if len(paths) > 2 else paths[0], paths[1])
     net.enableFusion(False)
     for name, array in inputs.items():
         net.setInput(array, name)
