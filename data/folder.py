@@ -30,7 +30,7 @@ from fcn.atomic import write_text
 from fcn.catalog.description import Description, write_description
 from fcn.palette import save_label_png, voc_palette
 
-__all__ = ["Options", "prepare", "share", "side"]
+__all__ = ["Options", "numbers", "prepare", "share", "side"]
 
 FILE = "dataset.json"
 SEED = 1337
@@ -426,7 +426,7 @@ def side(text: str) -> int:
     return int(text)
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     fields = text.split(",")
     fits = all(field.strip().isdecimal() and len(field) < 10 for field in fields)
     if not fits or len(set(fields)) != len(fields):
@@ -472,13 +472,13 @@ def main() -> None:
     )
     how.add_argument(
         "--values",
-        type=_numbers,
+        type=numbers,
         metavar="V,V",
         help="masks are grey: the values of class 0, class 1, …, as 0,255",
     )
     parser.add_argument(
         "--ignore",
-        type=_numbers,
+        type=numbers,
         metavar="V,V",
         help="values of grey masks to ignore, besides 255",
     )

@@ -13,7 +13,7 @@ from typing import Any, Optional
 import bootstrap
 from bootstrap import shown
 from data import folder as folder_command
-from fcn import device, options
+from fcn import catalog, device, options
 from fcn.atomic import write_text
 from fcn.errors import USER_ERRORS, StartError
 from fcn.own import dataset
@@ -26,6 +26,8 @@ __all__ = ["main"]
 #: What train.py was told, in the run's folder, for --resume.
 FILE = "train.json"
 MINUTES = 8.0
+#: Steps between snapshots: about a minute on either.
+SNAPSHOTS = {"cpu": 50, "gpu": 500}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
         type=options.path,
         help="masks are coloured: a file of lines 'R G B name' (default: the colours are found, "
         "and RUN/data/palette.txt is such a file)",
+    )
+    data.add_argument(
+        "--ignore",
+        type=folder_command.numbers,
+        metavar="V,V",
+        help="values of grey or palette masks that do not count, besides 255",
     )
     data.add_argument(
         "--mask-suffix",
@@ -133,8 +141,11 @@ def main(argv: Optional[list[str]] = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     if args.resume:
-        if args.images or args.masks or args.out:
-            p.error("--resume RUN knows its images, masks and folder; leave those options out")
+        known = ("resume", "minutes", "steps", "gpu", "cpu", "tensorboard", "dry_run")
+        given = [key for key in vars(args) if vars(args)[key] != p.get_default(key)]
+        for key in given:
+            if key not in known:
+                p.error(f"--resume RUN knows its own --{key.replace('_', '-')}; leave it out")
     elif not (args.images and args.masks):
         p.error("give --images DIR and --masks DIR, or --resume RUN")
     try:
@@ -180,7 +191,10 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _check_free(out: str) -> None:
-    """StartError where there is anything in the folder."""
+    """StartError where there is anything in the folder, or its name is taken."""
+    name = os.path.basename(out)
+    if name in catalog.EXPERIMENTS:
+        raise StartError(f"'{name}' is a net of fcn/catalog: give the run another --out")
     if os.path.isfile(os.path.join(out, FILE)):
         raise StartError(
             f"{shown(out)} holds a run: go on with it by --resume {shlex.quote(shown(out))}, or "
@@ -287,7 +301,7 @@ def _resume(args: argparse.Namespace) -> int:
 
 def _train(out: str, args: argparse.Namespace, gpu: Any, weights: str, resume: bool = False) -> int:
     """Train, then tell what was reached, and write the report."""
-    argv = ["--snapshot-every", "200"]
+    argv = ["--snapshot-every", str(SNAPSHOTS["cpu" if gpu is None else "gpu"])]
     if args.steps:
         argv += ["--steps", str(args.steps), "--score-every", str(max(1, args.steps // 5))]
     else:

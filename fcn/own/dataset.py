@@ -30,6 +30,8 @@ def prepare(args: argparse.Namespace, base: str, name: str) -> Optional[Descript
     if not args.rgb:
         found = _look(args)
         print(f"masks:     {found.text}", flush=True)
+        if args.ignore:
+            found = _without(found, args.ignore)
     names = _names(args, found)
     rgb = args.rgb or ""
     if found is not None and found.kind == "colours":
@@ -45,6 +47,7 @@ def prepare(args: argparse.Namespace, base: str, name: str) -> Optional[Descript
             val_share=args.val_share,
             rgb=rgb,
             values=list(found.values) if found and found.kind == "values" else None,
+            ignore=None if rgb else args.ignore,
             suffix=args.mask_suffix,
             skip_bad=args.skip_bad,
             longest=args.longest,
@@ -69,6 +72,17 @@ def _look(args: argparse.Namespace) -> Guess:
         raise StartError(str(error)) from error
     except ValueError as error:
         raise StartError(f"{shown(args.masks)}: {error}") from error
+
+
+def _without(found: Guess, ignored: list[int]) -> Guess:
+    """The finding without values that do not count."""
+    if found.kind == "colours":
+        raise StartError("--ignore is for grey values; of colours --rgb FILE names the void ones")
+    if found.kind == "numbers":
+        return found
+    kept = [i for i, value in enumerate(found.values) if value not in ignored]
+    names = tuple(found.names[i] for i in kept) if found.names else None
+    return found._replace(values=tuple(found.values[i] for i in kept), names=names)
 
 
 def _names(args: argparse.Namespace, found: Optional[Guess]) -> Optional[list[str]]:

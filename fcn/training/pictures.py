@@ -40,7 +40,7 @@ class Triple(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The measures of one image; mean IU NaN where none of its pixels counts."""
+    """The measures of one image; mean IU: of the classes that its truth has, NaN for none."""
 
     image: int
     mean_iu: float
@@ -78,14 +78,16 @@ class Pictures:
     def each(self, index: int, place: int, truth: Any, predicted: Any, hist: Any) -> None:
         """One image is scored: see `fcn.scoring.evaluate.compute_hist`."""
         found, total = metrics(hist), int(hist.sum())
-        measured = Measured(index, found.mean_iu, found.overall_accuracy, total)
-        self._measured.append(measured)
+        # A few pixels of a class that is not there would count as much as all that are.
+        there = found.iu[hist.sum(1) > 0]
+        mean_iu = float(there.mean()) if there.size else float("nan")
+        self._measured.append(Measured(index, mean_iu, found.overall_accuracy, total))
         wanted = index in self._samples
         # Of images that are right all over, those with the most classes are worth showing.
         classes = int((hist.sum(1) > 0).sum())
         keys = {
-            "best": (-found.mean_iu, -classes, index),
-            "worst": (found.mean_iu, -classes, index),
+            "best": (-mean_iu, -classes, index),
+            "worst": (mean_iu, -classes, index),
         }
         ends = [
             end

@@ -90,11 +90,16 @@ def test_ones_own_data_from_the_first_command_to_the_last(tmp_path):
         ("solve", "my-net", "--steps", "2"),
         ("score", "my-net"),
         ("infer", "--net", "my-net", "photos/0.png", "--out", "."),
+        ("train", "--images", "photos", "--masks", "masks", "--start", "scratch", "--steps", "2")
+        + ("--out", "one-command"),
+        ("report", "one-command", "my-net"),
     ):
         code, text = run(tmp_path, *command)
         assert code == 0, (command, text)
     assert (tmp_path / "my-net" / "out" / "my-net.caffemodel").exists()
     assert (tmp_path / "0_label.png").exists()
+    assert (tmp_path / "one-command" / "report.html").exists()
+    assert (tmp_path / "report.html").exists()
     assert set(os.listdir(ROOT)) == before
 
 

@@ -33,6 +33,12 @@ RUN = (
         "python nets/make.py --backbone toy --dataset data/folder/mine/dataset.json --stride 8 "
         "--out my-net",
     ),
+    (
+        "train.py --images photos --masks masks",
+        "python train.py --images data/toy/JPEGImages --masks data/toy/SegmentationClass "
+        "--start scratch --steps 2 --cpu --out own",
+    ),
+    ("report.py my-net", "python report.py own"),
     ("nets/explain.py voc-fcn8s --size 500x334", None),
     ("nets/weights.py", "python nets/weights.py"),
     ("nets/classifiers.py NAME", "python nets/classifiers.py lenet"),
@@ -160,8 +166,8 @@ def checkout(tmp_path_factory):
         for entry in os.listdir(os.path.join(ROOT, name)):
             if entry.endswith((".py", ".prototxt")):
                 shutil.copy(os.path.join(ROOT, name, entry), folder / name)
-    for name in ("bootstrap.py", "infer.py", "page.py", "score.py", "surgery.py"):
-        shutil.copy(os.path.join(ROOT, name), folder)
+    for name in ("bootstrap", "infer", "page", "report", "score", "surgery", "train"):
+        shutil.copy(os.path.join(ROOT, name + ".py"), folder)
     shipped = "nets/voc-fcn4s-lite0"
     shutil.copytree(os.path.join(ROOT, shipped), folder / shipped)
     return folder
@@ -191,5 +197,6 @@ def test_cheap_commands_run(checkout):
         "labelled/sheet.jpg",
         "net.html",
         "my-net/deploy.prototxt",
+        "own/report.html",
     ):
         assert (checkout / made).is_file(), f"{made} was not written:\n{done.stdout[-3000:]}"

@@ -117,6 +117,17 @@ def test_folders_that_do_not_belong_together(tmp_path, capsys):
     assert "no folder" in capsys.readouterr().err
 
 
+def test_a_name_that_is_taken_is_refused_before_anything_is_written(tmp_path, capsys):
+    given = folders(tmp_path / "mine", count=2)
+    assert command.main([*given, "--out", str(tmp_path / "voc-fcn8s")]) == 1
+    assert "'voc-fcn8s' is a net of fcn/catalog" in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("")
+    assert command.main([*given, "--out", str(tmp_path / "full")]) == 1
+    assert "is not empty" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["full", "mine"]
+
+
 def test_large_photos_are_made_smaller(tmp_path, capsys):
     given = folders(tmp_path / "mine", size=(160, 120))
     run = tmp_path / "run"
@@ -144,6 +155,18 @@ def test_a_mask_colour_of_ones_own_has_a_name(tmp_path, capsys):
     assert "has 2 names, the masks have 3 classes" in capsys.readouterr().err
 
 
+def test_values_that_do_not_count_are_no_classes(tmp_path, capsys):
+    given = folders(tmp_path / "mine", mode="L")
+    assert command.main([*given, "--ignore", "2", "--dry-run"]) == 0
+    assert "classes:   class 0, class 1\n" in capsys.readouterr().out
+    for path in (tmp_path / "mine" / "masks").iterdir():
+        with Image.open(path) as mask:
+            scattered = mask.point(lambda value: 90 * value)
+        scattered.save(path)
+    assert command.main([*given, "--ignore", "180", "--dry-run"]) == 0
+    assert "classes:   value 0, value 90\n" in capsys.readouterr().out
+
+
 def test_without_a_network_the_other_starts_are_named(tmp_path, capsys, monkeypatch):
     from fcn.weights import wheels
 
@@ -163,6 +186,9 @@ def test_without_a_network_the_other_starts_are_named(tmp_path, capsys, monkeypa
 def test_what_is_no_run_is_said_to_be_none(tmp_path, capsys):
     assert command.main(["--resume", str(tmp_path)]) == 1
     assert "no run of train.py" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["--resume", str(tmp_path), "--seed", "3"])
+    assert "knows its own --seed" in capsys.readouterr().err
     (tmp_path / "train.json").write_text("{}")
     assert command.main(["--resume", str(tmp_path)]) == 1
     assert "is not what train.py writes" in capsys.readouterr().err
