@@ -10,6 +10,7 @@ from PIL import Image
 
 from caffe.data.image_files import FORMATS
 from caffe.data.image_resize import resize_image
+from caffe.errors import DataError
 from caffe.proto import caffe_pb2
 
 __all__ = [
@@ -115,20 +116,31 @@ def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarr
     Grey images are repeated for colour; colour becomes luminance for grey; alpha is dropped and
     palettes are resolved.  EXIF rotation is not applied, as in pycaffe.  The formats are those of
     :data:`caffe.data.image_files.FORMATS`: others, PostScript above all, run programs.
+
+    Raises:
+        OSError: the file is missing, cut short or no image.
+        DataError: its header is damaged, or asks for an absurd size; names the file.
     """
-    with Image.open(filename, formats=FORMATS) as file:
-        image: Image.Image = file
-        if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or float: grey
-            array = _grey_unit(np.asarray(image))[:, :, np.newaxis]
-        elif image.mode in ("1", "L", "LA"):
-            array = np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255
-        else:
-            if image.mode in ("P", "PA"):
-                image = image.convert("RGBA")  # keeps transparency; to RGB at once PIL warns
-            array = np.asarray(image.convert("RGB"), np.float32) / 255
+    try:
+        with Image.open(filename, formats=FORMATS) as image:
+            array = _unit(image)
+    # What Pillow raises for headers that are damaged or lie; OSError is pycaffe's for all others.
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot read the image '{os.fsdecode(filename)}': {error}") from error
     if color:
         return np.tile(array, (1, 1, 3)) if array.shape[2] == 1 else array
     return array if array.shape[2] == 1 else (array @ LUMINANCE)[:, :, np.newaxis]
+
+
+def _unit(image: Image.Image) -> np.ndarray:
+    """The pixels (H, W, 3) or (H, W, 1), float32 in [0, 1]."""
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or float: grey
+        return _grey_unit(np.asarray(image))[:, :, np.newaxis]
+    if image.mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] / 255
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")  # keeps transparency; to RGB at once PIL warns
+    return np.asarray(image.convert("RGB"), np.float32) / 255
 
 
 def _grey_unit(array: np.ndarray) -> np.ndarray:

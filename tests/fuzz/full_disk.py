@@ -2,8 +2,8 @@
 
     python tests/fuzz/full_disk.py [--folder DIR] [--step 1]
 
-Two ways: a limit of the file's size (RLIMIT_FSIZE), and, as root, a small tmpfs that is full. What
-is written: a snapshot, binary and HDF5, weights, a database (LMDB, and LevelDB where plyvel is
+A limit of the file's size (RLIMIT_FSIZE) and, as root, a small tmpfs that is full or read-only.
+What is written: a snapshot, binary and HDF5, weights, a database (LMDB, and LevelDB where plyvel is
 installed), a mean file, features, the results of classify and detect, a net's upgraded text, a
 label map. The size at which the disk ends runs from nothing to beyond the largest of them. Prints
 how many ends were tried; the exit status is 1 if one was no clear error, or lost a file.
@@ -31,6 +31,7 @@ from caffe.cli import main as command  # noqa: E402
 from fcn.palette import save_label_png, voc_palette  # noqa: E402
 
 SIZES = (0, 1, 100, 2000, 4096, 9000, 20000, 40000, 100000)  # bytes at which the disk is full
+REASONS = ("No space left", "File too large", "disk is full", "Read-only")
 NET = """
 layer { name: "data" type: "DummyData" top: "data" top: "label" include { phase: TRAIN }
   dummy_data_param { shape { dim: 4 dim: 3 dim: 8 dim: 8 } shape { dim: 4 } } }
@@ -162,6 +163,16 @@ def filled(size):
         os.unlink("disk/ballast")
 
 
+@contextlib.contextmanager
+def read_only(size):
+    """The tmpfs at disk/ takes no writes, from root neither."""
+    subprocess.run(["mount", "-o", "remount,ro", "disk"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", "disk"], check=True)
+
+
 def attempt(name, write, paths, full, size):
     """What is wrong with one end: '' for nothing."""
     kept = {path: b"of before" for path in paths if "." in path}
@@ -174,7 +185,7 @@ def attempt(name, write, paths, full, size):
             return f"{type(error).__name__}: {error}"
     wrong = ""
     if status != 0:
-        if not any(word in told for word in ("No space left", "File too large", "disk is full")):
+        if not any(reason in told for reason in REASONS):
             wrong = f"the reason is not told: {told.strip()[-200:]!r}"
         elif "Traceback" in told:
             wrong = "a traceback"
@@ -199,20 +210,21 @@ def run(folder, step=1, tmpfs=True):
     try:
         prepare()
         os.mkdir("disk")
-        for way, full in (("limit", limited), ("tmpfs", filled)):
-            if way == "tmpfs":
+        for way, full in (("limit", limited), ("tmpfs", filled), ("read-only", read_only)):
+            sizes = SIZES[:1] if way == "read-only" else SIZES[::step]
+            if way != "limit":
                 mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", "disk"]
                 if not tmpfs or subprocess.run(mount, capture_output=True).returncode:
                     continue
             try:
                 for name, (write, paths) in writers().items():
-                    for size in SIZES[::step]:
+                    for size in sizes:
                         counts[way] = counts.get(way, 0) + 1
                         what = attempt(name, write, paths, full, size)
                         if what:
                             wrong.append(f"{name}, {way} of {size}: {what}")
             finally:
-                if way == "tmpfs":
+                if way != "limit":
                     subprocess.run(["umount", "disk"], check=True)
     finally:
         os.chdir(before)

@@ -1,0 +1,23 @@
+"""Hostile prototxts and pictures, a part each, in processes with limited memory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["hostile_prototxts.py", "hostile_pictures.py"])
+def test_each_is_taken_or_one_error_in_time(script):
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), "--step", "3"],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, GLOG_minloglevel="2"),
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "refused" in done.stdout
