@@ -164,6 +164,15 @@ VOC_CROPS = _dataset(
     val_images=1449,
 )
 
+#: Smaller batches and crops, which a CPU has time for.
+VOC_FEW = VOC_CROPS._replace(
+    train=_voc(
+        "train",
+        ("batch_size", 4),
+        *dict(_VARIED, scale=(0.5, 1.6), crop=(321, 321), workers=1).items(),
+    )
+)
+
 # ---- PASCAL-Context ------------------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@
 The trunk's last layer was trained to tell a thousand classes, airliners, tabbies and school buses
 among them. `score_classes`, a 1×1 convolution of its features, starts from the classifier's own
 weights of those that a class of the dataset consists of (`surgery.take_classes`), so that it names
-things before anything is trained. It is coarse: it is upsampled, and the decoder's score is added.
+things before anything is trained. It is coarse: it is upsampled, and the score of the decoder, here
+with BatchNorm on its 1×1 convolutions, is added.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RATE = 0.05
 
 def add(d: Draft, features: Features, output: Output) -> None:
     n, suffix, stride = d.n, output.suffix, d.stride
-    n["score_fr" + suffix] = fine = d.score(fusion.mixed(d, features), output.classes)
+    n["score_fr" + suffix] = fine = d.score(fusion.mixed(d, features, norm=True), output.classes)
     n[SCORE + suffix] = coarse = L.Convolution(
         features.top,
         num_output=output.classes,

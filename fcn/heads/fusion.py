@@ -31,26 +31,31 @@ def add(d: Draft, features: Features, output: Output) -> None:
     d.scores(mixed(d, features), output)
 
 
-def mixed(d: Draft, features: Features) -> Top:
-    """The features at the finest stride; one for all outputs."""
+def mixed(d: Draft, features: Features, norm: bool = False) -> Top:
+    """The features at the finest stride; one for all outputs.
+
+    norm: whether BatchNorm follows the 1×1 convolutions. Without it a sum hardly knows what the
+    coarse features say where fine ones are much larger: those of EfficientNet, behind which there
+    is no activation, are ten times so.
+    """
     if "mix_fr" not in d.n.tops:
-        return _mixed(d, features)
+        return _mixed(d, features, norm)
     names = [name for name in d.n.tops if name.startswith("relu_mix_")]
     return d.n[names[-1]]
 
 
-def _mixed(d: Draft, features: Features) -> Top:
+def _mixed(d: Draft, features: Features, norm: bool) -> Top:
     n, stride = d.n, features.stride
     found = d.skips(features)
     widths = [WIDE if s >= 8 else NARROW for s in [stride] + [s for s, _ in found]]
-    n["lateral_fr"] = top = _convolution(features.top, widths[0], 1)
+    top = _lateral(d, "fr", features.top, widths[0], norm)
     for i, (finer, skip) in enumerate([(stride, None), *found]):
         if skip is None:
             name = "fr"
         else:
             name = skip.name
             n["upsample_" + name] = top = d.enlarge(top, widths[i], stride // finer)
-            n["lateral_" + name] = side = _convolution(skip.blob, widths[i], 1)
+            side = _lateral(d, name, skip.blob, widths[i], norm)
             if features.padded:
                 n[f"lateral_{name}c"] = side = crop(side, top)
             else:
@@ -61,6 +66,12 @@ def _mixed(d: Draft, features: Features) -> Top:
         top = d.norm_relu("mix_" + name, n["mix_" + name])
         stride = finer
     return top
+
+
+def _lateral(d: Draft, name: str, bottom: Top, width: int, norm: bool) -> Top:
+    """Features brought to a width."""
+    d.n["lateral_" + name] = top = _convolution(bottom, width, 1)
+    return d.norm("lateral_" + name, top) if norm else top
 
 
 def _convolution(bottom: Top, width: int, kernel: int) -> Top:

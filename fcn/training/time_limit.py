@@ -55,15 +55,18 @@ class TimeLimit:
             if done >= first:
                 self._mark = (done, now)
             return None
+        due = now >= self._left[0] * self._limit
         # Where the machine has become faster, the last step would come before the next share.
         soon = done >= 0.9 * planned and now < REPLANS[-1] * self._limit
-        if done == first or (now < self._left[0] * self._limit and not soon):
+        if done == first or not (due or soon):
             return None
         while self._left and now >= self._left[0] * self._limit:
             self._left.pop(0)
         speed = (done - first) / (now - began)
         fit = done + max(1, int(0.98 * speed * (self._limit - now)))
         if abs(fit - planned) <= 0.02 * (self._limit - now) * speed:
+            return None
+        if not due and fit < 1.1 * planned:  # not for the noise of a few steps
             return None
         self._mark = None
         return fit

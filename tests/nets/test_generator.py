@@ -184,6 +184,18 @@ def test_only_the_score_layer_of_fixed_nets_learns():
         assert learning == ["score_fr"], name
 
 
+def test_a_trunk_is_fixed_up_to_a_stride():
+    rates = {
+        layer.name: {p.lr_mult for p in layer.param}
+        for layer in read_net("voc-fcn4s-lite0", "train").layer
+        if layer.type == "Convolution" and layer.name.startswith(("stem", "block", "head"))
+    }
+    names = list(rates)
+    last = names.index("block5_project")  # the end of stride 8
+    assert all(rates[name] == {0} for name in names[: last + 1])
+    assert all(min(rates[name]) > 0 for name in names[last + 1 :])
+
+
 def test_learnt_upsampling_leaves_the_last_one_fixed():
     for name in ("voc-fcn8s-learned", "toy-fcn8s-learned"):
         rates = {
