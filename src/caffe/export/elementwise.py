@@ -139,7 +139,7 @@ def _shifted(g: Graph, x: str, layer: Any) -> str:
     return g.node("Add", y, g.number(layer.shift)) if layer.shift else y
 
 
-@writes("Dropout")
+@writes("Dropout", "SpatialDropout")
 def dropout(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     if layer._drops:
         raise refuse(layer, "sample_weights_test draws random numbers in every pass")

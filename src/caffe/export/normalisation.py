@@ -36,7 +36,7 @@ def batch_norm(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     ]
 
 
-@writes("BN")
+@writes("BN", "SyncBN")
 def bn(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     """BatchNormalization; for ``statistics: BATCH`` the batch's own, for NONE scale and shift."""
     x = bottoms[0]

@@ -29,7 +29,8 @@ SOURCES = frozenset(
 CUT = frozenset(
     "Accuracy ContrastiveLoss EuclideanLoss HDF5Output HingeLoss InfogainLoss "
     "MultinomialLogisticLoss SigmoidCrossEntropyLoss Silence SmoothL1Loss SoftmaxWithLoss "
-    "MultiBoxLoss DetectionEvaluate SegAccuracy MatWrite".split()
+    "MultiBoxLoss DetectionEvaluate SegAccuracy MatWrite EltwiseAccuracy BoxAnnotatorOHEM "
+    "SoftmaxWithLossOHEM SmoothL1LossOHEM".split()
 )
 
 _FILES = (

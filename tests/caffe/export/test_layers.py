@@ -41,6 +41,7 @@ CASES = {
         ("bn_param { statistics: BATCH eps: 0.01 }", [IMAGE], FREE),
         ("bn_param { statistics: NONE }", [IMAGE], FREE),
     ],
+    "SyncBN": [("", [IMAGE], FREE)],
     "BNLL": [("", [IMAGE], FREE)],
     "BatchNorm": [
         ("", [IMAGE], FREE),
@@ -134,6 +135,7 @@ CASES = {
         ("convolution_param { num_output: 12 kernel_size: 3 stride: 2 }", [IMAGE], FREE)
     ],
     "Dropout": [("", [IMAGE], FREE), ("dropout_param { scale_train: false }", [IMAGE], FREE)],
+    "SpatialDropout": [("", [IMAGE], FREE)],
     "ELU": [("elu_param { alpha: 0.3 }", [IMAGE], FREE)],
     "Eltwise": [
         ("", [IMAGE, IMAGE], FREE),

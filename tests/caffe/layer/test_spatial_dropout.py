@@ -25,7 +25,8 @@ def test_whole_channels_are_dropped(device, in_place):
     assert not np.array_equal(kept, (rig.forward(X) != 0).all((2, 3)))
 
 
-def test_the_draws_are_caffes():
+def test_the_draws_are_caffes_on_the_cpu():
+    caffe.set_mode_cpu()
     caffe.set_random_seed(5)
     expected = rng.get().bernoulli(0.5, 64).reshape(4, 16)
     caffe.set_random_seed(5)
