@@ -12,8 +12,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np
 
 import caffe
+from fcn import plots
 from fcn.catalog import IGNORE
-from papers import _common, _training, datasets, edits, plots
+from papers import _common, _training, datasets, edits
 
 STEPS = 300
 MOST = 10.0

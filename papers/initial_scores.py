@@ -8,7 +8,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from papers import _common, _training, datasets, edits, plots, pretraining
+from fcn import plots
+from papers import _common, _training, datasets, edits, pretraining
 
 STEPS = 150
 

@@ -14,8 +14,9 @@ import numpy as np
 
 import score
 from data import toy
+from fcn import plots
 from fcn.catalog import IGNORE
-from papers import _common, datasets, plots
+from papers import _common, datasets
 
 FACTORS = (128, 64, 32, 16, 8, 4, 2)
 WAYS = ("centre", "most frequent", "most frequent, bilinear")

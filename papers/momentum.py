@@ -11,7 +11,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from papers import _common, _training, datasets, plots
+from fcn import plots
+from papers import _common, _training, datasets
 
 IMAGES = 600
 #: Of a minibatch.
