@@ -28,6 +28,7 @@ from caffe.net.wiring import Graph
 
 __all__ = ["Folded", "Group", "fold", "group_at", "stages"]
 
+_MOST_WEIGHTS = 1 << 24  # FCN's fc6 and fc7: packed copies of them would take half a gigabyte
 _MOST_HIDDEN_WEIGHTS = 1 << 22  # of a convolution with a hidden blob: they are kept twice
 
 Stage = Callable[[torch.Tensor], torch.Tensor]
@@ -68,6 +69,8 @@ def group_at(graph: Graph, first: int) -> Group | None:
     if layer.channel_axis != 1 or layer.spatial_axes != 2 or layer.in_place:
         return None
     if not layer.blobs:  # Im2col, which is a convolution without weights
+        return None
+    if layer.blobs[0].count >= _MOST_WEIGHTS:
         return None
     may_hide = layer.blobs[0].count <= _MOST_HIDDEN_WEIGHTS
     affine: list[Layer] = []

@@ -5,6 +5,7 @@ import pytest
 
 import caffe
 from caffe.kernels.fused import NONE, Activation
+from caffe.net import folding
 from caffe.net.folding import fold, group_at
 
 DATA = (
@@ -110,3 +111,9 @@ def test_the_folded_weights(tmp_path):
     factor = s / np.sqrt(v / n + graph.layers[first + 1].eps)
     np.testing.assert_allclose(found.weight, w * factor[:, None, None, None], rtol=1e-6)
     np.testing.assert_allclose(found.bias, (b - m / n) * factor + t + u, rtol=1e-5)
+
+
+def test_large_weights_are_not_packed_a_second_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(folding, "_MOST_WEIGHTS", 16)  # the convolution's are 16
+    graph = graph_of(tmp_path, RELU)
+    assert group_at(graph, graph.layer_names.index("c")) is None
