@@ -5,6 +5,7 @@ from made_run import make
 
 from fcn.report import command
 
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
 
 
