@@ -16,6 +16,7 @@ import argparse
 import datetime
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -223,28 +224,28 @@ def report(rows, options):
         "",
         "`python benchmarks/export_table.py`: each net as one ONNX file with the free sizes that "
         "it allows. *Difference*: the largest of an output between ONNX Runtime and the engine, "
-        "relative to the output's largest value, over random inputs at the prototxt's size and, "
-        "where sizes are free, at a second one. *ms*: the best of some passes at the prototxt's "
-        "size; other work ran on the machine, so they compare programs of one row and no rows. "
+        "relative to the output's largest value, over random inputs of these sizes and, where "
+        "sizes are free, at others. *ms*: the best of some passes; other work ran on the machine, "
+        "so they compare the programs of a row, and rows only roughly. "
         "*OpenVINO* and *OpenCV 5*: the difference of their result for the file with fixed sizes "
         "(OpenVINO told to compute in float32).",
         "",
-        f"{machine()}; {threads()} thread(s) each."
-        + (f" Experiments at {options.most} pixels for the longer side." if options.most else ""),
+        f"{machine()}; {threads()} thread(s) each.",
         "",
-        "| Net | Free sizes | Operators | MB | Difference | engine, ms | ONNX Runtime, ms "
+        "| Net | Inputs | Free sizes | Operators | MB | Difference | engine, ms | ONNX Runtime, ms "
         "| OpenVINO, ms | OpenVINO | OpenCV 5 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         if "error" in row:
-            lines.append(f"| {row['name']} | {row['error']} |" + " |" * 8)
+            lines.append(f"| {row['name']} | {row['error']} |" + " |" * 9)
             continue
         kinds = ("batch", "height", "width")
         dims = [n for shape in row["inputs"].values() for n in shape]
         free = ", ".join(k for k in kinds if k in dims) or "–"
         cells = [
             row["name"],
+            ", ".join("×".join(map(str, shape)) for shape in row["sizes"][0].values()),
             free,
             str(row["nodes"]),
             f"{row['megabytes']:.1f}",
@@ -254,17 +255,28 @@ def report(rows, options):
             _reader(row, "opencv"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    told = [row for row in rows if row.get("notes") or row.get("openvino_error")]
-    told += [row for row in rows if row.get("opencv_error") and row not in told]
+    told = [line for row in rows for line in _told(row)]
     if told:
-        lines += ["", "## What stays fixed, and what readers refuse", ""]
-    for row in told:
-        for note in row.get("notes", []):
-            lines.append(f"- {row['name']}: {note}")
-        for reader in ("openvino", "opencv"):
-            if f"{reader}_error" in row:
-                lines.append(f"- {row['name']}, {reader}: {row[f'{reader}_error']}")
+        lines += ["", "## What stays fixed, and what readers refuse", "", *told]
+    there = {(row["group"], row["name"]) for row in rows}
+    missing = [name for group, name in names_of(options.models) if (group, name) not in there]
+    if missing:
+        lines += ["", f"Not in this run: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
+
+
+def _told(row):
+    """A line for each thing that a row does not show."""
+    fixed = {}
+    for note in row.get("notes", []):
+        kind, why = note.split(" ", 1)
+        layer = re.search(r"layer '[^']*' \(type \w+\)", why)
+        fixed.setdefault(layer.group() if layer else why, []).append(kind)
+    for why, kinds in fixed.items():
+        yield f"- {row['name']}: {' and '.join(kinds)} fixed by {why}"
+    for reader in ("openvino", "opencv"):
+        if f"{reader}_error" in row:
+            yield f"- {row['name']}, {reader}: {row[f'{reader}_error']}"
 
 
 def _reader(row, name):

@@ -96,7 +96,8 @@ def fill(net, rng):
             others[1][...] = 1
         elif kind == "Scale":
             weights[...] = rng.uniform(0.8, 1.2, weights.shape)
-            others[0][...] = rng.standard_normal(others[0].shape) * 0.1
+            for bias in others:
+                bias[...] = rng.standard_normal(bias.shape) * 0.1
         else:
             rng.standard_normal(out=weights, dtype=np.float32)
             gain = 0.2 if kind == "InnerProduct" else 2.0  # the softmax should not saturate

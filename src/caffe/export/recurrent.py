@@ -1,4 +1,4 @@
-"""LSTM, RNN and LSTMUnit: a Scan over the time steps, in which cont ends sequences.
+"""LSTM, RNN and LSTMUnit: time steps one after the other, or a Scan; cont ends sequences.
 
 ONNX's own LSTM cannot begin anew in the middle of a sequence, as Caffe's does where cont is 0.  The
 graph keeps nothing between two runs: without ``expose_hidden`` each begins from a state of zeros,
@@ -7,7 +7,7 @@ as the first pass of a net.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from caffe.export.graph import Graph, Size, Value
@@ -15,21 +15,27 @@ from caffe.export.table import writes
 
 Values = Sequence[Value]
 
+#: (graph, state before, sums, cont) -> state after, whose first is the output; (N, ...) each.
+Step = Callable[[Graph, Sequence[str], str, str], list[str]]
+
+
+#: So many time steps are written one after the other, which every program reads; more as a Scan,
+#: which some do not.
+_MOST_STEPS = 16
+
 
 @writes("LSTM")
 def lstm(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     """``c = cont f c' + i g``, ``h = o tanh(c)``; the state is h, c."""
-    state = _initial(g, layer, bottoms)
-    sums, cont = _projected(g, layer, bottoms)
     weight = g.node("Transpose", g.weight(layer.blobs[-1], "hidden_weight"), perm=[1, 0])
-    step = _Step(layer, "h", "c")
-    with step.body.layer(step.name):
-        conted = step.body.node("Mul", step.inner("h"), step.inner("cont"))
-        product = step.body.node("MatMul", conted, weight)
-        gates = step.body.node("Add", step.inner("sums"), product)
-        c, h = _unit(step.body, gates, step.inner("c"), step.inner("cont"), layer.hidden)
-        out = step.body.node("Identity", h)
-    return step.scan(g, state, [sums, cont], [h, c, out])
+
+    def step(body: Graph, state: Sequence[str], sums: str, cont: str) -> list[str]:
+        h, c = state
+        product = body.node("MatMul", body.node("Mul", h, cont), weight)
+        cell, out = _unit(body, body.node("Add", sums, product), c, cont, layer.hidden)
+        return [out, cell]
+
+    return _steps(g, layer, bottoms, step)
 
 
 def _unit(g: Graph, gates: str, c: str, cont: str, hidden: int) -> tuple[str, str]:
@@ -44,16 +50,13 @@ def _unit(g: Graph, gates: str, c: str, cont: str, hidden: int) -> tuple[str, st
 @writes("RNN")
 def rnn(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     """``h = tanh(W cont h' + sums)``; the top is ``tanh(W_o h + b_o)``."""
-    state = _initial(g, layer, bottoms)
-    sums, cont = _projected(g, layer, bottoms)
     weight = g.node("Transpose", g.weight(layer.blobs[-3], "hidden_weight"), perm=[1, 0])
-    step = _Step(layer, "h")
-    with step.body.layer(step.name):
-        conted = step.body.node("Mul", step.inner("h"), step.inner("cont"))
-        product = step.body.node("MatMul", conted, weight)
-        h = step.body.node("Tanh", step.body.node("Add", step.inner("sums"), product))
-        out = step.body.node("Identity", h)
-    hidden, *final = step.scan(g, state, [sums, cont], [h, out])
+
+    def step(body: Graph, state: Sequence[str], sums: str, cont: str) -> list[str]:
+        product = body.node("MatMul", body.node("Mul", state[0], cont), weight)
+        return [body.node("Tanh", body.node("Add", sums, product))]
+
+    hidden, *final = _steps(g, layer, bottoms, step)
     out_weight = g.node("Transpose", g.weight(layer.blobs[-2], "out_weight"), perm=[1, 0])
     rows = g.node("MatMul", hidden, out_weight)
     return [g.node("Tanh", g.node("Add", rows, g.weight(layer.blobs[-1], "out_bias"))), *final]
@@ -93,32 +96,42 @@ def _initial(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     return [g.node("Expand", g.number(0), g.shape([streams, layer.hidden]))] * layer.states
 
 
-class _Step:
-    """The graph of one time step.  Its tensors' names are its own: those of the graph around it
-    may be used in it, and not again for others."""
+def _steps(g: Graph, layer: Any, bottoms: Values, step: Step) -> list[str]:
+    """All time steps: the outputs (T, N, H), and where they are exposed the final states,
+    (1, N, H)."""
+    state = _initial(g, layer, bottoms)
+    sums, cont = _projected(g, layer, bottoms)
+    if layer.steps > _MOST_STEPS:
+        *final, outputs = _scan(g, layer, state, [sums, cont], step)
+    else:
+        made = []
+        for t in range(layer.steps):
+            at = g.node("Squeeze", g.ints([t]), g.ints([0]))
+            state = step(g, state, *(g.node("Gather", x, at, axis=0) for x in (sums, cont)))
+            made.append(g.node("Unsqueeze", state[0], g.ints([0])))
+        final, outputs = state, made[0]
+        if len(made) > 1:
+            outputs = g.node("Concat", *made, axis=0)
+    exposed = final[: layer.exposed]
+    return [outputs, *(g.node("Unsqueeze", y, g.ints([0])) for y in exposed)]
 
-    def __init__(self, layer: Any, *states: str) -> None:
-        self.layer, self.states = layer, states
-        self.name = f"{layer.name}/step"
-        self.body = Graph()
 
-    def inner(self, what: str) -> str:
-        """What comes in: a state, "sums" or "cont"."""
-        return f"{self.name}.{what}"
+def _scan(
+    g: Graph, layer: Any, state: Sequence[str], inputs: Sequence[str], step: Step
+) -> list[str]:
+    """The final states (N, H) and the outputs of all steps (T, N, H), by a loop.
 
-    def scan(
-        self, g: Graph, state: Sequence[str], inputs: Sequence[str], results: Sequence[str]
-    ) -> list[str]:
-        """The loop over steps that give ``results``, the states and the output: (T, N, H) of all
-        steps, and where they are exposed the final states, (1, N, H)."""
-        layer, hidden = self.layer, (None, self.layer.hidden)
-        self.body.inputs = [(self.inner(what), hidden) for what in self.states]
-        self.body.inputs += [
-            (self.inner("sums"), (None, layer.gates * layer.hidden)),
-            (self.inner("cont"), (None, 1)),
-        ]
-        self.body.outputs = [(name, hidden) for name in results]
-        scanned = {"body": self.body, "num_scan_inputs": len(inputs)}
-        *final, steps = g.nodes_of("Scan", len(state) + 1, *state, *inputs, **scanned)
-        exposed = final[: layer.exposed]
-        return [steps, *(g.node("Unsqueeze", y, g.ints([0])) for y in exposed)]
+    The names inside are the step's own: those of the graph around it may be used in it, and not
+    again for other tensors.
+    """
+    name, body, hidden = f"{layer.name}/step", Graph(), (None, layer.hidden)
+    states = [f"{name}.{what}" for what in ("h", "c")[: layer.states]]
+    sums, cont = f"{name}.sums", f"{name}.cont"
+    with body.layer(name):
+        new = step(body, states, sums, cont)
+        out = body.node("Identity", new[0])
+    body.inputs = [(what, hidden) for what in states]
+    body.inputs += [(sums, (None, layer.gates * layer.hidden)), (cont, (None, 1))]
+    body.outputs = [(what, hidden) for what in (*new, out)]
+    scanned = {"body": body, "num_scan_inputs": len(inputs)}
+    return g.nodes_of("Scan", len(state) + 1, *state, *inputs, **scanned)

@@ -27,10 +27,10 @@ SOURCES = frozenset(
 
 #: What scores, learns or stores, and is left out: the export ends at what it reads.
 CUT = frozenset(
-    "Accuracy ContrastiveLoss EuclideanLoss HDF5Output HingeLoss InfogainLoss "
-    "MultinomialLogisticLoss SigmoidCrossEntropyLoss Silence SmoothL1Loss SoftmaxWithLoss "
-    "MultiBoxLoss DetectionEvaluate SegAccuracy MatWrite EltwiseAccuracy BoxAnnotatorOHEM "
-    "SoftmaxWithLossOHEM SmoothL1LossOHEM".split()
+    "Accuracy BoxAnnotatorOHEM ContrastiveLoss DetectionEvaluate EltwiseAccuracy EuclideanLoss "
+    "HDF5Output HingeLoss InfogainLoss MatWrite MultiBoxLoss MultinomialLogisticLoss SegAccuracy "
+    "SigmoidCrossEntropyLoss Silence SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLoss "
+    "SoftmaxWithLossOHEM".split()
 )
 
 _FILES = (

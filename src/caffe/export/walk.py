@@ -78,6 +78,7 @@ class _Walk:
         self.net, self.sizes, self.preprocessing = net, sizes, preprocessing
         self.wiring = net._graph
         self.graph = Graph(reserved=self.wiring.blob_names)
+        self.cut = self._cut_layers()
         self.values: dict[int, Value] = {}  # blob -> its tensor as of now
         self.tops: list[tuple[int, int, str]] = []
         self.notes: list[str] = []
@@ -99,12 +100,19 @@ class _Walk:
 
     # Which layers ---------------------------------------------------------------------------------
 
-    def _is_cut(self, layer: Any) -> bool:
-        return layer.type in CUT
+    def _cut_layers(self) -> set[int]:
+        """The layers that score or learn, and all that read what those make."""
+        cut: set[int] = set()
+        dead: set[int] = set()
+        for i, layer in enumerate(self.wiring.layers):
+            if layer.type in CUT or dead & set(self.wiring.bottoms[i]):
+                cut.add(i)
+                dead |= set(self.wiring.tops[i])
+        return cut
 
     def _outputs(self, wanted: Sequence[str]) -> dict[str, int]:
         names, g = self.wiring.blob_names, self.wiring
-        made_by = {b: layer for layer, tops in zip(g.layers, g.tops) for b in tops}
+        made_by = {b: i for i, tops in enumerate(g.tops) for b in tops}
         if wanted:
             index = {name: b for b, name in enumerate(names)}
             for name in wanted:
@@ -112,8 +120,9 @@ class _Walk:
                     raise ExportError(
                         f"the net has no blob '{name}' to export.{did_you_mean(name, index, 3)}"
                     )
-                layer = made_by[index[name]]
-                if self._is_cut(layer):
+                i = made_by[index[name]]
+                if i in self.cut:
+                    layer = g.layers[i]
                     raise ExportError(
                         f"'{name}' is computed by layer '{layer.name}' (type {layer.type}), which "
                         "scores or learns and has no part in an exported graph"
@@ -121,7 +130,7 @@ class _Walk:
             return {name: index[name] for name in wanted}
         return self._ends(made_by)
 
-    def _ends(self, made_by: dict[int, Any]) -> dict[str, int]:
+    def _ends(self, made_by: dict[int, int]) -> dict[str, int]:
         """The blobs that no layer reads, those aside that score or learn."""
         g = self.wiring
         origin: dict[int, int] = {}  # a copy that a Split made -> what it is a copy of
@@ -134,19 +143,19 @@ class _Walk:
                 continue
             for b in g.bottoms[i]:
                 b = origin.get(b, b)
-                if self._is_cut(layer):
+                if i in self.cut:
                     cut_reads.setdefault(b, []).append(layer)
                 elif b not in g.tops[i]:  # in place it is written anew
                     read.add(b)
         ends = {}
-        for b, layer in made_by.items():
-            if b in origin or b in read or self._is_cut(layer) or layer.type == "Input":
+        for b, i in made_by.items():
+            if b in origin or b in read or i in self.cut or g.layers[i].type == "Input":
                 continue
             ends[g.blob_names[b]] = b
         for b, layers in cut_reads.items():
             for layer in layers:
                 what = "it ends at" if g.blob_names[b] in ends else "it read"
-                if made_by[b].type != "Input":
+                if made_by[b] not in self.cut and g.layers[made_by[b]].type != "Input":
                     self.notes.append(
                         f"layer '{layer.name}' (type {layer.type}) is left out of the graph: "
                         f"{what} '{g.blob_names[b]}'"
@@ -159,7 +168,7 @@ class _Walk:
         g, needed = self.wiring, set()
         blobs = set(blobs)
         for i in reversed(range(len(g.layers))):
-            if blobs & set(g.tops[i]) and not self._is_cut(g.layers[i]):
+            if blobs & set(g.tops[i]) and i not in self.cut:
                 needed.add(i)
                 blobs |= set(g.bottoms[i])
         return needed

@@ -44,7 +44,7 @@ def fill(net, seed=0):
         kind = net.layer_dict[name].type
         for i, blob in enumerate(blobs):
             values = random.standard_normal(blob.data.shape)
-            if kind in ("BatchNorm", "BN") and i >= (1 if kind == "BatchNorm" else 3):
+            if kind in ("BatchNorm", "BN", "SyncBN") and i >= (1 if kind == "BatchNorm" else 3):
                 values = np.abs(values) + 0.5
             fan = max(1, blob.data.size // max(1, blob.data.shape[0])) if blob.data.ndim > 1 else 1
             blob.data[...] = values / np.sqrt(fan)

@@ -159,6 +159,19 @@ def test_losses_are_cut_away_and_data_layers_become_inputs(tmp_path):
         export(tmp_path, layers, outputs=["loss"])
 
 
+def test_what_reads_a_loss_is_cut_away_with_it(tmp_path):
+    layers = [
+        "name: 'fc' type: 'InnerProduct' bottom: 'x0' top: 'score' "
+        "inner_product_param { num_output: 5 }",
+        "name: 'loss' type: 'EuclideanLoss' bottom: 'score' bottom: 'x1' top: 'loss'",
+        "name: 'twice' type: 'Power' bottom: 'loss' top: 'twice' power_param { scale: 2 }",
+    ]
+    made, _, _ = export(tmp_path, layers, (2, 3), (2, 5))
+    assert list(made.inputs) == ["x0"] and list(made.outputs) == ["score"]
+    with pytest.raises(ExportError, match="'twice' is computed by layer 'twice'"):
+        export(tmp_path, layers, (2, 3), (2, 5), outputs=["twice"])
+
+
 def test_a_data_layer_without_its_file_wants_a_shape(tmp_path):
     layers = [
         "name: 'data' type: 'Data' top: 'data' top: 'label' data_param { source: 'no/such' "

@@ -190,6 +190,13 @@ CASES = {
         ("lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 3 }", [IMAGE], FREE),
     ],
     "LSTM": [
+        ("recurrent_param { num_output: 5 }", [(20, 3, 6), (20, 3)], ("batch",)),
+        ("recurrent_param { num_output: 5 }", [(1, 3, 6), (1, 3)], ("batch",)),
+        (
+            "top: 'a' top: 'h' top: 'c' recurrent_param { num_output: 5 expose_hidden: true }",
+            [(20, 3, 6), (20, 3), (1, 3, 5), (1, 3, 5)],
+            ("batch",),
+        ),
         ("recurrent_param { num_output: 5 }", [(4, 3, 6), (4, 3)], ("batch",)),
         ("recurrent_param { num_output: 5 }", [(4, 3, 2, 3), (4, 3), (3, 2, 2)], ("batch",)),
         (
@@ -232,6 +239,7 @@ CASES = {
         ("power_param { power: 0 }", [IMAGE], FREE),
     ],
     "RNN": [
+        ("recurrent_param { num_output: 5 }", [(20, 3, 6), (20, 3)], ("batch",)),
         ("recurrent_param { num_output: 5 }", [(4, 3, 6), (4, 3)], ("batch",)),
         (
             "top: 'o' top: 'h' recurrent_param { num_output: 5 expose_hidden: true }",
