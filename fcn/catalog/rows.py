@@ -174,8 +174,9 @@ for _stride, _head in ((8, "sum"), (4, "fusion")):
         "efficientnet-lite0",
         _stride,
         EFFICIENTNET[0],
-        adam(4000, 1e-3, 1000, 101),
+        adam(3200, 1e-3, 800, 101),
         head=_head,
+        fixed=4,
     )
 
 # ---- membranes of cells, from scratch ------------------------------------------------------------

@@ -1,10 +1,10 @@
 """A light decoder: features are brought to one width, added from coarse to fine, and mixed by a 3×3
 convolution at each stride.
 
-At each stride a 1×1 convolution brings the features to one width; what comes from the
-coarser stride, upsampled bilinearly by 2, is added; a 3×3 convolution with BatchNorm and ReLU looks
-at the sum, and gives the next finer stride's width. Its score is upsampled to the image. With the
-trunk of EfficientNet-Lite0 it has 0.7 million weights and costs half of what the trunk does. The
+At each stride a 1×1 convolution with BatchNorm brings the features to one width; what comes from
+the coarser stride, upsampled bilinearly by 2, is added; a 3×3 convolution with BatchNorm and ReLU
+looks at the sum, and gives the next finer stride's width. Its score is upsampled to the image. The
+decoder has 0.7 million weights on EfficientNet-Lite0 and costs half of what the trunk does. The
 coarsest features are those of the classifier's last convolution, where the trunk has one: what it
 learned of a thousand classes is closest at hand there.
 """
@@ -28,7 +28,7 @@ WIDE, NARROW = 128, 64
 
 
 def add(d: Draft, features: Features, output: Output) -> None:
-    d.scores(mixed(d, features), output)
+    d.scores(mixed(d, features, norm=True), output)
 
 
 def mixed(d: Draft, features: Features, norm: bool = False) -> Top:
