@@ -152,18 +152,17 @@ layer { name: "b" type: "ReLU" bottom: "a" top: "b" }
 """
 
 
-def test_before_forward_runs_before_each_layer(tmp_path):
-    model = net(NET, tmp_path)
+def test_before_forward_runs_before_each_layer(tmp_path, monkeypatch):
     calls = []
-    for layer in model.layers:
+    for kind in (class_of("Input"), class_of("ReLU")):
         for method in ("before_forward", "forward_blobs"):
-            real = getattr(layer, method)
 
-            def call(*args, _real=real, _name=(layer.name, method)):
-                calls.append(_name)
-                return _real(*args)
+            def call(layer, *args, _real=getattr(kind, method), _name=method):
+                calls.append((layer.name, _name))
+                return _real(layer, *args)
 
-            setattr(layer, method, call)
+            monkeypatch.setattr(kind, method, call)
+    model = net(NET, tmp_path)
     model.blobs["x"].data[...] = [-1, 2]
     model.forward()
     assert calls == [(n, m) for n in ("in", "a", "b") for m in ("before_forward", "forward_blobs")]

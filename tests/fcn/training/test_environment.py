@@ -1,10 +1,14 @@
 """What a run says of the programs it ran with."""
 
+import shutil
 import subprocess
+
+import pytest
 
 from fcn.training import environment
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_a_checkout_names_its_commit_and_whether_it_was_changed(tmp_path):
     assert environment.revision(str(tmp_path)) is None
     for command in (
