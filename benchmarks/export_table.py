@@ -271,9 +271,10 @@ def _told(row):
     for note in row.get("notes", []):
         kind, why = note.split(" ", 1)
         layer = re.search(r"layer '[^']*' \(type \w+\)", why)
-        fixed.setdefault(layer.group() if layer else why, []).append(kind)
+        reason = f"by {layer.group()}" if layer else why.split(": ")[-1]
+        fixed.setdefault(reason, []).append(kind)
     for why, kinds in fixed.items():
-        yield f"- {row['name']}: {' and '.join(kinds)} fixed by {why}"
+        yield f"- {row['name']}: {' and '.join(kinds)} fixed: {why}"
     for reader in ("openvino", "opencv"):
         if f"{reader}_error" in row:
             yield f"- {row['name']}, {reader}: {row[f'{reader}_error']}"
