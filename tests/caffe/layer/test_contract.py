@@ -156,8 +156,9 @@ def test_before_forward_runs_before_each_layer(tmp_path, monkeypatch):
     calls = []
     for kind in (class_of("Input"), class_of("ReLU")):
         for method in ("before_forward", "forward_blobs"):
+            real = getattr(kind, method)
 
-            def call(layer, *args, _real=getattr(kind, method), _name=method):
+            def call(layer, *args, _real=real, _name=method):
                 calls.append((layer.name, _name))
                 return _real(layer, *args)
 
