@@ -93,7 +93,7 @@ def _function(tool: _Tool) -> Callable[..., int]:
 
 def _usage() -> str:
     def lines(table: dict[str, _Tool]) -> str:
-        return "\n".join(f"  {name:<26}{tool.help}" for name, tool in table.items())
+        return "\n".join(f"  {name:<28}{tool.help}" for name, tool in table.items())
 
     return (
         "caffe: command line brew\nusage: caffe <command> <args>\n\n"

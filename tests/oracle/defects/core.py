@@ -154,8 +154,8 @@ DEFECTS = [
     Defect(
         "xavier uses fan_out",
         "filler.py",
-        "fan_in = array.size // array.shape[0]",
-        "fan_in = array.size // array.shape[1]",
+        "fan_in = count // shape[0]",
+        "fan_in = count // shape[1]",
         ["filler xavier"],
     ),
     Defect(

@@ -78,11 +78,11 @@ DEFECTS = [
     Defect(
         "the crop is drawn before the mirror",
         "data/data_transformer.py",
-        """        mirror = param.mirror and self._draw(2) == 1
+        """        mirror = self.param.mirror and self._draw(2) == 1
         top, left = self._corner(pixels.shape[1], pixels.shape[2])
 """,
         """        top, left = self._corner(pixels.shape[1], pixels.shape[2])
-        mirror = param.mirror and self._draw(2) == 1
+        mirror = self.param.mirror and self._draw(2) == 1
 """,
         BOTH,
     ),

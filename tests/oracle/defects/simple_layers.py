@@ -27,8 +27,8 @@ DEFECTS = [
     Defect(
         "Clip passes NaN on",
         "layer/piecewise.py",
-        "return [torch.where(y > self.low, y, self.low)]",
-        "return [torch.where(y < self.low, self.low, y)]",
+        "return [y.nan_to_num_(nan=self.low, posinf=self.high, neginf=self.low)]",
+        "return [y]",
         ["Clip"],
     ),
     Defect(
