@@ -95,6 +95,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
     assert solver.iter == 3
 
 
+@pytest.mark.cpu_only  # on a GPU the number of threads decides nothing
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 def test_another_number_of_threads_on_resume_is_told(tmp_path, monkeypatch, capfd, form):
     """Sums in another order give other bits, silently."""
