@@ -4,7 +4,6 @@ python docs/make_api.py            write the page
 python docs/make_api.py --check    write nothing; fail if the page is stale
 """
 
-import argparse
 import inspect
 import os
 import re
@@ -12,10 +11,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-import bootstrap  # noqa: E402
-from fcn.atomic import write_text  # noqa: E402
-
-PAGE = os.path.join(ROOT, "docs", "api.md")
+from docs import generated_page  # noqa: E402
 
 HEAD = """# Python
 
@@ -124,20 +120,8 @@ def _text(value):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
-    args = parser.parse_args(argv)
-    text = page()
-    if not args.check:
-        write_text(PAGE, text)
-        print("wrote docs/api.md")
-        return 0
-    with open(PAGE, encoding="utf-8") as file:
-        stale = file.read() != text
-    print(f"docs/api.md: {'stale, run python docs/make_api.py' if stale else 'up to date'}")
-    return int(stale)
+    return generated_page.main("api", page, __doc__, argv)
 
 
 if __name__ == "__main__":
-    bootstrap.enter()
     sys.exit(main())

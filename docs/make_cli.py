@@ -4,7 +4,6 @@ python docs/make_cli.py            write the page
 python docs/make_cli.py --check    write nothing; fail if the page is stale
 """
 
-import argparse
 import os
 import re
 import runpy
@@ -13,10 +12,7 @@ import textwrap
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-import bootstrap  # noqa: E402
-from fcn.atomic import write_text  # noqa: E402
-
-PAGE = os.path.join(ROOT, "docs", "cli.md")
+from docs import generated_page  # noqa: E402
 
 HEAD = """# Commands
 
@@ -125,6 +121,9 @@ def _run(command):
 
 def page():
     """The text of docs/cli.md."""
+    # Once, before the processes are forked: they need not import it again.
+    import caffe  # noqa: F401
+
     parts = [HEAD]
     for title, commands in SECTIONS:
         parts.append(f"## {title}\n")
@@ -135,22 +134,7 @@ def page():
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
-    args = parser.parse_args(argv)
-    bootstrap.enter()
-    # Once, before the processes are forked: they need not import it again.
-    import caffe  # noqa: F401
-
-    text = page()
-    if not args.check:
-        write_text(PAGE, text)
-        print("wrote docs/cli.md")
-        return 0
-    with open(PAGE, encoding="utf-8") as f:
-        stale = f.read() != text
-    print(f"docs/cli.md: {'stale, run python docs/make_cli.py' if stale else 'up to date'}")
-    return int(stale)
+    return generated_page.main("cli", page, __doc__, argv)
 
 
 if __name__ == "__main__":

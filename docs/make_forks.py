@@ -4,7 +4,6 @@ python docs/make_forks.py            write the page
 python docs/make_forks.py --check    write nothing; fail if the page is stale
 """
 
-import argparse
 import inspect
 import os
 import re
@@ -12,10 +11,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-import bootstrap  # noqa: E402
-from fcn.atomic import write_text  # noqa: E402
-
-PAGE = os.path.join(ROOT, "docs", "forks.md")
+from docs import generated_page  # noqa: E402
 
 HEAD = """# Forks
 
@@ -220,19 +216,7 @@ def _reached(layer_parameter):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
-    args = parser.parse_args(argv)
-    bootstrap.enter()
-    text = page()
-    if not args.check:
-        write_text(PAGE, text)
-        print("wrote docs/forks.md")
-        return 0
-    with open(PAGE, encoding="utf-8") as f:
-        stale = f.read() != text
-    print(f"docs/forks.md: {'stale, run python docs/make_forks.py' if stale else 'up to date'}")
-    return int(stale)
+    return generated_page.main("forks", page, __doc__, argv)
 
 
 if __name__ == "__main__":
