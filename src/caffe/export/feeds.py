@@ -44,8 +44,7 @@ def _image_info(random: np.random.RandomState, shape: Shape, layer: Any, net: An
 
 def _regions(random: np.random.RandomState, shape: Shape, layer: Any, net: Any) -> np.ndarray:
     features = net.blobs[layer.param.bottom[0]].dims
-    param = getattr(layer.param, "roi_pooling_param", None)
-    scale = getattr(param, "spatial_scale", 0) or 1.0
+    scale = layer.scale
     tall, wide = features[2] / scale, features[3] / scale
     corners = np.sort(random.uniform(size=(shape[0], 2, 2)), axis=1) * [wide - 1, tall - 1]
     item = random.randint(0, features[0], (shape[0], 1))
@@ -62,6 +61,7 @@ _DRAWS: dict[tuple[str, int], Draw] = {
     ("Proposal", 2): _image_info,
     ("ROIPooling", 1): _regions,
     ("PSROIPooling", 1): _regions,
+    ("ROIAlign", 1): _regions,
 }
 
 

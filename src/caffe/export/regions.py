@@ -1,4 +1,4 @@
-"""R-CNN's layers: Proposal, ROIPooling, PSROIPooling."""
+"""R-CNN's layers: Proposal, ROIPooling, PSROIPooling, ROIAlign."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ def roi_pooling(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     """MaxRoiPool, which is Fast R-CNN's layer."""
     settings = {"pooled_shape": list(layer.pooled), "spatial_scale": float(layer.scale)}
     return [g.node("MaxRoiPool", bottoms[0].name, _regions(g, bottoms[1]), **settings)]
+
+
+@writes("ROIAlign")
+def roi_align(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """RoiAlign, which is Detectron's rule in this operator set."""
+    rois = _regions(g, bottoms[1])
+    item = g.as_int(g.node("Reshape", cut(g, rois, [1], [0], [1]), g.ints([-1])))
+    corners = cut(g, rois, [1], [1], [5])
+    settings = {
+        "mode": "avg",
+        "output_height": layer.pooled[0],
+        "output_width": layer.pooled[1],
+        "sampling_ratio": layer.ratio,
+        "spatial_scale": float(layer.scale),
+    }
+    return [g.node("RoiAlign", bottoms[0].name, corners, item, **settings)]
 
 
 def _regions(g: Graph, value: Value) -> str:

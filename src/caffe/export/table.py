@@ -28,8 +28,8 @@ SOURCES = frozenset(
 #: What scores, learns or stores, and is left out: the export ends at what it reads.
 CUT = frozenset(
     "Accuracy BoxAnnotatorOHEM ContrastiveLoss DetectionEvaluate EltwiseAccuracy EuclideanLoss "
-    "HDF5Output HingeLoss InfogainLoss MatWrite MultiBoxLoss MultinomialLogisticLoss SegAccuracy "
-    "SigmoidCrossEntropyLoss Silence SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLoss "
+    "HDF5Output HingeLoss InfogainLoss L1Loss MatWrite MultiBoxLoss MultinomialLogisticLoss "
+    "SegAccuracy SigmoidCrossEntropyLoss Silence SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLoss "
     "SoftmaxWithLossOHEM".split()
 )
 
@@ -37,6 +37,7 @@ _FILES = (
     "convolution",
     "detection",
     "elementwise",
+    "flow",
     "indices",
     "normalisation",
     "pooling",

@@ -36,7 +36,6 @@ class ForeignFieldWarning(UserWarning):
 # Layer types of forks, which this engine does not have: who defined them.
 TYPES = {
     "SSD": ("VideoData",),
-    "Mask R-CNN's Caffe ports": ("ROIAlign",),
     "DeepLab": (
         "DenseCRF",
         "DomainTransform",
@@ -45,37 +44,25 @@ TYPES = {
     "CRF-RNN": ("MultiStageMeanfield",),
     "PSPNet": ("SegmentData",),
     "FlowNet": (
-        "Correlation",
         "CustomData",
         "DataAugmentation",
-        "Downsample",
-        "FlowWarp",
-        "L1Loss",
-        "Resample",
     ),
     "converters from Darknet (YOLO)": ("Region", "Yolo"),
-    "NVIDIA Caffe": ("DetectNetTransformation", "L1Loss"),
+    "NVIDIA Caffe": ("DetectNetTransformation",),
     "forks with layers of geometry": ("Remap",),
 }
 
 # Why each of them is not here.
 _TRAINING = "of use in training alone; leave it out of nets that only run"
-_FLOW = "nets of optical flow are not supported"
 WHY = {
-    "Correlation": _FLOW,
-    "CustomData": _FLOW,
-    "DataAugmentation": _FLOW,
+    "CustomData": "reads FlowNet's own databases; HDF5Data reads pairs of pictures and their flow",
+    "DataAugmentation": "changes at random for training; to run, subtract its mean yourself",
     "DenseCRF": "needs a library of high-dimensional filters; run the CRF on the net's scores",
     "DetectNetTransformation": _TRAINING,
     "DomainTransform": "a recursive filter that only DeepLab's nets with edges have",
-    "Downsample": _FLOW,
-    "FlowWarp": _FLOW,
-    "L1Loss": "two forks mean different things by it; write the loss as a Python layer",
     "MultiStageMeanfield": "needs a library of high-dimensional filters",
-    "ROIAlign": "its ports sample differently, so that weights of one are not right for another",
     "Region": "decodes boxes after the net; decode them from its bottom",
     "Remap": "what it computes is not documented",
-    "Resample": _FLOW,
     "SegmentData": "not documented; DenseImageData and ImageSegData read the same pictures",
     "UniqueLabel": "of use with DenseCRF alone",
     "VideoData": "reads videos and cameras; give the net an Input and fill it",
@@ -85,15 +72,9 @@ WHY = {
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
     "augmentation_param": "DataAugmentation",
-    "correlation_param": "Correlation",
     "dense_crf_param": "DenseCRF",
     "domain_transform_param": "DomainTransform",
-    "downsample_param": "Downsample",
-    "flow_warp_param": "FlowWarp",
-    "l1_loss_param": "L1Loss",
     "multi_stage_meanfield_param": "MultiStageMeanfield",
-    "resample_param": "Resample",
-    "roi_align_param": "ROIAlign",
     "video_data_param": "VideoData",
 }
 

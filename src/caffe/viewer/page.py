@@ -33,7 +33,7 @@ NAME, KERNEL, SHAPE, WORK, LETTERS = 14, 182, 474, 542, (20, 28)
 KINDS: tuple[tuple[str, str, set[str]], ...] = (
     ("convolution", "conv", {"Convolution", "Im2col"}),
     ("upsampling", "up", {"Deconvolution", "Upsample", "Interp"}),
-    ("pooling", "pool", {"Pooling", "SPP", "ROIPooling", "PSROIPooling"}),
+    ("pooling", "pool", {"Pooling", "SPP", "ROIPooling", "PSROIPooling", "ROIAlign"}),
     ("inner product, recurrent", "full", {"InnerProduct", "LSTM", "RNN", "Embed"}),
     ("sum, concatenation", "join", {"Eltwise", "Concat", "Axpy", "Slice"}),
     ("crop", "crop", {"Crop", "CropCenter"}),

@@ -145,4 +145,10 @@ def test_pooling_of_regions(tmp_path, shape):
         "group_size: 3 }"
     )
     export(tmp_path, [layer], (2, 18, 12, 15), shape, dynamic=["height", "width"])
+    for ratio in (-1, 2):
+        layer = (
+            "type: 'ROIAlign' roi_align_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.25 "
+            f"sampling_ratio: {ratio} }}"
+        )
+        export(tmp_path, [layer], (2, 3, 12, 15), shape, dynamic=["height", "width"])
     assert np.prod(shape) == 30

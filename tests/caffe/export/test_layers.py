@@ -57,6 +57,48 @@ CASES = {
         ("bias_param { axis: -2 }", [IMAGE, (9, 7)], ("batch",)),
         ("", [IMAGE, ()], FREE),
     ],
+    "ChannelNorm": [("", [IMAGE], FREE)],
+    "Correlation": [
+        (
+            "correlation_param { kernel_size: 1 max_displacement: 4 pad: 4 stride_2: 2 }",
+            [IMAGE, IMAGE],
+            ("batch",),
+        ),
+        (
+            "correlation_param { kernel_size: 3 max_displacement: 2 pad: 3 stride_1: 2 "
+            "correlation_type: SUBTRACT }",
+            [IMAGE, IMAGE],
+            ("batch",),
+        ),
+        ("correlation_param { kernel_size: 3 max_displacement: 1 }", [IMAGE, IMAGE], ("batch",)),
+    ],
+    "Correlation1D": [
+        (
+            "correlation_param { kernel_size: 1 max_displacement: 3 pad: 3 single_direction: -1 }",
+            [IMAGE, IMAGE],
+            ("batch",),
+        ),
+        (
+            "correlation_param { kernel_size: 3 max_displacement: 2 pad: 2 stride_1: 2 }",
+            [IMAGE, IMAGE],
+            ("batch",),
+        ),
+    ],
+    "Downsample": [
+        ("downsample_param { top_height: 4 top_width: 3 }", [IMAGE], ("batch",)),
+        ("downsample_param { top_height: 9 top_width: 7 }", [IMAGE], ("batch",)),
+        ("", [IMAGE, (2, 6, 3, 5)], ("batch",)),
+    ],
+    "FlowWarp": [
+        ("", [IMAGE, (2, 2, 9, 7)], FREE),
+        ("flow_warp_param { fill_value: NOT_A_NUMBER }", [IMAGE, (2, 2, 9, 7)], ("batch",)),
+    ],
+    "Resample": [
+        ("resample_param { height: 18 width: 14 }", [IMAGE], ("batch",)),
+        ("resample_param { height: 4 width: 3 type: CUBIC }", [IMAGE], ("batch",)),
+        ("resample_param { height: 5 width: 9 type: NEAREST }", [IMAGE], ("batch",)),
+        ("resample_param { type: CUBIC }", [IMAGE, (2, 6, 3, 5)], ("batch",)),
+    ],
     "Clip": [
         ("clip_param { min: -0.5 max: 0.25 }", [IMAGE], FREE),
         ("clip_param { min: 1 max: -1 }", [IMAGE], FREE),
@@ -334,7 +376,7 @@ CASES = {
 ELSEWHERE = {
     "Pooling": "test_exported_pooling.py",
     **dict.fromkeys(
-        ("DetectionOutput", "PSROIPooling", "PriorBox", "Proposal", "ROIPooling"),
+        ("DetectionOutput", "PSROIPooling", "PriorBox", "Proposal", "ROIAlign", "ROIPooling"),
         "test_detection.py",
     ),
 }

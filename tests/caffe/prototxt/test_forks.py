@@ -59,6 +59,17 @@ FAMILIES = {
     "DeconvNet": """
         layer { name: "unpool5" type: "Unpooling" bottom: "p" bottom: "mask" top: "u"
           unpooling_param { unpool: MAX kernel_size: 2 stride: 2 unpool_size: 14 } }""",
+    "FlowNet": """
+        layer { name: "corr" type: "Correlation" bottom: "x" bottom: "y" top: "corr"
+          correlation_param { pad: 20 kernel_size: 1 max_displacement: 20 stride_2: 2 } }
+        layer { name: "down" type: "Downsample" bottom: "flow" bottom: "x" top: "small" }
+        layer { name: "up" type: "Resample" bottom: "flow" top: "up"
+          resample_param { width: 384 height: 320 type: NEAREST antialias: false } }
+        layer { name: "warp" type: "FlowWarp" bottom: "img" bottom: "up" top: "warp"
+          flow_warp_param { fill_value: ZERO } }
+        layer { name: "err" type: "ChannelNorm" bottom: "warp" top: "err" }
+        layer { name: "loss" type: "L1Loss" bottom: "flow" bottom: "small" top: "loss"
+          l1_loss_param { l2_per_location: true normalize_by_num_entries: true } }""",
     "others": """
         layer { name: "a" type: "Axpy" bottom: "x" bottom: "y" bottom: "z" top: "a" }
         layer { name: "c" type: "CropCenter" bottom: "x" top: "c"
@@ -81,11 +92,12 @@ def test_a_forks_net_can_be_read(family):
 
 
 TWO_OF_A_TYPE = """
-    layer { name: "a" type: "Correlation" bottom: "x" bottom: "y" top: "a"
-      correlation_param { pad: 20 kernel_size: 1 } convolution_param { num_output: 3 shared: 1 } }
-    layer { name: "b" type: "Correlation" bottom: "a" bottom: "y" top: "b"
-      correlation_param { pad: 3 } }
-    layer { name: "f" type: "FlowWarp" bottom: "a" bottom: "b" top: "f" flow_warp_param { } }"""
+    layer { name: "a" type: "DenseCRF" bottom: "x" bottom: "y" top: "a"
+      dense_crf_param { max_iter: 10 } convolution_param { num_output: 3 shared: 1 } }
+    layer { name: "b" type: "DenseCRF" bottom: "a" bottom: "y" top: "b"
+      dense_crf_param { max_iter: 3 } }
+    layer { name: "f" type: "DomainTransform" bottom: "a" bottom: "b" top: "f"
+      domain_transform_param { } }"""
 
 
 def test_one_warning_names_the_type_its_fork_and_what_is_left_out():
@@ -93,9 +105,9 @@ def test_one_warning_names_the_type_its_fork_and_what_is_left_out():
         net = parse_text(TWO_OF_A_TYPE, caffe_pb2.NetParameter(), "n.prototxt")
     told = {str(w.message).split("of the type ")[1].split(",")[0]: str(w.message) for w in caught}
     assert len(caught) == 2 and set(told) == {layer.type for layer in net.layer}
-    assert told["Correlation"] == (
-        'n.prototxt:3:7: layer "a" (and 1 more) is of the type Correlation, a layer of FlowNet '
-        "that is not implemented here. Its settings (correlation_param, shared) are left out; a "
+    assert told["DenseCRF"] == (
+        'n.prototxt:3:7: layer "a" (and 1 more) is of the type DenseCRF, a layer of DeepLab '
+        "that is not implemented here. Its settings (dense_crf_param, shared) are left out; a "
         "net in a phase that needs the layer cannot be built."
     )
     assert net.layer[0].convolution_param.num_output == 3
@@ -129,12 +141,12 @@ def test_a_net_runs_in_the_phase_that_does_without_the_forks_layer(tmp_path):
 
 
 def test_the_settings_of_known_layers_stay_strict():
-    text = 'layer { type: "Convolution" correlation_param { pad: 3 } }'
+    text = 'layer { type: "Convolution" dense_crf_param { max_iter: 3 } }'
     with pytest.raises(PrototxtError) as caught:
         quietly(text)
     assert str(caught.value).endswith(
-        "It holds the settings of Correlation, a layer of FlowNet, which BVLC Caffe does not have: "
-        'give the layer type: "Correlation", or take the field out.'
+        "It holds the settings of DenseCRF, a layer of DeepLab, which BVLC Caffe does not have: "
+        'give the layer type: "DenseCRF", or take the field out.'
     )
     with pytest.raises(PrototxtError, match="rotate90n.* It is a field of PSPNet's fork, not "):
         quietly('layer { type: "ImageSegData" transform_param { rotate90n: true } }')

@@ -1,0 +1,158 @@
+"""FlowNet's layers: correlations of two maps, pictures moved by a flow, other sizes by a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe.export.graph import Graph, Value
+from caffe.export.shape import cut
+from caffe.export.table import needs_fixed, writes
+
+Values = Sequence[Value]
+
+_CPU = torch.device("cpu")
+
+
+@writes("ChannelNorm")
+def channel_norm(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    return [g.node("ReduceL2", bottoms[0].name, axes=[1], keepdims=1)]
+
+
+@writes("Correlation", "Correlation1D")
+def correlation(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """For each displacement down, all those across at once: the second map's columns are gathered
+    once for each place and displacement."""
+    if any(x.free & {2, 3} for x in bottoms):
+        raise needs_fixed(layer, "its patches follow from the sizes: height and width are fixed")
+    a, b = bottoms
+    tall, wide = ((n - 1) * layer.stride + layer.kernel for n in layer.size)
+    left = layer.far - layer.pad
+    top = left if layer.tall else 0
+    high, first = min(layer.down), left + min(layer.across)
+    reach = wide + max(layer.across) - min(layer.across)
+    one = _window(g, a, top, left, tall, wide)
+    two = _window(g, b, top + high, first, tall + max(layer.down) - high, reach)
+    one = g.node("Unsqueeze", one, g.ints([4]))  # (N, C, tall, wide, 1)
+    columns = np.arange(wide)[:, None] + np.array(layer.across) - min(layer.across)
+    columns_name = g.constant(columns, "columns")
+    found = []
+    for dy in layer.down:
+        rows = two
+        if len(layer.down) > 1:
+            rows = cut(g, two, [2], [dy - high], [dy - high + tall])
+        moved = g.node("Gather", rows, columns_name, axis=3)  # (N, C, tall, wide, across)
+        if layer.subtracts:
+            fit = g.node("Abs", g.node("Sub", one, moved))
+        else:
+            fit = g.node("Mul", one, moved)
+        fit = g.node("ReduceMean", fit, axes=[1], keepdims=0)
+        found.append(g.node("Transpose", fit, perm=[0, 3, 1, 2]))
+    y = found[0] if len(found) == 1 else g.node("Concat", *found, axis=1)
+    if layer.kernel > 1 or layer.stride > 1:
+        shape = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
+        y = g.node("AveragePool", y, **shape)
+    return [y]
+
+
+def _window(g: Graph, x: Value, top: int, left: int, tall: int, wide: int) -> str:
+    """A window of a map, zeros where it lies outside."""
+    above, before = max(0, -top), max(0, -left)
+    below, behind = max(0, top + tall - x.shape[2]), max(0, left + wide - x.shape[3])
+    name = x.name
+    if above or before or below or behind:
+        name = g.node("Pad", name, g.ints([0, 0, above, before, 0, 0, below, behind]))
+    starts = [top + above, left + before]
+    return cut(g, name, [2, 3], starts, [starts[0] + tall, starts[1] + wide])
+
+
+@writes("FlowWarp")
+def flow_warp(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Four Gathers of the picture, weighted; what lies outside is filled."""
+    x, flow = bottoms
+    inside, low, share = [], [], []
+    for axis, channel in ((3, 0), (2, 1)):  # columns, rows
+        size = g.as_float(g.tensor(g.size(x, axis)))
+        place = g.node("Add", cut(g, flow.name, [1], [channel], [channel + 1]), _steps(g, x, axis))
+        fits = g.node("And", g.node("GreaterOrEqual", place, g.number(0)),
+                      g.node("Less", place, size))  # fmt: skip
+        inside.append(fits)
+        low.append(place)
+        share.append(size)
+    within = g.node("And", *inside)
+    corners, shares = [], []
+    for place, size in zip(low, share):
+        place = g.node("Where", within, place, g.number(0))
+        first = g.node("Floor", place)
+        last = g.node("Min", g.node("Add", first, g.number(1)), g.node("Sub", size, g.number(1)))
+        corners.append([g.as_int(first), g.as_int(last)])
+        shares.append(g.node("Sub", place, first))
+    flat = g.node("Reshape", x.name, g.ints([0, 0, -1]))
+    wide, whole = g.tensor(g.size(x, 3)), g.shape(g.sizes(x))
+    every = g.node("Shape", flat)
+
+    def at(row: str, column: str) -> str:
+        pixel = g.node("Add", g.node("Mul", row, wide), column)
+        pixel = g.node("Expand", g.node("Reshape", pixel, g.ints([0, 0, -1])), every)
+        return g.node("Reshape", g.node("GatherElements", flat, pixel, axis=2), whole)
+
+    def between(a: str, b: str, part: str) -> str:
+        rest = g.node("Sub", g.number(1), part)
+        return g.node("Add", g.node("Mul", a, rest), g.node("Mul", b, part))
+
+    (left, right), (top, bottom) = corners
+    upper = between(at(top, left), at(top, right), shares[0])
+    lower = between(at(bottom, left), at(bottom, right), shares[0])
+    y = between(upper, lower, shares[1])
+    return [g.node("Where", within, y, g.number(layer.fill))]
+
+
+def _steps(g: Graph, x: Value, axis: int) -> str:
+    """0, 1, … along an axis, as 1 x 1 x 1 x W or 1 x 1 x H x 1."""
+    spread = [0, 1, 2] if axis == 3 else [0, 1, 3]
+    size = g.size(x, axis)
+    if isinstance(size, int):
+        steps = np.arange(size, dtype=np.float32)
+        return g.constant(steps.reshape([-1 if a == axis else 1 for a in range(4)]), "steps")
+    zero, one, end = (g.node("Squeeze", n, g.ints([0])) for n in
+                      (g.ints([0]), g.ints([1]), g.tensor(size)))  # fmt: skip
+    return g.node("Unsqueeze", g.as_float(g.node("Range", zero, end, one)), g.ints(spread))
+
+
+@writes("Resample")
+def resample(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A product of matrices along the rows and one along the columns."""
+    rows, columns = _matrices(g, layer, bottoms)
+    return [_product(g, rows, bottoms[0].name, columns)]
+
+
+@writes("Downsample")
+def downsample(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Products of what is known, of how much is, and of how much is not."""
+    x = bottoms[0]
+    if layer.copies:
+        return [g.node("Identity", x.name)]
+    rows, columns = _matrices(g, layer, bottoms)
+    unknown = g.node("IsNaN", x.name)
+    values = g.node("Where", unknown, g.number(0), x.name)
+    missing = g.as_float(unknown)
+    total, known, gone = (
+        _product(g, rows, part, columns)
+        for part in (values, g.node("Sub", g.number(1), missing), missing)
+    )
+    too_many = g.node("Greater", gone, g.node("Mul", known, g.number(0.5)))
+    return [g.node("Where", too_many, g.number(np.nan), g.node("Div", total, known))]
+
+
+def _matrices(g: Graph, layer: Any, bottoms: Values) -> tuple[str, str]:
+    if any(x.free & {2, 3} for x in bottoms):
+        raise needs_fixed(layer, "its weights follow from the sizes: height and width are fixed")
+    rows, columns = layer.weights(bottoms[0].shape[2:], _CPU)
+    return g.constant(rows.numpy(), "rows"), g.constant(columns.T.numpy(), "columns")
+
+
+def _product(g: Graph, rows: str, x: str, columns: str) -> str:
+    return g.node("MatMul", g.node("MatMul", rows, x), columns)
