@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from caffe.errors import Error
-from caffe.ziggurat import unit_normal
+from caffe.ziggurat import normal
 
 __all__ = [
     "Generator",
@@ -35,7 +35,7 @@ __all__ = [
 _F32 = np.float32
 _WORDS = _F32(2.0**32)  # the words' range, 2^32 - 1, in float32
 _LARGEST = 2**32 - 1  # of the words
-_BLOCK = 1 << 17  # words per block of normal numbers: small enough for the cache
+_BLOCK = 1 << 19  # words per block of normal numbers: what is done once a block does not count
 
 
 class Generator:
@@ -86,13 +86,10 @@ class Generator:
         with _Ahead(self) as ahead:
             while done < n:
                 words = ahead.take(n - done)
-                numbers, used = unit_normal(words, n - done)
+                made, used = normal(words, values[done:], mean, std)
                 if used < len(words):
                     ahead.give_back(used)
-                target = values[done : done + len(numbers)]
-                np.multiply(numbers, _F32(std), out=target)
-                target += _F32(mean)
-                done += len(numbers)
+                done += made
         return values
 
     def bernoulli(self, p: float, n: int) -> np.ndarray:

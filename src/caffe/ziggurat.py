@@ -1,4 +1,4 @@
-"""Unit normal numbers as Boost.Random draws them, so that a seed gives BVLC Caffe's own weights.
+"""Normal numbers as Boost.Random draws them, so that a seed gives BVLC Caffe's own weights.
 
 The method is Marsaglia and Tsang's ziggurat ("The Ziggurat Method for Generating Random Variables",
 2000): the area under ``f(x) = exp(-x*x/2)``, ``x >= 0``, is covered by 128 layers of equal area.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["unit_normal"]
+__all__ = ["normal"]
 
 _F32 = np.float32
 _POINT = _F32(2.0**-24)  # what the 24 high bits of a word count in
@@ -88,6 +88,8 @@ _ROUGH_FROM = _rough_from()
 # What a word's 24 high bits are multiplied by, for each low byte; an even one means a minus sign.
 _WIDTH = (_NORMAL.x[:128] * _POINT).repeat(2) * np.tile(np.array([-1, 1], _F32), 128)
 
+_PIECE = 1 << 16  # words handled at once where every word costs the same
+
 
 class _Words:
     """A cursor over generated words, for the rare steps that take them one by one."""
@@ -143,17 +145,20 @@ def _tail(words: _Words) -> np.float32:
 def _below_curve(x: np.ndarray, layer: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Whether the points (x, height u in their layer), right of the safe part, lie under f."""
     table = _NORMAL
-    y = table.y[layer] + u * table.step_y[layer]
-    room = table.x[layer] - x
-    chord = table.step_x[layer] * u - room
-    tangent = y - (table.y[layer] + room * table.y[layer] * table.x[layer])
+    corner_y = table.y.take(layer, mode="wrap")  # every layer is there: "wrap" saves the check
+    corner_x = table.x.take(layer, mode="wrap")
+    y = corner_y + u * table.step_y.take(layer, mode="wrap")
+    room = corner_x - x
+    chord = table.step_x.take(layer, mode="wrap") * u - room
+    tangent = y - (corner_y + room * corner_y * corner_x)
     # Where f is convex the chord lies above it and the tangent below; where it is concave, swapped.
-    convex = table.convex[layer]
-    outer = np.where(convex, chord, tangent)
-    inner = np.where(convex, tangent, chord)
-    half_square = (x * x / _F32(2)).astype(np.float64)
-    curve = np.exp(-half_square).astype(_F32)
-    return (outer < 0) & ((inner < 0) | (y < curve))
+    convex = table.convex.take(layer, mode="wrap")
+    below = np.where(convex, chord, tangent) < 0
+    unsure = np.flatnonzero(below & ~(np.where(convex, tangent, chord) < 0))
+    half_square = x[unsure]
+    half_square = (half_square * half_square / _F32(2)).astype(np.float64)
+    below[unsure] = y[unsure] < np.exp(-half_square).astype(_F32)
+    return below
 
 
 def _special(words: _Words) -> np.float32 | None:
@@ -199,30 +204,50 @@ def _quick_tails(words: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _true_places(mask: np.ndarray) -> np.ndarray:
     """``np.flatnonzero`` of a mask that is False almost everywhere: by eights first."""
     whole = len(mask) // 8 * 8
-    eights = np.flatnonzero(mask[:whole].view(np.uint64))
-    within = np.flatnonzero(mask[:whole].reshape(-1, 8)[eights])
-    places = eights[within >> 3] * 8 + (within & 7)
+    eights = mask[:whole].view(np.uint64)
+    some = np.flatnonzero(eights != 0)
+    within = np.flatnonzero(eights[some].view(bool))
+    places = some[within >> 3] * 8 + (within & 7)
     return np.concatenate([places, whole + np.flatnonzero(mask[whole:])])
 
 
-def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
-    """Turn a block of 32-bit words into at most ``count`` unit normal numbers.
+def _points(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The point that each word picks, with its sign, and the places of those not surely below the
+    curve.  In pieces that stay in the processor's cache."""
+    x = np.empty(len(words), _F32)
+    size = min(len(words), _PIECE)
+    low, factor = np.empty(size, np.intp), np.empty(size, _F32)
+    limit = factor.view(np.uint32)  # one memory for both: the one is used up before the other
+    rough = []
+    for start in range(0, len(words), size or 1):
+        part, target = words[start : start + size], x[start : start + size]
+        at, by, most = low[: len(part)], factor[: len(part)], limit[: len(part)]
+        np.bitwise_and(part, np.uint32(255), out=at)
+        target[:] = (part >> np.uint32(8)).view(np.int32)  # 24 bits; signed converts faster
+        _WIDTH.take(at, out=by, mode="wrap")  # every index fits: "wrap" only saves the check
+        target *= by
+        _ROUGH_FROM.take(at, out=most, mode="wrap")
+        rough.append(_true_places(part >= most) + start)
+    return x, np.concatenate(rough) if rough else np.empty(0, np.intp)
 
-    Returns the float32 numbers and how many words they took.  There are fewer than ``count`` when
-    the block does not reach; the next block must then begin with the first word not taken.
+
+def normal(words: np.ndarray, out: np.ndarray, mean: float, std: float) -> tuple[int, int]:
+    """Turn a block of 32-bit words into at most ``len(out)`` normal numbers, written to ``out``.
+
+    Returns how many numbers there are, and how many words they took.  There are fewer than
+    ``len(out)`` when the block does not reach; the next block must then begin with the first word
+    not taken.
     """
-    low = words.astype(np.uint8).astype(np.intp)  # the low byte, as the index that is fastest
-    x = (words >> np.uint32(8)).astype(_F32)
-    x *= _WIDTH.take(low)
-    rough = _true_places(words >= _ROUGH_FROM.take(low))
+    x, rough = _points(words)
     end = len(words)
     if len(rough) and rough[-1] == end - 1:  # its second word is not here
         end -= 1
         rough = rough[:-1]
 
     # What begins at each rough word, as if none were taken as the second word of the one before.
-    layer = low[rough] >> 1
-    minus = (low[rough] & 1) == 0
+    low = words[rough] & np.uint32(255)
+    layer = (low >> np.uint32(1)).astype(np.intp)
+    minus = (low & np.uint32(1)) == 0
     u = words[rough + 1].astype(_F32) * _WORD
     length = np.full(len(rough), 2)
     slow = (u >= 1) | (layer == 0)  # how many words these take is known only by trying
@@ -237,7 +262,11 @@ def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
     accepted = np.ones(len(rough), bool)
     reaches = np.zeros(len(rough), bool)
     reaches[:-1] = np.diff(rough) < length[:-1]
-    for k in np.flatnonzero(reaches | slow).tolist():
+    # Nearly all of those reach one word, are not reached themselves, and need no loop.
+    single = reaches & ~slow & (length == 2)
+    single[1:] &= ~reaches[:-1]
+    began[1:] = ~single[:-1]
+    for k in np.flatnonzero((reaches | slow) & ~single).tolist():
         if not began[k]:
             continue
         start = int(rough[k])
@@ -256,6 +285,8 @@ def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
                 x[start] = -number if minus[k] else number
         after = k + 1
         while after < len(rough) and rough[after] < start + length[k]:
+            if single[after]:  # it does not begin after all, and takes nothing
+                began[after + 1] = True
             began[after] = False
             after += 1
 
@@ -269,13 +300,21 @@ def unit_normal(words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
     for k in np.flatnonzero(length > 3).tolist():
         keep[rough[k] + 3 : rough[k] + length[k]] = False
 
-    numbers = x[:end][keep[:end]]
+    keep = keep[:end]
     used = end if not len(rough) else max(end, int(rough[-1] + length[-1]))
-    if len(numbers) >= count:
-        used = 0
-        if count:
-            last = int(np.flatnonzero(keep[:end])[count - 1])
+    made = int(np.count_nonzero(keep))
+    if made >= len(out):
+        made, used = len(out), 0
+        if made:
+            last = int(np.flatnonzero(keep)[made - 1])
+            keep = keep[: last + 1]
             k = int(np.searchsorted(rough, last))
             used = last + int(length[k] if k < len(rough) and rough[k] == last else 1)
-        numbers = numbers[:count]
-    return numbers, used
+    done = 0
+    for start in range(0, len(keep) if made else 0, _PIECE):
+        numbers = x[start : start + _PIECE][: len(keep) - start][keep[start : start + _PIECE]]
+        target = out[done : done + len(numbers)]
+        np.multiply(numbers, _F32(std), out=target)
+        target += _F32(mean)
+        done += len(numbers)
+    return made, used
