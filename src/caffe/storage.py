@@ -343,11 +343,14 @@ class Storage:
         self.state = TENSOR
 
     def defer(self, make: Callable[[], torch.Tensor]) -> None:
-        """Take what ``make()`` gives as the new contents, once somebody asks for them.  No array
-        that was handed out may be alive."""
+        """Take what ``make()`` gives as the new contents, once somebody asks for them.  On the CPU
+        no array that was handed out may be alive."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
         self._version = next(_versions)
         self._drop()
-        self._host = self._alias = None
+        if not self.leases:  # else the next array is to be the same memory
+            self._host = self._alias = None
         self._make = make
         self.state = DEFERRED
 
@@ -363,17 +366,22 @@ class Storage:
         return tensor.clone() if self._lent else tensor
 
     @property
+    def promised(self) -> Callable[[], torch.Tensor] | None:
+        """What :meth:`defer` was given, until somebody asks for the numbers."""
+        return self._make
+
+    @property
     def held(self) -> torch.Tensor | None:
         """The tensor where it is the newest copy, else None."""
         return self._tensor if self.state in (TENSOR, BOTH) else None
 
     def snapshot(self) -> tuple[Any, ...]:
         """What :meth:`rewind` needs to undo changes that never happened on the device."""
-        return self.state, self._host, self._alias, self._tensor
+        return self.state, self._host, self._alias, self._tensor, self._make
 
     def rewind(self, snapshot: tuple[Any, ...]) -> None:
         """Go back to a :meth:`snapshot`; the version stays, so that nothing stale is taken."""
-        self.state, self._host, self._alias, tensor = snapshot
+        self.state, self._host, self._alias, tensor, self._make = snapshot
         self._keep(tensor)
 
     @property

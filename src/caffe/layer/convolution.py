@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -250,6 +250,7 @@ class Convolution(_Filter):
 
     transposed = False
     window: Window | None = None  # the execution plan's: in which parts the output is computed
+    short: Any = None  # the plan's, on a GPU: what its forward pass kept (net/border_step.py)
 
     def compute(
         self,

@@ -162,6 +162,7 @@ class Passes:
         """The host's part of a backward pass that is replayed."""
         for i in range(first, last - 1, -1):
             self._graph.layers[i].before_backward(self._graph.bottom(i))
+        self.plan.announce_backward()
 
     def backward_layer(self, i: int, announced: bool = False) -> None:
         """One layer's backward pass, where it needs one."""

@@ -3,6 +3,8 @@
 A Convolution and the in-place ReLU after it run as one step.  On the CPU a MAX Pooling that no
 backward pass can follow leaves out its indices; and in a net for inference the part of the first
 layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py).
+On a GPU rows and columns that wide padding makes alike are computed once in every pass, forward and
+backward (kernels/border.py, border_step.py).
 
 What could see a difference turns it off: callbacks and ``debug_info`` (the net then asks for no
 steps), a range that ends inside a step, a layer that another may run backward, weights or blobs
@@ -22,6 +24,7 @@ from caffe.kernels import fused
 from caffe.layer import Need
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
+from caffe.net.border_step import border_steps
 from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
 from caffe.net.norm_step import norm_steps
@@ -45,8 +48,11 @@ class Plan:
         self._fused = _fused_steps(graph)
         self._norms = norm_steps(graph)
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
+        self._borders = border_steps(graph)
         # Where a step may begin.
-        self.planned = self._steps.keys() | self._fused.keys() | self._norms.keys()
+        self.planned = (
+            self._steps.keys() | self._fused.keys() | self._norms.keys() | self._borders.keys()
+        )
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -60,6 +66,8 @@ class Plan:
         self._on = kernels.enabled()
         self._host = current().shares_host
         self._fuses = self._on and self._host and bool(self._fused) and fused.available()
+        for border in self._borders.values():
+            border.announce_forward()
         shapes = tuple(self._graph.blobs[b].dims for b in self._chains)
         windows = self._on and self._host
         if self._known == (windows, shapes):
@@ -85,6 +93,10 @@ class Plan:
             norm = self._norms.get(k)
             if norm is not None and norm.end - 1 <= last and norm.run():
                 return norm.end
+        if self._on and not self._host:
+            border = self._borders.get(k)
+            if border is not None and border.run(last):
+                return border.end
         step = self._steps.get(k)
         if not self._on or step is None or step.end - 1 > last:
             return k
@@ -99,15 +111,29 @@ class Plan:
     def backward_group(self, k: int, last: int, needs: Sequence[Need]) -> int:
         """Run the backward pass of the step that ends with layer ``k``, if it begins no earlier
         than ``last``; the index of the next layer to run, ``k`` itself where there is none."""
+        if not kernels.enabled():
+            return k
+        if not current().shares_host:
+            for border in self._borders.values():
+                if border.ends_with(k) and border.backward(last, needs):
+                    return border.first - 1
+            return k
         norm = self._norms.get(k - 1)
-        if norm is None or k - 1 < last or not kernels.enabled() or not current().shares_host:
+        if norm is None or k - 1 < last:
             return k
         if not all(self._graph.layer_needs_backward[k - 1 : k + 1]):
             return k
         return k - 2 if norm.backward(needs[k - 1], needs[k]) else k
 
+    def announce_backward(self) -> None:
+        """Called before a backward pass that may be replayed from a CUDA graph."""
+        for border in self._borders.values():
+            border.announce_backward()
+
     def settle(self, i: int | None = None) -> None:
         """Give layer ``i``, or all, the state that steps have left out: it is to run alone."""
+        for border in self._borders.values():
+            border.settle(i)
         if i is None:
             for norm in self._norms.values():
                 norm.settle()

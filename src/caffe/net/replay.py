@@ -203,7 +203,7 @@ class _Recording:
         self._result = result
         self._reads = list(watcher.read.values())
         self._derived = watcher.derived
-        self._writes = [(s, s.held) for s, _ in watcher.changed.values()]
+        self._writes = [(s, s.held, s.promised) for s, _ in watcher.changed.values()]
         self._blobs = [_Bound(b, b.data_storage, b.diff_storage) for b in owner.blobs]
         self._before = before if owner.backward else []
         self._layers = owner.layers
@@ -263,8 +263,11 @@ class _Recording:
         """Replay right after the capture: what it reads is in place, but storages that it reads and
         then writes already stand for the result."""
         self._graph.replay()
-        for storage, tensor in self._writes:
-            storage.adopt(tensor)
+        for storage, tensor, promised in self._writes:
+            if promised is not None:
+                storage.defer(promised)
+            else:
+                storage.adopt(tensor)
         for layer, kept in zip(self._layers, self._after):
             vars(layer).update(kept)
         return self._result.clone() if isinstance(self._result, torch.Tensor) else self._result
