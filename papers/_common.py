@@ -32,10 +32,12 @@ __all__ = ["Record", "arguments", "markdown", "mean_spread", "percent"]
 OUT = os.path.join(bootstrap.ROOT, "out", "papers")
 
 
-def arguments(doc, defaults=None, argv=None, camvid=False):
-    """The command line of an experiment: --out, --quick, --gpu, and --seeds, --camvid if wanted.
+def arguments(doc, defaults=None, argv=None, camvid=False, voc=False, only=()):
+    """The command line of an experiment: --out, --quick, --gpu, and --seeds, --camvid, --voc and
+    --only if wanted.
 
-    defaults: seeds: how many runs of each variant. camvid: whether it reads CamVid.
+    defaults: seeds: how many runs of each variant. camvid, voc: whether it reads CamVid, VOC. only:
+    labels of runs that may be made alone.
     """
     defaults = defaults or {}
     parser = argparse.ArgumentParser(allow_abbrev=False, description=doc.split("\n\n")[0])
@@ -68,6 +70,22 @@ def arguments(doc, defaults=None, argv=None, camvid=False):
             default=os.path.join(bootstrap.ROOT, "data", "camvid"),
             help="CamVid as data/camvid.py lays it out (default: data/camvid)",
         )
+    if voc:
+        parser.add_argument(
+            "--voc",
+            type=bootstrap.user_path,
+            metavar="DIR",
+            default=os.path.join(bootstrap.ROOT, "data", "pascal", "VOC2012"),
+            help="VOC as data/voc.py lays it out (default: data/pascal/VOC2012)",
+        )
+    if only:
+        parser.add_argument(
+            "--only",
+            action="append",
+            choices=only,
+            metavar="RUN",
+            help=f"make these runs and no tables; may be repeated: {'; '.join(only)}",
+        )
     args = parser.parse_args(argv)
     if getattr(args, "seeds", 1) < 1:
         parser.error(f"expected --seeds of at least 1; received {args.seeds}")
@@ -75,6 +93,11 @@ def arguments(doc, defaults=None, argv=None, camvid=False):
         parser.error(
             f"no CamVid in '{args.camvid}': python data/camvid.py says where it comes "
             "from; --camvid names another folder"
+        )
+    if voc and not os.path.isdir(os.path.join(args.voc, "ImageSets")):
+        parser.error(
+            f"no VOC in '{args.voc}': python data/voc.py says where it comes from; --voc names "
+            "another folder"
         )
     os.makedirs(args.out, exist_ok=True)
     bootstrap.enter()
@@ -91,8 +114,7 @@ class Record:
             for key, value in sorted(vars(args).items())
             if key in ("gpu", "seeds") and value is not None
         ]
-        if hasattr(args, "camvid"):
-            flags.append("--camvid CAMVID")
+        flags += [f"--{key} {key.upper()}" for key in ("camvid", "voc") if hasattr(args, key)]
         self.fields = dict(
             name=name,
             title=title,

@@ -7,17 +7,22 @@
 Only pycaffe's API is used, so that the same experiments run on BVLC Caffe.
 """
 
+import hashlib
+import json
 import math
 import os
 import sys
 import time
 from collections import OrderedDict, namedtuple
 
+import numpy as np
+
 import caffe
 import score
 import surgery
 from caffe.proto import caffe_pb2
 from fcn import catalog, plots
+from fcn.atomic import write_text
 from fcn.build import build
 from fcn.catalog.schedules import NEVER
 from fcn.prototxt import to_text
@@ -27,8 +32,10 @@ __all__ = [
     "Run",
     "Variant",
     "curves",
+    "kept",
     "last_loss",
     "measures",
+    "net_file",
     "raw",
     "rescore",
     "row",
@@ -64,12 +71,13 @@ def row(name, small, **changes):
     return catalog.experiment(name)._replace(dataset=small.dataset, **changes)
 
 
-def train_all(variants, seeds, small, args):
-    """{label: [Run, …]} of all variants; `args.quick` takes two steps of each."""
+def train_all(variants, seeds, small, args, run_of=None):
+    """{label: [Run, …]} of all variants; `args.quick` takes two steps of each. run_of: `kept` in
+    place of `train`."""
     runs = OrderedDict()
     for variant in variants:
         for seed in range(1, seeds + 1):
-            run = train(variant, seed, small, args)
+            run = (run_of or train)(variant, seed, small, args)
             runs.setdefault(variant.label, []).append(run)
             last = run.scores[-1]
             print(
@@ -84,6 +92,36 @@ def train_all(variants, seeds, small, args):
                 flush=True,
             )
     return runs
+
+
+def kept(variant, seed, small, args):
+    """The Run of an earlier call, if it was of the same nets, solver and initial weights; else one
+    that is made now and kept for the next call: <its caffemodel's stem>-run.json.
+
+    So an experiment of many long runs that was stopped goes on with the run it was in. That one
+    starts anew, with its seed, and comes to the same.
+    """
+    stem = _stem(variant, seed, args)
+    steps = 2 if args.quick else variant.steps
+    solver = _write_solver(variant, seed, stem, steps)
+    start = variant.start(seed) if callable(variant.start) else variant.start
+    key = hashlib.sha256()
+    for path in (solver, f"{stem}-train.prototxt", f"{stem}-val.prototxt", start):
+        if path:
+            with open(path, "rb") as f:
+                key.update(f.read())
+    place = stem + "-run.json"
+    if os.path.exists(place):
+        with open(place, encoding="utf-8") as f:
+            fields = json.load(f)
+        if fields.pop("key") == key.hexdigest() and os.path.exists(fields["weights"]):
+            fields["hist"] = np.array(fields["hist"]) if fields["hist"] else None
+            return Run(**fields)
+    run = train(variant, seed, small, args)
+    fields = dict(run._asdict(), key=key.hexdigest())
+    fields["hist"] = None if run.hist is None else run.hist.tolist()
+    write_text(place, json.dumps(fields) + "\n")
+    return run
 
 
 def train(variant, seed, small, args, scored=True):
@@ -127,6 +165,11 @@ def rescore(variant, seed, small, args, weights):
     stem = _stem(variant, seed, args)
     net = caffe.Net(_write_net(variant, "val", seed, stem), weights, caffe.TEST)
     return score.compute_hist(net, None, [str(i) for i in range(small.images)])[0]
+
+
+def net_file(variant, phase, seed, args):
+    """The path of a variant's prototxt, "train" or "val", written anew."""
+    return _write_net(variant, phase, seed, _stem(variant, seed, args))
 
 
 def _stem(variant, seed, args):

@@ -19,6 +19,7 @@ __all__ = [
     "option",
     "sampled_loss",
     "scores_filled",
+    "scratch_trunk",
     "weighted_loss",
 ]
 
@@ -136,6 +137,19 @@ def fixed_trunk(net, phase, seed):
         if not layer.name.startswith("score"):
             for param in layer.param:
                 param.lr_mult = 0
+
+
+def scratch_trunk(net, phase, seed):
+    """A trunk that starts from msra fillers and learns at the full rate."""
+    for layer in net.layer:
+        if layer.name.startswith(("score", "upscore")):
+            continue
+        if layer.type == "Convolution":
+            filler = caffe_pb2.FillerParameter(type="msra")
+            layer.convolution_param.weight_filler.CopyFrom(filler)
+        if layer.type in ("Convolution", "Scale"):
+            for param in layer.param:
+                param.lr_mult = 1
 
 
 def learnt_upsampling(net, phase, seed):
