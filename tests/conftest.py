@@ -3,6 +3,7 @@
 `--everywhere pretend` starts every test on the pretend GPU instead, `mirror` and `gpu` likewise.
 """
 
+import importlib.util
 import os
 import shutil
 
@@ -41,6 +42,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if importlib.util.find_spec("plyvel") is None:
+        skip = pytest.mark.skip(reason="needs the extra: pip install 'pycaffe-torch[leveldb]'")
+        for item in items:
+            if getattr(item, "callspec", None) and item.callspec.params.get("backend") == "leveldb":
+                item.add_marker(skip)
     where = config.getoption("--everywhere")
     if where not in (None, "cpu"):
         skip = pytest.mark.skip(reason=f"means the CPU, not {where}")

@@ -124,6 +124,7 @@ def test_a_damaged_lmdb(tmp_path):
 
 
 def test_a_locked_leveldb(tmp_path):
+    pytest.importorskip("plyvel", reason="needs the extra: pip install 'pycaffe-torch[leveldb]'")
     path = make(tmp_path / "d", "leveldb")
     hold = f"import plyvel, sys; d = plyvel.DB({path!r}); print('open', flush=True); input()"
     with subprocess.Popen(

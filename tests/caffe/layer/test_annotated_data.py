@@ -210,11 +210,11 @@ def test_other_ways_of_resizing(tmp_path, mode):
 @pytest.mark.parametrize(
     ("transform", "annotated", "phase", "match"),
     [
-        ("resize_param { resize_mode: FIT_SMALL_SIZE height: 3 width: 3 }", "", TRAIN, "WARP"),
         ("resize_param { height: 3 width: 3 prob: 0.5 }", "", TRAIN, "with prob 1"),
         ("resize_param { height: 3 }", "", TEST, "needs height and width"),
         ("noise_param { prob: 1 }", "", TRAIN, "noise_param } is a setting of SSD"),
-        ("crop_size: 3", "", TRAIN, "crop_size is not implemented"),
+        ("crop_h: 3", "", TRAIN, "crop_h and crop_w go together"),
+        ("crop_size: 3 crop_h: 3 crop_w: 3", "", TRAIN, "not both"),
         (EXPAND, "", TEST, "expand_param change pictures at random"),
         ("", SAMPLERS, TEST, "batch_sampler change pictures at random"),
     ],
@@ -222,6 +222,73 @@ def test_other_ways_of_resizing(tmp_path, mode):
 def test_what_is_refused(tmp_path, transform, annotated, phase, match):
     with pytest.raises(LayerError, match=match):
         rig(make(tmp_path / "d"), transform, annotated, phase)
+
+
+@pytest.mark.parametrize(
+    ("mode", "shapes"),
+    [
+        # 40 x 60, 50 x 50, 30 x 20 (height x width) to 64 x 80
+        ("FIT_SMALL_SIZE", [(64, 96), (80, 80), (120, 80)]),
+        ("FIT_LARGE_SIZE_AND_PAD pad_value: 10 pad_value: 20 pad_value: 30", [(64, 80)] * 3),
+        ("FIT_LARGE_SIZE_AND_PAD pad_mode: MIRRORED", [(64, 80)] * 3),
+    ],
+)
+def test_sizes_that_keep_a_pictures_shape(tmp_path, mode, shapes):
+    words = f"resize_param {{ resize_mode: {mode} height: 64 width: 80 }}"
+    layer = rig(make(tmp_path / "d"), words, batch=1)
+    for picture, shape in zip(PICTURES, shapes):
+        data = layer.forward()
+        assert data.shape[2:] == shape
+        rows = layer.top[1].data[0, 0]
+        check_objects(data, rows, 0.03)
+        for row, (*_, left, top, right, bottom, _) in zip(rows, picture[1]):
+            # An object keeps its shape: as much higher than wide as in the stored picture.
+            height, width = picture[0].shape[1:]
+            tall, wide = (row[6] - row[4]) * shape[0], (row[5] - row[3]) * shape[1]
+            before = (bottom - top) * height / ((right - left) * width)
+            assert tall / wide == pytest.approx(before, rel=0.02)
+
+
+def test_the_border_of_a_padded_picture(tmp_path):
+    """30 x 20 becomes 60 x 40 in 60 x 61: 10 columns on the left, 11 on the right."""
+    words = "resize_param { resize_mode: FIT_LARGE_SIZE_AND_PAD height: 60 width: 61 %s }"
+    picture = np.random.RandomState(0).randint(60, 200, (3, 30, 20)).astype(np.uint8)
+    path = make(tmp_path / "d", [(picture, [])])
+    data = rig(path, words % "pad_value: 7", batch=1).forward()[0]
+    assert (data[..., :10] == 7).all() and (data[..., 50:] == 7).all()
+    assert (data[..., 10:50] > 50).all()
+    edge = rig(path, words % "pad_mode: REPEAT_NEAREST", batch=1).forward()[0]
+    assert (edge[..., :10] == edge[..., 10:11]).all() and (edge[..., 51:] == edge[..., 50:51]).all()
+    mirrored = rig(path, words % "pad_mode: MIRRORED", batch=1).forward()[0]
+    assert (mirrored[..., 9] == mirrored[..., 11]).all()
+    with pytest.raises(DataError, match="1 pad_value or as many as channels"):
+        rig(path, words % "pad_value: 7 pad_value: 8", batch=1).forward()
+
+
+@pytest.mark.parametrize("phase", [TRAIN, TEST])
+@pytest.mark.parametrize("crop", ["crop_size: 40", "crop_h: 30 crop_w: 44"])
+def test_crops_take_their_objects_along(tmp_path, crop, phase):
+    caffe.set_random_seed(3)
+    words = f"resize_param {{ height: 60 width: 90 }} mirror: true {crop}"
+    layer = rig(make(tmp_path / "d"), words, phase=phase)
+    seen = 0
+    for _ in range(4):
+        data = layer.forward()
+        assert data.shape[2:] == ((40, 40) if "size" in crop else (30, 44))
+        rows = layer.top[1].data[0, 0]
+        check_objects(data, rows, 0.03)
+        seen += (rows[:, 0] >= 0).sum()
+    assert seen > 4
+
+
+def test_a_crop_in_test_is_the_middle(tmp_path):
+    picture = np.arange(4 * 6, dtype=np.uint8).reshape(1, 4, 6)
+    path = make(tmp_path / "d", [(picture, [(1, 0, 0, 0, 0.5, 0.5, 0)])])
+    layer = rig(path, "crop_h: 2 crop_w: 4", batch=1)
+    assert np.array_equal(layer.forward()[0], picture[:, 1:3, 1:5])
+    assert np.allclose(layer.top[1].data[0, 0, 0], [0, 1, 0, 0, 0, 0.5, 0.5, 0])
+    with pytest.raises(DataError, match=r"crop of 5 x 4 is larger than the picture, 4 x 6"):
+        rig(path, "crop_h: 5 crop_w: 4", batch=1).forward()
 
 
 def test_a_mean_that_does_not_fit(tmp_path):

@@ -13,50 +13,48 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from caffe import rng
-from caffe.data import image_files
 from caffe.data.data_transformer import TRAIN, DataTransformer
-from caffe.errors import LayerError
+from caffe.errors import DataError, LayerError
 from caffe.layer.extensions import _ssd_boxes as ssd_boxes
+from caffe.layer.extensions._ssd_resizing import boxes_after, new_size, resized
 from caffe.proto import caffe_pb2
 
 BOX = slice(2, 6)  # the columns of an object's box
 WHOLE = np.array([0, 0, 1, 1], np.float32)
 _RESIZE = caffe_pb2.ResizeParameter
-_FILTERS = {
-    _RESIZE.AREA: Image.Resampling.BOX,
-    _RESIZE.NEAREST: Image.Resampling.NEAREST,
-    _RESIZE.CUBIC: Image.Resampling.BICUBIC,
-    _RESIZE.LANCZOS4: Image.Resampling.LANCZOS,
-}
 
 
 class AnnotatedTransformer(DataTransformer):
     """``transform_param`` for pictures with objects.
 
-    ``resize_param``: WARP, to ``height`` x ``width``; of several ``interp_mode`` one at random.
-    LINEAR, the default, gives OpenCV's numbers; the others are Pillow's, which smooths pictures
-    that shrink.  ``mirror`` at random; ``mean_value`` or ``mean_file``; ``scale``.  In TRAIN also
-    ``distort_param``, ``expand_param`` and the samplers, and ``emit_constraint``, which says when
-    an object stays in a part of the picture.  Not implemented, and refused: the other
-    ``resize_mode``, ``noise_param``, and crops.
+    ``resize_param``: WARP, to ``height`` x ``width``; FIT_SMALL_SIZE, so that neither side is
+    shorter than that; FIT_LARGE_SIZE_AND_PAD, so that neither is longer, with a border around
+    (``pad_mode``, ``pad_value``).  Of several ``interp_mode`` one at random: LINEAR, the default,
+    gives OpenCV's numbers; the others are Pillow's, which smooths pictures that shrink.  Then
+    ``crop_size``, or ``crop_h`` and ``crop_w``: in TRAIN anywhere, else the middle.  ``mirror`` at
+    random; ``mean_value`` or ``mean_file``; ``scale``.  In TRAIN also ``distort_param``,
+    ``expand_param`` and the samplers, and ``emit_constraint``, which says when an object stays in
+    a part of the picture.  Not implemented, and refused: ``noise_param``.
+
+    Boxes in a padded picture lie where the pixels do; SSD moves those of tall pictures too far.
     """
 
-    refused = ("noise_param", "crop_h", "crop_w")
+    refused = ("noise_param",)
 
     def __init__(self, param: Any, phase: int, samplers: Sequence[Any] = ()) -> None:
         super().__init__(param, phase)
-        if param.crop_size:
-            raise LayerError("crop_size is not implemented for pictures with objects: leave it out")
+        if bool(param.crop_h) != bool(param.crop_w):
+            raise LayerError("crop_h and crop_w go together: set both")
+        if param.crop_size and param.crop_h:
+            raise LayerError("set crop_size, or crop_h and crop_w, not both")
+        self.crop = (param.crop_h or param.crop_size, param.crop_w or param.crop_size)
+        self.random_crop = phase == TRAIN and self.crop[0] > 0
         resize = param.resize_param
         if param.HasField("resize_param"):
-            if resize.resize_mode != _RESIZE.WARP or resize.prob < 1:
-                raise LayerError(
-                    "of resize_param resize_mode WARP with prob 1 is implemented here: got "
-                    f"{_RESIZE.Resize_mode.Name(resize.resize_mode)}, {resize.prob:g}"
-                )
+            if resize.prob < 1:
+                raise LayerError(f"resize_param with prob 1 is implemented, got {resize.prob:g}")
             if min(resize.height, resize.width) < 1:
                 raise LayerError("resize_param needs height and width")
         changes = [n for n in ("distort_param", "expand_param") if param.HasField(n)]
@@ -67,18 +65,29 @@ class AnnotatedTransformer(DataTransformer):
             raise LayerError(f"{what} change pictures at random: only a TRAIN net may have them")
 
     def init_rand(self) -> None:
-        if self.trains or self.param.mirror or len(self.param.resize_param.interp_mode) > 1:
+        several = len(self.param.resize_param.interp_mode) > 1
+        if self.trains or self.param.mirror or self.random_crop or several:
             self._generator = rng.Generator(int(rng.get().u32(1)[0]))
 
     def size(self, pixels: np.ndarray) -> tuple[int, int, int]:
         """The shape that the picture has for the net."""
-        resize = self.param.resize_param
+        _, height, width = pixels.shape
         if self.param.HasField("resize_param"):
-            return (len(pixels), resize.height, resize.width)
-        return (pixels.shape[0], pixels.shape[1], pixels.shape[2])
+            height, width = new_size((height, width), self.param.resize_param)[1]
+        return (len(pixels), self.crop[0] or height, self.crop[1] or width)
+
+    def shape(self, pixels: np.ndarray) -> tuple[int, int, int]:
+        channels, height, width = super().shape(pixels)
+        tall, wide = self.param.crop_h, self.param.crop_w
+        if tall > height or wide > width:
+            raise DataError(
+                f"the crop of {tall} x {wide} is larger than the picture, {height} x {width} "
+                "(height x width): resize the pictures, or crop less"
+            )
+        return (channels, tall or height, wide or width)
 
     def changed(self, pixels: np.ndarray, objects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The picture and its objects in the size for the net, before mirror, mean and scale."""
+        """The picture and its objects as resized, before crop, mirror, mean and scale."""
         param = self.param
         if param.HasField("distort_param") and len(pixels) == 3:
             pixels = self._distorted(pixels)
@@ -86,16 +95,25 @@ class AnnotatedTransformer(DataTransformer):
             pixels, objects = self._expanded(pixels, objects)
         if self.samplers:
             pixels, objects = self._cut(pixels, objects)
-        objects = self.seen(objects, WHOLE)
         if param.HasField("resize_param"):
+            old = pixels.shape[1:]
             pixels = self._resized(pixels)
-        self.shape(pixels)  # whether it fits the mean
+            objects = objects.copy()
+            objects[:, BOX] = boxes_after(objects[:, BOX], old, param.resize_param)
+        self.shape(pixels)  # whether it fits the mean and the crop
         return pixels, objects
 
     def finish(self, pixels: np.ndarray, objects: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """``out`` becomes the net's input of a picture; returns its objects, mirrored with it."""
+        """``out`` becomes the net's input of a picture; returns the objects that are in it, cut and
+        mirrored with it."""
         mirror = self.param.mirror and self._draw(2) == 1
-        self._fill(out, pixels, (slice(None),) * 3, mirror)
+        _, height, width = self.shape(pixels)
+        top, left = self._corner(pixels.shape[1], pixels.shape[2])
+        window = (slice(None), slice(top, top + height), slice(left, left + width))
+        self._fill(out, pixels, window, mirror)
+        part = np.array([left, top, left + width, top + height], np.float32)
+        size = np.array([pixels.shape[2], pixels.shape[1]] * 2, np.float32)
+        objects = self.seen(objects, part / size)
         if mirror:
             objects = objects.copy()
             objects[:, [2, 4]] = 1 - objects[:, [4, 2]]
@@ -117,6 +135,15 @@ class AnnotatedTransformer(DataTransformer):
         left[:, BOX] = ((left[:, BOX] - corner) / size).clip(0, 1)
         return left[ssd_boxes.areas(left[:, BOX]) > 0]
 
+    def _corner(self, height: int, width: int) -> tuple[int, int]:
+        if not self.crop[0]:
+            return 0, 0
+        rest = (height - self.crop[0], width - self.crop[1])
+        if self.random_crop:
+            row = self._draw(rest[0] + 1)
+            return row, self._draw(rest[1] + 1)
+        return rest[0] // 2, rest[1] // 2
+
     def _uniform(self, low: float, high: float) -> float:
         if self._generator is None:
             raise LayerError("init_rand() must be called before a random transformation")
@@ -126,14 +153,7 @@ class AnnotatedTransformer(DataTransformer):
         resize = self.param.resize_param
         modes = list(resize.interp_mode) or [_RESIZE.LINEAR]
         mode = modes[self._draw(len(modes)) if len(modes) > 1 else 0]
-        pixels = _bytes(pixels)
-        if mode == _RESIZE.LINEAR:
-            image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-            return image_files.resize(image, resize.height, resize.width).transpose(2, 0, 1)
-        size = (resize.width, resize.height)
-        return np.stack(
-            [np.asarray(Image.fromarray(p).resize(size, _FILTERS[mode])) for p in pixels]
-        )
+        return resized(_bytes(pixels), resize, mode)
 
     def _distorted(self, pixels: np.ndarray) -> np.ndarray:
         """Brightness, contrast, saturation and hue, each with its probability; the contrast second

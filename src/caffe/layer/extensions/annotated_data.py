@@ -22,11 +22,12 @@ class AnnotatedData(Data):
     """The records of a database (``AnnotatedDatum`` messages), in the order of their keys, over and
     over.
 
-    ``data_param`` as of Data.  ``transform_param``: ``resize_param`` (resize_mode WARP), mirror,
-    mean_value or mean_file, scale; in TRAIN also ``distort_param``, ``expand_param`` and
-    ``emit_constraint``.  ``annotated_data_param``: in TRAIN a picture is one of the parts that the
-    ``batch_sampler`` find, or the whole; ``label_map_file`` is not read.  The random numbers are
-    not SSD's.  Not implemented, and refused: the other resize modes, ``noise_param``, crops.
+    ``data_param`` as of Data.  ``transform_param``: ``resize_param`` (every resize_mode),
+    ``crop_size`` or ``crop_h`` and ``crop_w``, mirror, mean_value or mean_file, scale; in TRAIN
+    also ``distort_param``, ``expand_param`` and ``emit_constraint``.  ``annotated_data_param``: in
+    TRAIN a picture is one of the parts that the ``batch_sampler`` find, or the whole;
+    ``label_map_file`` is not read.  The random numbers are not SSD's.  Not implemented, and
+    refused: ``noise_param``.
 
     Tops: data (batch_size, C, H, W); label 1 x 1 x G x 8, a row an object of the batch: item,
     label, number of the instance, xmin, ymin, xmax, ymax in shares of the picture, difficult; one
@@ -70,11 +71,12 @@ class AnnotatedRecords(Records):
             self.find()
             try:
                 pixels, objects = self.transformer.changed(*self.annotated())
+                shape = self.transformer.shape(pixels)
                 if item == 0:
-                    data = self._empty(self.batch_size, *pixels.shape)
-                elif pixels.shape != tuple(data.shape[1:]):
+                    data = self._empty(self.batch_size, *shape)
+                elif shape != tuple(data.shape[1:]):
                     raise DataError(
-                        f"the picture is {pixels.shape} (channels, height, width), the first one "
+                        f"the picture is {shape} (channels, height, width), the first one "
                         f"of the batch was {tuple(data.shape[1:])}: set resize_param, or use "
                         "batch_size 1"
                     )

@@ -11,6 +11,7 @@ import numpy as np
 from caffe.errors import DataError, LayerError
 from caffe.layer import Layer, Shape, register
 from caffe.layer.extensions import _ssd_boxes as ssd_boxes
+from caffe.layer.extensions._ssd_results import ResultFiles
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -30,8 +31,13 @@ class DetectionOutput(Layer):
     boxes whose score is above ``confidence_threshold``, the best ``nms_param.top_k`` of them, are
     thinned out by ``nms_threshold`` and ``eta``; ``keep_top_k`` (-1: all) of all classes stay.
     ``code_type`` (CORNER by default) and ``variance_encoded_in_target`` say how offsets stand for
-    boxes; ``clip`` cuts boxes to the image, as in OpenCV.  ``save_output_param`` and ``visualize``
-    are left out, with a warning: nothing is written or shown.
+    boxes; ``clip`` cuts boxes to the image, as in OpenCV.
+
+    ``save_output_param`` with output_directory, label_map_file (a LabelMap) and name_size_file
+    (lines ``name height width``, in the order of the images) writes result files in the
+    ``output_format`` VOC, COCO or ILSVRC after each ``num_test_image`` images (all that have a
+    name); ``resize_param`` is how the net saw the images.  What else is in the directory stays,
+    where SSD empties it.  ``visualize`` is left out, with a warning: nothing is shown.
     """
 
     graphable = False
@@ -53,25 +59,39 @@ class DetectionOutput(Layer):
             )
         if not 0 < self.eta <= 1:
             raise self.fail(f"eta must be above 0 and at most 1, got {self.eta:g}", LayerError)
-        self._warn_of_what_is_left_out()
+        self.files = self._result_files()
+        if p.visualize:
+            self._warn("visualize", "detections are not shown")
 
-    def _warn_of_what_is_left_out(self) -> None:
+    def _result_files(self) -> ResultFiles | None:
+        """What writes detections to files, None where nothing is to be written."""
+        p = self.param.detection_output_param
+        save = p.save_output_param
+        if not save.output_directory:
+            return None
+        missing = [n for n in ("label_map_file", "name_size_file") if not getattr(save, n)]
+        if missing:
+            self._warn(
+                "save_output_param",
+                f"it needs {' and '.join(missing)} too, so detections are not written to files",
+            )
+            return None
+        try:
+            return ResultFiles(save, p.background_label_id)
+        except LayerError as error:
+            raise self.fail(f"save_output_param: {error}", LayerError) from error
+        except DataError as error:
+            raise self.fail(f"save_output_param: {error}", DataError) from error
+
+    def _warn(self, field: str, consequence: str) -> None:
         from caffe.prototxt.forks import ForeignFieldWarning
 
-        p = self.param.detection_output_param
-        named = [n for n in ("save_output_param", "visualize", "save_file") if p.HasField(n)]
-        if p.HasField("save_output_param") and not p.save_output_param.output_directory:
-            named.remove("save_output_param")  # SSD writes nothing then either
-        if p.HasField("visualize") and not p.visualize:
-            named.remove("visualize")
-        if named:
-            warnings.warn(
-                f"layer '{self.name}' (type {self.type}): {' and '.join(named)} of "
-                "detection_output_param is not carried out: detections are neither written to "
-                "files nor shown. They are in the top.",
-                ForeignFieldWarning,
-                stacklevel=2,
-            )
+        warnings.warn(
+            f"layer '{self.name}' (type {self.type}): {field} of detection_output_param is not "
+            f"carried out: {consequence}. They are in the top.",
+            ForeignFieldWarning,
+            stacklevel=3,
+        )
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         offsets, scores, priors = bottom_shapes
@@ -115,6 +135,9 @@ class DetectionOutput(Layer):
             self._of_item(i, offsets[i].transpose(1, 0, 2), scores[i].T, priors)
             for i in range(self.batch)
         ]
+        if self.files:
+            for rows in found:
+                self.files.add(rows)
         rows = np.concatenate(found) if found else np.empty((0, 7), np.float32)
         if not len(rows):
             rows = np.full((self.batch, 7), -1, np.float32)
