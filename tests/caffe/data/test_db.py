@@ -109,6 +109,7 @@ def test_missing_empty_and_foreign_databases(tmp_path, backend):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match="has no"):
         db.open(tmp_path / "folder", backend)
+    pytest.importorskip("plyvel", reason="needs the extra: pip install 'pycaffe-torch[leveldb]'")
     path = make(tmp_path / "d", other)
     with pytest.raises(DataError, match="looks like"):
         db.open(path, backend)

@@ -15,13 +15,13 @@ from caffe.errors import DataError
 from caffe.proto import caffe_pb2
 
 _RESIZE = caffe_pb2.ResizeParameter
-_FILTERS = {
+_FILTERS: dict[int, Any] = {
     _RESIZE.AREA: Image.Resampling.BOX,
     _RESIZE.NEAREST: Image.Resampling.NEAREST,
     _RESIZE.CUBIC: Image.Resampling.BICUBIC,
     _RESIZE.LANCZOS4: Image.Resampling.LANCZOS,
 }
-_PADS = {_RESIZE.MIRRORED: "reflect", _RESIZE.REPEAT_NEAREST: "edge"}
+_PADS: dict[int, Any] = {_RESIZE.MIRRORED: "reflect", _RESIZE.REPEAT_NEAREST: "edge"}
 
 Size = tuple[int, int]
 
