@@ -3,6 +3,7 @@
 `--everywhere pretend` starts every test on the pretend GPU instead, `mirror` and `gpu` likewise.
 """
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -16,6 +17,14 @@ import torch
 from caffe import device as devices
 
 torch.set_num_threads(1)  # the tensors are small, and the tests run in several processes
+
+
+def _no_fsync(descriptor):
+    """In place of os.fsync: no test cuts the power, and a flush takes milliseconds."""
+    os.fstat(descriptor)  # it must be open
+
+
+os.fsync = _no_fsync
 
 HAS_GPU = torch.cuda.is_available()
 # Beside a real GPU the pretend one would take pinned memory from it: PyTorch knows one accelerator.
@@ -41,7 +50,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: means the CPU; left out of --everywhere")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "browser" in item.fixturenames:  # Chromium takes seconds to start
+            item.add_marker("slow")
     if importlib.util.find_spec("plyvel") is None:
         skip = pytest.mark.skip(reason="needs the extra: pip install 'pycaffe-torch[leveldb]'")
         for item in items:
@@ -53,6 +66,13 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("cpu_only"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish(session):
+    """What was imported stays: let each collection of garbage, of which many tests ask for one,
+    pass over it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc):

@@ -8,6 +8,7 @@ a compiled core, and about another copy of this engine.
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from pathlib import Path
@@ -26,8 +27,9 @@ class OtherCaffeWarning(UserWarning):
     """
 
 
+@functools.cache
 def own_version() -> str:
-    """The version of this engine's distribution."""
+    """The version of this engine's distribution; looked up once, which reads many folders."""
     from importlib import metadata  # takes 20 ms, which only who asks should pay
 
     try:

@@ -24,6 +24,7 @@ def filled(shape, text):
     return array
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", golden.CASES)
 def test_values_are_those_of_bvlc_caffe_bit_for_bit(name):
     seed, fills = golden.CASES[name]

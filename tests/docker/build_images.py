@@ -4,7 +4,8 @@
 
 Needs root, buildah and debootstrap. The base images are made by debootstrap, everything runs with
 chroot isolation. --mount shows a file or folder of this machine during the build, such as pip's
-configuration or certificates. Then, as the image's own user,
+configuration or certificates (not below /etc/ssl/certs, which the build writes). Then, as the
+image's own user,
 - both images label one picture: the same label map, pixel by pixel, and a line about the device;
 - the toy experiment trains some steps in the image of the engine;
 - `caffe --version` answers in both.

@@ -50,6 +50,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(SETTINGS)))
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "own"])
 def test_detections(tmp_path, number, share):
@@ -97,6 +98,7 @@ def proposal(settings):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [(), True], ids=["fixed", "dynamic"])
 @pytest.mark.parametrize(
     "settings",

@@ -38,6 +38,7 @@ def text(method, kernel, stride, pad, mode="CEIL"):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s)))
 def test_every_size_from_one_dynamic_file(tmp_path, settings):
     export(tmp_path, [text(*settings)], (1, 2, 9, 8), dynamic=FREE)
@@ -56,6 +57,7 @@ def test_every_size_from_one_dynamic_file(tmp_path, settings):
         np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s)))
 @pytest.mark.parametrize("size", [(5, 7), (8, 6), (9, 10), (11, 12)], ids=str)
 def test_a_fixed_size(tmp_path, settings, size):

@@ -80,6 +80,7 @@ def buildable(folder, seed):
     raise AssertionError("no net that can be built")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_random_net(tmp_path, seed):
     layers, (made, _, net) = buildable(tmp_path, seed)

@@ -121,6 +121,7 @@ SAMPLERS = """batch_sampler { max_sample: 1 max_trials: 1 }
       max_trials: 50 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("transform", "annotated"),
     [

@@ -59,6 +59,7 @@ def run(net, labels, how):
     net._forward(0, len(net.layers) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["host", "new memory", "device"])
 @pytest.mark.parametrize("good", [0, 1, 2, 6])
 def test_a_wrong_label_is_found_in_whatever_pass_it_comes(net, captured, how, good):

@@ -58,6 +58,7 @@ def fill(net):
         net.blobs["gt_boxes"].data[...] = [[20, 20, 150, 150, 1], [90, 30, 200, 180, 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "phase"), CASES)
 def test_it_runs_forward_and_backward(name, phase, folder, device):
     caffe.set_random_seed(1)

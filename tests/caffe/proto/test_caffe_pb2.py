@@ -19,6 +19,7 @@ make_fields = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make_fields)
 GOLDEN = json.loads((HERE / "fields.json").read_text())
 ENGINE = GOLDEN.pop("engine")
+TABLE = make_fields.table(caffe_pb2.DESCRIPTOR)
 
 # What the engine has beyond BVLC Caffe: messages of its own, and fields from this number on.
 FIRST = 20001
@@ -35,17 +36,16 @@ def test_golden_was_made_by_bvlc_caffe():
 
 
 def test_no_message_or_enum_is_missing():
-    assert set(GOLDEN) <= set(make_fields.table(caffe_pb2.DESCRIPTOR))
+    assert set(GOLDEN) <= set(TABLE)
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_fields_are_those_of_bvlc_caffe(name):
-    assert of_bvlc(make_fields.table(caffe_pb2.DESCRIPTOR)[name]) == GOLDEN[name]
+    assert of_bvlc(TABLE[name]) == GOLDEN[name]
 
 
 def test_extensions_use_numbers_of_their_own():
-    table = make_fields.table(caffe_pb2.DESCRIPTOR)
-    added = {name: set(table[name]) - set(GOLDEN[name]) for name in GOLDEN}
+    added = {name: set(TABLE[name]) - set(GOLDEN[name]) for name in GOLDEN}
     assert {name for name in added if added[name]} <= {
         "DropoutParameter",
         "ImageDataParameter",
@@ -60,7 +60,7 @@ def test_extensions_use_numbers_of_their_own():
     # A fork's layer with a lower number would be read as the wrong message.
     fields = added["LayerParameter"]
     assert {"upsample_param", "bn_param"} <= fields
-    assert all(table["LayerParameter"][field][0] >= FIRST for field in fields)
+    assert all(TABLE["LayerParameter"][field][0] >= FIRST for field in fields)
 
 
 def test_descriptor_file_is_compiled_from_the_present_proto():

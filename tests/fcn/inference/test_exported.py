@@ -47,12 +47,14 @@ def test_the_label_map_is_the_nets_own(folder, capsys):
     assert (got == right).mean() > 0.999  # rounding may decide between equal scores
 
 
+@pytest.mark.slow
 def test_a_file_of_one_size_that_prepares_its_images(folder, capsys):
     got = label(folder, "--onnx", str(folder / "fixed.onnx"))
     assert got.shape == (50, 70)
     assert "labelled at 60x40" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_of_another_net_is_refused(folder, capsys):
     given = [str(folder / "p.png"), "--net", "voc-fcn4s-lite0", "--onnx"]
     assert infer.main([*given, str(folder / "free.onnx"), "--out", str(folder)]) == 1

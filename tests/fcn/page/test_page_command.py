@@ -53,6 +53,7 @@ def test_the_packages_are_named_where_they_are_missing(monkeypatch, capsys):
     assert "pip install '.[page]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_serves_until_ctrl_c():
     process = subprocess.Popen(
         [sys.executable, os.path.join(bootstrap.ROOT, "page.py"), "--port", "0", "--cpu"],
