@@ -149,12 +149,11 @@ class Contest:
             self.record.left_out(f"{self.precision}, launches", "a GPU's profiler counts them")
             return
         for kind in KINDS:
-            self.record.report(
-                f"{self.precision} {kind}, launches of the engine",
-                kernels(getattr(self.ours, kind)),
-            )
+            self.tell_kernels(f"{kind}, engine", *kernels(getattr(self.ours, kind)))
             for layout in LAYOUTS:
-                self.record.report(
-                    f"{self.precision} {kind}, launches of PyTorch, {layout}",
-                    self.rival.ask("launches", layout=layout, kind=kind),
-                )
+                found = self.rival.ask("launches", layout=layout, kind=kind)
+                self.tell_kernels(f"{kind}, PyTorch, {layout}", *found)
+
+    def tell_kernels(self, what, counts, costliest):
+        self.record.report(f"{self.precision} {what}: launches", counts)
+        self.record.report(f"{self.precision} {what}: kernels by time", costliest)

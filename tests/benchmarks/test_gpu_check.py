@@ -180,3 +180,11 @@ def test_rehearsal_on_the_pretend_gpu(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     names = sorted(os.listdir(tmp_path))
     assert names == ["gpu_check.json", "gpu_check.log", "gpu_check.md"]
+
+
+def test_the_costliest_kernels_are_named_with_their_sums(command):
+    from gpu_sections.timing import COSTLIEST, costliest
+
+    found = costliest([("a|b", 500.0), ("gemm", 1500.0), ("a|b", 250.0)])
+    assert found == "2.25 ms in all: 1.500 ms (1) gemm; 0.750 ms (2) a/b"
+    assert costliest([(str(k), k) for k in range(40)]).count(";") == COSTLIEST - 1

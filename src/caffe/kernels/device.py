@@ -200,6 +200,12 @@ def _backward_ways(
     if _takes_columns(x, w, settings) or _is_pointwise(x, w, settings):
         ways[0].append(lambda: _from_columns(rows() @ _matrix(w), x, w, settings))
         ways[1].append(lambda: _as_weights(rows().t() @ _columns(x, w, settings), w))
+        if x.dtype == torch.bfloat16 and hasattr(torch.ops.aten.mm, "dtype"):
+            # The gradient in float32, which the update wants, at once; on NVIDIA's GPUs alone.
+            wide = torch.ops.aten.mm.dtype
+            ways[1].append(
+                lambda: _as_weights(wide(rows().t(), _columns(x, w, settings), torch.float32), w)
+            )
     return ways
 
 

@@ -50,7 +50,8 @@ class UpdateRule:
         decay: float,
         factor: float | torch.Tensor,
     ) -> bool:
-        """Do everything at once, scaling by ``factor``, L2 decay and subtraction included.
+        """Do everything at once, scaling by ``factor``, L2 decay and subtraction included.  What
+        was subtracted is then the first history, and ``g`` is of no use.
 
         False where that is not possible; nothing is changed then.
         """

@@ -133,7 +133,8 @@ class SolverUpdate:
             for part in range(rule.histories)
         ]
         factor = factors[0] if len(factors) == 1 else math.prod(factors)
-        if kind != "L2" or not rule.fused(data, diffs, histories, s, decay, factor):
+        fused = kind == "L2" and rule.fused(data, diffs, histories, s, decay, factor)
+        if not fused:
             for f in factors:
                 torch._foreach_mul_(diffs, f)
             if decay:
@@ -142,8 +143,15 @@ class SolverUpdate:
             rule.update(diffs, histories, s)
             if not frozen:
                 torch._foreach_sub_(data, diffs)
-        for blob in blobs:
-            blob.touch_diff()
+        elif current().shares_host:
+            torch._foreach_copy_(diffs, histories[0])
+        for k, blob in enumerate(blobs):
+            if fused and not current().shares_host:
+                # A copy of all parameters that hardly anyone reads: it is made on request.  The
+                # next update reads the diffs before it changes the history.
+                blob.diff_storage.defer(histories[0][k].clone)
+            else:
+                blob.touch_diff()
             if not frozen:
                 blob.touch_data()
 

@@ -16,7 +16,7 @@ def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_diff_holds_the_applied_update_exactly():
+def test_the_diff_holds_the_applied_update_exactly(device):
     solver = make(SGD + "weight_decay: 0.1 clip_gradients: 0.5 iter_size: 2")
     solver.step(2)
     before = params(solver)
@@ -25,6 +25,18 @@ def test_the_diff_holds_the_applied_update_exactly():
         name, i = key.split(".")
         diff = solver.net.params[name][int(i)].diff
         np.testing.assert_array_equal(value, before[key] - diff)
+
+
+def test_an_update_that_is_applied_again_starts_from_what_was_subtracted(device):
+    """On a GPU the diff is not there yet; it is what the history was, not what it becomes."""
+    solver = make('base_lr: 0.5 lr_policy: "fixed" momentum: 0.5')
+    weight = solver.net.params["ip1"][0]
+    start = weight.data.copy()
+    weight.diff[...] = 2
+    for _ in range(2):  # 1, then 0.5 * 1 + 0.5 * 1
+        solver.apply_update()
+    np.testing.assert_array_equal(weight.diff, np.ones_like(start))
+    np.testing.assert_allclose(weight.data, start - 2, rtol=1e-6)
 
 
 def test_apply_update_uses_the_gradients_as_they_are():
