@@ -25,7 +25,9 @@ import numpy as np
 import bootstrap
 import caffe
 import score
+from caffe.proto import caffe_pb2
 from fcn import catalog, device
+from fcn.atomic import replacing
 from fcn.build import build
 from fcn.console import exit_code
 from fcn.engine import forward
@@ -134,13 +136,23 @@ def main(argv=None):
     if table[1][1].mean_iu <= table[0][1].mean_iu:
         print("\nno gain on images that it was not fitted on: nothing is written")
         return 0
-    net = caffe.Net(f"nets/{args.net}/deploy.prototxt", caffe.TEST)
-    load_weights(net, weights)
-    net.params[LAYER][1].data[...] += bias
     target = os.path.join(args.out, args.net + ".caffemodel")
-    net.save(target)
+    write(weights, target, bias)
     print(f"\n{bootstrap.shown(target)}")
     return 0
+
+
+def write(source, target, bias):
+    """Copy a caffemodel with the constants added to the bias of LAYER, all else as it is."""
+    net = caffe_pb2.NetParameter()
+    with open(source, "rb") as f:
+        net.ParseFromString(f.read())
+    layer = next(each for each in net.layer if each.name == LAYER)
+    values = np.asarray(layer.blobs[1].data, np.float32) + bias
+    del layer.blobs[1].data[:]
+    layer.blobs[1].data.extend(values.tolist())
+    with replacing(target) as temporary, open(temporary, "wb") as f:
+        f.write(net.SerializeToString())
 
 
 if __name__ == "__main__":

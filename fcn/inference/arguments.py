@@ -177,7 +177,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         type=side,
         metavar="native|N",
         help="label the image at this length of its longer side, or as it is (default: the size of "
-        "the net's training pictures, where the image is larger)",
+        "the net's training pictures, where the image is larger, or of VOC's nets also smaller)",
     )
     parser.add_argument(
         "--memory",

@@ -42,7 +42,7 @@ def size_of(pixels: np.ndarray, loaded: Loaded, options: argparse.Namespace) -> 
     """The (height, width) at which a photo passes through the net."""
     if loaded.fixed:
         return loaded.training
-    return size_for(pixels.shape[:2], loaded.training, options.size)
+    return size_for(pixels.shape[:2], loaded.training, options.size, loaded.enlarges)
 
 
 def batch_size(options: argparse.Namespace) -> int:

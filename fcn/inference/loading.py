@@ -10,6 +10,7 @@ from fcn import catalog, device
 from fcn.inference.exported import ExportedModel
 from fcn.inference.model import Model, photo_input
 from fcn.inference.published import PublishedModel, one_file, read_classes
+from fcn.inference.scaling import ENLARGED
 from fcn.palette import with_colours
 from fcn.weights import find
 
@@ -30,7 +31,8 @@ class Head(NamedTuple):
 
 class Loaded(NamedTuple):
     """What labels images. ``training``: (height, width) of the training pictures, or with
-    ``fixed`` of the only images that the model takes."""
+    ``fixed`` of the only images that the model takes; ``enlarges``: whether smaller images are
+    labelled at that size too."""
 
     name: str
     weights: str
@@ -39,6 +41,7 @@ class Loaded(NamedTuple):
     heads: list[Head]
     training: tuple[int, int]
     fixed: bool
+    enlarges: bool = False
 
 
 def heads_of(described: Any) -> list[Head]:
@@ -129,7 +132,8 @@ def _experiment(options: argparse.Namespace) -> Loaded:
     model = Model.from_catalog(experiment.name, path)
     described = experiment.dataset
     heads, size = heads_of(described), described.deploy_size
-    return Loaded(experiment.name, path, name, model, heads, size, False)
+    enlarges = described.name in ENLARGED
+    return Loaded(experiment.name, path, name, model, heads, size, False, enlarges)
 
 
 def _exported(options: argparse.Namespace) -> Loaded:
@@ -145,7 +149,8 @@ def _exported(options: argparse.Namespace) -> Loaded:
     size = model.size or described.deploy_size
     name = "the CPU, by ONNX Runtime"
     fixed = model.size is not None
-    return Loaded(experiment.name, options.onnx, name, model, heads, size, fixed)
+    enlarges = described.name in ENLARGED
+    return Loaded(experiment.name, options.onnx, name, model, heads, size, fixed, enlarges)
 
 
 def _published(options: argparse.Namespace) -> Loaded:

@@ -4,6 +4,7 @@ import numpy as np
 
 import score
 from benchmarks import score_bias
+from caffe.proto import caffe_pb2
 
 
 def pictures():
@@ -38,3 +39,21 @@ def test_no_constant_where_nothing_is_gained():
     truth = np.array([0, 1, 2, 1])
     scores = np.eye(3, dtype=np.float32)[:, truth]
     assert not score_bias.fitted(truth, scores, 2.0).any()
+
+
+def test_only_the_bias_changes(tmp_path):
+    before = caffe_pb2.NetParameter(name="net")
+    for name in ("conv", "score_fr"):
+        layer = before.layer.add(name=name, type="Convolution")
+        for values, shape in (([1, 2, 3, 4], (2, 2, 1, 1)), ([5, 6], (2,))):
+            layer.blobs.add(data=values).shape.dim.extend(shape)
+    source, target = (str(tmp_path / name) for name in ("a.caffemodel", "b.caffemodel"))
+    with open(source, "wb") as f:
+        f.write(before.SerializeToString())
+    score_bias.write(source, target, np.array([-1.5, 0.25], np.float32))
+    with open(target, "rb") as f:
+        after = caffe_pb2.NetParameter.FromString(f.read())
+    assert list(after.layer[1].blobs[1].data) == [3.5, 6.25]
+    del before.layer[1].blobs[1].data[:]
+    before.layer[1].blobs[1].data.extend([3.5, 6.25])
+    assert after == before

@@ -1,12 +1,14 @@
 """Compare the published classifiers with BVLC Caffe: the same weights, every blob.
 
     python tests/oracle/zoo.py [--root DIR] [--nets alexnet,resnet50] [--forms deploy,train_val]
+    python tests/oracle/zoo.py --nets efficientnet-lite1 --forms deploy --weights ilsvrc-nets
 
 BVLC Caffe writes one caffemodel of random weights, both programs load it. Forms: deploy, with two
 items, or one in the published nets of that size, in the TEST phase; old, the same in the syntax of
 its time (V1 `layers`, `input_dim`), where deploy was published so; train_val, with an Input in
 place of the data layers, in the TRAIN phase with its dropout masks and its losses. Each blob must
 agree within 1e-3 of its largest value. One net is compared at a time, and its weights are deleted.
+With --weights DIR both load DIR/<net>.caffemodel, published weights, in place of random ones.
 """
 
 import argparse
@@ -87,14 +89,20 @@ def run(side, out, arguments, binds):
         return json.load(stream)
 
 
-def compare(row, form, root, work):
-    """(number of arrays, problems, worst share of the maximum, its blob)."""
+def compare(row, form, root, work, published=None):
+    """(number of arrays, problems, worst share of the maximum, its blob).
+
+    published: a caffemodel to load; None: random weights are written first.
+    """
     net, phase = net_of(row, form)
     path, weights = (os.path.join(work, name) for name in ("net.prototxt", "net.caffemodel"))
     with open(path, "w") as stream:
         stream.write(classifiers.text(net))
     folders = [os.path.join(work, name) for name in ("expected", "found")]
-    expected = run(Bvlc(root), folders[0], [path, phase, weights, folders[0], "--write"], [work])
+    write, binds = ["--write"], [work]
+    if published:
+        weights, write, binds = published, [], [work, os.path.dirname(published)]
+    expected = run(Bvlc(root), folders[0], [path, phase, weights, folders[0], *write], binds)
     found = run(Engine(), folders[1], [path, phase, weights, folders[1]], [work])
     if expected["engine"] == found["engine"]:
         raise RuntimeError("both sides were produced by " + expected["engine"])
@@ -115,6 +123,7 @@ def main():
     parser.add_argument("--root", default=default_root(), help="default: %(default)s")
     parser.add_argument("--nets", default=",".join(catalog.CLASSIFIERS), help="default: all")
     parser.add_argument("--forms", default=",".join(FORMS), help="default: %(default)s")
+    parser.add_argument("--weights", metavar="DIR", help="published weights, <net>.caffemodel")
     arguments = parser.parse_args()
     bad = 0
     for name in arguments.nets.split(","):
@@ -122,10 +131,14 @@ def main():
         for form in arguments.forms.split(","):
             if form == "old" and row.old is None:
                 continue
-            count, worst = 0, (np.inf, "")
+            count, worst, published = 0, (np.inf, ""), None
+            if arguments.weights:
+                published = os.path.abspath(os.path.join(arguments.weights, name + ".caffemodel"))
+                if not os.path.isfile(published):
+                    sys.exit(f"oracle: nothing was compared: no file {published}")
             with tempfile.TemporaryDirectory(prefix="zoo-") as work:
                 try:
-                    count, problems, worst = compare(row, form, arguments.root, work)
+                    count, problems, worst = compare(row, form, arguments.root, work, published)
                 except OracleMissing as error:
                     sys.exit(f"oracle: nothing was compared: {error}")
                 except RuntimeError as error:
@@ -143,7 +156,8 @@ def main():
                 count,
                 len(problems),
                 worst[0] / TOLERANCE,
-                "every blob, forward, from one caffemodel",
+                "every blob, forward, from "
+                + ("published weights" if published else "one caffemodel"),
             )
             bad += bool(problems)
     sys.exit(1 if bad else 0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fcn.inference.scaling import enlarge_label, scale_to, size_for
+from fcn.inference.scaling import ENLARGED, enlarge_label, scale_to, size_for
 
 
 def test_sizes():
@@ -12,6 +12,15 @@ def test_sizes():
     assert size_for((200, 300), (360, 480), 600) == (400, 600)
     assert size_for((200, 3000), (360, 480), "native") == (200, 3000)
     assert size_for((1, 100000), (360, 480)) == (1, 480)
+
+
+def test_thumbnails_are_enlarged_where_the_net_wants_it():
+    assert size_for((64, 64), (500, 500), enlarge=True) == (500, 500)
+    assert size_for((90, 120), (500, 500), enlarge=True) == (375, 500)
+    assert size_for((3024, 4032), (500, 500), enlarge=True) == (375, 500)
+    assert size_for((64, 64), (500, 500), "native", enlarge=True) == (64, 64)
+    assert size_for((64, 64), (500, 500), 100, enlarge=True) == (100, 100)
+    assert ENLARGED == ("voc",)  # a small picture of cells is a part of a larger one
 
 
 def test_labels_are_enlarged_with_straight_borders():
