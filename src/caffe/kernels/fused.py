@@ -1,8 +1,11 @@
-"""A convolution, the sum with another blob and an activation in one call of oneDNN, in TEST.
+"""A convolution, the sum with another blob and an activation in one call, in TEST.
 
 The weights are packed once into the layout that oneDNN's kernel reads; PyTorch's convolution does
 that in every call.  Activations stay in channels-last memory from layer to layer.  The operator is
 what torch.compile emits; whether this PyTorch has it is tried once (:func:`available`).
+
+The call itself takes 40 µs before it computes.  So small pointwise convolutions are matrix products
+(:func:`product`), whose call takes 5.
 
 NaN: the ReLU of this call gives 0, where ReLU and Caffe give NaN.  So callers make sure that
 weights and input are finite (:func:`finite`), and do without this call where they are not.
@@ -28,10 +31,19 @@ __all__ = [
     "finite",
     "last",
     "pack",
+    "prefers_product",
+    "product",
 ]
 
 
+#: ``call(x, other=None)``: of ``x`` (N, C, H, W), and of ``other`` where it adds one, both as
+#: :func:`last` gives them.  The result is in channels-last memory of its own.
 Convolution = Callable[..., torch.Tensor]
+
+# A pointwise convolution of so many multiplications and outputs at most is a product: beyond, what
+# addmm does before (copy the bias) and after (the activation) takes longer than oneDNN's call.
+_MOST_WORK = 20_000_000
+_MOST_OUTPUTS = 1 << 16
 
 
 class Activation(NamedTuple):
@@ -69,8 +81,8 @@ def _works(precision: str) -> bool:
         with torch.no_grad():
             x, weight = torch.ones(1, 1, 1, 2, dtype=dtype), torch.ones(1, 1, 1, 1, dtype=dtype)
             packed = pack(weight, settings, x.shape)
-            y = convolution(packed, None, settings, Activation("relu"), adds=True)(x, x)
-        return bool((y == 2).all())
+            call = convolution(packed, None, settings, Activation("relu"))
+        return bool((call(x, x) == 2).all())
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
 
@@ -91,24 +103,67 @@ def convolution(
     bias: torch.Tensor | None,
     settings: Settings,
     activation: Activation = NONE,
-    adds: bool = False,
 ) -> Convolution:
-    """The function ``activation(convolution(x) + other)`` of ``x`` (N, C, H, W), and of ``other``
-    where it ``adds`` one, both as :func:`last` gives them.
-
-    Its result is in channels-last memory of its own.
-    """
+    """``activation(convolution(x) + other)`` by oneDNN, with the weights of :func:`pack`."""
     op = torch.ops.mkldnn._convolution_pointwise
     name, scalars = activation
-    rest: tuple[Any, ...]
-    if not adds:
-        call, rest = op.default, (packed, bias, *settings, name, list(scalars), "")
-        return lambda x: call(x, *rest)
-    unary = "relu" if name == "relu" else None  # it knows no other after a sum
-    call, rest = op.binary, (packed, bias, *settings, "add", 1.0, unary, [], "")
-    if unary or activation == NONE:
-        return lambda x, other: call(x, other, *rest)
-    return lambda x, other: activate(call(x, other, *rest), activation)
+    # After a sum the operator knows no activation but ReLU.
+    alone = (packed, bias, *settings, name, list(scalars), "")
+    relu = "relu" if name == "relu" else None
+    after: tuple[Any, ...] = (packed, bias, *settings, "add", 1.0, relu, [], "")
+    call, added = op.default, op.binary
+    done = name in ("relu", "none")
+
+    def run(x: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
+        if other is None:
+            y = call(x, *alone)
+        else:
+            y = added(x, other, *after)
+            if not done:
+                activate(y, activation)
+        return y
+
+    return run
+
+
+def prefers_product(
+    kernel: Sequence[int],
+    settings: Settings,
+    bottom: Sequence[int],
+    outputs: int,
+) -> bool:
+    """Whether :func:`product` computes this convolution, and faster."""
+    n, c, h, w = bottom
+    if list(kernel) != [1, 1] or settings.stride != [1, 1] or any(settings.pad):
+        return False
+    numbers = n * h * w * outputs
+    return settings.group == 1 and numbers <= _MOST_OUTPUTS and numbers * c <= _MOST_WORK
+
+
+def product(
+    weight: torch.Tensor, bias: torch.Tensor | None, activation: Activation = NONE
+) -> Convolution:
+    """:func:`convolution` for weights (O, C, 1, 1), as they are."""
+    matrix = weight.flatten(1).t().contiguous()  # (C, O)
+    c, o = matrix.shape
+    plain = activation == NONE
+
+    def run(x: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
+        rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+        if other is not None:
+            y = torch.addmm(other.permute(0, 2, 3, 1).reshape(-1, o), rows, matrix)
+            if bias is not None:
+                y += bias
+        elif bias is not None:
+            y = torch.addmm(bias, rows, matrix)
+        else:
+            y = torch.mm(rows, matrix)
+        if not plain:
+            activate(y, activation)
+        n, _, h, w = x.shape
+        return y.view(n, h, w, o).permute(0, 3, 1, 2)
+
+    return run
 
 
 def activate(y: torch.Tensor, activation: Activation) -> torch.Tensor:

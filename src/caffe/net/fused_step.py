@@ -1,4 +1,4 @@
-"""Runs a group of layers (folding.py) as one call of oneDNN, or by Winograd where that is faster.
+"""Runs a group of layers (folding.py) as one call: of oneDNN, by Winograd or as a matrix product.
 
 A hidden blob, one that only the group's own layers would read, is not computed: its storage knows
 how to (``Storage.defer``) and does it when somebody asks, from the input and the weights of that
@@ -27,7 +27,8 @@ from caffe.net.wiring import Graph
 
 __all__ = ["FusedStep"]
 
-_NARROW = (torch.bfloat16, False)
+DIRECT, WINOGRAD, PRODUCT = "direct", "winograd", "product"  # ways to compute a group
+_NARROW = (torch.bfloat16, DIRECT)
 _WINOGRAD_LEAST = (128, 256)  # channels of the narrower and of the wider side
 _WINOGRAD_LEAST_TILES = 90
 
@@ -36,7 +37,7 @@ class _Weights(NamedTuple):
     """What a group computes with, made for these versions of its parameters."""
 
     versions: list[int]
-    kind: tuple[torch.dtype, bool]  # by Winograd?
+    kind: tuple[torch.dtype, str]  # and the way
     compute: Compute | None  # None where a number in them is not finite
     stages: list[Stage]  # of the hidden blobs
 
@@ -63,7 +64,7 @@ class FusedStep:
         self._blobs = list({id(b): b for part in self._parts for b in part[1] + part[2]}.values())
         self._parameters = [layer.blobs for layer, _, _ in self._parts if layer.blobs]
         self._shapes: list[tuple[int, ...]] = []
-        self._fits = self._winograd = False
+        self._fits, self._way = False, DIRECT
         self._weights: _Weights | None = None
         layer = self._layer
         self._settings = Settings(layer.pad, layer.stride, layer.dilation, layer.group)
@@ -86,14 +87,12 @@ class FusedStep:
         x = self._operand(given, weights)
         if check and not fused.finite(x):
             return False
-        if self._other is None:
-            y = weights.compute(x)
-        else:
+        other = None
+        if self._other is not None:
             other = self._operand(self._other.data_tensor(), weights)
             if check and not fused.finite(other):
                 return False
-            y = weights.compute(x, other)
-        self._top.set_data(y)
+        self._top.set_data(weights.compute(x, other))
         if self._hidden:
             self._defer(given, x, weights.stages)
         return True
@@ -111,7 +110,15 @@ class FusedStep:
         layer, shape = self._layer, self._bottom.dims
         self._fits = len(shape) == 4 and all(b.count for b in self._blobs)
         self._fits = self._fits and not any(layer._overhang(shape[2:]))
-        self._winograd = self._fits and self._prefers_winograd()
+        if self._fits:
+            self._way = self._fastest()
+
+    def _fastest(self) -> str:
+        """The way for the present shapes."""
+        layer, bottom = self._layer, self._bottom.dims
+        if fused.prefers_product(layer.kernel, self._settings, bottom, layer.num_output):
+            return PRODUCT
+        return WINOGRAD if self._prefers_winograd() else DIRECT
 
     def _prefers_winograd(self) -> bool:
         layer, (_, _, h, w) = self._layer, self._top.dims
@@ -138,28 +145,29 @@ class FusedStep:
         narrow = precision() == "bf16"
         if narrow and not fused.available("bf16"):
             return None
-        kind = _NARROW if narrow else (torch.float32, self._winograd)
+        kind = _NARROW if narrow else (torch.float32, self._way)
         known = self._weights
         if known is None or known.versions != versions or known.kind != kind:
             self._weights = None  # let go of the old before the new is made
             known = self._weights = self._make(versions, kind)
         return known
 
-    def _make(self, versions: list[int], kind: tuple[torch.dtype, bool]) -> _Weights:
-        group, act, (dtype, by_winograd) = self._group, self._group.act, kind
+    def _make(self, versions: list[int], kind: tuple[torch.dtype, str]) -> _Weights:
+        group, act, (dtype, way) = self._group, self._group.act, kind
         weight, bias = fold(self._layer, group.affine)
         slopes = act.blobs[0].data_tensor().view(-1) if isinstance(act, PReLU) else None
         if not all(fused.finite(t) for t in (weight, bias, slopes) if t is not None):
             return _Weights(versions, kind, None, [])
         compute: Compute
-        if by_winograd:
+        if way == PRODUCT:
+            compute = fused.product(weight, bias, group.activation)
+        elif way == WINOGRAD:
             u = winograd.transform_weights(weight)
             compute = functools.partial(self._by_winograd, u, bias)
         else:
             packed = fused.pack(weight.to(dtype), self._settings, self._bottom.dims)
             bias = bias if bias is None else bias.to(dtype)
-            adds = self._other is not None
-            compute = fused.convolution(packed, bias, self._settings, group.activation, adds)
+            compute = fused.convolution(packed, bias, self._settings, group.activation)
         if slopes is not None:
             compute = _then_prelu(compute, slopes.to(dtype))
         return _Weights(

@@ -41,11 +41,40 @@ def test_equals_the_operators_one_by_one(case, with_other, activation):
     packed = fused.pack(weight, settings, x.shape)
     z = None if other is None else fused.last(other)
     kept = None if z is None else z.clone()
-    call = fused.convolution(packed, bias, settings, activation, with_other)
+    call = fused.convolution(packed, bias, settings, activation)
     y = call(fused.last(x)) if z is None else call(fused.last(x), z)
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
     assert y.stride(1) == 1
     assert z is None or torch.equal(z, kept)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.name)
+@pytest.mark.parametrize("with_other", [False, True])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_products_equal_the_operators_one_by_one(with_bias, with_other, activation):
+    torch.manual_seed(1)
+    x, weight = torch.randn(2, 5, 4, 3), torch.randn(7, 5, 1, 1)
+    bias = torch.randn(7) if with_bias else None
+    expected = F.conv2d(x, weight, bias)
+    other = torch.randn_like(expected) if with_other else None
+    expected = ACTIVATIONS[activation](expected if other is None else expected + other)
+    z = None if other is None else fused.last(other)
+    kept = None if z is None else z.clone()
+    y = fused.product(weight, bias, activation)(fused.last(x), z)
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+    assert y.stride() == (84, 1, 21, 7)
+    assert z is None or torch.equal(z, kept)
+
+
+def test_products_are_for_small_pointwise_convolutions():
+    plain = Settings([0, 0], [1, 1], [1, 1], 1)
+    assert fused.prefers_product([1, 1], plain, (1, 512, 14, 14), 64)
+    assert not fused.prefers_product([3, 3], plain, (1, 512, 14, 14), 64)
+    assert not fused.prefers_product([1, 1], plain, (1, 512, 14, 14), 1000)  # too much work
+    assert not fused.prefers_product([1, 1], plain, (1, 16, 56, 56), 64)  # too many outputs
+    for other in (Settings([1, 1], [1, 1], [1, 1], 1), Settings([0, 0], [2, 2], [1, 1], 1)):
+        assert not fused.prefers_product([1, 1], other, (1, 512, 14, 14), 64)
+    assert not fused.prefers_product([1, 1], Settings([0, 0], [1, 1], [1, 1], 2), (1, 8, 9, 9), 8)
 
 
 def test_packed_weights_serve_other_shapes():
