@@ -3,6 +3,7 @@
 import caffe
 from fcn.device import NoDevice
 from fcn.lock import Busy
+from fcn.prototxt import DamagedPrototxt
 from fcn.weights.find import MissingWeights
 from segdata import DataError
 from surgery import SurgeryError
@@ -26,6 +27,7 @@ USER_ERRORS: tuple[type[BaseException], ...] = (
     Diverged,
     SurgeryError,
     DataError,
+    DamagedPrototxt,
 )
 if hasattr(caffe, "Error"):  # BVLC Caffe has none: it ends the process
     USER_ERRORS += (caffe.Error,)

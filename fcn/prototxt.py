@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 
+class DamagedPrototxt(ValueError):
+    """A file that is no prototxt of the kind that was expected; the message names it."""
+
+
 def float_text(value: float) -> str:
     """The shortest decimal that gives the same float32 again: 0.01, 1e-10, 2."""
     single = np.float32(value)
@@ -73,14 +77,21 @@ def to_text(message: Message) -> str:
 
 
 def read_net(path: str) -> caffe_pb2.NetParameter:
+    """A net's prototxt; DamagedPrototxt."""
     return _read(path, caffe_pb2.NetParameter())
 
 
 def read_solver(path: str) -> caffe_pb2.SolverParameter:
+    """A solver's prototxt; DamagedPrototxt."""
     return _read(path, caffe_pb2.SolverParameter())
 
 
 def _read(path: str, message: Any) -> Any:
-    with open(path, encoding="utf-8") as f:
-        text_format.Merge(f.read(), message)
+    try:
+        with open(path, encoding="utf-8") as f:
+            text_format.Merge(f.read(), message)
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedPrototxt(
+            f"'{path}' is no {type(message).__name__} as a prototxt: {str(error)[:500]}"
+        ) from error
     return message

@@ -88,7 +88,9 @@ def read_folder(folder: str) -> Experiment | None:
             return planned(folder, json.load(f))
     except OSError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        *(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
+    ) as error:
         message = error.args[0] if isinstance(error, LookupError) and error.args else error
         raise ValueError(f"'{path}' is not what nets/make.py writes: {message}") from error
 

@@ -9,10 +9,9 @@ from html import escape
 from bootstrap import shown
 from fcn.plots import COLOURS, smooth
 from fcn.report.chart import Line, chart
-from fcn.report.parts import percent, section, swatch, table
+from fcn.report.parts import percent, section, spent, swatch, table
 from fcn.report.run import Run
 from fcn.training.curves import WINDOWS
-from fcn.training.progress import duration
 
 __all__ = ["page"]
 
@@ -72,7 +71,6 @@ def _side_by_side(runs: list[Run], names: list[str]) -> str:
     rows = []
     for i, (run, name) in enumerate(zip(runs, names), 1):
         facts, best = run.facts, run.best
-        seconds = facts.get("seconds")
         rows.append(
             [
                 f'<a href="#run{i}">{escape(name)}</a>',
@@ -83,7 +81,7 @@ def _side_by_side(runs: list[Run], names: list[str]) -> str:
                 percent(best["mean_accuracy"]),
                 str(best["step"]),
                 str(run.scores[-1]["step"]),
-                duration(seconds) if isinstance(seconds, (int, float)) else "",
+                spent(facts),
                 escape(str(facts.get("seed", ""))),
             ]
         )

@@ -19,7 +19,7 @@ from fcn.report.run import Run
 from fcn.training.curves import WINDOWS
 from fcn.training.progress import duration
 
-__all__ = ["curves", "percent", "section", "swatch", "table", "tiles"]
+__all__ = ["curves", "percent", "section", "spent", "swatch", "table", "tiles"]
 
 #: With more classes the cells of the confusion matrix hold no numbers.
 MOST_NUMBERS = 22
@@ -45,6 +45,12 @@ def swatch(colour: Any) -> str:
     return '<i class=swatch style="background:rgb({}, {}, {})"></i>'.format(*map(int, colour))
 
 
+def spent(facts: dict[str, Any]) -> str:
+    """The time that a run took, "" where its run.json has none."""
+    seconds = facts.get("seconds")
+    return duration(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else ""
+
+
 def tiles(run: Run) -> str:
     """The figures that matter, large."""
     best, facts = run.best, run.facts
@@ -54,8 +60,8 @@ def tiles(run: Run) -> str:
         (percent(best["mean_accuracy"]), "mean accuracy"),
         (f"{best['step']:,}".replace(",", " "), f"step, of {run.scores[-1]['step']}"),
     ]
-    if isinstance(facts.get("seconds"), (int, float)):
-        found.append((duration(facts["seconds"]), f"training on {facts.get('device', '?')}"))
+    if spent(facts):
+        found.append((spent(facts), f"training on {facts.get('device', '?')}"))
     if isinstance(facts.get("train_images"), int):
         images = f"{facts['train_images']} + {facts.get('val_images', '?')}"
         found.append((images, "images, train + val"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from fcn.training.records import Records, read_rows, step_name
 from fcn.weights.find import OUT
 
 __all__ = ["Run", "Scored", "find", "read"]
+
+IMAGES = ("image", "pictures", "mean_iu", "overall_accuracy")  # columns of images.csv
 
 
 class Scored(NamedTuple):
@@ -97,17 +100,16 @@ def _folders(path: str) -> list[str]:
 
 def read(folder: str) -> Run:
     """The run in a folder; StartError where its tables are damaged."""
-    scores = read_rows(os.path.join(folder, records.RESULTS))
+    results = os.path.join(folder, records.RESULTS)
+    scores = _table(results, records.MEASURES)
     columns = list(scores[0]) if scores else []
     classes = [key[len("iu_") :] for key in columns if key.startswith("iu_")]
-    if not scores or not classes or not set(records.MEASURES) <= set(columns):
-        raise StartError(
-            f"{shown(os.path.join(folder, records.RESULTS))} is not what solve.py writes"
-        )
+    if not scores or not classes:
+        raise StartError(f"{shown(results)} is not what solve.py writes: no classes in it")
     facts = Records(folder, "", {}).facts() or {}
     best = max(scores, key=lambda row: (row["mean_iu"] or 0, -row["step"]))
     scored = os.path.join(folder, records.SCORED, step_name(best["step"]))
-    images = read_rows(os.path.join(scored, "images.csv"))
+    images = _table(os.path.join(scored, "images.csv"), IMAGES, ("image", "pictures"))
     samples = os.path.join(folder, records.SAMPLES)
     return Run(
         folder=folder,
@@ -115,7 +117,7 @@ def read(folder: str) -> Run:
         facts=facts,
         classes=classes,
         palette=_palette(facts.get("palette"), len(classes)),
-        steps=read_rows(os.path.join(folder, records.TRAIN)),
+        steps=_table(os.path.join(folder, records.TRAIN), records.STEPS),
         scores=scores,
         best=best,
         confusion=_confusion(os.path.join(scored, "confusion.csv"), len(classes)),
@@ -126,11 +128,33 @@ def read(folder: str) -> Run:
     )
 
 
+def _table(path: str, columns: Iterable[str], text: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a CSV that has these columns at least, all numbers or empty but those of text."""
+    rows = read_rows(path)
+    for number, row in enumerate(rows, 1):
+        lacking = [name for name in columns if name not in row]
+        if lacking:
+            raise StartError(
+                f"{shown(path)} is not what solve.py writes: it has no {', '.join(lacking)}"
+            )
+        for name, value in row.items():
+            whole = name != "step" or (isinstance(value, int) and 0 <= value < 2**63)
+            if name not in text and not (isinstance(value, (int, float, type(None))) and whole):
+                raise StartError(
+                    f"{shown(path)} is not what solve.py writes: in row {number} '{name}' is "
+                    f"{repr(value)[:200]}, expected a number"
+                )
+    return rows
+
+
 def _palette(stored: Any, classes: int) -> np.ndarray:
     from fcn.palette import voc_palette, with_colours
 
-    colours = np.array(stored if isinstance(stored, list) else [], float)
-    if colours.shape != (classes, 3):
+    try:
+        colours = np.array(stored if isinstance(stored, list) else [], float)
+    except (TypeError, ValueError, OverflowError):
+        return voc_palette()
+    if colours.shape != (classes, 3) or not np.isfinite(colours).all():
         return voc_palette()
     return with_colours(np.clip(colours, 0, 255).astype(int).tolist())
 
@@ -138,11 +162,11 @@ def _palette(stored: Any, classes: int) -> np.ndarray:
 def _confusion(path: str, classes: int) -> np.ndarray | None:
     if not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8", newline="") as f:
-        rows = list(csv.reader(f))[1:]
     try:
+        with open(path, encoding="utf-8", newline="") as f:
+            rows = list(csv.reader(f))[1:]
         found = np.array([[int(value) for value in row[1:]] for row in rows], np.int64)
-    except ValueError:
+    except (ValueError, OverflowError, csv.Error):
         return None
     return found if found.shape == (classes, classes) else None
 

@@ -271,8 +271,9 @@ class Run:
         for key, how in (("threads", "with {} threads"), ("device", "on {}")):
             was, now = state.get(key), self.computes[key]
             if was is not None and was != now:
+                began = ascii(was).strip("'")  # whatever the JSON holds can be printed
                 print(
-                    f"note: the run began {how.format(was)} and goes on {how.format(now)}: the "
+                    f"note: the run began {how.format(began)} and goes on {how.format(now)}: the "
                     "weights will agree to rounding, not to the last bit"
                 )
         if args.steps and args.steps != state["steps"]:

@@ -25,7 +25,9 @@ import re
 import shutil
 from typing import Any, Optional
 
+from bootstrap import shown
 from fcn.atomic import replacing, write_text
+from fcn.errors import StartError
 from fcn.scoring import results
 
 __all__ = ["Records", "read_rows", "step_name"]
@@ -59,18 +61,21 @@ def step_name(step: int) -> str:
 def read_rows(path: str) -> list[dict[str, Any]]:
     """The whole rows of a CSV, values as numbers where they are; [] where there is no file.
 
-    A last line without its end, as a killed run leaves it, does not count.
+    A last line without its end, as a killed run leaves it, does not count. StartError: no CSV.
     """
     if not os.path.exists(path):
         return []
-    with open(path, encoding="utf-8", newline="") as f:
-        text = f.read()
-    whole = text[: text.rfind("\n") + 1]
-    return [
-        {key: _value(value) for key, value in row.items()}
-        for row in csv.DictReader(io.StringIO(whole))
-        if None not in row and None not in row.values()
-    ]
+    try:
+        with open(path, encoding="utf-8", newline="") as f:
+            text = f.read()
+        whole = text[: text.rfind("\n") + 1]
+        return [
+            {key: _value(value) for key, value in row.items()}
+            for row in csv.DictReader(io.StringIO(whole))
+            if None not in row and None not in row.values()
+        ]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise StartError(f"{shown(path)} is no table that solve.py writes: {error}") from error
 
 
 def _value(text: str) -> Any:
@@ -141,7 +146,8 @@ class Records:
         told = ("time", "command", "versions", "git")
         again = {"step": step, **{key: facts[key] for key in told if key in facts}}
         self._write_facts({**facts, **before, "resumed": [*before.get("resumed", []), again]})
-        kept = [row for row in read_rows(self.path(TRAIN)) if row["step"] <= step]
+        rows = read_rows(self.path(TRAIN))
+        kept = [row for row in rows if isinstance(row.get("step"), int) and row["step"] <= step]
         if os.path.exists(self.path(TRAIN)):
             write_rows(self.path(TRAIN), list(STEPS), [list(row.values()) for row in kept])
         self._cut_files(step)

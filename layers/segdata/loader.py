@@ -55,7 +55,14 @@ class BatchLoader:
             ((len(batch), stream.channels) + size, np.dtype(stream.dtype).str)
             for stream in self.streams
         ]
-        tops = tuple(empty(layout) if empty else (np.empty(*each) for each in layout))
+        try:
+            tops = tuple(empty(layout) if empty else (np.empty(*each) for each in layout))
+        except (MemoryError, OverflowError, ValueError) as error:
+            shapes = " and ".join(str(shape) for shape, _ in layout)
+            raise DataError(
+                f"a batch of shape {shapes} is more than there is memory for ({error}): lower "
+                "'crop' or 'batch_size'"
+            ) from error
         for i, (images, view) in enumerate(views):
             for stream, image, top in zip(self.streams, images, tops):
                 pixels, at = cut(image, view, stream.resampling)

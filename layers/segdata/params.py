@@ -103,10 +103,11 @@ def numbers(params: Mapping[str, Any], key: str, count: int, layer: str) -> np.n
     """``params[key]`` as ``count`` numbers, float64."""
     try:
         values = np.asarray(params[key], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (count,) or not np.isfinite(values).all():
         raise DataError(
-            f"{layer}: expected {count} numbers for '{key}' in param_str; received {params[key]!r}"
+            f"{layer}: expected {count} numbers for '{key}' in param_str; received "
+            f"{repr(params[key])[:200]}"
         )
     return values

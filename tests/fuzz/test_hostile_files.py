@@ -1,4 +1,4 @@
-"""Hostile prototxts and pictures, a part each, in processes with limited memory."""
+"""Hostile prototxts, pictures and other files, a part each, in processes with limited memory."""
 
 import os
 import subprocess
@@ -11,10 +11,17 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["hostile_prototxts.py", "hostile_pictures.py"])
-def test_each_is_taken_or_one_error_in_time(script):
+@pytest.mark.parametrize(
+    "script, share",
+    [
+        ("hostile_prototxts.py", ("--step", "3")),
+        ("hostile_pictures.py", ("--step", "3")),
+        ("damaged_files.py", ("--count", "40", "--seed", "2")),
+    ],
+)
+def test_each_is_taken_or_one_error_in_time(script, share):
     done = subprocess.run(
-        [sys.executable, str(HERE / script), "--step", "3"],
+        [sys.executable, str(HERE / script), *share],
         capture_output=True,
         text=True,
         env=dict(os.environ, GLOG_minloglevel="2"),

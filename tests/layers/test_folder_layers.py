@@ -111,3 +111,14 @@ def test_two_images_of_one_name(root, data_net):
     Image.new("RGB", (8, 6)).save(root / "images" / "d.jpg")
     with pytest.raises(DataError, match="holds 'd.jpg' and 'd.png'"):
         net_of(data_net, images_dir=str(root / "images"), labels_dir=str(root / "labels"))
+
+
+@pytest.mark.parametrize("crop", [(8, 2**31), (2**31 - 1, 2**31 - 1)])
+def test_a_crop_larger_than_the_memory_is_one_error(root, data_net, crop):
+    with pytest.raises(DataError, match="more than there is memory for"):
+        net_of(data_net, root=str(root), split="train", crop=crop).forward()
+
+
+def test_numbers_beyond_floats_are_one_error(root, data_net):
+    with pytest.raises(DataError, match="expected 3 numbers for 'mean'"):
+        net_of(data_net, root=str(root), mean=(10**400, 1, 1))

@@ -421,6 +421,9 @@ def test_a_damaged_experiment_json_is_one_line(tmp_path, capsys):
         '{"backbone": 3, "dataset": null, "classes": 2, "stride": 8}',
         '{"backbone": "toy", "dataset": null, "classes": "x", "stride": 8}',
         '{"backbone": "toy", "dataset": "gone.json", "stride": 8, "record": {"names": 3}}',
+        '{"backbone": "toy", "dataset": "d.json", "stride": 8, "record": {"palette": [[1'
+        + 30 * "0"
+        + ', 0, 0]], "name": "d", "names": ["a"]}}',
     ):
         (net / "experiment.json").write_text(text)
         try:

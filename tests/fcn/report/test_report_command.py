@@ -1,6 +1,7 @@
 """report.py finds runs, writes a file that needs nothing else, and says what is wrong."""
 
 import html.parser
+import json
 import os
 import re
 
@@ -150,6 +151,33 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
         f.write("step,what\n1,2\n")
     assert command.main([folder]) == 1
     assert "results.csv is not what solve.py writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train.csv", "results.csv"])
+@pytest.mark.parametrize("value", ["-1", "x", "0.5", "1" * 30])
+def test_a_step_that_is_none_is_named(tmp_path, capsys, name, value):
+    path = os.path.join(make(tmp_path, steps=(40,), count=2), name)
+    with open(path) as f:
+        lines = f.read().splitlines()
+    lines[-1] = ",".join([value, *lines[-1].split(",")[1:]])
+    with open(path, "w") as f:
+        f.write("\n".join(lines) + "\n")
+    assert command.main([os.path.dirname(path)]) == 1
+    assert f"{name} is not what solve.py writes: in row " in capsys.readouterr().err
+
+
+def test_damaged_facts_and_nets_are_left_out(tmp_path, written):
+    folder = make(tmp_path, steps=(40,), count=2)
+    with open(os.path.join(folder, "run.json")) as f:
+        facts = json.load(f)
+    facts.update(seconds=float("inf"), palette=[[None, 1, 2]] * 5)
+    with open(os.path.join(folder, "run.json"), "w") as f:
+        json.dump(facts, f)
+    with open(os.path.join(folder, "deploy.prototxt"), "a") as f:
+        f.write("}")
+    _, text = written("net")
+    tags(text)
+    assert "training on" not in text and "No table" in text
 
 
 def test_a_chart_without_numbers_is_left_out():

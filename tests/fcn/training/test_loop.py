@@ -610,9 +610,27 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
     assert code == 0 and "note:" not in text, text
     code, text = call(tmp_path, "--resume")
     assert code == 0 and "note:" not in text, text
+    sidecar = tmp_path / "o" / "toy-fcn32s" / "train_iter_2.json"
+    state = sidecar.read_text()
+    sidecar.write_text(state.replace('"device": "CPU"', '"device": "\\udc80"'))
+    code, text = call(tmp_path, "--resume")
+    assert code == 0 and "the run began on \\udc80" in text.replace("\\\\", "\\"), text
+    sidecar.write_text(state)
     monkeypatch.setattr(device, "threads", lambda: 77)
     code, text = call(tmp_path, "--resume")
     assert code == 0 and "goes on with 77 threads: the weights will agree to rounding" in text, text
+
+
+def test_a_damaged_prototxt_is_one_line(tmp_path, monkeypatch):
+    from fcn import catalog
+
+    toy_data(tmp_path)
+    for text in (b'name: "\xff"', b"layer { type }", b"layer {" * 5000):
+        (tmp_path / "net.prototxt").write_bytes(text)
+        monkeypatch.setattr(catalog, "net_path", lambda *_: str(tmp_path / "net.prototxt"))
+        code, told = call(tmp_path, "--steps", "2")
+        assert code == 1 and "is no NetParameter as a prototxt" in told, told
+        assert told.count("\n") < 4, told
 
 
 def test_bytes_that_are_no_utf8_are_refused_where_a_prototxt_must_hold_them(capsys):

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from fcn.errors import StartError
 from fcn.scoring import results
 from fcn.training.records import Records, read_rows, step_name
 
@@ -103,3 +104,10 @@ def test_damaged_facts_count_as_none(tmp_path):
     for text in ("", "[1]", "{"):
         (tmp_path / "run.json").write_text(text)
         assert records.facts() is None
+
+
+@pytest.mark.parametrize("text", [b"step,loss\n1,\xff\n", b"step\n" + b"9" * 200000 + b"\n"])
+def test_a_table_that_is_none_is_named(tmp_path, text):
+    (tmp_path / "train.csv").write_bytes(text)
+    with pytest.raises(StartError, match="train.csv is no table that solve.py writes"):
+        read_rows(str(tmp_path / "train.csv"))
