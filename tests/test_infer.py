@@ -328,7 +328,7 @@ def test_usage_errors_exit_with_2(tmp_path, capsys):
         (["--size", "0", "a.png"], "'native' or the longer side"),
         (["--opacity", "2", "a.png"], "0 to 1"),
         (["--gpu", "0", "--cpu", "a.png"], "not allowed with"),
-        ([str(tmp_path)], "no images in the folder"),
+        ([str(tmp_path)], "no images or videos in the folder"),
         ([str(tmp_path / "*.jpg")], "no file matches"),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 __all__ = ["ENDINGS", "STDIN", "VIDEOS", "InputError", "Job", "jobs"]
 
-#: Endings of the files that are taken from folders.
+#: Endings of the images that are taken from folders.
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 
-#: Endings of videos. They are not taken from folders, where one may hold more work than all photos.
+#: Endings of videos, which are taken from folders as well.
 VIDEOS = tuple(".3gp .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv".split())
 
 #: In place of a path: one image on standard input.
@@ -40,9 +40,9 @@ def jobs(
 ) -> tuple[list[Job], int]:
     """The Jobs of files, folders and patterns, and how many earlier results were left out.
 
-    A folder means all images below it, a pattern what it matches; inner folders are mirrored in
-    ``out``. Where two images would have results of one name, the folders above them are mirrored
-    too, and where that does not tell them apart (a.jpg and a.png), the ending stays in the names.
+    A folder means all images and videos below it, a pattern what it matches; inner folders are
+    mirrored in ``out``. Where two would have results of one name, the folders above them are too,
+    and where that does not tell them apart (a.jpg and a.png), the ending stays in the names.
     ``name`` is what results of STDIN are called; ``results`` are more files that the command will
     write. InputError where nothing is found, or where a result would replace one of the images.
     """
@@ -88,10 +88,12 @@ def _expand(text: str) -> tuple[list[str], str]:
             os.path.join(base, name)
             for base, _, names in os.walk(text)
             for name in names
-            if name.lower().endswith(ENDINGS) and not name.startswith(".")
+            if name.lower().endswith(ENDINGS + VIDEOS) and not name.startswith(".")
         ]
         if not paths:
-            raise InputError(f"no images in the folder '{text}' ({', '.join(ENDINGS)})")
+            raise InputError(
+                f"no images or videos in the folder '{text}' ({', '.join(ENDINGS + VIDEOS)})"
+            )
         return sorted(paths), text
     if os.path.lexists(text) or not glob.has_magic(text):
         return [text], os.path.dirname(text)  # whether it is there, reading it will tell

@@ -22,6 +22,7 @@ from fcn.inference.inputs import Job
 from fcn.inference.loading import Loaded
 from fcn.inference.pictures import LEAST, beside, overlay, with_legend
 from fcn.inference.progress import Progress
+from fcn.inference.sound import Sound
 from fcn.inference.video_labels import writer_of
 
 __all__ = ["Outcome", "VideoError", "label_video", "lines", "record"]
@@ -41,9 +42,10 @@ class Outcome:
 
     def __init__(self) -> None:
         self.frames, self.problem = 0, None  # type: int, Optional[BaseException]
-        self.pixels: dict[int, int] = {}  # of the first head's classes, over all frames
-        self.seen: dict[int, int] = {}  # in how many frames
-        self.size, self.rate, self.audio = (0, 0), 0.0, False
+        self.pixels: list[dict[int, int]] = []  # of each head's classes, over all frames
+        self.seen: list[dict[int, int]] = []  # in how many frames
+        self.size, self.rate = (0, 0), 0.0
+        self.silent: Optional[str] = None  # why the sound is left out
         self.files: list[str] = []
         self.seconds = 0.0
 
@@ -56,7 +58,8 @@ def label_video(job: Job, loaded: Loaded, options: argparse.Namespace) -> Outcom
     av = _av()
     began, outcome = time.perf_counter(), Outcome()
     os.makedirs(os.path.dirname(job.target), exist_ok=True)
-    target = job.target + ("_side.mp4" if options.side_by_side else "_overlay.mp4")
+    ending = "_side.mp4" if options.side_by_side else "_overlay.mp4"
+    begins = [f"{job.target}_{h.prefix}" if h.prefix else job.target for h in loaded.heads]
     try:
         source = av.open(job.path)
     except av.error.FFmpegError as error:
@@ -64,32 +67,37 @@ def label_video(job: Job, loaded: Loaded, options: argparse.Namespace) -> Outcom
     with source:
         if not source.streams.video:
             raise VideoError(f"'{job.path}' holds no video stream")
-        outcome.audio = bool(source.streams.audio)
         stream = source.streams.video[0]
+        sound = Sound(av, source.streams.audio[0]) if source.streams.audio else None
         outcome.rate = float(stream.average_rate or stream.guessed_rate or 25)
         progress = Progress(_frames(stream, outcome.rate), "frame")
-        palette = loaded.heads[0].palette
+        outcome.pixels = [{} for _ in begins]
+        outcome.seen = [{} for _ in begins]
         with contextlib.ExitStack() as stack:
-            temporary = stack.enter_context(replacing(target, durable=False))
-            maps = stack.enter_context(writer_of(options.video_labels, job.target, palette))
-            film = stack.enter_context(_Film(av, temporary, stream))
+            outputs = []
+            for number, (begin, head) in enumerate(zip(begins, loaded.heads)):
+                temporary = stack.enter_context(replacing(begin + ending, durable=False))
+                maps = stack.enter_context(writer_of(options.video_labels, begin, head.palette))
+                film = _Film(av, temporary, stream, None if number else sound)
+                outputs.append((stack.enter_context(film), maps))
             stopped = stack.enter_context(_until_ctrl_c())
             stack.callback(progress.close)
-            _all(av, source, stream, film, maps, loaded, options, outcome, progress, stopped)
+            frames = _decoded(source, stream, sound)
+            _all(av, frames, outputs, loaded, options, outcome, progress, stopped)
             if not outcome.frames:
                 problem = outcome.problem or "it holds no frames"
                 raise VideoError(f"nothing of '{job.path}' could be labelled: {problem}")
-            outcome.files = [target, *maps.files()]
+            for begin, (_, maps) in zip(begins, outputs):
+                outcome.files += [begin + ending, *maps.files()]
+        outcome.silent = sound.problem if sound else None
     outcome.seconds = time.perf_counter() - began
     return outcome
 
 
 def _all(
     av: Any,
-    source: Any,
-    stream: Any,
-    film: Any,
-    maps: Any,
+    frames: Iterator[tuple[np.ndarray, int]],
+    outputs: list[tuple[Any, Any]],
     loaded: Any,
     options: Any,
     outcome: Any,
@@ -99,7 +107,6 @@ def _all(
     """Label frame after frame, until the end or a problem."""
     waiting: list[Any] = []
     most = labelling.batch_size(options)
-    frames = _decoded(av, source, stream)
     while outcome.problem is None:
         try:
             frame = next(frames, None)
@@ -111,13 +118,10 @@ def _all(
         if waiting and (len(waiting) >= most or frame is None or stopped):
             done = labelling.label([pixels for pixels, _ in waiting], loaded, options)
             for one, (_, moment) in zip(done, waiting):
-                film.add(_picture(one, loaded, options), moment)
-                maps.add(one.labels[0], float(moment * film.base))
-                for found in one.found[0]:
-                    outcome.pixels[found.number] = (
-                        outcome.pixels.get(found.number, 0) + found.pixels
-                    )
-                    outcome.seen[found.number] = outcome.seen.get(found.number, 0) + 1
+                for number, (film, maps) in enumerate(outputs):
+                    film.add(_picture(one, number, loaded, options), moment)
+                    maps.add(one.labels[number], float(moment * film.base))
+                    _count(one.found[number], outcome.pixels[number], outcome.seen[number])
                 outcome.size = one.pixels.shape[:2]
                 outcome.frames += 1
                 progress.step()
@@ -128,38 +132,61 @@ def _all(
             return
 
 
-def _picture(done: labelling.Labelled, loaded: Loaded, options: argparse.Namespace) -> np.ndarray:
-    head, label = loaded.heads[0], done.labels[0]
+def _count(found: Any, pixels: dict[int, int], seen: dict[int, int]) -> None:
+    for one in found:
+        pixels[one.number] = pixels.get(one.number, 0) + one.pixels
+        seen[one.number] = seen.get(one.number, 0) + 1
+
+
+def _picture(
+    done: labelling.Labelled, number: int, loaded: Loaded, options: argparse.Namespace
+) -> np.ndarray:
+    """A frame's overlay by the labels of one head."""
+    head, label = loaded.heads[number], done.labels[number]
     background = 0 if head.names[0] == "background" else -1
     picture = overlay(done.pixels, label, head.palette, background, options.opacity)
     shown = with_legend(picture, label, head.names, head.palette, LEGEND)
     return np.asarray(beside(done.pixels, shown) if options.side_by_side else shown)
 
 
-def _decoded(av: Any, source: Any, stream: Any) -> Iterator[tuple[np.ndarray, int]]:
-    """(RGB pixels upright, time stamp in units of the stream) of each frame, times rising."""
+def _decoded(source: Any, stream: Any, sound: Optional[Sound]) -> Iterator[tuple[np.ndarray, int]]:
+    """(RGB pixels upright, time stamp in units of the stream) of each frame, times rising; what
+    is read of the sound goes there."""
     stream.thread_type = "AUTO"
     first: Optional[int] = None
     last, size = -1, None
     step = max(1, round(1 / (float(stream.average_rate or 25) * float(stream.time_base))))
-    for frame in source.decode(stream):
+    for frame in _frames_of(source, stream, sound):
         size = size or (frame.width, frame.height)  # another one amid the stream is scaled to it
         pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
         turns = round(getattr(frame, "rotation", 0) / 90) % 4  # as telephones store them
         moment = frame.pts if frame.pts is not None else last + step
-        first = moment if first is None else first
+        if first is None:
+            first = moment
+            if sound:
+                sound.origin = first * Fraction(stream.time_base)
         last = max(moment - first, last + 1)
         yield np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels), last
 
 
-class _Film:
-    """The overlay video: opened by its first picture, closed whole."""
+def _frames_of(source: Any, stream: Any, sound: Optional[Sound]) -> Iterator[Any]:
+    streams = [stream, sound.stream] if sound else [stream]
+    for packet in source.demux(streams):
+        if packet.stream is stream or packet.stream.index == stream.index:
+            yield from packet.decode()
+        elif sound:
+            sound.take(packet)
 
-    def __init__(self, av: Any, path: str, source: Any) -> None:
+
+class _Film:
+    """The overlay video, with sound or without: opened by its first picture, closed whole."""
+
+    def __init__(self, av: Any, path: str, source: Any, sound: Optional[Sound] = None) -> None:
         self.av, self.path, self.base = av, path, Fraction(source.time_base)
         self.rate = source.average_rate or Fraction(25)
         self.container: Any = None
         self.stream: Any = None
+        self.sound = sound
 
     def __enter__(self) -> "_Film":
         return self
@@ -185,11 +212,17 @@ class _Film:
         self.stream.width, self.stream.height = width, height
         self.stream.pix_fmt = "yuv420p"
         self.stream.codec_context.time_base = self.base
+        if self.sound:
+            self.sound.open(self.container)
 
     def _write(self, frame: Any) -> None:
         try:
             for packet in self.stream.encode(frame):
                 self.container.mux(packet)
+            if self.sound and frame is not None:
+                self.sound.pass_on()
+            elif self.sound:
+                self.sound.close()
         except self.av.error.FFmpegError as error:
             raise OSError(error.errno, error.strerror, self.path) from error
 
@@ -248,18 +281,32 @@ def lines(where: str, done: Outcome, loaded: Loaded) -> list[str]:
         f"{where}: {width}x{height}, {done.frames} frames of {done.rate:.4g} a second, "
         f"{done.seconds:.1f} s ({done.frames / max(done.seconds, 1e-9):.1f} frames a second)"
     ]
-    for number, share in _shares(done):
-        value = f"{share:6.1%}" if share >= LEAST else f"{f'<{LEAST:.1%}':>6}"
-        told.append(f"  {value}  {loaded.heads[0].names[number]}, in {done.seen[number]} frames")
-    if done.audio:
-        told.append("  the sound is left out")
+    for head, pixels, seen in zip(loaded.heads, done.pixels, done.seen):
+        for number, share in _shares(pixels):
+            value = f"{share:6.1%}" if share >= LEAST else f"{f'<{LEAST:.1%}':>6}"
+            told.append(f"  {value}  {head.names[number]}, in {seen[number]} frames")
+    if done.silent:
+        told.append(f"  the sound is left out: {done.silent}")
     told += [f"  wrote {bootstrap.shown(path)}" for path in done.files]
     return told
 
 
 def record(where: str, done: Outcome, loaded: Loaded) -> dict[str, Any]:
     """What ``--json`` prints of a video."""
-    names = loaded.heads[0].names
+
+    def classes(head: int) -> list[dict[str, Any]]:
+        pixels, seen = done.pixels[head], done.seen[head]
+        return [
+            {
+                "number": number,
+                "name": loaded.heads[head].names[number],
+                "pixels": pixels[number],
+                "share": round(share, 6),
+                "frames": seen[number],
+            }
+            for number, share in _shares(pixels)
+        ]
+
     return {
         "file": where,
         "width": done.size[1],
@@ -267,23 +314,15 @@ def record(where: str, done: Outcome, loaded: Loaded) -> dict[str, Any]:
         "frames": done.frames,
         "frames_per_second": round(done.rate, 4),
         "complete": done.problem is None,
-        "audio_left_out": done.audio,
-        "classes": [
-            {
-                "number": number,
-                "name": names[number],
-                "pixels": done.pixels[number],
-                "share": round(share, 6),
-                "frames": done.seen[number],
-            }
-            for number, share in _shares(done)
-        ],
+        "audio_left_out": bool(done.silent),
+        "classes": classes(0),
+        "heads": {loaded.heads[i].prefix: classes(i) for i in range(1, len(loaded.heads))},
         "files": [bootstrap.shown(path) for path in done.files],
         "seconds": round(done.seconds, 3),
     }
 
 
-def _shares(done: Outcome) -> list[tuple[int, float]]:
-    total = sum(done.pixels.values())
-    order = sorted(done.pixels, key=lambda number: (-done.pixels[number], number))
-    return [(number, done.pixels[number] / total) for number in order]
+def _shares(pixels: dict[int, int]) -> list[tuple[int, float]]:
+    total = sum(pixels.values())
+    order = sorted(pixels, key=lambda number: (-pixels[number], number))
+    return [(number, pixels[number] / total) for number in order]

@@ -36,11 +36,13 @@ class TooLarge(ValueError):
 
 
 class Offer(NamedTuple):
-    """A net to choose: its name, the classes that it knows, and what `load` takes."""
+    """A net to choose: its name, the classes that it knows, what `load` takes, and which of its
+    heads is shown. A net of several heads is offered once for each."""
 
     name: str
     knows: list[str]
     options: argparse.Namespace
+    head: int = 0
 
 
 def offers(options: argparse.Namespace, given: bool) -> list[Offer]:
@@ -50,7 +52,7 @@ def offers(options: argparse.Namespace, given: bool) -> list[Offer]:
     made = []
     if given:
         title = os.path.basename(os.path.normpath(options.net))
-        made.append(Offer(title, _knows(options), options))
+        made += _of_heads(title, options)
     for name in best + [name for name in names if name not in best]:
         plain = argparse.Namespace(**vars(options))
         plain.net, plain.weights, plain.classes, plain.onnx, plain.mean = (
@@ -61,17 +63,26 @@ def offers(options: argparse.Namespace, given: bool) -> list[Offer]:
             None,
         )
         if not (given and name == made[0].name):
-            made.append(Offer(name, _knows(plain), plain))
+            made += _of_heads(name, plain)
     return made
 
 
-def _knows(options: argparse.Namespace) -> list[str]:
-    """The names of the first head's classes, without the background."""
+def _of_heads(name: str, options: argparse.Namespace) -> list[Offer]:
+    """An Offer for each head, with its classes but the background."""
     if options.classes:
-        names, _ = read_classes(options.classes)
+        heads = [("", read_classes(options.classes)[0])]
     else:
-        names = heads_of(catalog.experiment(options.net).dataset)[0].names
-    return [name for name in names if name != "background"]
+        found = heads_of(catalog.experiment(options.net).dataset)
+        heads = [(head.prefix, head.names) for head in found]
+    return [
+        Offer(
+            f"{name}, {prefix}" if prefix else name,
+            [one for one in names if one != "background"],
+            options,
+            number,
+        )
+        for number, (prefix, names) in enumerate(heads)
+    ]
 
 
 def _has_weights(name: str) -> bool:
@@ -113,8 +124,16 @@ class Nets:
                     f"at most {self.pixels / 1e6:g} million are taken (--max-pixels)"
                 )
             pixels = read_photo("the image", io.BytesIO(content))
-        loaded = self._load(name)
-        return loaded, labelling.label([pixels], loaded, self.offered[name].options)[0]
+        offer = self.offered[name]
+        loaded = self._load(
+            next(o.name for o in self.offered.values() if o.options is offer.options)
+        )
+        done = labelling.label([pixels], loaded, offer.options)[0]
+        if offer.head:
+            loaded = loaded._replace(name=name, heads=[loaded.heads[offer.head]])
+            one = done.labels[offer.head], done.found[offer.head]
+            done = done._replace(labels=[one[0]], found=[one[1]], nothing=False)
+        return loaded, done
 
     def _load(self, name: str) -> Loaded:
         if name not in self._loaded:

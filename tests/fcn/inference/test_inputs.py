@@ -32,6 +32,17 @@ def test_files_folders_and_patterns(tree):
     assert names(tree, "**/y.*") == ([("two/deep/y.PNG", "/out/two/deep/y")], 0)
 
 
+def test_videos_are_found_in_folders_and_earlier_overlays_are_not(tree):
+    for name in ("films/a.MP4", "films/b.mkv", "films/a_overlay.mp4", "films/b_side.mp4"):
+        path = os.path.join(tree, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "wb").close()
+    found, left_out = names(tree, "films")
+    assert found == [("films/a.MP4", "/out/a"), ("films/b.mkv", "/out/b")] and left_out == 2
+    made, _ = jobs([os.path.join(tree, "films")], "/out")
+    assert all(job.video for job in made)
+
+
 def test_equal_names_mirror_their_folders(tree):
     assert names(tree, "one/x.jpg", "two/x.jpg")[0] == [
         ("one/x.jpg", "/out/one/x"),

@@ -15,7 +15,7 @@ import caffe
 import infer
 from data import toy
 from fcn import catalog, random_weights
-from fcn.inference import labelling, video
+from fcn.inference import labelling, loading, video
 
 av = pytest.importorskip("av", reason="labelling videos needs the package av (extra: video)")
 
@@ -47,7 +47,8 @@ def film(path, times=range(FRAMES), size=(96, 64), sound=False, dark=0, **more):
     with av.open(path, "w", **more) as container:
         stream = container.add_stream("libx264", rate=RATE, options={"crf": "1"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        audio = container.add_stream("aac", rate=8000) if sound else None
+        kind = sound if isinstance(sound, str) else "aac"
+        audio = container.add_stream(kind, rate=8000) if sound else None
         for number, moment in enumerate(times):
             part = image.crop((number, number, number + size[0], number + size[1]))
             pixels = np.array(part)
@@ -56,12 +57,16 @@ def film(path, times=range(FRAMES), size=(96, 64), sound=False, dark=0, **more):
             frame.pts, frame.time_base = moment, 1 / RATE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if audio:
-            silence = av.AudioFrame.from_ndarray(
-                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-            )
-            silence.rate = 8000
-            container.mux(audio.encode(silence))
+        if audio:  # a second of a tone
+            wave = np.sin(np.arange(8192) / 5) * 0.5
+            whole = kind.startswith("pcm")
+            for part in ((wave * 32767).astype(np.int16) if whole else wave.astype(np.float32),):
+                for block in part.reshape(8, 1, 1024):
+                    tone = av.AudioFrame.from_ndarray(
+                        block, format="s16" if whole else "fltp", layout="mono"
+                    )
+                    tone.rate = 8000
+                    container.mux(audio.encode(tone))
             container.mux(audio.encode(None))
     return path
 
@@ -69,6 +74,17 @@ def film(path, times=range(FRAMES), size=(96, 64), sound=False, dark=0, **more):
 def run(weights, out, *arguments):
     options = ["--net", NET, "--weights", weights, "--out", str(out), "--cpu"]
     return infer.main(options + [str(a) for a in arguments])
+
+
+def sound_of(path):
+    """(codec, samples, whether any is loud) of a video's sound, None without any."""
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        frames = [frame.to_ndarray() for frame in container.decode(stream)]
+        loud = any(np.abs(frame).max() > 0.1 for frame in frames)
+        return stream.codec_context.name, sum(frame.shape[-1] for frame in frames), loud
 
 
 def read(path):
@@ -96,7 +112,8 @@ def test_every_frame_is_labelled_as_a_photo_is(weights, tmp_path, capsys):
     assert run(weights, tmp_path, path, "--batch", "3") == 0
     printed = capsys.readouterr().out
     assert f"a.mp4: 96x64, {FRAMES} frames of 29.97 a second" in printed
-    assert "the sound is left out" in printed
+    assert "sound" not in printed
+    assert sound_of(tmp_path / "a_overlay.mp4") == sound_of(path)
     os.remove(str(tmp_path / "a_labels" / "mine.png"))
     labels = labels_in(tmp_path / "a_labels")
     before, _ = read(path)
@@ -138,6 +155,48 @@ def test_a_telephones_video_is_turned_upright(weights, tmp_path):
     shown = read(tmp_path / "a_overlay.mp4")[0][0][1]
     top, bottom = shown[:36, :64].mean(), shown[44:96, :64].mean()
     assert top < 30 and bottom > 60, (top, bottom)  # left became top
+
+
+def test_sound_that_mp4_does_not_hold_is_encoded(weights, tmp_path):
+    path = film(str(tmp_path / "a.mkv"), sound="pcm_s16le")
+    assert sound_of(path)[0] == "pcm_s16le"
+    assert run(weights, tmp_path, path, "--video-labels", "none") == 0
+    kind, samples, loud = sound_of(tmp_path / "a_overlay.mp4")
+    assert kind == "aac" and samples >= 8000 and loud
+
+
+def test_sound_begins_where_the_pictures_do(weights, tmp_path):
+    """A second of sound, and pictures from its middle on: the first half is dropped."""
+    path = film(str(tmp_path / "a.mkv"), times=range(15, 30), sound="pcm_s16le")
+    assert run(weights, tmp_path, path, "--video-labels", "none", "--batch", "2") == 0
+    _, samples, _ = sound_of(tmp_path / "a_overlay.mp4")
+    assert 3000 <= samples <= 6200  # AAC comes in blocks of 1024
+    assert read(tmp_path / "a_overlay.mp4")[0][0][0] == 0
+
+
+def test_each_head_has_its_video(weights, tmp_path, monkeypatch, capsys):
+    """As of SIFT Flow's nets; here the second head says the opposite of the first."""
+    options = infer.parse([film(str(tmp_path / "a.mp4"), sound="aac"), "--net", NET, "--weights",
+                           weights, "--out", str(tmp_path), "--cpu", "--json"])  # fmt: skip
+    loaded = loading.load(options)
+    (first,) = loaded.heads
+    two = loaded._replace(heads=[first, first._replace(prefix="geo")])
+    label = labelling.label
+
+    def both(images, _, *rest):
+        return [
+            one._replace(labels=[one.labels[0], 4 - one.labels[0]], found=one.found * 2)
+            for one in label(images, loaded, *rest)
+        ]
+
+    monkeypatch.setattr(video.labelling, "label", both)
+    infer.Run(two, options).all()
+    first, second = (labels_in(tmp_path / name) for name in ("a_labels", "a_geo_labels"))
+    assert len(first) == len(second) == FRAMES and (first[3] == 4 - second[3]).all()
+    assert len(read(tmp_path / "a_geo_overlay.mp4")[0]) == FRAMES
+    assert sound_of(tmp_path / "a_overlay.mp4") and not sound_of(tmp_path / "a_geo_overlay.mp4")
+    value = json.loads(capsys.readouterr().out)
+    assert value["heads"]["geo"] == value["classes"] and len(value["files"]) == 4
 
 
 def test_one_file_of_labels_and_json(weights, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The page's server: labels as infer.py does, refuses what is too much, says why."""
 
+import argparse
 import base64
 import io
 import os
@@ -188,3 +189,16 @@ def test_few_nets_stay_loaded(weights, photo, monkeypatch):
         kept.label(name, png(photo))
         assert list(kept._loaded) == [name]
     kept.close()
+
+
+def test_each_head_of_a_net_is_offered(monkeypatch):
+    """SIFT Flow's nets say what a thing is and how its surface lies."""
+    monkeypatch.setattr(nets, "_has_weights", lambda name: name == "siftflow-fcn8s")
+    plain = argparse.Namespace(net="none", classes=None)
+    made = nets.offers(plain, False)
+    assert [(offer.name, offer.head) for offer in made] == [
+        ("siftflow-fcn8s", 0),
+        ("siftflow-fcn8s, geo", 1),
+    ]
+    assert "sky" in made[0].knows and "horizontal" in made[1].knows
+    assert made[0].options is made[1].options
