@@ -19,17 +19,13 @@ the random generator is seeded before every step with seed + iteration, so that 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import math
 import os
-import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,25 +43,21 @@ from fcn.errors import USER_ERRORS, Diverged, StartError
 from fcn.lock import locked
 from fcn.prototxt import read_solver
 from fcn.scoring import results
-from fcn.scoring.evaluate import evaluate, share_weights
 from fcn.training import environment, initial, records
 from fcn.training.board import Board
-from fcn.training.curves import draw_curves
+from fcn.training.earlier import check_nothing_is_lost, check_resumable, new_state
 from fcn.training.log import Log
-from fcn.training.pictures import Pictures
+from fcn.training.next_steps import commands
 from fcn.training.progress import Progress, duration
 from fcn.training.records import Records
+from fcn.training.scorings import Scorings
 from fcn.training.snapshots import Snapshots
+from fcn.training.stopping import Stopping
 from fcn.training.time_limit import TimeLimit, continued
 from fcn.weights import find
 
 if TYPE_CHECKING:
-    from fcn.catalog.datasets import Output
     from fcn.catalog.experiment import Experiment
-    from fcn.scoring.evaluate import Score
-
-#: What of a snapshot's JSON a run goes on with.
-_STATE = {"steps": int, "seed": int, "run": str, "data": dict, "positions": dict, "losses": list}
 
 
 def main(name: str, argv: Sequence[str] | None = None, tell_next: bool = True) -> int:
@@ -100,7 +92,6 @@ class Run:
         self.final = os.path.join(args.out, experiment.name + ".caffemodel")
         self.best = os.path.join(args.out, experiment.name + "-best.caffemodel")
         self.best_so_far = os.path.join(args.out, experiment.name, "best.caffemodel")
-        self.best_iu = -math.inf
         self.log = os.path.join(args.out, experiment.name + ".jsonl")
         self.snapshots = Snapshots(self.folder, args.keep)
         self.outputs = experiment.dataset.outputs
@@ -108,20 +99,16 @@ class Run:
         names = {o.label: list(getattr(self.classes, o.names)) for o in self.outputs}
         self.records = Records(self.folder, self.log, names)
         self.board = Board(self.records.path(records.BOARD)) if args.tensorboard else None
-        #: Of the step before, and the mean loss per pixel of the steps before it.
+        self.scorings = Scorings(experiment, self.records, self.board, self.folder, self.log)
+        #: Of the step before.
         self.rate: float | None = None
-        self.train_loss: float | None = None
-        #: Seconds of scorings, and of them for what is left to look at.
-        self.scoring = self.recording = 0.0
-        #: Seconds of the last scoring.
-        self.scored_in = 0.0
         fields = dict(experiment.schedule.fields)
         self.window = fields["average_loss"]
         self.snapshot_every = args.snapshot_every or experiment.schedule.snapshot_every
         self.score_every = args.score_every or experiment.schedule.score_every
         if args.minutes and not args.score_every:
             self.score_every = math.inf  # when the time limit says so, and at the end
-        self.interrupted: int | None = None
+        self.stopping = Stopping()
         #: What a resumed run must have alike to end with the same bytes.
         self.computes = {
             "threads": device.threads(),
@@ -143,10 +130,13 @@ class Run:
             if found is None:
                 raise StartError(f"nothing to resume: no whole snapshot in {self._where()}")
             path, state = found
-            self._check_resumable(state)
+            check_resumable(state, args, self.computes, self._where())
         else:
             path = None
-            state = self._new_state(found)
+            if not args.restart:
+                label = self.outputs[0].label
+                check_nothing_is_lost(self.final, self.log, label, found, self._where())
+            state = new_state(self.experiment.schedule.steps, args.seed)
             files = initial.weights_files(self.experiment, args.weights, args.out)
         self.steps = args.steps or state["steps"]
         self.base_lr = state.get("base_lr")
@@ -158,7 +148,7 @@ class Run:
             if path:
                 initial.restore(self.solver, path, state)
                 results.forget_after(self.log, self.run, self.solver.iter)
-                self.best_iu = results.best(self.log, self.run, self.outputs[0].label)
+                self.scorings.resume(self.run)
                 self.records.resume(self.run, self.solver.iter, self._facts())
                 print(f"resumed from {shown(os.path.abspath(path))}")
             else:
@@ -181,32 +171,18 @@ class Run:
 
     def _facts(self) -> dict[str, Any]:
         """What run.json says of a run when it begins."""
-        experiment, first = self.experiment, self.outputs[0]
-        names = self.records.names[first.label]
-        palette = np.asarray(self.classes.PALETTE)[: len(names)]
-        described = experiment.dataset.description
-        return {
-            "experiment": experiment.name,
-            "dataset": described.name if described else experiment.dataset.label,
-            "backbone": experiment.backbone,
-            "stride": experiment.stride,
-            "head": experiment.head,
-            "net": os.path.abspath(os.path.dirname(catalog.net_path(experiment.name, "deploy"))),
-            "classes": names,
-            "palette": palette.tolist(),
-            "train_images": self.train_images,
-            "val_images": len(self.val),
-            "steps": self.steps,
-            "seed": self.seed,
-            "data": self.data,
-            "precision": self.args.precision or "fp32",
+        return environment.facts(
+            self.experiment,
+            self.records.names[self.outputs[0].label],
+            np.asarray(self.classes.PALETTE),
+            train_images=self.train_images,
+            val_images=len(self.val),
+            steps=self.steps,
+            seed=self.seed,
+            data=self.data,
+            precision=self.args.precision or "fp32",
             **self.computes,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
-            "engine": results.engine(),
-            "versions": environment.versions(),
-            "git": environment.revision(),
-        }
+        )
 
     def _keep_prototxts(self) -> None:
         """Copies of the nets that the run did not need to change: its folder holds all of it."""
@@ -216,72 +192,6 @@ class Run:
             if os.path.abspath(path) != os.path.abspath(copy):
                 with open(path, encoding="utf-8") as f:
                     write_text(copy, f.read())
-
-    def _new_state(self, found: Any) -> dict[str, Any]:
-        if not self.args.restart:
-            self._check_nothing_is_lost(found)
-        return {
-            "steps": self.experiment.schedule.steps,
-            "seed": options.SEED if self.args.seed is None else self.args.seed,
-            # Two runs may begin within a second.
-            "run": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "losses": [],
-            "data": {},
-        }
-
-    def _check_nothing_is_lost(self, found: Any) -> None:
-        """StartError where a new run would take the place of another, finished or not."""
-        if os.path.exists(self.final):
-            finished = results.last(self.log, self.outputs[0].label)
-            what = "" if finished is None else " ({} steps, mean IU {})".format(*finished)
-            more = "continue it with --resume --steps N, " if found else ""
-            raise StartError(
-                f"{shown(self.final)} is the result of a finished run{what}: {more}"
-                "give this one another --out, or replace it by --restart"
-            )
-        if found:
-            raise StartError(
-                "{} holds a run that stopped at step {} of {}: continue it with --resume, "
-                "or start over with --restart".format(
-                    self._where(), found[1]["iter"], found[1]["steps"]
-                )
-            )
-
-    def _check_resumable(self, state: dict[str, Any]) -> None:
-        """StartError where the command line contradicts the run in the snapshot."""
-        args = self.args
-        for key, kind in _STATE.items():
-            if not isinstance(state.get(key), kind):
-                raise StartError(
-                    f"the JSON beside the newest snapshot in {self._where()} is damaged: expected "
-                    f"'{key}' to be a {kind.__name__}, received {state.get(key)!r}; remove that "
-                    "snapshot, and --resume takes the one before it"
-                )
-        if args.weights or args.seed not in (None, state["seed"]):
-            raise StartError(
-                "--resume continues with the weights and seed of the run; leave out --weights and "
-                "--seed, or start over with --restart"
-            )
-        if args.steps and args.steps < state["iter"]:
-            raise StartError(
-                "the run in {} is at step {} already; --steps {} is less".format(
-                    self._where(), state["iter"], args.steps
-                )
-            )
-        for key, how in (("threads", "with {} threads"), ("device", "on {}")):
-            was, now = state.get(key), self.computes[key]
-            if was is not None and was != now:
-                began = ascii(was).strip("'")  # whatever the JSON holds can be printed
-                print(
-                    f"note: the run began {how.format(began)} and goes on {how.format(now)}: the "
-                    "weights will agree to rounding, not to the last bit"
-                )
-        if args.steps and args.steps != state["steps"]:
-            print(
-                "{} steps in all instead of {}: a poly rate changes with it".format(
-                    args.steps, state["steps"]
-                )
-            )
 
     def _where(self) -> str:
         return shown(os.path.abspath(self.folder))
@@ -318,24 +228,17 @@ class Run:
 
     def _loop(self, losses: Iterable[Sequence[float]], began: float) -> int:
         self._tell_plan()
-        if self.board:
-            label = self.outputs[0].label
-            self.board.begin(
-                records.read_rows(self.records.path(records.TRAIN)),
-                self.records.results(label),
-                self.records.names[label],
-                self.records.path(records.SHEET),
-            )
+        self.scorings.begin()
         progress = Progress(
             self.solver.iter,
             self.steps,
             self.window,
             losses=losses,
             epoch=self.train_images,
-            told=self._record_step,
+            told=self.scorings.step,
         )
         limit = TimeLimit(self.args.minutes)
-        with _Signals(self):
+        with self.stopping:
             try:
                 self._clock = time.time()
                 while self.solver.iter < self.steps:
@@ -344,17 +247,17 @@ class Run:
                     solver = self.solver
                     done = solver.iter == self.steps
                     due = not self.args.score_every and limit.scoring_is_due(
-                        self._scoring_takes(progress)
+                        self.scorings.takes(len(self.val), progress.seconds_per_image)
                     )
                     if done or due or solver.iter % self.score_every == 0:
                         progress.pause()
                         progress.read()  # of weights that diverged no score is kept
                         self._score(progress)
                         self._clock = time.time()
-                    if done or self.interrupted or solver.iter % self.snapshot_every == 0:
+                    if done or self.stopping.signal or solver.iter % self.snapshot_every == 0:
                         self._snapshot(progress)
                         self._clock = time.time()
-                    if self.interrupted and not done:
+                    if self.stopping.signal and not done:
                         break
             finally:
                 progress.pause()
@@ -362,14 +265,14 @@ class Run:
             where = f"{self.solver.iter} of {self.steps}"
             print(self._took(began))
             print(f"stopped at step {where}, with a snapshot; --resume continues")
-            return 128 + (self.interrupted or 0)
+            return 128 + (self.stopping.signal or 0)
         if os.path.exists(self.best_so_far):
             os.replace(self.best_so_far, self.best)
         self._save_weights(self.final)
         print(self._took(began))
         print(f"wrote {shown(self.final)}")
         if os.path.exists(self.best):
-            print(f"wrote {shown(self.best)}, the best on val: mean IU {self.best_iu:.4f}")
+            print(f"wrote {shown(self.best)}, the best on val: mean IU {self.scorings.best_iu:.4f}")
         if self.tells_next:
             self._tell_next()
         return 0
@@ -378,26 +281,13 @@ class Run:
         """How long this call took, and what of it."""
         whole = time.time() - began
         self.records.took(whole)
-        return (
-            f"{duration(whole)} in all; scoring {100 * self.scoring / whole:.1f} %, tables and "
-            f"pictures {100 * self.recording / whole:.1f} %: {shown(os.path.abspath(self.folder))}"
-        )
+        where = shown(os.path.abspath(self.folder))
+        return f"{duration(whole)} in all; {self.scorings.shares(whole)}: {where}"
 
     def _tell_next(self) -> None:
-        """The commands that go on from here, as they would be typed here."""
-        name, folder = self.experiment.name, self.experiment.folder
-        net = shown(os.path.join(bootstrap.ROOT, folder)) if folder else name
-        data = "".join(f" {shlex.quote(shown(path))}" for path in self.args.data or ())
-        usual = self.args.out == find.out_of(self.experiment)
-        out = "" if usual else f" --out {shlex.quote(shown(self.args.out))}"
-        weights = "" if usual else f" --weights {shlex.quote(shown(self.best))}"
-        script = shown(os.path.join(bootstrap.ROOT, "score.py"))
-        print(f"next: python {script} {net}{' --data' + data if data else ''}{out}")
-        if self.experiment.dataset.photo:
-            script = shown(os.path.join(bootstrap.ROOT, "infer.py"))
-            print(f"  or: python {script} photo.jpg --net {net}{weights}")
-        script = shown(os.path.join(bootstrap.ROOT, "report.py"))
-        print(f"  or: python {script} {shlex.quote(self._where())}")
+        told = commands(self.experiment, self.args.out, self.best, self._where(), self.args.data)
+        for word, command in zip(("next:", "  or:", "  or:"), told):
+            print(word, command)
 
     def _keep_to(self, limit: TimeLimit, progress: Progress) -> None:
         """Change the number of steps to what fits into the time limit, and the rate with it."""
@@ -478,77 +368,12 @@ class Run:
                         self._not_a_number(f"{name} blob {i} is not finite", self.solver.iter)
                     )
 
-    def _record_step(self, step: int, loss: float, per_pixel: float, rate: float | None) -> None:
-        began = time.time()
-        self.records.step(step, loss, per_pixel, rate)
-        self.train_loss = per_pixel
-        if self.board:
-            self.board.step(step, loss, per_pixel, rate)
-        self.recording += time.time() - began
-
     def _score(self, progress: Progress) -> None:
-        share_weights(self.solver)
-        net, done = self.solver.test_nets[0], self.solver.iter
-        losses = progress.losses
-        for output in self.outputs:
-            began = time.time()
-            pictures = None
-            if output is self.outputs[0]:
-                pictures = self._pictures(net)
-            each = pictures.each if pictures else None
-            result = evaluate(net, None, self.val, "score" + output.suffix, output.label, each)
-            of = f", {output.label}" if len(self.outputs) > 1 else ""
-            print(f"val at step {done}{of}: {results.summary(result)}", flush=True)
-            line = results.record(
-                result,
-                experiment=self.experiment.name,
-                output=output.label,
-                run=self.run,
-                iter=done,
-                split="val",
-                images=len(self.val),
-                rate=self.rate,
-                train_loss=sum(p for _, p in losses) / len(losses) if losses else None,
-                seconds=round(time.time() - began, 2),
-            )
-            results.append(self.log, line)
-            self.scored_in = time.time() - began
-            self.scoring += self.scored_in
-            if output is self.outputs[0] and result.metrics.mean_iu > self.best_iu:
-                self._check_weights()
-                self._save_weights(self.best_so_far)
-                self.best_iu = result.metrics.mean_iu
-            self._record_score(output, result, line, pictures)
+        def keep() -> None:
+            self._check_weights()
+            self._save_weights(self.best_so_far)
 
-    def _scoring_takes(self, progress: Progress) -> float:
-        """Seconds that a scoring of val takes, as the last one did or else as training does."""
-        return self.scored_in or len(self.val) * progress.seconds_per_image
-
-    def _pictures(self, net: caffe.Net) -> Pictures:
-        """What collects pictures in a scoring pass."""
-        names = self.records.names[self.outputs[0].label]
-        background = 0 if names[0] == "background" else -1
-        palette = np.asarray(self.classes.PALETTE)
-        return Pictures(net, self.experiment.dataset, palette, self.val, self.folder, background)
-
-    def _record_score(
-        self, output: Output, result: Score, line: dict[str, Any], pictures: Pictures | None
-    ) -> None:
-        """Tables, curves and pictures of one scoring."""
-        began = time.time()
-        names = self.records.names[output.label]
-        self.records.write_confusion(line["iter"], output.label, result.hist)
-        if pictures:
-            pictures.save(line["iter"])
-            found = self.records.results(output.label)
-            best = max(found, key=lambda r: (r["mean_iu"] or 0, -r["iter"]))
-            pictures.forget([best["iter"], line["iter"]])
-            steps = records.read_rows(self.records.path(records.TRAIN))
-            draw_curves(self.records.path(records.CURVES), steps, found, names)
-            if self.board:
-                self.board.score(line, names, self.records.path(records.SHEET))
-        self.records.write_results()
-        self.recording += time.time() - began
+        self.scorings.score(self.solver, self.val, self.run, progress.losses, self.rate, keep)
 
     def _snapshot(self, progress: Progress) -> None:
         self._check_weights()
@@ -568,36 +393,6 @@ class Run:
             },
         )
         self.records.settled()
-
-
-class _Signals:
-    """While active, the first Ctrl-C or TERM asks the run to stop after the step it is in.
-
-    The second does what it always does.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def __enter__(self) -> None:
-        # HUP is what a closed terminal sends; nohup has it ignored, and it stays so.
-        known = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)]
-        heard = [s for s in known if s is not None and signal.getsignal(s) is not signal.SIG_IGN]
-        self.before = {s: signal.signal(s, self._ask) for s in heard}
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.run.interrupted = number
-        self._reset()
-        # Not print(): the signal may have come in the middle of one, which cannot be entered twice.
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nstopping after this step; again to stop at once\n")
-
-    def _reset(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def __exit__(self, *exc: object) -> None:
-        self._reset()
 
 
 def _from_root(path: str) -> str:
