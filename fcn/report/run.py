@@ -21,6 +21,7 @@ from fcn.weights.find import OUT
 __all__ = ["Run", "Scored", "find", "read"]
 
 IMAGES = ("image", "pictures", "mean_iu", "overall_accuracy")  # columns of images.csv
+LOSSES = ("loss", "loss_per_pixel")  # columns of train.csv; "rate" may be empty
 
 
 class Scored(NamedTuple):
@@ -117,7 +118,7 @@ def read(folder: str) -> Run:
         facts=facts,
         classes=classes,
         palette=_palette(facts.get("palette"), len(classes)),
-        steps=_table(os.path.join(folder, records.TRAIN), records.STEPS),
+        steps=_table(os.path.join(folder, records.TRAIN), records.STEPS, filled=LOSSES),
         scores=scores,
         best=best,
         confusion=_confusion(os.path.join(scored, "confusion.csv"), len(classes)),
@@ -128,8 +129,11 @@ def read(folder: str) -> Run:
     )
 
 
-def _table(path: str, columns: Iterable[str], text: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a CSV that has these columns at least, all numbers or empty but those of text."""
+def _table(
+    path: str, columns: Iterable[str], text: Sequence[str] = (), filled: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a CSV that has these columns at least; all numbers but those of ``text``, or
+    empty but those ``filled``."""
     rows = read_rows(path)
     for number, row in enumerate(rows, 1):
         lacking = [name for name in columns if name not in row]
@@ -139,7 +143,8 @@ def _table(path: str, columns: Iterable[str], text: Sequence[str] = ()) -> list[
             )
         for name, value in row.items():
             whole = name != "step" or (isinstance(value, int) and 0 <= value < 2**63)
-            if name not in text and not (isinstance(value, (int, float, type(None))) and whole):
+            kinds = (int, float) if name in filled else (int, float, type(None))
+            if name not in text and not (isinstance(value, kinds) and whole):
                 raise StartError(
                     f"{shown(path)} is not what solve.py writes: in row {number} '{name}' is "
                     f"{repr(value)[:200]}, expected a number"

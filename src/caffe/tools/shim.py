@@ -1,9 +1,10 @@
 """``caffe shim``: BVLC's programs under their own paths, for scripts that call them there.
 
 Below DIR, a folder of yours or BVLC's source tree, it writes ``build/tools/caffe``,
-``build/tools/convert_imageset`` and the others, with and without ``.bin``, ``build/examples`` and
-``python/classify.py``, ``detect.py`` and ``draw_net.py``; each runs this engine's tool of that
-name.  A file that is there and that `caffe shim` did not write is left alone.
+``build/tools/convert_imageset`` and the others, with and without ``.bin``, ``build/examples``,
+``python/classify.py``, ``detect.py``, ``draw_net.py`` and ``train.py``, and
+``tools/extra/parse_log.py``; each runs this engine's tool of that name.  A file that is there and
+that `caffe shim` did not write is left alone.
 
 It also lets scripts run that put BVLC's ``python`` folder first on ``sys.path``: two small files in
 this Python's site-packages make `import caffe` find this engine where that folder has no compiled
@@ -47,8 +48,11 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "build/examples/siamese/convert_mnist_siamese_data": ("convert_mnist_siamese_data",),
 }
 SCRIPTS: dict[str, tuple[str, ...]] = {
-    f"python/{name}.py": (name,) for name in ("classify", "detect", "draw_net")
+    **{f"python/{name}.py": (name,) for name in ("classify", "detect", "draw_net")},
+    "tools/extra/parse_log.py": ("parse_log",),
 }
+# path below DIR: the module of caffe.tools that runs it, where it is no command of `caffe`
+OTHERS = {"python/train.py": "train_script"}
 
 # A shell runs the second line, with a Python whose path may hold spaces; for Python it is a text.
 _TEXT = """#!/bin/sh
@@ -59,7 +63,7 @@ import sys
 
 here = os.path.dirname(os.path.realpath(__file__))  # BVLC's own `caffe` may lie beside this file
 sys.path[:] = [path for path in sys.path if os.path.realpath(path or ".") != here]
-from caffe.cli import main
+from caffe.{module} import main
 
 sys.exit(main([{arguments}*sys.argv[1:]]))
 """
@@ -93,12 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _files(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+def _files(root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    """(path, the module of caffe whose main() it runs, the arguments before the user's)"""
     for name, arguments in PROGRAMS.items():
-        yield root / name, arguments
-        yield root / f"{name}.bin", arguments
+        yield root / name, "cli", arguments
+        yield root / f"{name}.bin", "cli", arguments
     for name, arguments in SCRIPTS.items():
-        yield root / name, arguments
+        yield root / name, "cli", arguments
+    for name, module in OTHERS.items():
+        yield root / name, f"tools.{module}", ()
 
 
 def _is_ours(path: Path) -> bool:
@@ -110,7 +117,7 @@ def _is_ours(path: Path) -> bool:
 
 def _write(root: Path, hook: bool) -> None:
     count = 0
-    for path, arguments in _files(root):
+    for path, module, arguments in _files(root):
         if os.path.lexists(path) and not _is_ours(path):
             print(f"kept {path}, which caffe shim did not write")
             continue
@@ -118,6 +125,7 @@ def _write(root: Path, hook: bool) -> None:
         text = _TEXT.format(
             python=_quoted(sys.executable),
             mark=MARK,
+            module=module,
             arguments="".join(f'"{word}", ' for word in arguments),
         )
         with atomic_write(os.fspath(path)) as stream:
@@ -132,7 +140,7 @@ def _write(root: Path, hook: bool) -> None:
 
 def _remove(root: Path, hook: bool) -> None:
     count = 0
-    for path, _ in _files(root):
+    for path, _, _ in _files(root):
         if _is_ours(path):
             path.unlink()
             count += 1

@@ -113,6 +113,38 @@ def test_programs_run_under_their_paths(python, tmp_path):
     assert detect.returncode == 0 and "caffe detect" in detect.stdout
 
 
+def test_train_py_and_parse_log_run_under_their_paths(python, tmp_path):
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1'
+    )
+    done = run(python, "-m", "caffe", "shim", tmp_path, "--no-hook", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    # What `caffe train -gpu 77` says of a GPU that is not there.
+    train = run(
+        python, "python/train.py", "--solver", "solver.prototxt", "--gpus", 77, cwd=tmp_path
+    )
+    assert train.returncode == 1 and "GPU" in train.stderr and "Traceback" not in train.stderr
+    usage = run(python, "python/train.py", "--gpus", 0, cwd=tmp_path)
+    assert usage.returncode == 2 and "--solver" in usage.stderr
+    parse = run(python, "tools/extra/parse_log.py", "gone.log", ".", cwd=tmp_path)
+    assert parse.returncode == 1 and "gone.log" in parse.stderr and "Traceback" not in parse.stderr
+    run(python, "-m", "caffe", "shim", tmp_path, "--no-hook", "--remove", cwd=tmp_path)
+    assert not [path for path in tmp_path.rglob("*.py") if path.is_file()]
+
+
+@pytest.mark.parametrize("snapshot", [[], ["--snapshot", "s.solverstate"]])
+def test_train_py_is_caffe_train(monkeypatch, snapshot):
+    from caffe import cli
+    from caffe.tools import train_script
+
+    calls = []
+    monkeypatch.setattr(cli, "main", lambda words: calls.append(words) or 0)
+    assert train_script.main(["--solver", "s", "--gpus", "0", "2", *snapshot]) == 0
+    more = ["-snapshot", "s.solverstate"] if snapshot else []
+    assert calls == [["train", "-solver", "s", "-gpu", "0,2", *more]]
+
+
 def test_every_program_is_a_command_and_runs_again(tmp_path, capsys):
     from caffe.cli import BREW, TOOLS
 

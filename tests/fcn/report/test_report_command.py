@@ -153,13 +153,23 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     assert "results.csv is not what solve.py writes" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["train.csv", "results.csv"])
-@pytest.mark.parametrize("value", ["-1", "x", "0.5", "1" * 30])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        (name, value)
+        for name in ("train.csv", "results.csv")
+        for value in ("-1", "x", "0.5", "1" * 30)
+    ]
+    + [("train.csv", "")],
+)
 def test_a_step_that_is_none_is_named(tmp_path, capsys, name, value):
     path = os.path.join(make(tmp_path, steps=(40,), count=2), name)
     with open(path) as f:
         lines = f.read().splitlines()
-    lines[-1] = ",".join([value, *lines[-1].split(",")[1:]])
+    if value:
+        lines[-1] = ",".join([value, *lines[-1].split(",")[1:]])
+    else:  # a row that ends early
+        lines[-1] = lines[-1].split(",")[0] + "," * lines[-1].count(",")
     with open(path, "w") as f:
         f.write("\n".join(lines) + "\n")
     assert command.main([os.path.dirname(path)]) == 1
