@@ -221,7 +221,10 @@ class Blob:
         if not values.flags.writeable:
             values = values.copy()
         self.set_dims(values.shape)
-        self._data = Storage.around(values.reshape(-1))
+        if not current().shares_host and self._data.capacity == values.size:
+            self._data.use_host(values.reshape(-1))  # what CUDA graphs know stays the blob's
+        else:
+            self._data = Storage.around(values.reshape(-1))
 
     @property
     def data_storage(self) -> Storage:

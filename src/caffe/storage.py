@@ -129,6 +129,16 @@ class Storage:
         storage.state = HOST
         return storage
 
+    def use_host(self, memory: np.ndarray) -> None:
+        """Take ``memory``, flat, writable float32 of the capacity, as the host copy itself."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
+        self._version = next(_versions)
+        self._drop()
+        self._make = self._alias = None
+        self._host = memory
+        self.state = HOST
+
     # For users: NumPy ---------------------------------------------------------------------------
 
     def array(self, shape: Sequence[int], owner: Any = None) -> np.ndarray:

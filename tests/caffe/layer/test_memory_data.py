@@ -3,6 +3,7 @@
 import gc
 
 import numpy as np
+import pretend_graphs
 import pytest
 
 import caffe
@@ -77,6 +78,26 @@ def test_new_arrays_start_at_their_beginning(net):
     net.set_input_arrays(data + 100, labels.reshape(6, 1, 1, 1))
     net.forward()
     assert net.blobs["data"].data[0, 0, 0, 0] == 100
+
+
+def test_passes_over_batches_are_replayed_on_a_gpu(pretend, tmp_path):
+    """The tops keep what CUDA graphs know of them, whichever batch they show."""
+    text = NET + 'layer { name: "more" type: "Power" bottom: "twice" top: "more" }'
+    net = make(tmp_path, text)
+    data, labels = arrays(6)
+    net.set_input_arrays(data, labels)
+    with pretend_graphs.replayed() as graphs:
+        for k in range(12):
+            with pretend.counting() as counts:
+                net.forward_loss()
+            first = 2 * (k % 3)
+            np.testing.assert_array_equal(net.blobs["more"].data, 2 * data[first : first + 2])
+        assert len(graphs) == 1
+        assert counts["launch"] == 2, counts.lines("launch")  # the batch to its place, the graph
+    assert counts["H2D"] == 1, counts.lines("H2D")
+    data[...] = -1  # the memory is still the caller's
+    net.forward()
+    assert (net.blobs["more"].data == -2).all()
 
 
 def test_read_only_arrays(net):
