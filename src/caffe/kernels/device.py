@@ -35,6 +35,7 @@ Ways = list[Callable[[], torch.Tensor]]
 _fused: Callable[..., torch.Tensor] | None = getattr(torch, "cudnn_convolution_relu", None)
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 4096
+_COLUMNS_MOST_NUMBERS = 1 << 26  # for a shape that may not come again: 256 MB
 
 
 class Settings(NamedTuple):
@@ -102,6 +103,8 @@ def forward(
         values = b
         b = storages[1].cached("bf16", lambda: values.to(torch.bfloat16))
 
+    if tuning.is_passing() and _has_columns(x, w, settings):
+        return _by_columns(x, w, b, settings, relu)
     ways = _forward_ways(x, w, b, settings, relu)
     if len(ways) == 1:
         return ways[0]()
@@ -122,10 +125,7 @@ def _forward_ways(
         return _fused(x, w, b, stride, pad, dilation, group)  # type: ignore[misc]
 
     def columns() -> torch.Tensor:
-        rows, matrix = _columns(x, w, settings), _matrix(w)
-        y = rows @ matrix.t() if b is None else torch.addmm(b, rows, matrix.t())
-        y = y.relu_() if relu else y
-        return y.view(x.shape[0], *_sizes(x, w, settings), len(w)).permute(0, 3, 1, 2)
+        return _by_columns(x, w, b, settings, relu)
 
     ways: Ways = [general]
     if kernels.enabled() and not settings.transposed and settings.group == 1 and x.ndim == 4:
@@ -212,6 +212,24 @@ def _backward_ways(
 # Columns ------------------------------------------------------------------------------------------
 
 
+def _by_columns(
+    x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, settings: Settings, relu: bool
+) -> torch.Tensor:
+    rows, matrix = _columns(x, w, settings), _matrix(w)
+    y = rows @ matrix.t() if b is None else torch.addmm(b, rows, matrix.t())
+    y = y.relu_() if relu else y
+    return y.view(x.shape[0], *_sizes(x, w, settings), len(w)).permute(0, 3, 1, 2)
+
+
+def _has_columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
+    """Whether the columns exist and take little memory.  cuDNN plans a convolution anew for each
+    shape, which takes it longer than such a product."""
+    if not kernels.enabled() or s.transposed or s.group != 1 or x.ndim != 4:
+        return False
+    height, width = _sizes(x, w, s)
+    return x.shape[0] * height * width * w[0].numel() <= _COLUMNS_MOST_NUMBERS
+
+
 def _takes_columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
     """Whether the weights are large and the outputs few, and nothing is dilated or grouped."""
     if s.transposed or s.group != 1 or x.ndim != 4 or list(s.dilation) != [1, 1]:
@@ -232,9 +250,14 @@ def _is_pointwise(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
 def _sizes(x: torch.Tensor, w: torch.Tensor, s: Settings) -> tuple[int, int]:
     """Height and width of the output."""
     height, width = (
-        (n + 2 * p - k) // d + 1 for n, p, k, d in zip(x.shape[2:], s.pad, w.shape[2:], s.stride)
+        (n + 2 * p - e) // d + 1 for n, p, e, d in zip(x.shape[2:], s.pad, _extents(w, s), s.stride)
     )
     return height, width
+
+
+def _extents(w: torch.Tensor, s: Settings) -> list[int]:
+    """How far a kernel reaches, with its holes."""
+    return [d * (k - 1) + 1 for k, d in zip(w.shape[2:], s.dilation)]
 
 
 def _is_last(w: torch.Tensor) -> bool:
@@ -257,10 +280,11 @@ def _as_weights(matrix: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 def _columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> torch.Tensor:
     """(N H' W', K): what each output is the product of."""
-    kh, kw = w.shape[2:]
+    kh, kw = _extents(w, s)
     if any(s.pad):
         x = F.pad(x, (s.pad[1], s.pad[1], s.pad[0], s.pad[0]))
     windows = x.unfold(2, kh, s.stride[0]).unfold(3, kw, s.stride[1])  # N, C, H', W', kh, kw
+    windows = windows[..., :: s.dilation[0], :: s.dilation[1]]
     order = (0, 2, 3, 4, 5, 1) if _is_last(w) else (0, 2, 3, 1, 4, 5)
     return windows.permute(order).reshape(-1, w[0].numel())
 

@@ -2,7 +2,8 @@
 
 Measuring happens inside :func:`measuring` (net/replay.py says when), never in a CUDA graph's
 capture and never in deterministic mode; elsewhere the first way is taken, or the one that was found
-before.
+before.  Inside :func:`passing` a shape has come that may never come again: a way that needs no plan
+of cuDNN's is preferred there.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["best", "measuring"]
+__all__ = ["best", "is_passing", "measuring", "passing"]
 
 T = TypeVar("T")
 
 
 class _Mode(threading.local):
     measures = False
+    passing = False
 
 
 _mode = _Mode()
@@ -36,6 +38,21 @@ def measuring() -> Iterator[None]:
         yield
     finally:
         _mode.measures = False
+
+
+@contextlib.contextmanager
+def passing() -> Iterator[None]:
+    """Let the calling thread compute for shapes that may not come again."""
+    _mode.passing = True
+    try:
+        yield
+    finally:
+        _mode.passing = False
+
+
+def is_passing() -> bool:
+    """Whether the calling thread is inside :func:`passing`."""
+    return _mode.passing
 
 
 def best(case: Hashable, ways: Sequence[Callable[[], T]], device: torch.device) -> T:

@@ -345,7 +345,7 @@ class _Range:
             self._reads.clear()
         count = self._seen[key] = self._seen.get(key, 0) + 1
         learned = 2 if self._trains else _LEARNED_IN_TEST
-        with _search(self._trains, count >= learned):
+        with _search(self._trains, stays=count >= learned):
             if count < learned or self.refused:
                 return ordinary()
             if count == learned:
@@ -477,25 +477,31 @@ class Replay:
 
 @contextlib.contextmanager
 def _search(trains: bool, stays: bool) -> Iterator[None]:
-    """Search for the fastest algorithms meanwhile, where results may depend on that.
+    """Search for the fastest algorithms meanwhile, where the shape has come before.
 
-    PyTorch keeps the algorithm of cuDNN that it took first for a shape.  A net that trains searches
-    in its first pass.  One that tests keeps the rule of thumb until a shape has come several times;
-    it then asks for deterministic algorithms, which PyTorch keeps apart: forward, nearly all are.
+    Images of many sizes bring shapes that never come again: a search would take seconds for each,
+    and even cuDNN's rule of thumb 15 ms for each convolution.  So a new shape has the rule of thumb
+    in TRAIN, and in TEST a product that needs no plan, where its memory allows.
+
+    PyTorch keeps the algorithm of cuDNN that it took first for a shape, but keeps those that are
+    deterministic apart from the others.  The search of a net that trains is among all, so its first
+    pass asks for deterministic ones; a net that tests searches among these, which forward nearly
+    all are.
 
     In float32 cuDNN takes its rule of thumb always: the algorithms that its search prefers there
     want gigabytes of working memory (FCN-8s trained in 9.3 GB with them, in 4.4 GB without).
     """
-    if deterministic() or not (trains or stays):
+    if deterministic():
         yield
         return
     cudnn = torch.backends.cudnn
     was = cudnn.benchmark, cudnn.deterministic
     if precision() != "fp32":
-        cudnn.benchmark = True
-        cudnn.deterministic = not trains
+        cudnn.benchmark = stays
+        cudnn.deterministic = trains != stays
+    mode = tuning.measuring() if stays else contextlib.nullcontext() if trains else tuning.passing()
     try:
-        with tuning.measuring():
+        with mode:
             yield
     finally:
         cudnn.benchmark, cudnn.deterministic = was

@@ -5,6 +5,7 @@ import torch
 
 from caffe.kernels import device, tuning
 from caffe.kernels.device import Settings
+from caffe.storage import Storage
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -40,6 +41,26 @@ def test_every_way_gives_the_same(kernel, stride, pad, layout):
         for way in ways:
             assert way().shape == leaf.shape
             assert (way() - leaf.grad).abs().max() <= 1e-5 * leaf.grad.abs().max()
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_shape_that_may_not_come_again_needs_no_plan_of_cudnns(dilation, group, monkeypatch):
+    x, w, b = torch.randn(2, 6, 9, 11), torch.randn(8, 6 // group, 3, 3), torch.randn(8)
+    settings = Settings([2, 1], [1, 2], [dilation] * 2, False, [0, 0], group)
+    storages = [Storage(w.numel()), Storage(8)]
+    want = torch.convolution(x, w, b, *settings).relu()
+    calls = []
+    convolution = torch.convolution
+    monkeypatch.setattr(torch, "convolution", lambda *given: calls.append(1) or convolution(*given))
+    with tuning.passing():
+        y = device.forward(x, w, b, storages, settings, relu=True)
+    assert len(calls) == (group > 1)
+    assert (y - want).abs().max() <= 1e-5 * want.abs().max()
+    monkeypatch.setattr(device, "_COLUMNS_MOST_NUMBERS", 100)  # too much memory
+    with tuning.passing():
+        device.forward(x, w, b, storages, settings, relu=True)
+    assert len(calls) == 1 + (group > 1)
 
 
 def test_large_outputs_take_no_columns(monkeypatch):

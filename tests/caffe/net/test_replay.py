@@ -7,10 +7,13 @@ import numpy as np
 import pretend_device
 import pretend_graphs
 import pytest
+import torch
 
 import caffe
 from caffe.arithmetic import _state
 from caffe.blob import Blob
+from caffe.kernels import device, tuning
+from caffe.layer import convolution as convolution_layer
 from caffe.net import replay
 
 pytestmark = pytest.mark.slow
@@ -369,3 +372,40 @@ def test_a_graph_whose_generators_were_renewed_is_not_replayed(tmp_path, capture
     assert captured
     net.layer_dict["drop"].renew_generators()  # as after a capture that failed
     assert np.array_equal(dropped(), want)
+
+
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_algorithms_are_searched_for_shapes_that_stay_alone(phase, tmp_path, captured, monkeypatch):
+    """Sizes that come once pay for no search, and in TEST for no plan of cuDNN's."""
+    seen = []
+    reshape = replay._Range._learn
+
+    def note(self, key, ordinary):
+        cudnn = torch.backends.cudnn
+        seen.append(("learn", cudnn.benchmark, tuning.is_passing(), tuning._mode.measures))
+        return reshape(self, key, ordinary)
+
+    monkeypatch.setattr(replay._Range, "_learn", note)
+    passing = []
+    forward = device.forward
+    monkeypatch.setattr(
+        convolution_layer.on_device,
+        "forward",
+        lambda *a, **k: (
+            passing.append((tuning.is_passing(), torch.backends.cudnn.benchmark))
+            or forward(*a, **k)
+        ),
+    )
+    caffe.set_precision("tf32")
+    try:
+        net = make(tmp_path, phase=phase)
+        for size in (8, 10, 12, 14):
+            feed(net, (size, size))
+            net.forward()
+        assert set(passing) == {(phase == caffe.TEST, False)} and not seen
+        for _ in range(4):
+            net.forward()
+        assert seen and set(seen) == {("learn", True, False, True)}
+    finally:
+        caffe.set_precision("fp32")
+    assert not torch.backends.cudnn.benchmark
