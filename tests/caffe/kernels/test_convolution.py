@@ -9,7 +9,7 @@ from caffe.storage import Storage
 
 CASES = {
     # way: bottom (N, C, H, W), weights (O, C, kh, kw), stride, pad
-    "winograd": [((2, 32, 33, 41), (48, 32, 3, 3), 1, 1)],
+    "winograd": [((2, 128, 33, 41), (136, 128, 3, 3), 1, 1)],
     "columns": [
         ((1, 64, 12, 13), (512, 64, 7, 7), 1, 0),
         ((2, 64, 12, 13), (512, 64, 7, 7), 2, 2),
@@ -77,8 +77,19 @@ def test_a_kernel_for_each_channel_equals_the_general_operator(kernel, stride, l
 def test_plain_kernels_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("CAFFE_KERNELS", "plain")
     bottom, shape, _, _ = CASES["winograd"][0]
-    geometry = Geometry((3, 3), [1, 1], [1, 1], [1, 1], 1, bottom, (2, 48, 33, 41))
+    geometry = Geometry((3, 3), [1, 1], [1, 1], [1, 1], 1, bottom, (2, 136, 33, 41))
     assert convolution.choose(geometry, torch.zeros(shape)).name == "general"
+
+
+@pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
+def test_more_weights_than_numbers_are_not_laid_out_anew(layout):
+    x = torch.randn(1, 32, 4, 4).contiguous(memory_format=layout)
+    weight, dy = torch.randn(64, 32, 3, 3), torch.randn(1, 64, 4, 4).contiguous(memory_format=layout)
+    g = Geometry((3, 3), [1, 1], [1, 1], [1, 1], 1, x.shape, dy.shape)
+    way = convolution.choose(g, weight)
+    call = convolution.Call(g, x, weight, None, Storage(weight.numel()))
+    for result in (way.forward(call), *way.backward(call, dy, [True, True, False])[:2]):
+        assert result.is_contiguous()
 
 
 def test_diagonal_weights_are_seen_and_others_not():
