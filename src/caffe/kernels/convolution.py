@@ -24,6 +24,7 @@ __all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "diagonal", "is_channels
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 1024
 _CHANNELS_LAST_LEAST_OUTPUT = 16
+_OWN_KERNEL_WIDTH = 3
 
 Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
 Grads = tuple["torch.Tensor | None", "torch.Tensor | None", "torch.Tensor | None"]
@@ -253,9 +254,16 @@ class General(Way):
             last = own or (small and (is_channels_last(x) or is_channels_last(dy)))
             layout = torch.channels_last if last else torch.contiguous_format
             dy, x = dy.contiguous(memory_format=layout), x.contiguous(memory_format=layout)
-        return torch.ops.aten.convolution_backward(
+            if own and mask[1] and g.kernel[1] > _OWN_KERNEL_WIDTH and list(g.dilation) == [1, 1]:
+                narrow = _wide_own_gradient(g, x, dy)
+                dx = General.backward(self, call, dy, [True, False, False])[0] if mask[0] else None
+                # The operator would find the weights' gradient again for the sake of the bias'.
+                return dx, narrow, dy.sum((0, 2, 3)) if mask[2] else None
+        dx, dw, db = torch.ops.aten.convolution_backward(
             dy, x, call.weight, [g.top[1]], *_settings(g), list(mask)
         )
+        # A gradient in channels-last memory would make the update several times as slow.
+        return dx, None if dw is None else dw.contiguous(), db
 
 
 GENERAL = General()
@@ -273,6 +281,23 @@ def _channels_last_memory(g: Geometry, out: torch.Tensor | None) -> torch.Tensor
     if out is not None and out.is_contiguous(memory_format=torch.channels_last):
         return out
     return _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
+
+
+def _wide_own_gradient(g: Geometry, x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
+    """The gradient of the weights where each channel has its own kernel, a few columns at a time:
+    oneDNN has a fast kernel for up to three of them, several times as fast as the general one."""
+    width, w = g.kernel[1], g.top[3]
+    dw = torch.empty(g.top[1], 1, *g.kernel)
+    settings = list(g.stride), [g.pad[0], 0], [1, 1], False, [0, 0], g.group
+    for j in range(0, width, _OWN_KERNEL_WIDTH):
+        j = min(j, width - _OWN_KERNEL_WIDTH)
+        left = g.pad[1] - j  # zeros to the left of what these columns see; below 0 they begin in x
+        right = (w - 1) * g.stride[1] + _OWN_KERNEL_WIDTH - left - x.shape[3]
+        part = dw[..., j : j + _OWN_KERNEL_WIDTH]
+        part[...] = torch.ops.aten.convolution_backward(
+            dy, F.pad(x, (left, right)), part, [0], *settings, [False, True, False]
+        )[1]
+    return dw
 
 
 def _weights_prevail(g: Geometry, weight: torch.Tensor) -> bool:

@@ -52,7 +52,7 @@ def test_equals_the_general_operator(way, case, layout):
 
 
 @pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (4, 1), (5, 1), (5, 2), (7, 3)])
 def test_a_kernel_for_each_channel_equals_the_general_operator(kernel, stride, layout):
     generator = torch.Generator().manual_seed(2)
 
@@ -84,7 +84,10 @@ def test_plain_kernels_can_be_asked_for(monkeypatch):
 @pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
 def test_more_weights_than_numbers_are_not_laid_out_anew(layout):
     x = torch.randn(1, 32, 4, 4).contiguous(memory_format=layout)
-    weight, dy = torch.randn(64, 32, 3, 3), torch.randn(1, 64, 4, 4).contiguous(memory_format=layout)
+    weight, dy = (
+        torch.randn(64, 32, 3, 3),
+        torch.randn(1, 64, 4, 4).contiguous(memory_format=layout),
+    )
     g = Geometry((3, 3), [1, 1], [1, 1], [1, 1], 1, x.shape, dy.shape)
     way = convolution.choose(g, weight)
     call = convolution.Call(g, x, weight, None, Storage(weight.numel()))
