@@ -84,7 +84,7 @@ def arguments(doc, defaults=None, argv=None, camvid=False, voc=False, only=()):
             action="append",
             choices=only,
             metavar="RUN",
-            help=f"make these runs and no tables; may be repeated: {'; '.join(only)}",
+            help=f"make these runs alone; may be repeated: {'; '.join(only)}",
         )
     args = parser.parse_args(argv)
     if getattr(args, "seeds", 1) < 1:
@@ -115,6 +115,7 @@ class Record:
             if key in ("gpu", "seeds") and value is not None
         ]
         flags += [f"--{key} {key.upper()}" for key in ("camvid", "voc") if hasattr(args, key)]
+        flags += [f'--only "{label}"' for label in getattr(args, "only", None) or ()]
         self.fields = dict(
             name=name,
             title=title,

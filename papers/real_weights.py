@@ -4,7 +4,8 @@ paper table 3).
 
 Short trainings on small crops, equal for all; whole images of val are scored at the end. A run that
 is done is kept in --out: the same command goes on where it was stopped. --only makes some of the
-runs, so that several processes can share them; without it the table is made of all.
+runs, and tables of these; so several processes can share the work, and a last call without it makes
+the tables of all.
 """
 
 import os
@@ -146,10 +147,12 @@ def main(argv=None):
     for plan in PLANS:
         if not args.only or plan.label in args.only:
             add_runs(plan, args, runs)
-    if args.only:
-        return
-    for caption, labels in TABLES:
-        chosen = OrderedDict((label, runs[label]) for label in labels)
+    tables = [
+        (caption, OrderedDict((label, runs[label]) for label in labels if label in runs))
+        for caption, labels in TABLES
+    ]
+    tables = [(caption, chosen) for caption, chosen in tables if chosen]
+    for caption, chosen in tables:
         columns, rows = _training.measures(
             chosen,
             lambda label, several: [
@@ -169,9 +172,9 @@ def main(argv=None):
                 caption,
                 "iteration",
                 "loss per pixel",
-                _training.curves({label: runs[label] for label in labels}),
+                _training.curves(chosen),
             )
-            for caption, labels in TABLES
+            for caption, chosen in tables
         ],
         "Training loss of each run",
     )

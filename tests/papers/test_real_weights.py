@@ -1,6 +1,7 @@
 """papers/real_weights.py: what each of its rows trains; runs that are kept."""
 
 import argparse
+import json
 import os
 
 import data_samples
@@ -146,3 +147,19 @@ def _classifier(tmp_path):
     with open(path, "wb") as f:
         f.write(net.SerializeToString())
     return path
+
+
+@pytest.mark.slow
+def test_only_some_runs_and_tables_of_them(voc, tmp_path):
+    before = os.getcwd()
+    label = "FCN-32s, from scratch"
+    try:
+        real_weights.main(["--quick", "--voc", voc, "--out", str(tmp_path), "--only", label])
+    finally:
+        os.chdir(before)
+    fields = json.loads((tmp_path / "real_weights.json").read_text(encoding="utf-8"))
+    assert [[row[0] for row in table["rows"]] for table in fields["tables"]] == [[label]]
+    assert list(fields["raw"]) == [label] and fields["raw"][label][0]["steps"] == 2
+    assert f'--only "{label}"' in fields["command"]
+    for table in fields["tables"]:
+        assert {len(row) for row in table["rows"]} == {len(table["columns"])}
