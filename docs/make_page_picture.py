@@ -58,9 +58,10 @@ def shot(address, photo, chromium):
         )
         page = browser.new_page(viewport=SIZE)
         page.set_default_timeout(180_000)
-        page.goto(address)
-        page.set_input_files("#file", photo)
-        page.wait_for_selector("#panel:not([hidden])")
+        for _ in range(2):  # the first one waits until the net is there
+            page.goto(address)
+            page.set_input_files("#file", photo)
+            page.wait_for_selector("#panel:not([hidden])")
         box = page.locator("#canvas").bounding_box()
         page.mouse.move(box["x"] + 0.39 * box["width"], box["y"] + 0.69 * box["height"])
         page.wait_for_timeout(500)
