@@ -364,6 +364,11 @@ class Storage:
         self._make = make
         self.state = DEFERRED
 
+    @property
+    def deferred(self) -> bool:
+        """True while nobody has asked for what :meth:`defer` promised."""
+        return self._make is not None
+
     def lend(self) -> bool:
         """Promise that the tensor, the newest copy, keeps its numbers while anyone has it: whoever
         would write into it (:meth:`holds`, :meth:`to_overwrite`) uses other memory from now on.

@@ -15,7 +15,12 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-__all__ = ["Bands", "Filters", "backward", "bands", "forward", "same", "separate"]
+from caffe.kernels.scratch import buffer
+
+__all__ = ["Bands", "Filters", "backward", "bands", "forward", "region", "same", "separate"]
+
+# Blocks of so many times the stride, along the rows and along the columns.
+_ROW_STEPS, _COLUMN_STEPS = 2, 8
 
 
 class Filters(NamedTuple):
@@ -90,3 +95,77 @@ def backward(dy: torch.Tensor, bands: Bands) -> torch.Tensor:
     planes = dy.float().reshape(n * c, *dy.shape[2:])
     narrow = torch.bmm(a.t().expand(n * c, a.shape[1], a.shape[0]), planes)  # (N C, H, W')
     return torch.mm(narrow.view(-1, len(b)), b).view(n, c, a.shape[1], b.shape[1])
+
+
+def region(
+    x: torch.Tensor,
+    filters: Filters,
+    stride: Sequence[int],
+    first: Sequence[int],
+    size: Sequence[int],
+) -> torch.Tensor:
+    """Of the output (N, C, H', W') without a pad, ``size`` rows and columns from ``first`` on, in
+    contiguous memory.  ``x`` (N, C, H, W) must be finite: a block's zeros meet all that it reads.
+
+    The outputs go in blocks whose products with the same small matrix they are: first along the
+    columns, then along the rows, where each block is written once and not read again.
+    """
+    n, c, height, width = x.shape
+    rows = _blocks(filters.rows, stride[0], first[0], size[0], _ROW_STEPS)
+    columns = _blocks(filters.columns, stride[1], first[1], size[1], _COLUMN_STEPS)
+    planes = F.pad(
+        x.reshape(n * c, height, width),
+        (-columns.first, columns.end - width, -rows.first, rows.end - height),
+    )
+    planes, high, padded = planes.contiguous(), rows.end - rows.first, columns.end - columns.first
+    lines = n * c * high
+    step, reads, count = columns.step, columns.matrix.shape[1], columns.number
+    wide = buffer("wide", lines, count * len(columns.matrix))
+    length = wide.shape[1]
+    torch.bmm(
+        planes.as_strided((count, lines, reads), (step, padded, 1)),
+        columns.matrix.t().expand(count, reads, len(columns.matrix)),
+        out=wide.as_strided((count, lines, len(columns.matrix)), (len(columns.matrix), length, 1)),
+    )
+    y = torch.empty(n, c, *size)
+    each, reads = rows.matrix.shape
+    whole = size[0] // each
+    rest = size[0] - whole * each
+    for plane, target in zip(wide.view(n * c, high * length), y.view(n * c, *size)):
+        windows = plane.as_strided(
+            (rows.number, reads, size[1]), (rows.step * length, length, 1), plane.storage_offset()
+        )
+        if whole:
+            torch.bmm(
+                rows.matrix.expand(whole, each, reads),
+                windows[:whole],
+                out=target[: whole * each].view(whole, each, size[1]),
+            )
+        if rest:
+            torch.mm(rows.matrix[:rest], windows[whole], out=target[whole * each :])
+    return y
+
+
+class _Blocks(NamedTuple):
+    """Outputs along one axis in ``number`` blocks.
+
+    Each is ``matrix`` times what it reads: the first from input ``first`` on, each other ``step``
+    inputs later, up to ``end`` in all.
+    """
+
+    first: int
+    end: int
+    step: int
+    number: int
+    matrix: torch.Tensor
+
+
+def _blocks(taps: torch.Tensor, stride: int, first: int, size: int, steps: int) -> _Blocks:
+    """``size`` outputs from ``first`` on, in blocks of ``steps`` times the stride."""
+    k, each = len(taps), steps * stride
+    begin, last = -((k - 1 - first) // stride), (first + each - 1) // stride
+    reads = torch.arange(begin, last + 1)
+    tap = torch.arange(first, first + each)[:, None] - stride * reads  # the one that joins the two
+    matrix = torch.where((tap >= 0) & (tap < k), taps[tap.clamp(0, k - 1)], 0.0)
+    number = -(-size // each)
+    return _Blocks(begin, begin + (number - 1) * steps + matrix.shape[1], steps, number, matrix)

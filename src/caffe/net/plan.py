@@ -2,7 +2,9 @@
 
 A Convolution and the in-place ReLU after it run as one step.  On the CPU a MAX Pooling that no
 backward pass can follow leaves out its indices; and in a net for inference the part of the first
-layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py).
+layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py),
+groups of layers run as one call (fused_step.py), and upsampling leaves out what is cropped off
+(upsample_step.py).
 On a GPU rows and columns that wide padding makes alike are computed once in every pass, forward and
 backward (kernels/border.py, border_step.py).
 
@@ -29,6 +31,7 @@ from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
 from caffe.net.norm_step import norm_steps
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
+from caffe.net.upsample_step import upsample_steps
 from caffe.net.wiring import Graph
 
 __all__ = ["Plan"]
@@ -46,13 +49,13 @@ class Plan:
                 self._steps[i] = step
         self._chains = _chains(graph, self._steps)
         self._fused = _fused_steps(graph)
+        self._upsamples = upsample_steps(graph)
         self._norms = norm_steps(graph)
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
         self._borders = border_steps(graph)
         # Where a step may begin.
-        self.planned = (
-            self._steps.keys() | self._fused.keys() | self._norms.keys() | self._borders.keys()
-        )
+        kinds = self._steps, self._fused, self._upsamples, self._norms, self._borders
+        self.planned = {first for steps in kinds for first in steps}
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -90,6 +93,9 @@ class Plan:
                     return fused_step.end
                 self._suspects = True
         if self._on and self._host:
+            upsample = self._upsamples.get(k)
+            if upsample is not None and upsample.run(k):
+                return k + 1
             norm = self._norms.get(k)
             if norm is not None and norm.end - 1 <= last and norm.run():
                 return norm.end

@@ -1,5 +1,7 @@
 """Upsampling by two matrix products against PyTorch's transposed convolution."""
 
+import random
+
 import pytest
 import torch
 
@@ -42,3 +44,21 @@ def test_refuses_what_is_no_outer_product():
     assert upsampling.separate(several) is None
     assert upsampling.separate(torch.zeros(3, 1, 4, 4)) is None
     assert upsampling.separate(torch.full((3, 1, 4, 4), float("nan"))) is None
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_region_in_blocks_equals_the_cut_of_a_transposed_convolution(seed):
+    numbers = random.Random(seed)
+    n, c = numbers.choice([1, 2]), numbers.choice([1, 3])
+    image, stride, kernel = ([numbers.randrange(1, most) for _ in range(2)] for most in (12, 6, 10))
+    torch.manual_seed(seed)
+    filters = upsampling.Filters(*(torch.randn(k) for k in kernel))
+    x = torch.randn(n, c, *image)
+    weight = torch.outer(*filters).expand(c, 1, *kernel).contiguous()
+    whole = torch.conv_transpose2d(x, weight, stride=stride, groups=c)
+    first = [numbers.randrange(m) for m in whole.shape[2:]]
+    size = [numbers.randrange(1, m - i + 1) for m, i in zip(whole.shape[2:], first)]
+    want = whole[:, :, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+    found = upsampling.region(x, filters, stride, first, size)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-5)
