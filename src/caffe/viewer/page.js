@@ -26,7 +26,7 @@
   function start() {  // the whole net where that can be read, else its beginning
     const { w, h } = shape();
     if (Math.min(w / width, h / height) >= 0.6) return whole();
-    const scale = Math.max(0.42, Math.min(1, w / width));
+    const scale = Math.max(0.3, Math.min(1, w / width));
     frame(scale, width / 2, h / scale / 2);
   }
   function zoom(factor, px, py) {

@@ -302,8 +302,9 @@ def _facts(row: Facts) -> list[tuple[str, str]]:
                 )
         if row.macs:
             told.append(("multiply-adds", _count(row.macs)))
-        if row.stride and row.field:
+        if row.stride:
             told.append(("stride", f"{_pair(row.stride)} pixels of the input"))
+        if row.field:
             told.append(("receptive field", f"{_pair(row.field)} pixels"))
     if row.ms is not None:
         told.append(("forward", _ms(row.ms)))
