@@ -38,6 +38,7 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import torch
 
+from caffe._planes import copy_planes
 from caffe.device import Device, current
 
 __all__ = ["Storage", "Watcher", "watched"]
@@ -290,7 +291,7 @@ class Storage:
                 self._alias = torch.from_numpy(host)
             target = self._alias[:n].view(value.shape)
             if target.data_ptr() != value.data_ptr():
-                target.copy_(value)
+                copy_planes(target, value)
             self._drop()
             self._make = None
             self.state = HOST
@@ -495,7 +496,7 @@ class Storage:
             else:
                 host = self._allocated_host()
                 target = torch.from_numpy(host)[: t.numel()].view(t.shape)
-                target.copy_(flat)
+                copy_planes(target, flat)
             self.state = BOTH
         elif self.state == ZERO:
             self._allocated_host()

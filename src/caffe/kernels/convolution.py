@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe import kernels
+from caffe._planes import planes
 from caffe.kernels import fused, winograd
 from caffe.kernels.window import Block
 from caffe.storage import Storage
@@ -239,7 +240,7 @@ class General(Way):
         g = call.geometry
         x = call.x
         if kernels.enabled() and _weights_prevail(g, call.weight):
-            x = x.contiguous()
+            x = planes(x)
         else:
             x = _general_layout(g, x)
         return torch.convolution(x, call.weight, call.bias, *_settings(g))

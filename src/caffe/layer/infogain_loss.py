@@ -19,6 +19,7 @@ from caffe.layer._loss import (
     normalization,
     normalizer,
 )
+from caffe.layer.softmax import softmax
 from caffe.weights import wire
 from caffe.weights.blob_proto import parse_blob
 
@@ -92,7 +93,7 @@ class InfogainLoss(LabelReader):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores = bottoms[0]
         index, counts = self._labels(bottoms)
-        self.prob = torch.softmax(scores, self.class_axis)
+        self.prob = softmax(scores, self.class_axis)
         rows = self._rows(self.prob).clamp(min=SMALLEST).log_()
         losses = (self._matrix(bottoms)[index] * rows).sum(1)
         if counts is not None:

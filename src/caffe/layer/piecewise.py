@@ -46,7 +46,10 @@ class Clip(Elementwise):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         if self.low > self.high:
             return [torch.full_like(bottoms[0], self.low)]
-        y = bottoms[0].clamp(self.low, self.high)  # which passes NaN on
+        x = bottoms[0]
+        y = (x.clamp_ if self.in_place else x.clamp)(self.low, self.high)  # which passes NaN on
+        if y.is_cpu and bool(y.sum().isfinite()):  # reading is a third of writing
+            return [y]
         return [y.nan_to_num_(nan=self.low, posinf=self.high, neginf=self.low)]
 
     def _gradient(self, y: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe._planes import planes
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 
 
@@ -19,7 +20,7 @@ class Softmax(Layer):
         return [shape]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
-        return [torch.softmax(bottoms[0], self.class_axis)]
+        return [softmax(bottoms[0], self.class_axis)]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
@@ -27,3 +28,8 @@ class Softmax(Layer):
         # Caffe writes this diff also where propagate_down says not to.
         g, y = top_diffs[0], tops[0]
         return [torch.ops.aten._softmax_backward_data(g, y, self.class_axis, g.dtype)], []
+
+
+def softmax(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """``exp(x) / sum exp(x)`` along ``axis``, in memory in Caffe's order."""
+    return torch.softmax(planes(x), axis)  # it copies by itself, but slowly

@@ -17,6 +17,7 @@ from caffe.layer._loss import (
     normalization,
     normalizer,
 )
+from caffe.layer.softmax import softmax
 
 SMALLEST = torch.finfo(torch.float32).tiny  # FLT_MIN: the loss of one position ends at 87.34
 
@@ -74,7 +75,7 @@ class SoftmaxWithLoss(LabelReader):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
         index, counts = self._labels(scores, labels)
-        self.prob = torch.softmax(scores, self.class_axis)
+        self.prob = softmax(scores, self.class_axis)
         losses = self.prob.gather(self.class_axis, index).clamp_(min=SMALLEST).log_()
         if self.param.loss_param.weight_by_label_freqs:
             losses.mul_(self._position_weights(index, counts))
