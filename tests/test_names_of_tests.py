@@ -3,6 +3,8 @@
 import collections
 import pathlib
 
+import names_of_tests
+
 TESTS = pathlib.Path(__file__).parent
 
 
@@ -13,3 +15,19 @@ def test_no_two_test_files_of_one_name_without_packages():
         if not (path.parent / "__init__.py").exists():
             seen[path.name].append(str(path.relative_to(TESTS)))
     assert {name: paths for name, paths in seen.items() if len(paths) > 1} == {}
+
+
+def test_every_module_has_a_test_file_of_its_name_or_says_where_it_is_tested():
+    assert names_of_tests.problems() == []
+
+
+def test_a_module_without_a_test_file_is_found(monkeypatch):
+    here = "src/caffe/net/wiring.py"
+    changed = {**names_of_tests.ELSEWHERE, "caffe/test_net.py": (here,)}
+    monkeypatch.setattr(names_of_tests, "ELSEWHERE", changed)
+    told = " ".join(names_of_tests.problems())
+    assert f"{here} has caffe/net/test_wiring.py: take it out" in told
+    assert "src/caffe/net/passes.py has no test file: write tests/caffe/net/test_passes.py" in told
+    monkeypatch.setattr(names_of_tests, "ELSEWHERE", {"none.py": ("src/caffe/none.py",)})
+    told = " ".join(names_of_tests.problems())
+    assert "names src/caffe/none.py, which is not there" in told and "none.py, no test" in told

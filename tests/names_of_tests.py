@@ -1,0 +1,260 @@
+"""Which test file a module has: the rule, and a table of the modules that are tested elsewhere.
+
+A module is tested elsewhere where its tests are those of what uses it: helpers of layers by the
+layers, commands by the command line, rows of a table by tests of all rows. Whoever adds to the
+table has looked that the functions of the module are called there.
+"""
+
+import pathlib
+
+ROOT = pathlib.Path(__file__).parent.parent
+TESTS = ROOT / "tests"
+#: Where modules are → the folder of their tests below tests/.
+HOMES = {
+    "src/caffe": "caffe",
+    "fcn": "fcn",
+    "layers": "layers",
+    "data": "data",
+    "nets": "nets",
+    "papers": "papers",
+}
+#: A package's __init__ of fewer lines says what is in it, and does nothing.
+SAYS_ONLY = 15
+
+
+#: Test file → the modules without a file of their own name that it tests; folders end with "/".
+ELSEWHERE = {
+    "caffe/data/test_db.py": ("src/caffe/data/db_leveldb.py", "src/caffe/data/db_lmdb.py"),
+    "caffe/export/test_detection.py": (
+        "src/caffe/export/graph.py",
+        "src/caffe/export/regions.py",
+        "src/caffe/export/table.py",
+    ),
+    "caffe/export/test_export.py": (
+        "src/caffe/export/check.py",
+        "src/caffe/export/model.py",
+        "src/caffe/export/pooling.py",
+        "src/caffe/export/prepare.py",
+        "src/caffe/export/walk.py",
+    ),
+    "caffe/export/test_layers.py": (
+        "src/caffe/export/convolution.py",
+        "src/caffe/export/elementwise.py",
+        "src/caffe/export/feeds.py",
+        "src/caffe/export/flow.py",
+        "src/caffe/export/indices.py",
+        "src/caffe/export/normalisation.py",
+        "src/caffe/export/recurrent.py",
+        "src/caffe/export/resizing.py",
+        "src/caffe/export/shape.py",
+        "src/caffe/export/sizes.py",
+    ),
+    "caffe/kernels/test_device.py": ("src/caffe/kernels/tuning.py",),
+    "caffe/kernels/test_winograd.py": (
+        "src/caffe/kernels/__init__.py",
+        "src/caffe/kernels/scratch.py",
+        "src/caffe/kernels/window.py",
+    ),
+    "caffe/layer/test_annotated_data.py": (
+        "src/caffe/layer/extensions/_ssd_pictures.py",
+        "src/caffe/layer/extensions/_ssd_resizing.py",
+    ),
+    "caffe/layer/test_contract.py": ("src/caffe/layer/__init__.py",),
+    "caffe/layer/test_convolution.py": ("src/caffe/layer/_conv_nd.py",),
+    "caffe/layer/test_detection_output.py": ("src/caffe/layer/extensions/_ssd_results.py",),
+    "caffe/layer/test_image_data.py": ("src/caffe/layer/_prefetching.py",),
+    "caffe/layer/test_image_seg_data.py": (
+        "src/caffe/layer/extensions/_labelled_pictures.py",
+        "src/caffe/layer/extensions/dense_image_data.py",
+    ),
+    "caffe/layer/test_indices.py": ("src/caffe/layer/_loss.py",),
+    "caffe/layer/test_lstm.py": ("src/caffe/layer/_recurrent.py",),
+    "caffe/layer/test_multibox_loss.py": (
+        "src/caffe/layer/extensions/_ssd_boxes.py",
+        "src/caffe/layer/extensions/_ssd_truth.py",
+    ),
+    "caffe/layer/test_proposal.py": ("src/caffe/layer/extensions/_py_faster_rcnn.py",),
+    "caffe/layer/test_roi_pooling.py": ("src/caffe/layer/extensions/_rois.py",),
+    "caffe/layer/test_scale.py": ("src/caffe/layer/_broadcast.py", "src/caffe/layer/_keep.py"),
+    "caffe/layer/test_spp.py": ("src/caffe/layer/_draws.py",),
+    "caffe/layer/test_unpooling.py": ("src/caffe/layer/_kernel.py",),
+    "caffe/layer/test_upsample.py": ("src/caffe/layer/extensions/_unpool.py",),
+    "caffe/layer/test_window_data.py": ("src/caffe/layer/_window.py",),
+    "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
+    "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
+    "caffe/prototxt/test_crop_offsets.py": ("src/caffe/prototxt/foreign_types.py",),
+    "caffe/prototxt/test_forks.py": ("src/caffe/prototxt/scan.py",),
+    "caffe/prototxt/test_upgrade.py": ("src/caffe/prototxt/upgrade_v0.py",),
+    "caffe/solver/test_signals.py": ("src/caffe/solver/actions.py",),
+    "caffe/test_bad_input.py": ("src/caffe/errors.py",),
+    "caffe/test_classify_detect.py": ("src/caffe/tools/classify.py", "src/caffe/tools/detect.py"),
+    "caffe/test_io.py": ("src/caffe/data/image_resize.py",),
+    "caffe/test_lazy_imports.py": ("src/caffe/__init__.py",),
+    "caffe/test_net.py": (
+        "src/caffe/layer/_elementwise.py",
+        "src/caffe/net/layer_step.py",
+        "src/caffe/net/passes.py",
+        "src/caffe/net/zero_weights.py",
+    ),
+    "caffe/test_parallel.py": ("src/caffe/parallel/",),
+    "caffe/test_pycaffe_interface.py": ("src/caffe/_caffe.py",),
+    "caffe/test_pycaffe_scripts.py": ("src/caffe/pycaffe.py",),
+    "caffe/test_rng.py": ("src/caffe/ziggurat.py",),
+    "caffe/test_solver.py": ("src/caffe/solver/testing.py",),
+    "caffe/test_storage.py": ("src/caffe/device.py",),
+    "caffe/tools/test_cli.py": (
+        "src/caffe/__main__.py",
+        "src/caffe/_malloc.py",
+        "src/caffe/cli.py",
+        "src/caffe/tools/brew.py",
+        "src/caffe/tools/device_query.py",
+        "src/caffe/tools/draw_net.py",
+        "src/caffe/tools/log_files.py",
+        "src/caffe/tools/test_net.py",
+        "src/caffe/tools/time_net.py",
+        "src/caffe/tools/train.py",
+        "src/caffe/tools/upgrade.py",
+    ),
+    "caffe/tools/test_compute_image_mean.py": ("src/caffe/data/datum.py",),
+    "caffe/tools/test_export_tool.py": ("src/caffe/export/formats.py", "src/caffe/tools/export.py"),
+    "caffe/tools/test_shim.py": ("src/caffe/tools/train_script.py",),
+    "caffe/viewer/test_viewer_page.py": ("src/caffe/tools/draw.py", "src/caffe/viewer/timing.py"),
+    "caffe/weights/test_loading_weights.py": ("src/caffe/weights/__init__.py",),
+    "data/preparing/test_archives.py": ("data/preparing/archive_formats.py",),
+    "data/test_check.py": ("data/preparing/label_checks.py", "data/preparing/survey.py"),
+    "data/test_folder.py": (
+        "data/preparing/colours.py",
+        "data/preparing/masks.py",
+        "data/preparing/shrink.py",
+    ),
+    "data/test_from_archives.py": (
+        "data/__init__.py",
+        "data/camvid.py",
+        "data/pascalcontext.py",
+        "data/preparing/camvid_original.py",
+        "data/preparing/sbd.py",
+        "data/voc.py",
+    ),
+    "data/test_guess.py": ("data/preparing/guess.py",),
+    "data/test_nyud.py": ("data/preparing/nyud_official.py",),
+    "fcn/backbones/test_backbones.py": ("fcn/backbones/", "fcn/catalog/backbones.py"),
+    "fcn/geometry/test_facts.py": ("fcn/geometry/other_ports.py", "nets/explain.py"),
+    "fcn/heads/test_heads.py": (
+        "fcn/catalog/heads.py",
+        "fcn/heads/classes.py",
+        "fcn/heads/concat.py",
+        "fcn/heads/draft.py",
+        "fcn/heads/fusion.py",
+        "fcn/heads/light.py",
+        "fcn/heads/pyramid.py",
+        "fcn/heads/unet.py",
+    ),
+    "fcn/inference/test_video.py": (
+        "fcn/inference/labelling.py",
+        "fcn/inference/model.py",
+        "fcn/inference/pictures.py",
+        "fcn/inference/sound.py",
+    ),
+    "fcn/own/test_own_command.py": ("fcn/own/dataset.py", "fcn/own/recipe.py", "fcn/own/result.py"),
+    "fcn/page/test_page_server.py": ("fcn/page/nets.py",),
+    "fcn/report/test_report_command.py": (
+        "fcn/report/chart.py",
+        "fcn/report/page.py",
+        "fcn/report/parts.py",
+        "fcn/report/pictures.py",
+        "fcn/report/run.py",
+        "fcn/scoring/results.py",
+    ),
+    "fcn/scoring/test_predictions.py": ("fcn/scoring/command.py",),
+    "fcn/test_run_files.py": ("fcn/prototxt.py",),
+    "fcn/training/test_loop.py": (
+        "fcn/errors.py",
+        "fcn/training/curves.py",
+        "fcn/training/initial.py",
+        "fcn/training/scorings.py",
+    ),
+    "fcn/weights/test_download.py": ("fcn/weights/table.py", "nets/weights.py"),
+    "fcn/weights/test_wheels.py": ("fcn/weights/verify.py",),
+    "layers/segdata/test_images.py": ("layers/segdata/loader.py",),
+    "layers/segdata/test_lists.py": ("layers/segdata/splits.py",),
+    "layers/segdata/test_processes.py": ("layers/segdata/worker.py",),
+    "layers/test_camvid_layers.py": ("layers/segdata/camvid.py",),
+    "layers/test_nyud_layers.py": ("layers/segdata/nyud.py",),
+    "layers/test_pascalcontext_layers.py": ("layers/segdata/pascalcontext.py",),
+    "layers/test_siftflow_layers.py": ("layers/segdata/siftflow.py",),
+    "layers/test_voc_layers.py": ("layers/segdata/errors.py", "layers/segdata/layer.py"),
+    "nets/test_classifiers.py": ("fcn/classifiers/",),
+    "nets/test_generator.py": (
+        "fcn/build.py",
+        "fcn/catalog/datasets.py",
+        "fcn/catalog/description.py",
+        "fcn/catalog/experiment.py",
+        "fcn/catalog/ilsvrc.py",
+        "fcn/catalog/initial.py",
+        "fcn/catalog/schedules.py",
+        "fcn/geometry/align.py",
+        "fcn/heads/sums.py",
+    ),
+    "nets/test_make.py": ("fcn/catalog/rows.py",),
+    "papers/test_real_weights.py": ("fcn/random_weights.py",),
+    "papers/test_studies.py": ("papers/",),
+    "test_infer.py": (
+        "fcn/catalog/__init__.py",
+        "fcn/catalog/folders.py",
+        "fcn/geometry/fields.py",
+        "fcn/inference/memory.py",
+        "fcn/inference/results.py",
+        "fcn/options.py",
+    ),
+    "test_package.py": ("src/caffe/_shadow.py", "src/caffe/_source_tree.py"),
+    "test_score.py": ("fcn/scoring/evaluate.py",),
+}
+
+
+def modules():
+    """{path from the root: (folder of its tests, stem)} of every module that needs a test file."""
+    found = {}
+    for home, folder in HOMES.items():
+        for path in sorted((ROOT / home).rglob("*.py")):
+            place = pathlib.Path(folder) / path.relative_to(ROOT / home)
+            if path.name == "__init__.py":
+                if len(path.read_text(encoding="utf-8").splitlines()) < SAYS_ONLY:
+                    continue
+                place = place.parent
+            if path.name == "solve.py":  # generated, one an experiment
+                continue
+            where = place.parent
+            if where.name == "extensions":  # tests of layers lie in one folder
+                where = where.parent
+            found[path.relative_to(ROOT).as_posix()] = (where, place.stem.strip("_"))
+    return found
+
+
+def own_tests(where, stem):
+    """The test files that the rule gives a module, as far as they are there: test_STEM.py in the
+    mirrored folder; where another has that name, with the folder's before or behind it."""
+    names = [f"test_{stem}.py", f"test_{where.name}_{stem}.py", f"test_{stem}_{where.name}.py"]
+    # A package is tested beside its folder or in it.
+    places = [where, where / stem]
+    found = [TESTS / place / name for place in places for name in names]
+    return [path.relative_to(TESTS).as_posix() for path in found if path.exists()]
+
+
+def problems():
+    """What the tree and the table say differently, as sentences."""
+    told, needed = [], set()
+    elsewhere = {module: test for test, found in ELSEWHERE.items() for module in found}
+    for path, (where, stem) in modules().items():
+        folder = next((f for f in elsewhere if f.endswith("/") and path.startswith(f)), None)
+        if path in elsewhere and own_tests(where, stem):
+            told.append(f"{path} has {own_tests(where, stem)[0]}: take it out of ELSEWHERE")
+        elif path in elsewhere or folder:
+            needed |= {path, folder}
+        elif not own_tests(where, stem):
+            told.append(
+                f"{path} has no test file: write tests/{where.as_posix()}/test_{stem}.py or, where "
+                "other tests call its functions, name it in ELSEWHERE of tests/names_of_tests.py"
+            )
+    told += [f"ELSEWHERE names {module}, which is not there" for module in set(elsewhere) - needed]
+    told += [f"ELSEWHERE names {t}, no test file" for t in ELSEWHERE if not (TESTS / t).is_file()]
+    return sorted(told)
