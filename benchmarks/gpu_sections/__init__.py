@@ -33,7 +33,7 @@ SECTIONS = OrderedDict(
         ("dropout", Section("Dropout's masks", 60)),
         ("synchronisation", Section("No synchronisation in five steps", 60, parts=2)),
         ("memory", Section("Training FCN-8s under memory caps", 60, parts=5)),
-        ("speed", Section("Speed against plain PyTorch", 70, parts=3, alone=True)),
+        ("speed", Section("Speed against plain PyTorch", 120, parts=3, alone=True)),
         ("training", Section("CamVid steps and the wait for data", 60, alone=True)),
         ("inference", Section("infer.py on 20 pictures", 60, alone=True)),
     ]

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from caffe import glog, rng
 from caffe.data import image_files, mean_file
+from caffe.device import current
 from caffe.errors import DataError, LayerError
 
 __all__ = ["DataTransformer"]
@@ -58,6 +60,7 @@ class DataTransformer:
         self.mean = mean_file.read(param.mean_file) if param.mean_file else None
         self._generator: rng.Generator | None = None
         self._warned = False
+        self._means: dict[torch.device, torch.Tensor] = {}
 
     def init_rand(self) -> None:
         """Seed the transformer's stream, where it needs one, with a word of Caffe's stream.
@@ -127,7 +130,8 @@ class DataTransformer:
         return (channels, crop or height, crop or width)
 
     def apply(self, pixels: np.ndarray, out: np.ndarray) -> None:
-        """Transform one picture, (C, H, W), into ``out``, float32 (C, H, W) of :meth:`shape`.
+        """Transform one picture, (C, H, W), into ``out``, float32 (C, H, W) of :meth:`shape`; where
+        ``out`` is of bytes, all but what :meth:`level` does.
 
         Raises:
             DataError: as :meth:`shape`; or the result has not the shape of ``out``.
@@ -144,12 +148,38 @@ class DataTransformer:
         window = (slice(None), slice(top, top + shape[1]), slice(left, left + shape[2]))
         self._fill(out, pixels, window, mirror)
 
+    def levels(self, pixels: np.ndarray) -> bool:
+        """Whether the picture may be left as bytes for :meth:`level`."""
+        return pixels.dtype == np.uint8 and self.mean is None and type(self) is DataTransformer
+
+    def level(self, batch: torch.Tensor) -> torch.Tensor:
+        """(pixel - mean) * scale in float32 of a batch of bytes (N, C, H, W), on its device: the
+        same bits as :meth:`apply` gives there, from a quarter of the memory."""
+        out, means = batch.float(), self.param.mean_value
+        if len(means) == 1:
+            out -= float(np.float32(means[0]))
+        elif means:
+            if batch.device not in self._means:
+                column = np.array(means, np.float32).reshape(-1, 1, 1)
+                device = current()
+                there = device.torch_device == batch.device
+                self._means[batch.device] = (
+                    device.upload(column) if there else torch.from_numpy(column).to(batch.device)
+                )
+            out -= self._means[batch.device]
+        if self.param.scale != 1:
+            out *= float(np.float32(self.param.scale))
+        return out
+
     def _fill(
         self, out: np.ndarray, pixels: np.ndarray, window: tuple[slice, ...], mirror: bool
     ) -> None:
         """``out`` becomes that window of the picture, less the mean and scaled."""
         param = self.param
         target = out[:, :, ::-1] if mirror else out
+        if out.dtype == np.uint8:
+            target[...] = pixels[window]
+            return
         if self.mean is not None:
             np.subtract(pixels[window], self.mean[window], out=target, dtype=np.float32)
         elif param.mean_value:

@@ -73,15 +73,24 @@ class PictureSource(abc.ABC):
             try:
                 pixels, labels[item] = self.picture()
                 if item == 0:  # it says how large the pictures are
-                    data = self._empty(self.batch_size, *self.transformer.shape(pixels))
+                    data = self._empty_for(pixels)
+                elif data.dtype is torch.uint8 and not self.transformer.levels(pixels):
+                    data = self.transformer.level(data)  # a database may hold both kinds
+                    data = data.pin_memory() if self.pinned else data
                 self.transformer.apply(pixels, data[item].numpy())
             except Error as error:
                 raise DataError(f"{self.name()}: {error}") from error
             self.advance()
         return data, labels
 
-    def _empty(self, *shape: int) -> torch.Tensor:
-        return torch.empty(shape, pin_memory=self.pinned)
+    def _empty_for(self, pixels: np.ndarray) -> torch.Tensor:
+        """Memory for a batch of such pictures: bytes where a GPU subtracts the mean."""
+        as_bytes = self.pinned and self.transformer.levels(pixels)
+        dtype = torch.uint8 if as_bytes else torch.float32
+        return self._empty(self.batch_size, *self.transformer.shape(pixels), dtype=dtype)
+
+    def _empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.empty(shape, dtype=dtype, pin_memory=self.pinned)
 
     def place(self) -> Any:
         return self.position(), self.transformer.state()
@@ -131,7 +140,7 @@ class PrefetchingLayer(Layer):
             if value < 1:
                 raise self.fail(f"{field} must be positive, got {value}", LayerError)
         try:
-            transformer = self.transformer()
+            transformer = self._transformer = self.transformer()
             transformer.init_rand()
             source = self.source(transformer)
             shapes = source.shapes()
@@ -162,6 +171,8 @@ class PrefetchingLayer(Layer):
             pixels = pixels.to(device.torch_device, non_blocking=self._pinned)
         else:  # the net was built for another device
             pixels = device.upload(pixels.numpy())
+        if pixels.dtype is torch.uint8:
+            pixels = self._transformer.level(pixels)
         top[0].set_data(pixels)
         for blob, values in zip(top[1:], labels):
             blob.set_host_data(values.numpy())  # where a loss checks them without waiting

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from harness import TRAIN, Rig
 from PIL import Image
 
@@ -186,3 +187,41 @@ def test_an_empty_list(tmp_path):
     (tmp_path / "list.txt").write_text("")
     with pytest.raises(DataError, match="File is empty: .*list.txt"):
         rig(tmp_path)
+
+
+TRANSFORMS = [
+    "",
+    "mean_value: 104.00699 mean_value: 116.66877 mean_value: 122.67892",
+    "mean_value: 7.3 scale: 0.017",
+    "mean_value: 1 mean_value: 2 mean_value: 3 scale: 0.3 crop_size: 3 mirror: true",
+]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_bytes_go_up_to_a_gpu_and_become_the_same_bits(tmp_path, pretend, transform):
+    rng = np.random.RandomState(1)
+    make(tmp_path)
+    for n in range(5):
+        pixels = rng.randint(0, 256, (4, 6, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{n}.png")
+    found = {}
+    for where in ("cpu", "pretend"):
+        caffe.set_mode_cpu() if where == "cpu" else pretend.set_mode_pretend()
+        caffe.set_random_seed(3)
+        layer = rig(tmp_path, "batch_size: 2", more=f"transform_param {{ {transform} }}")
+        layer.forward()
+        with pretend.counting() as counts, torch.no_grad():
+            layer.layer.forward_blobs(layer.bottom, layer.top)
+        found[where] = layer.top[0].data.copy()
+    np.testing.assert_array_equal(found["pretend"], found["cpu"])
+    assert counts["H2D bytes"] == found["cpu"].size, counts.lines("H2D")  # a byte a number
+    assert counts["sync"] == 0
+
+
+def test_a_mean_file_is_subtracted_before_pictures_go_up(tmp_path, pretend):
+    make(tmp_path)
+    mean = np.arange(72, dtype=np.float32).reshape(3, 4, 6)
+    path = tmp_path / "mean.binaryproto"
+    path.write_bytes(caffe.io.array_to_blobproto(mean[np.newaxis]).SerializeToString())
+    layer = rig(tmp_path, "batch_size: 2", more=f'transform_param {{ mean_file: "{path}" }}')
+    np.testing.assert_array_equal(layer.forward()[1], 1 - mean)
