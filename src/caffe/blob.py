@@ -30,6 +30,9 @@ class Blob:
     zeroed memory, and arrays taken before keep the old (in BVLC they dangle).
     """
 
+    #: A parameter that takes the shape which it has in a weights file.
+    takes_any_shape = False
+
     def __init__(self, shape: Sequence[int] = ()) -> None:
         self.dims: tuple[int, ...] = ()
         self._data = Storage(1)

@@ -324,6 +324,44 @@ def prototxt(case, opencv=False):
     return text + (case.opencv if opencv and case.opencv else case.layers)
 
 
+@cases("Correlation")
+def correlation(rng):
+    # OpenCV has no SUBTRACT.
+    kernel, far = int(rng.choice([1, 3])), int(rng.integers(1, 5))
+    pad = far + kernel // 2
+    shape = (int(rng.integers(1, 3)), int(rng.integers(1, 5)), *size(rng, 5, 12))
+    return Case(
+        f"""layer {{ name: "c" type: "Correlation" bottom: "a" bottom: "b" top: "y"
+            correlation_param {{ kernel_size: {kernel} max_displacement: {far} pad: {pad}
+            stride_1: {rng.integers(1, 3)} stride_2: {rng.integers(1, 3)} }} }}""",
+        {"a": normal(rng, *shape), "b": normal(rng, *shape)},
+    )
+
+
+@cases("FlowWarp")
+def flow_warp(rng):
+    n, c, (h, w) = int(rng.integers(1, 3)), int(rng.integers(1, 5)), size(rng, 3, 12)
+    return Case(
+        """layer { name: "f" type: "FlowWarp" bottom: "x" bottom: "flow" top: "y"
+            flow_warp_param { fill_value: ZERO } }""",
+        {"x": normal(rng, n, c, h, w), "flow": 2 * normal(rng, n, 2, h, w)},
+    )
+
+
+@cases("Accum")
+def accum(rng):
+    # OpenCV reads have_reference as a word, rounds down for size_divisible_by, and mixes up the
+    # items of a batch.
+    maps = {f"x{i}": normal(rng, 1, int(rng.integers(1, 4)), *size(rng, 3, 9)) for i in range(2)}
+    bottoms = " ".join(f'bottom: "{name}"' for name in maps)
+    tall, wide = rng.integers(10, 14, 2)
+    return Case(
+        f"""layer {{ name: "a" type: "Accum" {bottoms} top: "y"
+            accum_param {{ top_height: {tall} top_width: {wide} }} }}""",
+        maps,
+    )
+
+
 def write(case, folder, seed):
     """The net's files with random parameters, and the prototxt for OpenCV; their paths."""
     names = ("net.prototxt", "net.caffemodel", "opencv.prototxt")

@@ -156,3 +156,40 @@ def _matrices(g: Graph, layer: Any, bottoms: Values) -> tuple[str, str]:
 
 def _product(g: Graph, rows: str, x: str, columns: str) -> str:
     return g.node("MatMul", g.node("MatMul", rows, x), columns)
+
+
+@writes("Accum")
+def accum(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """Resize with aligned corners, side by side."""
+    maps = bottoms[:-1] if layer.has_reference else bottoms
+    if layer.has_reference:
+        size = [g.size(bottoms[-1], axis) for axis in (2, 3)]
+    elif any(x.free & {2, 3} for x in bottoms):
+        raise needs_fixed(layer, "its size is that of the largest: height and width are fixed")
+    else:
+        size = list(layer.size)
+    mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    parts = []
+    for x in maps:
+        sizes = g.shape([g.size(x, 0), x.shape[1], *size])
+        parts.append(g.node("Resize", x.name, "", "", sizes, **mode))
+    return parts if len(parts) == 1 else [g.node("Concat", *parts, axis=1)]
+
+
+@writes("DataAugmentation")
+def data_augmentation(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """The mean taken off."""
+    x, p = bottoms[0], layer.param.augmentation_param
+    if len(layer.blobs) == 1:
+        if not p.mean or p.mean_per_pixel:
+            return [g.node("Identity", x.name)]
+        mean = np.array(p.mean, np.float32).reshape(1, 3, 1, 1)
+    elif p.mean_per_pixel:
+        mean = layer.blobs[1].data_numbers()
+        if mean.shape[1:] != tuple(x.shape[1:]):
+            mean = mean.mean((2, 3), keepdims=True)
+        elif x.free & {2, 3}:
+            raise needs_fixed(layer, "its mean has a value for each pixel")
+    else:
+        mean = layer.blobs[2].data_numbers()
+    return [g.node("Sub", x.name, g.constant(mean, "mean"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -25,6 +26,12 @@ class Eltwise(Layer):
     any_precision = True
     bottoms = (2, None)
 
+    def __init__(self, param: Any, phase: int) -> None:
+        super().__init__(param, phase)
+        p = param.eltwise_param
+        if p.operation == p.SUM and len(p.coeff) == 1:
+            self.bottoms = (1, None)  # a factor, as in FlowNet's nets; BVLC wants two bottoms
+
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         p = self.param.eltwise_param
         self.operation = p.operation
@@ -35,6 +42,10 @@ class Eltwise(Layer):
                 f"takes one coefficient per bottom blob: {len(self.coeff)} coefficients, "
                 f"{len(bottom_shapes)} bottoms",
                 LayerError,
+            )
+        if len(bottom_shapes) == 1 and self.in_place:
+            raise self.fail(
+                "with one bottom it cannot work in place: give the top a name", LayerError
             )
         if p.coeff and self.operation == p.PROD:
             raise self.fail("takes coefficients only for SUM", LayerError)

@@ -9,7 +9,7 @@ from caffe.net.wiring import Graph
 __all__ = ["ZeroWeightsWarning", "warn_of_zero_weights"]
 
 # Running sums, offsets and user-made parameters start at zero by design.
-_START_AT_ZERO = {"BatchNorm", "Bias", "Parameter", "Python", "Scale", "PReLU"}
+_START_AT_ZERO = {"BatchNorm", "Bias", "DataAugmentation", "Parameter", "Python", "Scale", "PReLU"}
 
 
 class ZeroWeightsWarning(UserWarning):

@@ -43,10 +43,7 @@ TYPES = {
     ),
     "CRF-RNN": ("MultiStageMeanfield",),
     "PSPNet": ("SegmentData",),
-    "FlowNet": (
-        "CustomData",
-        "DataAugmentation",
-    ),
+    "FlowNet": ("CustomData",),
     "converters from Darknet (YOLO)": ("Region", "Yolo"),
     "NVIDIA Caffe": ("DetectNetTransformation",),
     "forks with layers of geometry": ("Remap",),
@@ -56,7 +53,6 @@ TYPES = {
 _TRAINING = "of use in training alone; leave it out of nets that only run"
 WHY = {
     "CustomData": "reads FlowNet's own databases; HDF5Data reads pairs of pictures and their flow",
-    "DataAugmentation": "changes at random for training; to run, subtract its mean yourself",
     "DenseCRF": "needs a library of high-dimensional filters; run the CRF on the net's scores",
     "DetectNetTransformation": _TRAINING,
     "DomainTransform": "a recursive filter that only DeepLab's nets with edges have",
@@ -71,7 +67,6 @@ WHY = {
 
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
-    "augmentation_param": "DataAugmentation",
     "dense_crf_param": "DenseCRF",
     "domain_transform_param": "DomainTransform",
     "multi_stage_meanfield_param": "MultiStageMeanfield",

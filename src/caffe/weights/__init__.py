@@ -64,6 +64,7 @@ def load(path: str | os.PathLike[str], params: Iterable[tuple[str, Sequence[Any]
     may_leave_out = is_hdf5(path)  # a parameter that is shared with an earlier layer
     ignored: list[str] = []
     pairs = []
+    other_shapes: list[tuple[Any, Sequence[int]]] = []
     for layer in read_layers(path):
         if layer.name not in targets:
             ignored.append(layer.name)
@@ -80,11 +81,17 @@ def load(path: str | os.PathLike[str], params: Iterable[tuple[str, Sequence[Any]
             )
         for index, (stored, blob) in enumerate(zip(found, blobs)):
             if stored is not None:
-                _check_fit(path, layer.name, index, stored, blob.shape)
+                if blob.takes_any_shape and not stored.matches(blob.shape):
+                    other_shapes.append((blob, stored.dims))
+                    stored.check()
+                else:
+                    _check_fit(path, layer.name, index, stored, blob.shape)
                 pairs.append((stored, blob))
             elif owners[id(blob.data_storage)] is blob:
                 raise WeightsError(f"{path}, layer '{layer.name}': blob {index} is missing")
 
+    for blob, dims in other_shapes:
+        blob.reshape(*dims)
     steps: list[Callable[[], None]] = []
     for stored, blob in pairs:
         blob.will_be_overwritten()

@@ -57,7 +57,22 @@ CASES = {
         ("bias_param { axis: -2 }", [IMAGE, (9, 7)], ("batch",)),
         ("", [IMAGE, ()], FREE),
     ],
+    "Accum": [
+        ("accum_param { have_reference: true }", [(2, 2, 3, 4), IMAGE, (2, 1, 8, 9)], FREE),
+        ("accum_param { size_divisible_by: 8 }", [(2, 2, 3, 4), IMAGE], ("batch",)),
+        ("", [IMAGE, (2, 2, 3, 4)], ("batch",)),
+    ],
     "ChannelNorm": [("", [IMAGE], FREE)],
+    "DataAugmentation": [
+        ("augmentation_param { recompute_mean: 9 mean_per_pixel: false }", [IMAGE], FREE),
+        ("augmentation_param { recompute_mean: 9 }", [IMAGE], ("batch",)),
+        (
+            "augmentation_param { mean: 1 mean: 2 mean: 3 mean_per_pixel: false }",
+            [(2, 3, 5, 6)],
+            FREE,
+        ),
+        ("", [IMAGE], FREE),
+    ],
     "Correlation": [
         (
             "correlation_param { kernel_size: 1 max_displacement: 4 pad: 4 stride_2: 2 }",

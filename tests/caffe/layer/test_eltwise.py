@@ -67,3 +67,16 @@ def test_bad_use_is_refused():
         eltwise("operation: PROD coeff: 1 coeff: 2 coeff: 3")
     with pytest.raises(ShapeError, match="bottom 1 is"):
         Rig('type: "Eltwise"', (2, 3), (3, 2))
+
+
+def test_one_bottom_and_a_coefficient_scale(device):
+    """FlowNet's nets scale so; BVLC Caffe wants two bottoms."""
+    layer = Rig('type: "Eltwise" eltwise_param { coeff: 20 }', SHAPE)
+    x = random(*SHAPE)
+    close(layer.forward(x), 20 * x)
+    close(layer.backward(x)[0], 20 * x)
+    for text in ("", "eltwise_param { operation: PROD }", "eltwise_param { operation: MAX }"):
+        with pytest.raises(LayerError, match="at least 2 bottom"):
+            Rig(f'type: "Eltwise" {text}', SHAPE)
+    with pytest.raises(LayerError, match="cannot work in place"):
+        Rig('type: "Eltwise" eltwise_param { coeff: 2 }', SHAPE, in_place=True)

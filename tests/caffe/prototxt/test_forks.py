@@ -60,6 +60,11 @@ FAMILIES = {
         layer { name: "unpool5" type: "Unpooling" bottom: "p" bottom: "mask" top: "u"
           unpooling_param { unpool: MAX kernel_size: 2 stride: 2 unpool_size: 14 } }""",
     "FlowNet": """
+        layer { name: "aug" type: "DataAugmentation" bottom: "img" top: "x"
+          augmentation_param { augment_during_test: true recompute_mean: 1000 mean_per_pixel: false
+            mirror { rand_type: "bernoulli" prob: 0.5 } noise { spread: 0.03 exp: false } } }
+        layer { name: "acc" type: "Accum" bottom: "flow" bottom: "x" top: "flow1"
+          accum_param { have_reference: true } }
         layer { name: "corr" type: "Correlation" bottom: "x" bottom: "y" top: "corr"
           correlation_param { pad: 20 kernel_size: 1 max_displacement: 20 stride_2: 2 } }
         layer { name: "down" type: "Downsample" bottom: "flow" bottom: "x" top: "small" }

@@ -17,6 +17,7 @@ __all__ = ["PUBLISHED_IN", "is_extension", "type_list"]
 
 # Type -> the forks and models that it was published in, and what it does.  docs/forks.md shows it.
 PUBLISHED_IN = {
+    "Accum": ("FlowNet 2", "maps of several sizes side by side, at one size"),
     "AnnotatedData": ("SSD", "pictures with marked objects from a database"),
     "Axpy": ("SENet", "a factor a channel times one blob, plus another"),
     "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
@@ -30,6 +31,7 @@ PUBLISHED_IN = {
     "Correlation": ("FlowNet", "how well patches of two maps fit at displacements"),
     "Correlation1D": ("DispNet (FlowNet's fork)", "the same with displacements along the rows"),
     "CropCenter": ("waifu2x", "as much cut off at both ends of an axis"),
+    "DataAugmentation": ("FlowNet", "the mean taken off, in nets that run"),
     "DenseImageData": ("SegNet", "pictures and their label images from a list"),
     "DepthwiseConvolution": ("MobileNet", "the same under its other name"),
     "DetectionEvaluate": ("SSD", "which detections are right"),
