@@ -150,9 +150,13 @@ class Record:
         plots.draw(os.path.join(self.args.out, name + ".png"), panels)
         self.fields["plots"].append(dict(file=name + ".png", alt=alt))
 
-    def write(self):
-        """Write the JSON and Markdown files, and print the latter."""
-        self.fields["seconds"] = round(time.time() - self._began, 1)
+    def write(self, seconds=None):
+        """Write the JSON and Markdown files, and print the latter.
+
+        seconds: what it took, where runs were kept from earlier calls; None: since it began.
+        """
+        taken = time.time() - self._began if seconds is None else seconds
+        self.fields["seconds"] = round(taken, 1)
         stem = os.path.join(self.args.out, self.fields["name"])
         text = json.dumps(self.fields, indent=1, sort_keys=True, allow_nan=False)
         write_text(stem + ".json", text + "\n")
