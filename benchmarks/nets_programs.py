@@ -20,7 +20,7 @@ class Program:
     """A program with at most one net.  `run(number)` is one pass, its input's copy included."""
 
     def __init__(self, work, threads):
-        self.work, self.threads, self.count = work, threads, 0
+        self.work, self.threads, self.count, self.scores = work, threads, 0, None
 
     def load(self, net, job):
         self.folder = os.path.join(self.work, net)
@@ -195,13 +195,16 @@ def answer(program, request):
     if request["do"] == "load":
         try:
             program.load(request["net"], request["job"])
-            program.run(0)
+            start = time.perf_counter()
+            scores = program.run(0)
+            first = time.perf_counter() - start
         except Exception as error:
             return {"error": str(error).strip().splitlines()[0][:200]}
-        return {"version": program.version}
+        program.scores = None if scores is None else np.array(scores)
+        return {"version": program.version, "first": first}
     if request["do"] == "scores":
         path = os.path.join(program.folder, f"scores-{sys.argv[1]}.npy")
-        np.save(path, np.array(program.run(0)))
+        np.save(path, program.scores)
         return {"path": path}
     if request["do"] == "peak":
         return {"gigabytes": peak_gigabytes()}

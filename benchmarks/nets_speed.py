@@ -11,7 +11,12 @@ Each program runs in a process of its own. Within a round they take turns, so a 
 of them. The table has each program's best pass and the median over rounds of the best of a round;
 the ratios are peer over engine, with the least and the greatest of the rounds. Scores must agree
 before anything is timed. BVLC Caffe runs in the oracle's root (tests/oracle/build.py) where it is
-built; a program that is not installed is left out and named. --quick takes 2 short rounds.
+built; a program that is not installed is left out and named.
+
+A program gets --budget seconds for a net and a job: a next round that would go beyond is not begun,
+and a peer whose pass takes longer than that is left out and named. --limit ends the run before the
+next net; what is there is reported, as it is after Ctrl-C. --write writes the file anew after each
+net. --quick takes 2 short rounds, a budget of 20 seconds and a limit of 460: under 9 minutes.
 """
 
 import argparse
@@ -20,10 +25,12 @@ import importlib.util
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
@@ -48,6 +55,8 @@ MODULES = {"opencv": "cv2", "onnx": "onnxruntime", "openvino": "openvino"}
 TRAINS = ("engine", "torch", "torch-last", "bvlc")
 JOBS = {"forward": "Forward", "step": "Training step"}
 TOLERANCE = 1e-3  # of the largest score
+# How threads wait: each program's own default, not what this shell has for other purposes.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 class Program:
@@ -57,7 +66,8 @@ class Program:
         self.name = name
         child = os.path.join(HERE, "nets_programs.py")
         arguments = [name, options.work, str(options.threads)]
-        env = dict(os.environ, OMP_NUM_THREADS=str(options.threads), GLOG_minloglevel="2")
+        env = {name: value for name, value in os.environ.items() if name not in WAITING}
+        env.update(OMP_NUM_THREADS=str(options.threads), GLOG_minloglevel="2")
         command = [sys.executable, child, *arguments]
         if name == "bvlc":
             command = enter.command_line(options.root, child, arguments, [options.work])
@@ -81,8 +91,14 @@ class Program:
             sys.stderr.write(line)
         return {"error": f"ended with status {self.process.wait()}"}
 
-    def close(self):
-        self.process.stdin.close()
+    def close(self, kill=False):
+        """End the child; with `kill` also where it is in the middle of something."""
+        if kill:
+            self.process.kill()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.stdout.close()
         self.process.wait()
 
@@ -118,21 +134,30 @@ def measure(net, job, programs, options):
         answer = program.ask(do="load", net=net, job=job)
         if "error" in answer:
             left_out[program.name] = answer["error"]
+        elif answer["first"] > options.budget and program.name != "engine":
+            left_out[program.name] = f"takes {answer['first']:.0f} s for its first pass"
         else:
             options.versions[program.name] = answer["version"]
             ready.append(program)
     if job == "forward":
         ready = agree(ready, left_out)
     found = {program.name: [] for program in ready}
-    for _ in range(options.rounds):
-        for program in ready:
-            answer = program.ask(do="time", seconds=options.seconds)
-            if "error" in answer:
-                left_out[program.name] = answer["error"]
-                found.pop(program.name, None)
+    spent = dict.fromkeys(found, 0.0)
+    for number in range(options.rounds):
+        for program in list(ready):
+            name = program.name
+            if number and spent[name] * (number + 1) / number > options.budget:
                 ready.remove(program)
-                break
-            found[program.name].append(min(answer["seconds"]))
+                continue
+            start = time.monotonic()
+            answer = program.ask(do="time", seconds=options.seconds)
+            spent[name] += time.monotonic() - start
+            if "error" in answer:
+                left_out[name] = answer["error"]
+                found.pop(name)
+                ready.remove(program)
+            else:
+                found[name].append(min(answer["seconds"]))
     return found, left_out
 
 
@@ -168,8 +193,8 @@ def report(results, notes, options, load_average):
     lines = [
         f"# Everyday nets on the CPU, float32, {options.threads} threads",
         "",
-        f"{datetime.date.today().isoformat()}. Milliseconds: best pass of {options.rounds} rounds; "
-        "in brackets the median of the rounds' best. Above 1 the engine is faster.",
+        f"{options.date}. Milliseconds: best pass of {options.rounds} rounds, fewer where a pass "
+        "takes seconds; in brackets the median of the rounds' best. Above 1 the engine is faster.",
     ]
     for job in options.jobs:
         lines += ["", f"## {JOBS[job]}", ""] + table(results, job, options)
@@ -189,7 +214,11 @@ def parse_arguments():
     parser.add_argument("--jobs", default=",".join(JOBS), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="2 short rounds")
+    parser.add_argument(
+        "--budget", type=float, help="seconds for a program, a net and a job; default: 120"
+    )
+    parser.add_argument("--limit", type=float, help="seconds for the whole; default: none")
+    parser.add_argument("--quick", action="store_true", help="2 short rounds, under 9 minutes")
     parser.add_argument("--root", default=default_root(), help="oracle; default: %(default)s")
     parser.add_argument("--write", action="store_true", help="write a dated file to results/")
     options = parser.parse_args()
@@ -201,9 +230,12 @@ def parse_arguments():
         setattr(options, field, values)
     if options.rounds < 1:
         parser.error(f"--rounds: at least 1, not {options.rounds}")
-    options.seconds = 0.15
+    options.seconds, budget, limit = 0.15, 120.0, float("inf")
     if options.quick:
-        options.rounds, options.seconds = 2, 0.05
+        options.rounds, options.seconds, budget, limit = 2, 0.05, 20.0, 460.0
+    options.budget = budget if options.budget is None else options.budget
+    options.limit = limit if options.limit is None else options.limit
+    options.date = datetime.date.today().isoformat()
     options.versions = {}
     # The root's place is this machine's own business, not the reader's.
     given = [shlex.quote(a) for a in sys.argv[1:] if a != "--write"]
@@ -230,12 +262,28 @@ def make(options):
     subprocess.run([sys.executable, script, options.work, *options.nets], env=env, check=True)
 
 
+def write(text, options):
+    """The dated file in results/, whole or not at all."""
+    path = os.path.join(HERE, "results", f"{options.date}-nets-speed.md")
+    with open(path + ".part", "w") as stream:
+        stream.write(text)
+    os.replace(path + ".part", path)
+    return os.path.relpath(path, CHECKOUT)
+
+
+def stop(_signal, _frame):
+    raise KeyboardInterrupt
+
+
 def main():
     options = parse_arguments()
+    end = time.monotonic() + options.limit
     load_average = os.getloadavg()
+    signal.signal(signal.SIGTERM, stop)
     names, notes = available(options)
     results = {job: {} for job in options.jobs}
-    programs = []
+    pairs = [(net, job) for net in options.nets for job in options.jobs]
+    done, programs, interrupted = 0, [], False
     with tempfile.TemporaryDirectory(prefix="nets-speed-") as options.work:
         make(options)
         for name in names:
@@ -244,23 +292,32 @@ def main():
             except OracleMissing as error:
                 notes.append(f"{TITLES[name]} is left out: {error}")
         try:
-            for net in options.nets:
-                for job in options.jobs:
-                    found, left_out = measure(net, job, programs, options)
-                    results[job][net] = found
-                    notes += [f"{net}, {job}: {TITLES[n]} {why}" for n, why in left_out.items()]
-                    shown = [f"{TITLES[n]} {min(t) * 1e3:.2f}" for n, t in found.items() if t]
-                    print(f"{net} {job} [ms]: " + ", ".join(shown), flush=True)
+            for net, job in pairs:
+                if time.monotonic() > end:
+                    break
+                found, left_out = measure(net, job, programs, options)
+                results[job][net] = found
+                notes += [f"{net}, {job}: {TITLES[n]} {why}" for n, why in left_out.items()]
+                shown = [f"{TITLES[n]} {min(t) * 1e3:.2f}" for n, t in found.items() if t]
+                print(f"{net} {job} [ms]: " + ", ".join(shown), flush=True)
+                done += 1
+                if options.write:
+                    write(report(results, notes, options, load_average), options)
+        except KeyboardInterrupt:
+            interrupted = True
         finally:
             for program in programs:
-                program.close()
+                program.close(kill=interrupted)
+    if done < len(pairs):
+        why = "interrupted" if interrupted else f"{options.limit:.0f} seconds were over"
+        missing = ", ".join(" ".join(pair) for pair in pairs[done:])
+        notes.append(f"not measured ({why}): {missing}")
     text = report(results, notes, options, load_average)
     print("\n" + text)
-    if options.write:
-        name = f"{datetime.date.today().isoformat()}-nets-speed.md"
-        with open(os.path.join(HERE, "results", name), "w") as stream:
-            stream.write(text)
-        print(f"written: benchmarks/results/{name}")
+    if options.write and done:
+        print(f"written: {write(text, options)}")
+    if interrupted:
+        raise SystemExit(130)
 
 
 if __name__ == "__main__":
