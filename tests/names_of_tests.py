@@ -155,7 +155,7 @@ ELSEWHERE = {
         "fcn/inference/pictures.py",
         "fcn/inference/sound.py",
     ),
-    "fcn/own/test_own_command.py": ("fcn/own/dataset.py", "fcn/own/recipe.py", "fcn/own/result.py"),
+    "fcn/own/test_own_command.py": ("fcn/own/dataset.py", "fcn/own/result.py"),
     "fcn/page/test_page_server.py": ("fcn/page/nets.py",),
     "fcn/report/test_report_command.py": (
         "fcn/report/chart.py",

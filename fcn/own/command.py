@@ -16,6 +16,7 @@ from data import folder as folder_command
 from fcn import catalog, device, options
 from fcn.atomic import write_text
 from fcn.errors import USER_ERRORS, StartError
+from fcn.inference.memory import available
 from fcn.own import dataset
 from fcn.own.recipe import STARTS, described
 from fcn.own.result import script, tell
@@ -176,7 +177,8 @@ def _start(args: argparse.Namespace) -> int:
         found = dataset.prepare(args, base, os.path.basename(out))
         if found is None:
             return 1
-        found = described(found, start, gpu is not None)
+        free = None if gpu is None else available(gpu)
+        found = described(found, start, gpu is not None, free)
         _tell_plan(args, found, out, gpu)
         if args.dry_run:
             print("nothing was written; without --dry-run this is trained")
