@@ -140,14 +140,8 @@ ELSEWHERE = {
     "fcn/backbones/test_backbones.py": ("fcn/backbones/", "fcn/catalog/backbones.py"),
     "fcn/geometry/test_facts.py": ("fcn/geometry/other_ports.py", "nets/explain.py"),
     "fcn/heads/test_heads.py": (
+        "fcn/heads/",
         "fcn/catalog/heads.py",
-        "fcn/heads/classes.py",
-        "fcn/heads/concat.py",
-        "fcn/heads/draft.py",
-        "fcn/heads/fusion.py",
-        "fcn/heads/light.py",
-        "fcn/heads/pyramid.py",
-        "fcn/heads/unet.py",
     ),
     "fcn/inference/test_video.py": (
         "fcn/inference/labelling.py",
@@ -193,7 +187,6 @@ ELSEWHERE = {
         "fcn/catalog/initial.py",
         "fcn/catalog/schedules.py",
         "fcn/geometry/align.py",
-        "fcn/heads/sums.py",
     ),
     "nets/test_make.py": ("fcn/catalog/rows.py",),
     "papers/test_real_weights.py": ("fcn/random_weights.py",),

@@ -84,11 +84,7 @@ def writer(layer: Any) -> Writer:
         return python_proposal
     if layer.type in _writers:
         return _writers[layer.type]
-    why = (
-        "its code is Python, which no graph holds"
-        if layer.type == "Python"
-        else "no ONNX operators are known that compute it"
-    )
+    why = layer.not_exported or "no ONNX operators are known that compute it"
     raise refuse(layer, f"{why}; export the net up to it with --outputs")
 
 

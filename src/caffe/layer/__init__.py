@@ -82,6 +82,8 @@ class Layer:
             on the host, has tops whose shapes depend on values, or keeps state in inner layers.
         any_precision: True where forward and backward are right on bfloat16 tensors as they come.
             Other layers get float32 bottoms, tops and top diffs.  Parameters are always float32.
+        not_exported: why ``caffe export`` refuses layers of this type; "" where it need not, since
+            a function in ``caffe/export`` writes them.
 
     Instance attributes, set before ``setup``:
         param: the layer's ``LayerParameter``.
@@ -106,6 +108,7 @@ class Layer:
     differentiable: ClassVar[bool] = True
     graphable: bool = True
     any_precision: bool = False
+    not_exported: ClassVar[str] = ""
 
     def __init__(self, param: Any, phase: int) -> None:
         from caffe.blob import BlobVec

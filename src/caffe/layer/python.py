@@ -107,6 +107,7 @@ class Python(Layer):
     their module is not found.
     """
 
+    not_exported = "its code is Python, which no graph holds"
     graphable = False
     bottoms = (0, None)
     tops = (0, None)

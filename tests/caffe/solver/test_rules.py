@@ -6,7 +6,7 @@ import torch
 
 from caffe.errors import SolverError
 from caffe.proto import caffe_pb2
-from caffe.solver import register, rules
+from caffe.solver import _SOLVERS, register, rules
 
 S = rules.Settings(rate=0.1, momentum=0.9, momentum2=0.99, rms_decay=0.8, delta=1e-3, t=3)
 
@@ -87,6 +87,11 @@ def test_rules_without_momentum_refuse_it(rule):
 def test_rms_decay_is_a_share():
     with pytest.raises(SolverError, match=r"rms_decay must lie in \[0, 1\)"):
         rules.RMSProp().check(caffe_pb2.SolverParameter(type="RMSProp", rms_decay=1.0))
+
+
+def test_every_rule_has_its_formula():
+    used = {type(cls.rule) for cls in _SOLVERS.values()}
+    assert used == {rule for rule, _ in RULES}
 
 
 def test_a_solver_type_has_one_class():
