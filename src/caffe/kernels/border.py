@@ -144,8 +144,27 @@ def index_between(source: Axis, target: Axis | None, device: torch.device) -> In
         ends[row] = i + 1
     repeated = tuple((r, i, ends[r]) for r, i in firsts.items() if ends[r] - i > 1)
     first = [firsts[r] for r in range(source.short_size)]
-    as_tensor = [torch.tensor(values).to(device) for values in (rows, first)]
-    return Index(as_tensor[0], as_tensor[1], repeated)
+    return Index(_on_device(rows, device), _on_device(first, device), repeated)
+
+
+def _on_device(values: list[int], device: torch.device) -> torch.Tensor:
+    """The numbers, made on the device: nothing goes up, so a CUDA graph can hold it."""
+    pieces: list[list[int]] = []  # first, number, step: 0 or 1
+    for value in values:
+        last = pieces[-1] if pieces else None
+        if last and last[1] == 1 and value - last[0] in (0, 1):
+            last[1:] = [2, value - last[0]]
+        elif last and last[1] > 1 and value == last[0] + last[1] * last[2]:
+            last[1] += 1
+        else:
+            pieces.append([value, 1, 1])
+    made = [
+        torch.arange(first, first + number, device=device)
+        if step
+        else torch.full((number,), first, device=device)
+        for first, number, step in pieces
+    ]
+    return torch.cat(made)
 
 
 def spread(x: torch.Tensor, rows: Index, columns: Index) -> torch.Tensor:

@@ -33,7 +33,7 @@ from caffe.net.wiring import Graph
 __all__ = ["BorderStep", "border_steps"]
 
 _WORTH = 0.9  # of the area: a stage that computes more is not shortened
-_MOST_SIZES = 16  # of inputs whose short maps are known
+_MOST_SIZES = 1024  # of inputs: CUDA graphs read what is kept for each, so none is forgotten
 aten = torch.ops.aten
 
 
@@ -102,10 +102,13 @@ class BorderStep:
         self._conv.variant = None
 
     def run(self, last: int) -> bool:
-        """The forward pass; False, with nothing changed, where it gains nothing or goes beyond the
+        """The forward pass; False, with no blob changed, where it gains nothing or goes beyond the
         layer ``last``."""
         form = self._form()
-        if form is None or form.parts[-1].link.end - 1 > last:
+        if form is None:
+            self._conv.short = None
+            return False
+        if form.parts[-1].link.end - 1 > last:
             return False
         self.end = form.parts[-1].link.end
         self._reshape(form)
@@ -239,7 +242,7 @@ class BorderStep:
         key = self._bottom.dims, current().torch_device
         if key not in self._forms:
             if len(self._forms) >= _MOST_SIZES:
-                self._forms.clear()
+                return None
             self._forms[key] = self._make_form(*key)
         return self._forms[key]
 

@@ -80,3 +80,13 @@ def test_fold_is_the_gradient_of_spread(last):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
     layout = torch.channels_last if last else torch.contiguous_format
     assert y.is_contiguous(memory_format=layout) and found.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize(
+    "values", [[0], [0, 1, 2], [3, 3, 3], [0, 1, 1, 1, 2, 3, 3, 4], [5, 1, 0, 0, 7], [2, 2, 3, 4]]
+)
+def test_an_index_is_made_on_the_device(values, pretend):
+    with pretend.counting() as counts:
+        found = border._on_device(values, torch.device("pretend", 0))
+    assert found.cpu().tolist() == values and found.dtype == torch.int64
+    assert counts["H2D"] == counts["sync"] == 0

@@ -1,5 +1,7 @@
 """Wide padding computed short on a GPU: every number is the CPU's, whoever looks, and when."""
 
+import warnings
+
 import numpy as np
 import pretend_graphs
 import pytest
@@ -7,7 +9,7 @@ import pytest
 import caffe
 from caffe import device as devices
 from caffe.layer.convolution import Convolution
-from caffe.net import replay
+from caffe.net import border_step, replay
 
 CONV = """
 layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}"
@@ -297,3 +299,38 @@ def test_replayed_passes_leave_the_same(pretend, tmp_path, monkeypatch):
     for one, other in zip(found, script(make(tmp_path, net_text()))):
         if one is not None:
             assert_near(one, other, rtol=0)
+
+
+@pytest.mark.slow
+def test_passes_with_a_look_in_between_are_replayed_too(pretend, tmp_path, monkeypatch):
+    """Backward is then an ordinary pass, which needs the places of the maxima."""
+
+    def script(net):
+        results = []
+        for k in range(7):
+            feed(net, k)
+            net.clear_param_diffs()
+            net.forward()
+            net.blobs["conv3"].data[...] *= 2
+            net.backward()
+            results.append(everything(net))
+        return results
+
+    with warnings.catch_warnings(), pretend_graphs.replayed() as graphs:
+        warnings.simplefilter("error")  # of a range that cannot be captured
+        net = make(tmp_path, net_text())
+        found = script(net)
+        assert len(graphs) >= 2
+    monkeypatch.setattr(replay._state, "on", False)
+    for one, other in zip(found, script(make(tmp_path, net_text()))):
+        assert_near(one, other, rtol=0)
+
+
+def test_sizes_beyond_those_that_are_kept_run_as_they_are(pretend, tmp_path, monkeypatch):
+    monkeypatch.setattr(border_step, "_MOST_SIZES", 1)
+    net = make(tmp_path, net_text())
+    net.forward()
+    assert short(net)
+    net.blobs["data"].reshape(1, 3, 14, 11)
+    net.forward(end="pool2")
+    assert not short(net)
