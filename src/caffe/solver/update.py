@@ -17,6 +17,7 @@ from caffe.solver.rules import Settings, UpdateRule
 __all__ = ["SolverUpdate"]
 
 _F32 = np.float32
+_LARGE = 1 << 16  # numbers of a parameter that is updated by itself on the CPU
 
 
 class SolverUpdate:
@@ -25,8 +26,9 @@ class SolverUpdate:
     ``history`` holds ``rule.histories`` parts after each other, each with one tensor per parameter
     in layer order; None stands for zeros that were never touched, so frozen layers cost nothing.
 
-    On the CPU parameters are updated one after the other, which suits its caches; on a GPU all with
-    the same rate and decay at once, in a few launches, and without waiting for it.
+    On the CPU large parameters are updated one after the other, which suits its caches; small ones,
+    and on a GPU all, with the same rate and decay at once, in a few calls, and without waiting for
+    the GPU.
     """
 
     def __init__(self, rule: UpdateRule, net: Net):
@@ -51,7 +53,8 @@ class SolverUpdate:
             frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
             own_rate = float(_F32(rate) * _F32(lr_mult))
             decay = float(_F32(param.weight_decay) * _F32(decay_mult))
-            key = own_rate, decay, frozen, k if one_by_one else None
+            alone = one_by_one and self._params[k].count >= _LARGE
+            key = own_rate, decay, frozen, k if alone else None
             groups.setdefault(key, []).append(k)
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
@@ -143,15 +146,16 @@ class SolverUpdate:
             rule.update(diffs, histories, s)
             if not frozen:
                 torch._foreach_sub_(data, diffs)
-        elif current().shares_host:
-            torch._foreach_copy_(diffs, histories[0])
         for k, blob in enumerate(blobs):
-            if fused and not current().shares_host:
+            if not fused:
+                blob.touch_diff()
+            elif current().shares_host and blob.diff_storage.leases:
+                diffs[k].copy_(histories[0][k])
+                blob.touch_diff()
+            else:
                 # A copy of all parameters that hardly anyone reads: it is made on request.  The
                 # next update reads the diffs before it changes the history.
                 blob.diff_storage.defer(histories[0][k].clone)
-            else:
-                blob.touch_diff()
             if not frozen:
                 blob.touch_data()
 

@@ -39,6 +39,24 @@ def test_an_update_that_is_applied_again_starts_from_what_was_subtracted(device)
     np.testing.assert_allclose(weight.data, start - 2, rtol=1e-6)
 
 
+def test_a_diff_array_that_is_kept_shows_what_every_update_subtracts():
+    solver = make('base_lr: 0.5 lr_policy: "fixed" momentum: 0.5')
+    weight = solver.net.params["ip1"][0]
+    held = weight.diff
+    held[...] = 2
+    solver.apply_update()
+    np.testing.assert_array_equal(held, np.ones_like(held))
+    held[...] = 2
+    solver.apply_update()
+    np.testing.assert_array_equal(held, np.full_like(held, 1.5))
+
+
+def test_a_diff_that_nobody_asks_for_is_not_written_by_an_update():
+    solver = make(SGD)
+    solver.step(1)
+    assert solver.net.params["ip1"][0].diff_storage.deferred
+
+
 def test_apply_update_uses_the_gradients_as_they_are():
     solver = make('base_lr: 0.5 lr_policy: "fixed" momentum: 0')
     weight = solver.net.params["ip1"][0]
