@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-
-from caffe import cli
+from importlib import import_module
 
 __all__ = ["main"]
 
@@ -34,4 +33,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.timing:
         parser.error("--timing: `caffe time -model NET` tells what each layer takes")
     words = ["train", "-solver", args.solver, "-gpu", ",".join(map(str, args.gpus))]
-    return cli.main(words + (["-snapshot", args.snapshot] if args.snapshot else []))
+    run = import_module("caffe.cli").main  # by name: the command line knows the tools, not they it
+    return int(run(words + (["-snapshot", args.snapshot] if args.snapshot else [])))
