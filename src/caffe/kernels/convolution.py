@@ -111,15 +111,16 @@ class Way:
 
 
 class Pointwise(Way):
-    """1x1: a matrix product over the channels."""
+    """1x1: a matrix product over the channels, at the positions that a stride leaves."""
 
     name = "pointwise"
 
     def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
-        return g.unit and list(g.kernel) == [1, 1] and not any(g.pad)
+        return g.plain and list(g.kernel) == [1, 1] and not any(g.pad)
 
     def _whole(self, call: Call) -> torch.Tensor:
-        g, x, weight, bias, _ = call
+        g, _, weight, bias, _ = call
+        x = _strided(g, call.x)
         if is_channels_last(x):
             return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias))
         y = torch.matmul(weight.flatten(1), x.contiguous().flatten(2))
@@ -130,6 +131,8 @@ class Pointwise(Way):
     def _gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if not call.geometry.unit:
+            return self._strided_gradients(call, dy, mask)
         x, matrix = call.x, call.weight.flatten(1)
         dx = dw = None
         if is_channels_last(x):
@@ -145,6 +148,18 @@ class Pointwise(Way):
         if mask[1]:
             each = torch.matmul(planes, x.contiguous().flatten(2).transpose(1, 2))
             dw = each[0] if len(each) == 1 else each.sum(0)
+        return dx, dw
+
+    def _strided_gradients(
+        self, call: Call, dy: torch.Tensor, mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        g, seen = call.geometry, _strided(call.geometry, call.x)
+        of_seen = g._replace(stride=[1, 1], bottom=tuple(seen.shape))
+        d, dw = self._gradients(call._replace(geometry=of_seen, x=seen), dy, mask)
+        if d is None:
+            return None, dw
+        dx = torch.zeros_like(call.x)
+        dx[:, :, :: g.stride[0], :: g.stride[1]] = d
         return dx, dw
 
 
@@ -282,6 +297,14 @@ def _channels_last_memory(g: Geometry, out: torch.Tensor | None) -> torch.Tensor
     if out is not None and out.is_contiguous(memory_format=torch.channels_last):
         return out
     return _nchw(torch.empty(g.top[0], g.top[2], g.top[3], g.top[1]))
+
+
+def _strided(g: Geometry, x: torch.Tensor) -> torch.Tensor:
+    """The positions of ``x`` that a 1x1 kernel sees, in the layout of ``x``."""
+    if g.unit:
+        return x
+    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+    return x[:, :, :: g.stride[0], :: g.stride[1]].contiguous(memory_format=layout)
 
 
 def _wide_own_gradient(g: Geometry, x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
