@@ -14,6 +14,8 @@ from fcn import catalog
 from fcn.geometry.ops import InferenceError
 from fcn.inference.exported import ExportedModel
 
+pytestmark = pytest.mark.slow
+
 NET = "camvid-fcn8s"
 
 

@@ -17,6 +17,8 @@ from data import toy
 from fcn import catalog, random_weights
 from fcn.inference import labelling, loading, video
 
+pytestmark = pytest.mark.slow
+
 av = pytest.importorskip("av", reason="labelling videos needs the package av (extra: video)")
 
 NET, FRAMES, RATE = "toy-fcn8s", 7, Fraction(30000, 1001)

@@ -21,6 +21,8 @@ from fcn import catalog, random_weights
 from fcn.page import command, nets, server
 from fcn.page.guard import HEADERS, names_of_host
 
+pytestmark = pytest.mark.slow
+
 with warnings.catch_warnings():  # newer starlette wants httpx under another name
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient

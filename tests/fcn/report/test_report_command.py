@@ -16,6 +16,8 @@ from fcn.report import run as runs
 from fcn.report.chart import Line, chart
 from fcn.report.pictures import wrong_pixels
 
+pytestmark = pytest.mark.slow
+
 
 class Tags(html.parser.HTMLParser):
     """Every tag that is opened is closed, and in order."""
