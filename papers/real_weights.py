@@ -82,6 +82,7 @@ def with_classes(plan, trunk, args):
     """The path of a trunk whose new scores start from the classifier's own classes."""
     data = small(args.voc, plan.views, args.quick)
     variant = _training.Variant("classes", _row(plan, data), 1, RATE, batch=BATCH)
+    caffe.set_random_seed(1)  # of the decoder's fillers, which are saved too
     net = caffe.Net(_training.net_file(variant, "val", 1, args), caffe.TEST)
     surgery.load(net, trunk)
     layer, classifier, classes = initial.classes_of(_row(plan, data))

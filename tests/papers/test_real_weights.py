@@ -125,7 +125,12 @@ def test_the_decoder_starts_from_the_classes_of_ilsvrc(voc, tmp_path):
     args = argparse.Namespace(out=str(tmp_path), quick=True, gpu=None, voc=voc)
     one = plan("decoder to stride 4")
     os.makedirs(str(tmp_path / "nets"))
-    made = real_weights.with_classes(one, _classifier(tmp_path), args)
+    trunk = _classifier(tmp_path)
+    made = real_weights.with_classes(one, trunk, args)
+    with open(made, "rb") as f:
+        first = f.read()
+    with open(real_weights.with_classes(one, trunk, args), "rb") as f:
+        assert f.read() == first  # so a run that starts from it is kept
     data = real_weights.small(voc, one.views, quick=True)
     variant = _training.Variant("x", real_weights._row(one, data), 1, 0.1)
     net = caffe.Net(_training.net_file(variant, "val", 1, args), made, caffe.TEST)
