@@ -97,7 +97,7 @@ DEFECTS = [
         "the mean is not cropped with the picture",
         "data/data_transformer.py",
         "self.mean[window]",
-        "self.mean[:, : shape[1], : shape[2]]",
+        "self.mean[:, : window[1].stop - window[1].start, : window[2].stop - window[2].start]",
         BOTH,
     ),
     Defect(
@@ -127,9 +127,11 @@ DEFECTS = [
     Defect(
         "a batch keeps the first batch's shape only",
         "layer/_prefetching.py",
-        "blob.set_dims(tuple(values.shape))",
-        "values = values if values.shape == blob.dims else torch.zeros(blob.dims)",
+        "pixels, *labels = batch\n",
+        "pixels, *labels = batch\n        if pixels.shape != top[0].dims:\n"
+        "            pixels = torch.zeros(top[0].dims)\n",
         BOTH,
+        also=[("layer/_prefetching.py", "blob.set_dims(tuple(values.shape))", "pass")],
     ),
     Defect(
         "labels begin anew at each batch",
