@@ -20,8 +20,8 @@ DEFECTS = [
     Defect(
         "Clip's gradient stops at the ends",
         "layer/piecewise.py",
-        "(x >= self.low) & (x <= self.high)",
-        "(x > self.low) & (x < self.high)",
+        "hardtanh_backward(g, x, *self.beyond)",
+        "hardtanh_backward(g, x, self.low, self.high)",
         ["Clip"],
     ),
     Defect(
@@ -154,8 +154,8 @@ DEFECTS = [
     Defect(
         "Filter passes positive selectors alone",
         "layer/filter.py",
-        ".reshape(-1).nonzero()",
-        ".reshape(-1).gt(0).nonzero()",
+        "host.nonzero()[0]",
+        "(host > 0).nonzero()[0]",
         ["Filter"],
     ),
     Defect(
