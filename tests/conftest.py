@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import os
 import shutil
+import signal
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
@@ -25,6 +26,10 @@ def _no_fsync(descriptor):
 
 
 os.fsync = _no_fsync
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts what is to run in the background so, and tests of Ctrl-C inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HAS_GPU = torch.cuda.is_available()
 # Beside a real GPU the pretend one would take pinned memory from it: PyTorch knows one accelerator.

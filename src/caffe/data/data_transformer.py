@@ -6,15 +6,16 @@ colour pictures are B, G, R.  Not to be confused with ``caffe.io.Transformer``, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from caffe import glog, rng
 from caffe.data import image_files, mean_file
-from caffe.device import current
 from caffe.errors import DataError, LayerError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["DataTransformer"]
 
@@ -160,6 +161,10 @@ class DataTransformer:
             out -= float(np.float32(means[0]))
         elif means:
             if batch.device not in self._means:
+                import torch  # not above: the tools that read databases do without PyTorch
+
+                from caffe.device import current
+
                 column = np.array(means, np.float32).reshape(-1, 1, 1)
                 device = current()
                 there = device.torch_device == batch.device
