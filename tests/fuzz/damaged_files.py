@@ -59,7 +59,7 @@ from fcn.errors import USER_ERRORS  # noqa: E402
 from fcn.report import run as report  # noqa: E402
 from fcn.report.page import page  # noqa: E402
 from fcn.scoring import predictions  # noqa: E402
-from fcn.training.loop import Run  # noqa: E402
+from fcn.training.earlier import check_resumable  # noqa: E402
 from fcn.training.snapshots import PAIR, Snapshots  # noqa: E402
 
 ROOM = 2 << 30
@@ -314,10 +314,8 @@ def sidecar(draw):
         found = Snapshots(".").newest()
         if found is None:
             raise LookupError("none")
-        run = Run.__new__(Run)
-        run.args = argparse.Namespace(weights=None, seed=None, steps=None)
-        run.folder, run.computes = ".", {"threads": 2, "device": "CPU"}
-        run._check_resumable(found[1])
+        given = argparse.Namespace(weights=None, seed=None, steps=None)
+        check_resumable(found[1], given, {"threads": 2, "device": "CPU"}, "here")
 
     while True:
         Path("train_iter_5.json").write_bytes(mutate_json(good, draw))
