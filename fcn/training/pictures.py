@@ -124,9 +124,10 @@ class Pictures:
             triple = self._found[index]
             folder = os.path.join(self.folder, SAMPLES, f"{number + 1}-{_plain(self.ids[index])}")
             os.makedirs(folder, exist_ok=True)
-            if not os.path.exists(os.path.join(folder, "photo.jpg")):
-                _save_photo(os.path.join(folder, "photo.jpg"), triple.photo)
-                save_label_png(os.path.join(folder, "truth.png"), triple.truth, self.palette)
+            photo, truth = (os.path.join(folder, name) for name in ("photo.jpg", "truth.png"))
+            if not (os.path.exists(photo) and os.path.exists(truth)):  # a kill may leave one
+                _save_photo(photo, triple.photo)
+                save_label_png(truth, triple.truth, self.palette)
             path = os.path.join(folder, step_name(step) + ".png")
             save_label_png(path, triple.labels, self.palette)
         sheet = draw_sheet(os.path.join(self.folder, SAMPLES), self.palette, self.background)

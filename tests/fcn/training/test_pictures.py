@@ -82,3 +82,13 @@ def test_large_images_are_made_smaller_and_depth_is_grey(tmp_path, channels):
 def test_steps_are_chosen_from_first_to_last():
     assert chosen([1, 2, 3], 5) == [1, 2, 3]
     assert chosen(list(range(10, 110, 10)), 4) == [10, 40, 70, 100]
+
+
+@pytest.mark.parametrize("missing", ["photo.jpg", "truth.png"])
+def test_a_sample_that_a_kill_left_half_is_made_whole(tmp_path, missing):
+    scored(tmp_path, 40, [3, 0, 7])
+    folders = sorted((tmp_path / "samples").iterdir())
+    before = (folders[0] / missing).read_bytes()
+    (folders[0] / missing).unlink()
+    scored(tmp_path, 80, [3, 0, 7])
+    assert (folders[0] / missing).read_bytes() == before
