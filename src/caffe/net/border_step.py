@@ -358,10 +358,7 @@ def _forward(part: _Part, x: torch.Tensor) -> torch.Tensor:
 
 def border_steps(graph: Graph) -> dict[int, BorderStep]:
     """The steps of a net, by their first layer."""
-    readers = [0] * len(graph.blobs)
-    for bottoms in graph.bottoms:
-        for b in set(bottoms):
-            readers[b] += 1
+    readers = graph.readers()
     found: dict[int, BorderStep] = {}
     i = 0
     while i < len(graph.layers):
@@ -372,7 +369,7 @@ def border_steps(graph: Graph) -> dict[int, BorderStep]:
     return found
 
 
-def _chain(graph: Graph, i: int, readers: list[int]) -> list[_Link]:
+def _chain(graph: Graph, i: int, readers: list[list[int]]) -> list[_Link]:
     """The links from layer ``i`` on, if it is a convolution with padding wider than its kernel."""
     first: Any = graph.layers[i]
     if not _is_convolution(graph, i) or graph.bottom_needs_backward[i][0]:
@@ -383,12 +380,12 @@ def _chain(graph: Graph, i: int, readers: list[int]) -> list[_Link]:
     blob, relu = None, False
     while i < len(graph.layers):
         layer: Any = graph.layers[i]
-        if blob is not None and (graph.bottoms[i] != [blob] or readers[blob] != 1 + relu):
+        if blob is not None and (graph.bottoms[i] != [blob] or len(readers[blob]) != 1 + relu):
             break
         if not _is_convolution(graph, i) and not _is_pooling(graph, i):
             break
         blob = graph.tops[i][0]
-        relu = type(layer) is Convolution and _is_relu_of(graph, i + 1, blob)
+        relu = type(layer) is Convolution and graph.is_relu_of(i + 1, [blob])
         links.append(_Link(i, layer, relu))
         i = links[-1].end
     return links
@@ -411,13 +408,6 @@ def _is_plain(graph: Graph, i: int) -> bool:
     bottoms, tops = graph.bottoms[i], graph.tops[i]
     one = len(bottoms) == 1 and len(tops) == 1 and bottoms != tops
     return one and not any(graph.loss_weights[i])
-
-
-def _is_relu_of(graph: Graph, i: int, blob: int) -> bool:
-    layer: Any = graph.layers[i] if i < len(graph.layers) else None
-    if layer is None or layer.type != "ReLU" or layer.slope:
-        return False
-    return graph.bottoms[i] == graph.tops[i] == [blob] and not any(graph.loss_weights[i])
 
 
 def _stages(links: list[_Link]) -> list[list[_Link]]:

@@ -64,7 +64,7 @@ class Folded(NamedTuple):
 def group_at(graph: Graph, first: int) -> Group | None:
     """The group that begins with layer ``first`` of an inference net, None where none does."""
     layer = graph.layers[first]
-    if not isinstance(layer, Convolution) or layer.phase == 0 or not _plain(graph, first):
+    if not isinstance(layer, Convolution) or layer.phase == 0 or not graph.infers(first):
         return None
     if layer.channel_axis != 1 or layer.spatial_axes != 2 or layer.in_place:
         return None
@@ -79,7 +79,7 @@ def group_at(graph: Graph, first: int) -> Group | None:
     current, i = graph.tops[first][0], first + 1
     while i < len(graph.layers) and act is None:
         layer, bottoms, tops = graph.layers[i], graph.bottoms[i], graph.tops[i]
-        if current not in bottoms or not _plain(graph, i, most=2):
+        if current not in bottoms or not graph.infers(i, most=2):
             break
         own_top = tops[0] != current
         if own_top and not may_hide:
@@ -101,13 +101,6 @@ def group_at(graph: Graph, first: int) -> Group | None:
             current = tops[0]
         i += 1
     return Group(first, i, affine, other, act, activation, hidden)
-
-
-def _plain(graph: Graph, i: int, most: int = 1) -> bool:
-    """One top without a loss, so many bottoms at most, and no backward pass."""
-    if any(graph.loss_weights[i]) or graph.layer_needs_backward[i]:
-        return False
-    return len(graph.bottoms[i]) <= most and len(graph.tops[i]) == 1
 
 
 def _adds(layer: Layer) -> bool:

@@ -18,7 +18,6 @@ holds keep these in NCHW memory, in which some sums run in another order: equal 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from caffe import kernels
 from caffe.device import current
@@ -153,18 +152,10 @@ def _step_at(graph: Graph, i: int) -> Step | None:
     if any(graph.loss_weights[i]) or len(graph.bottoms[i]) != 1 or len(graph.tops[i]) != 1:
         return None
     if type(layer) is Convolution and layer.channel_axis == 1 and not layer.in_place:
-        return ConvolutionStep(graph, i, i + 1 + _is_relu_of(graph, i + 1, graph.tops[i]))
+        return ConvolutionStep(graph, i, i + 1 + graph.is_relu_of(i + 1, graph.tops[i]))
     if type(layer) is Pooling and layer.needs_no_index() and not graph.layer_needs_backward[i]:
         return PoolingStep(graph, i, i + 1)
     return None
-
-
-def _is_relu_of(graph: Graph, i: int, blobs: list[int]) -> bool:
-    """True where layer ``i`` is a plain ReLU in place on these blobs."""
-    layer: Any = graph.layers[i] if i < len(graph.layers) else None
-    if layer is None or layer.type != "ReLU" or layer.slope:
-        return False
-    return graph.bottoms[i] == graph.tops[i] == blobs and not any(graph.loss_weights[i])
 
 
 def _chains(graph: Graph, steps: dict[int, Step]) -> dict[int, list[Step]]:

@@ -38,32 +38,23 @@ class _Pending(NamedTuple):
 
 def upsample_steps(graph: Graph) -> dict[int, UpsampleStep]:
     """The steps of an inference net, by their Deconvolution and by their Crop."""
-    readers: dict[int, list[int]] = {}
-    for i, bottoms in enumerate(graph.bottoms):
-        for b in bottoms:
-            readers.setdefault(b, []).append(i)
+    readers = graph.readers()
     found: dict[int, UpsampleStep] = {}
     for i, layer in enumerate(graph.layers):
-        if type(layer) is not Deconvolution or layer.phase == 0 or not _plain(graph, i):
+        if type(layer) is not Deconvolution or layer.phase == 0 or not graph.infers(i):
             continue
         if layer.spatial_axes != 2 or layer.channel_axis != 1 or layer.in_place:
             continue
-        if len(layer.blobs) != 1 or layer.dilation != [1, 1] or len(graph.bottoms[i]) != 1:
+        if len(layer.blobs) != 1 or layer.dilation != [1, 1]:
             continue
-        users = readers.get(graph.tops[i][0], [])
+        users = readers[graph.tops[i][0]]
         j = users[0] if len(users) == 1 else i
         crop = graph.layers[j]
-        if type(crop) is not Crop or not _plain(graph, j):
+        if type(crop) is not Crop or not graph.infers(j, most=2):
             continue
         if graph.bottoms[j][0] == graph.tops[i][0] and graph.tops[j][0] not in graph.bottoms[j]:
             found[i] = found[j] = UpsampleStep(graph, i, j)
     return found
-
-
-def _plain(graph: Graph, i: int) -> bool:
-    """One top without a loss, and no backward pass."""
-    needs = graph.layer_needs_backward[i]
-    return len(graph.tops[i]) == 1 and not needs and not any(graph.loss_weights[i])
 
 
 class UpsampleStep:

@@ -60,6 +60,28 @@ class Graph:
     def top(self, i: int) -> list[Blob]:
         return [self.blobs[b] for b in self.tops[i]]
 
+    def readers(self) -> list[list[int]]:
+        """Blob -> the layers that read it, once for each of their bottoms."""
+        found: list[list[int]] = [[] for _ in self.blobs]
+        for i, bottoms in enumerate(self.bottoms):
+            for b in bottoms:
+                found[b].append(i)
+        return found
+
+    def infers(self, i: int, most: int = 1) -> bool:
+        """True where layer ``i`` has one top without a loss, so many bottoms at most, and no
+        backward pass."""
+        if any(self.loss_weights[i]) or self.layer_needs_backward[i]:
+            return False
+        return len(self.bottoms[i]) <= most and len(self.tops[i]) == 1
+
+    def is_relu_of(self, i: int, blobs: list[int]) -> bool:
+        """True where layer ``i`` is a plain ReLU in place on these blobs."""
+        layer: Any = self.layers[i] if i < len(self.layers) else None
+        if layer is None or layer.type != "ReLU" or layer.slope:
+            return False
+        return self.bottoms[i] == self.tops[i] == blobs and not any(self.loss_weights[i])
+
 
 def wire(net: Any, log: Callable[[str], None] = lambda text: None) -> Graph:
     """Build the graph of a filtered net with its Splits inserted.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -65,6 +65,19 @@ class RegionReader(IndexReader):
         values = bottoms[1].reshape(-1, 5)
         items, _ = self.indices(values[:, 0], self.limits([bottoms[0].shape]))
         return items, values[:, 1:]
+
+
+class GridReader(RegionReader):
+    """Base of those that make a grid of ``pooled_h`` x ``pooled_w`` windows of every channel of a
+    region, by the settings of that name."""
+
+    def set_grid(self, param: Any) -> None:
+        self.positive(pooled_h=param.pooled_h, pooled_w=param.pooled_w)
+        self.pooled, self.scale = (param.pooled_h, param.pooled_w), param.spatial_scale
+
+    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
+        count = self.check_regions(bottom_shapes)
+        return [(count, bottom_shapes[0][1], *self.pooled)]
 
 
 def c_round(x: torch.Tensor) -> torch.Tensor:

@@ -8,13 +8,13 @@ import torch
 
 from caffe.errors import LayerError
 from caffe.layer import Shape, Tensors, register
-from caffe.layer.extensions._rois import RegionReader
+from caffe.layer.extensions._rois import GridReader
 
 _MEMORY = 1 << 24  # numbers in the copies of the features, for some regions at a time
 
 
 @register("ROIAlign")
-class ROIAlign(RegionReader):
+class ROIAlign(GridReader):
     """Features N x C x H x W and R regions to R x C x ``pooled_h`` x ``pooled_w``.
 
     The corners times ``spatial_scale`` are not rounded; a region is at least one pixel long and
@@ -41,15 +41,10 @@ class ROIAlign(RegionReader):
                 "sampling_ratio: 2 }",
                 LayerError,
             )
-        self.positive(pooled_h=p.pooled_h, pooled_w=p.pooled_w)
+        self.set_grid(p)
         if not p.spatial_scale > 0:
             raise self.fail(f"spatial_scale must be positive, got {p.spatial_scale:g}", LayerError)
-        self.pooled, self.scale = (p.pooled_h, p.pooled_w), p.spatial_scale
         self.ratio = max(p.sampling_ratio, 0)
-
-    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
-        count = self.check_regions(bottom_shapes)
-        return [(count, bottom_shapes[0][1], *self.pooled)]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]

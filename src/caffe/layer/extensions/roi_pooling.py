@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
-from caffe.layer.extensions._rois import RegionReader, c_round, edges
+from caffe.layer.extensions._rois import GridReader, c_round, edges
 
 LOWEST = torch.finfo(torch.float32).min
 _MEMORY = 1 << 23  # numbers in the maxima of all sizes, for some channels at a time
@@ -31,7 +31,7 @@ class Windows(NamedTuple):
 
 
 @register("ROIPooling")
-class ROIPooling(RegionReader):
+class ROIPooling(GridReader):
     """Features N x C x H x W and R regions to R x C x ``pooled_h`` x ``pooled_w``.
 
     The corners times ``spatial_scale`` are rounded, halves away from zero, and both ends count;
@@ -44,14 +44,7 @@ class ROIPooling(RegionReader):
     """
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
-        p = self.param.roi_pooling_param
-        self.positive(pooled_h=p.pooled_h, pooled_w=p.pooled_w)
-        self.pooled = (p.pooled_h, p.pooled_w)
-        self.scale = p.spatial_scale
-
-    def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
-        count = self.check_regions(bottom_shapes)
-        return [(count, bottom_shapes[0][1], *self.pooled)]
+        self.set_grid(self.param.roi_pooling_param)
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
