@@ -157,20 +157,19 @@ def main(argv=None):
 
 def _choose(net, test, candidates, args):
     """Score all on val, print the table, write the best."""
-    with open(os.path.join(args.data, "val.txt"), encoding="utf-8") as f:
-        images = len(f.read().split("\n")) - 1
+    images = len(list_camvid(args.data, "val"))
     best = (-1.0, "")
     print(f"\n| val, {images} images | mean IU | " + " | ".join(CLASSES) + " |")
     print("|---|" + "---:|" * (1 + len(CLASSES)))
-    for name, found in candidates.items():
-        put(net, found)
+    for name, candidate in candidates.items():
+        put(net, candidate)
         test.share_with(net)
         hist, _ = score.compute_hist(test, None, [str(i) for i in range(images)])
-        ious = hist.diagonal() / (hist.sum(0) + hist.sum(1) - hist.diagonal())
-        print(f"| {name} | {100 * ious.mean():.2f} | ", end="")
-        print(" | ".join(f"{100 * iou:.1f}" for iou in ious) + " |", flush=True)
-        if ious.mean() > best[0]:
-            best = (ious.mean(), name)
+        found = score.metrics(hist)
+        print(f"| {name} | {100 * found.mean_iu:.2f} | ", end="")
+        print(" | ".join(f"{100 * iou:.1f}" for iou in found.iu) + " |", flush=True)
+        if found.mean_iu > best[0]:
+            best = (found.mean_iu, name)
             net.save(os.path.join(args.out, "best.caffemodel"))
     print(f"\nbest on val: {best[1]}, in {bootstrap.shown(args.out)}/best.caffemodel")
 

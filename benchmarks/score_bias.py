@@ -24,6 +24,7 @@ import numpy as np
 
 import bootstrap
 import caffe
+import data
 import score
 from caffe.proto import caffe_pb2
 from fcn import catalog, device
@@ -108,8 +109,8 @@ def main(argv=None):
     device.use(args.gpu)
     weights = args.weights or f"nets/{args.net}/{args.net}.caffemodel"
     images = samples(args.net, args.data, weights, args.out)
-    classes = catalog.experiment(args.net).dataset.classes
-    names = __import__("data." + args.net.split("-")[0], fromlist=["CLASSES"]).CLASSES
+    dataset = catalog.experiment(args.net).dataset
+    classes, names = dataset.classes, data.names_of(dataset).CLASSES
     plain, crossed = (np.zeros((classes, classes), np.int64) for _ in range(2))
     for half in (0, 1):
         bias = fitted(*joined(images[half::2]), args.most)
