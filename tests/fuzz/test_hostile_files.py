@@ -1,13 +1,7 @@
 """Hostile prototxts, pictures and other files, a part each, in processes with limited memory."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-HERE = Path(__file__).parent
+from scripts import said_by
 
 
 @pytest.mark.slow
@@ -20,11 +14,4 @@ HERE = Path(__file__).parent
     ],
 )
 def test_each_is_taken_or_one_error_in_time(script, share):
-    done = subprocess.run(
-        [sys.executable, str(HERE / script), *share],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, GLOG_minloglevel="2"),
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "refused" in done.stdout
+    assert "refused" in said_by(script, *share)

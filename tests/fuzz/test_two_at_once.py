@@ -1,26 +1,9 @@
 """Two processes on one name, and runs that are killed: a part of what the scripts try."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from scripts import said_by
 
 pytest.importorskip("lmdb")
-
-HERE = Path(__file__).parent
-
-
-def said_by(script, *arguments):
-    done = subprocess.run(
-        [sys.executable, str(HERE / script), *arguments],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, GLOG_minloglevel="2"),
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.slow

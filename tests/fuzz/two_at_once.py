@@ -82,7 +82,7 @@ def owner(values):
     return found.pop() if len(found) == 1 and found <= set(WHO) else 0
 
 
-def expect(done, successes, content, names, said=""):
+def expect(done, successes, content, said=""):
     """'' or what is wrong: so many succeed, the others are told, and one's content is there."""
     if sum(status == 0 for status, _ in done) not in successes:
         return f"statuses {[status for status, _ in done]}: {done[0][1][-300:]} {done[1][1][-300:]}"
@@ -109,17 +109,17 @@ def stored(path):
 
 def weights():
     done = race(lambda who: filled(who).save("w.caffemodel"))
-    return expect(done, (2,), stored("w.caffemodel"), 0)
+    return expect(done, (2,), stored("w.caffemodel"))
 
 
 def hdf5():
     done = race(lambda who: filled(who).save_hdf5("w.h5"))
-    return expect(done, (2,), stored("w.h5"), 0)
+    return expect(done, (2,), stored("w.h5"))
 
 
 def mean():
     done = race(lambda who: mean_file.write("m.binaryproto", np.full((3, 200, 200), float(who))))
-    return expect(done, (2,), owner(mean_file.read("m.binaryproto")), 0)
+    return expect(done, (2,), owner(mean_file.read("m.binaryproto")))
 
 
 def database(backend):
@@ -138,7 +138,7 @@ def database(backend):
                 break
     shutil.rmtree("database", ignore_errors=True)
     content = owner(labels) if len(labels) == 40 else 0
-    return expect(done, (1,), content, 1, "cannot")
+    return expect(done, (1,), content, "cannot")
 
 
 def lmdb():
@@ -159,7 +159,7 @@ def snapshots():
     done = race(take)
     solver = caffe.get_solver("solver.prototxt")
     solver.restore("s_iter_0.solverstate")
-    return expect(done, (2,), stored("s_iter_0.caffemodel"), 0)
+    return expect(done, (2,), stored("s_iter_0.caffemodel"))
 
 
 def solve():
@@ -183,7 +183,7 @@ def solve():
     done = race(lambda who: loop.main("toy-fcn32s", words))
     same = whole() == alone.read_bytes()
     shutil.rmtree(out)
-    return expect(done, (1,), same, 1, "error: ")
+    return expect(done, (1,), same, "error: ")
 
 
 KINDS = {f.__name__: f for f in (weights, hdf5, mean, lmdb, leveldb, snapshots, solve)}
