@@ -88,7 +88,7 @@ def test_threads_sleep_where_pytorch_is_imported_after_caffe():
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=env
     )
-    assert done.stdout == "passive 300\n", done.stderr
+    assert done.stdout == "passive 1000\n", done.stderr
 
 
 USAGES = [
