@@ -8,6 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 import bootstrap  # noqa: E402
 from fcn.atomic import write_text  # noqa: E402
+from fcn.markdown import wrap  # noqa: E402
 
 
 def main(name, page, description, argv=None):
@@ -16,7 +17,7 @@ def main(name, page, description, argv=None):
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
     args = parser.parse_args(argv)
     bootstrap.enter()
-    text, path = page(), os.path.join(ROOT, "docs", name + ".md")
+    text, path = wrap(page()), os.path.join(ROOT, "docs", name + ".md")
     if not args.check:
         write_text(path, text)
         print(f"wrote docs/{name}.md")

@@ -17,6 +17,7 @@ from fcn import catalog
 from fcn.atomic import write_text
 from fcn.geometry import facts
 from fcn.geometry.other_ports import VARIANTS
+from fcn.markdown import wrap
 from fcn.prototxt import read_net
 
 PAGE = "docs/nets.md"
@@ -113,7 +114,7 @@ def table():
             f"| {f.macs / 1e9:.1f} G | {f.inference / 1e9:.2f} GB | {f.training / 1e9:.2f} GB "
             f"| {PAPER.get(name, '')} |"
         )
-    return "\n".join(lines) + "\n"
+    return wrap("\n".join(lines) + "\n")
 
 
 def _size(text):

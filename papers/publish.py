@@ -17,6 +17,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import bootstrap
 from fcn.atomic import write_text
+from fcn.markdown import wrap
 from papers._common import OUT, markdown
 
 PAGE = "docs/papers.md"
@@ -51,7 +52,7 @@ def page(text, records):
             "{} has no block for {}: write a section with the lines <!-- NAME --> "
             "and <!-- end -->".format(PAGE, ", ".join(sorted(missing)))
         )
-    return _BLOCK.sub(block, text)
+    return wrap(_BLOCK.sub(block, text))
 
 
 def read_page():

@@ -24,6 +24,9 @@ from sides import HERE, Bvlc
 
 import caffe
 
+sys.path.insert(0, CHECKOUT)
+from fcn.markdown import wrap
+
 PAGE = os.path.join(CHECKOUT, "docs", "parity.md")
 # In the order of the page.
 SCRIPTS = (
@@ -113,7 +116,7 @@ def page(found, types):
             own.sort(key=lambda row: row["name"].lower())
         if own:
             lines += [f"## {section}", "", *table(own), ""]
-    return "\n".join(lines)
+    return wrap("\n".join(lines))
 
 
 def main():
