@@ -19,35 +19,15 @@ if __name__ == "__main__":
 
 from data.preparing.archives import Archive, obtain
 from data.preparing.report import ROOT, Report, find_layers, read_list, user_path
+from data.voc import CLASSES as VOC_CLASSES
 from data.voc import obtain_voc
 from fcn.atomic import replacing, write_text
 from fcn.palette import voc_palette
 
 __all__ = ["ARCHIVE", "CLASSES", "PALETTE", "prepare"]
 
-#: Background is all that is none of the 59; it is trained and scored.
-CLASSES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
+#: VOC's, then 39 more. Background is all that is none of the 59; it is trained and scored.
+CLASSES = VOC_CLASSES + (
     "bag",
     "bed",
     "bench",

@@ -6,12 +6,13 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from fcn.geometry.ops import InferenceError
-from fcn.inference.tiles import Span, Tile
+from fcn.inference.tiles import Tile
+from fcn.inference.whole_image import WholeImage
 
 __all__ = ["ExportedModel"]
 
 
-class ExportedModel:
+class ExportedModel(WholeImage):
     """As fcn.inference.model.Model, one whole image at a time."""
 
     #: Whether its scores are probabilities already.
@@ -57,29 +58,6 @@ class ExportedModel:
     def memory(self, height: int, width: int) -> int:
         """Not known of ONNX Runtime."""
         return 0
-
-    def plan(
-        self,
-        height: int,
-        width: int,
-        gpu: Optional[int] = None,
-        limit: Optional[int] = None,
-        beside: int = 0,
-    ) -> list[Tile]:
-        """The whole image, always."""
-        return [Tile(Span(0, height, 0, height), Span(0, width, 0, width))]
-
-    def at_once(
-        self,
-        height: int,
-        width: int,
-        most: int,
-        gpu: Optional[int] = None,
-        limit: Optional[int] = None,
-        beside: int = 0,
-    ) -> int:
-        """One image, always."""
-        return 1
 
     def labels(
         self,

@@ -16,7 +16,8 @@ import numpy as np
 import caffe
 from fcn.engine import all_finite, argmax, forward
 from fcn.geometry.ops import InferenceError
-from fcn.inference.tiles import Span, Tile
+from fcn.inference.tiles import Tile
+from fcn.inference.whole_image import WholeImage
 from fcn.palette import with_colours
 from fcn.weights.load import load_weights
 
@@ -62,7 +63,7 @@ def read_classes(path: str) -> tuple[tuple[str, ...], Any]:
     return tuple(names), palette
 
 
-class PublishedModel:
+class PublishedModel(WholeImage):
     """As fcn.inference.model.Model, for an image of the one size that the prototxt says."""
 
     def __init__(self, deploy: str, weights: str, mean: Sequence[float], classes: int) -> None:
@@ -92,29 +93,6 @@ class PublishedModel:
     def memory(self, height: int, width: int) -> int:
         """Bytes of the blobs."""
         return sum(4 * int(np.prod(blob.data.shape)) for blob in self.net.blobs.values())
-
-    def plan(
-        self,
-        height: int,
-        width: int,
-        gpu: int | None = None,
-        limit: int | None = None,
-        beside: int = 0,
-    ) -> list[Tile]:
-        """The whole image, always."""
-        return [Tile(Span(0, height, 0, height), Span(0, width, 0, width))]
-
-    def at_once(
-        self,
-        height: int,
-        width: int,
-        most: int,
-        gpu: int | None = None,
-        limit: int | None = None,
-        beside: int = 0,
-    ) -> int:
-        """One image, always: the prototxt says so."""
-        return 1
 
     def labels(
         self,

@@ -42,11 +42,7 @@ class ImageData(PrefetchingLayer):
 
     def source(self, transformer: DataTransformer) -> PictureSource:
         p = self.param.image_data_param
-        if (p.new_height > 0) != (p.new_width > 0):
-            raise LayerError(
-                "new_height and new_width must be set at the same time: got new_height "
-                f"{p.new_height}, new_width {p.new_width}"
-            )
+        check_new_size(p)
         glog.info(self.log_name, f"Opening file {p.source}")
         lines = read_list(p.source)
         if not lines:
@@ -59,16 +55,17 @@ class ImageData(PrefetchingLayer):
             glog.warning(self.log_name, "Shuffling or skipping recommended for multi-GPU")
         files = Files(p, lines, transformer, generator)
         glog.info(self.log_name, f"A total of {len(lines)} images.")
-        if p.rand_skip:
-            skip = int(rng.get().u32(1)[0]) % p.rand_skip
-            glog.info(self.log_name, f"Skipping first {skip} data points.")
-            if skip >= len(lines):
-                raise DataError(
-                    f"Not enough points to skip: {skip} of {len(lines)} lines of {p.source}; "
-                    f"expected rand_skip up to the number of lines, got {p.rand_skip}"
-                )
-            files.skip(skip)
+        files.skip_some(self.log_name)
         return files
+
+
+def check_new_size(param: Any) -> None:
+    """LayerError where a layer's settings give one of new_height and new_width alone."""
+    if (param.new_height > 0) != (param.new_width > 0):
+        raise LayerError(
+            "new_height and new_width must be set at the same time: got new_height "
+            f"{param.new_height}, new_width {param.new_width}"
+        )
 
 
 class Files(PictureSource):
@@ -87,9 +84,19 @@ class Files(PictureSource):
         self._number = 0
         self._shuffle()
 
-    def skip(self, count: int) -> None:
-        """Begin ``count`` lines later."""
-        self._number = count
+    def skip_some(self, log_name: str) -> None:
+        """Begin a random number of lines later, below ``rand_skip`` where that is set."""
+        p = self._param
+        if not p.rand_skip:
+            return
+        skip = int(rng.get().u32(1)[0]) % p.rand_skip
+        glog.info(log_name, f"Skipping first {skip} data points.")
+        if skip >= len(self._lines):
+            raise DataError(
+                f"Not enough points to skip: {skip} of {len(self._lines)} lines of {p.source}; "
+                f"expected rand_skip up to the number of lines, got {p.rand_skip}"
+            )
+        self._number = skip
 
     def picture(self) -> tuple[np.ndarray, int]:
         p = self._param

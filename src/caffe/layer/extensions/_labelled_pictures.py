@@ -13,9 +13,9 @@ from caffe import glog, rng
 from caffe.data import image_files, label_images
 from caffe.data.data_transformer import DataTransformer
 from caffe.data.label_images import LabelledTransformer
-from caffe.errors import DataError, Error, LayerError
+from caffe.errors import DataError, Error
 from caffe.layer._prefetching import PrefetchingLayer
-from caffe.layer.image_data import Files
+from caffe.layer.image_data import Files, check_new_size
 
 Lines = list[tuple[str, str]]
 
@@ -108,11 +108,7 @@ class LabelledPictures(PrefetchingLayer):
 
     def source(self, transformer: DataTransformer) -> LabelledFiles:
         p = self.settings
-        if (p.new_height > 0) != (p.new_width > 0):
-            raise LayerError(
-                "new_height and new_width must be set at the same time: got new_height "
-                f"{p.new_height}, new_width {p.new_width}"
-            )
+        check_new_size(p)
         glog.info(self.log_name, f"Opening file {p.source}")
         lines = read_pairs(p.source, self.kind)
         generator = None
@@ -123,15 +119,7 @@ class LabelledPictures(PrefetchingLayer):
             p, lines, cast(LabelledTransformer, transformer), generator, self.kind
         )
         glog.info(self.log_name, f"A total of {len(lines)} examples.")
-        if p.rand_skip:
-            skip = int(rng.get().u32(1)[0]) % p.rand_skip
-            glog.info(self.log_name, f"Skipping first {skip} data points.")
-            if skip >= len(lines):
-                raise DataError(
-                    f"Not enough points to skip: {skip} of {len(lines)} lines of {p.source}; "
-                    f"expected rand_skip up to the number of lines, got {p.rand_skip}"
-                )
-            files.skip(skip)
+        files.skip_some(self.log_name)
         return files
 
 
