@@ -47,8 +47,13 @@ TOOLS = {
     "draw_net": _Tool("draw_net", "draw a net's graph by Graphviz"),
     "export": _Tool("export", "a net with its weights as ONNX, checked"),
     "extract_features": _Tool("extract_features", "a net's blobs into databases"),
-    "shim": _Tool("shim", "BVLC's programs under their paths, for scripts that call them"),
+    "extract_seconds": _Tool("extract_seconds", "the seconds of a training log's iterations"),
     "parse_log": _Tool("parse_log", "a training log into two CSV tables"),
+    "parse_log.sh": _Tool("parse_log", "a training log into two tables with blanks", "shell"),
+    "plot_training_log": _Tool("plot_training_log", "a chart of training logs"),
+    "resize_and_crop_images": _Tool("resize_and_crop", "the middle squares of a list of images"),
+    "shim": _Tool("shim", "BVLC's programs under their paths, for scripts that call them"),
+    "summarize": _Tool("summarize", "a net as a table, one line a layer"),
     "upgrade_net_proto_binary": _Tool(
         "upgrade", "an old caffemodel to the present format", "net_proto_binary"
     ),

@@ -42,16 +42,16 @@ FLAGS = {
 _COMMIT = 1000  # records
 _LOG = "convert_imageset"
 
-# File name extensions and what Pillow calls the formats; JPEG in OpenCV's quality.
-_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "png": ("PNG", {}),
-    "jpg": ("JPEG", {"quality": 95}),
-    "jpeg": ("JPEG", {"quality": 95}),
-    "bmp": ("BMP", {}),
-    "ppm": ("PPM", {}),
-    "pgm": ("PPM", {}),
-    "tif": ("TIFF", {}),
-    "tiff": ("TIFF", {}),
+# File name extensions and what Pillow calls the formats.
+_FORMATS = {
+    "png": "PNG",
+    "jpg": "JPEG",
+    "jpeg": "JPEG",
+    "bmp": "BMP",
+    "ppm": "PPM",
+    "pgm": "PPM",
+    "tif": "TIFF",
+    "tiff": "TIFF",
 }
 
 
@@ -151,14 +151,16 @@ def make_datum(path: str, flags: SimpleNamespace) -> tuple[Any, tuple[int, ...]]
     return datum, size
 
 
-def encode(image: np.ndarray, extension: str, path: str) -> bytes:
-    """An image (H, W, C), B G R or grey, as a file of the type that the extension means."""
+def encode(image: np.ndarray, extension: str, path: str, quality: int = 95) -> bytes:
+    """An image (H, W, C), B G R or grey, as a file of the type that the extension means; JPEG in
+    a quality, OpenCV's by default."""
     if extension not in _FORMATS:
         raise DataError(
             f"cannot encode {path} as '{extension}': expected one of {', '.join(_FORMATS)}. Name "
             "one with -encode_type."
         )
-    name, options = _FORMATS[extension]
+    name = _FORMATS[extension]
+    options = {"quality": quality} if name == "JPEG" else {}
     pixels = image[:, :, 0] if image.shape[2] == 1 else image[:, :, ::-1]
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, name, **options)

@@ -3,6 +3,9 @@
 Columns: NumIters, Seconds since the line ``Solving …``, LearningRate, then the net's outputs.  A
 row is one display or one test.  The rate is that of the row's own iteration; where none was logged
 there, the last before it, else the first after it.
+
+:func:`shell` is BVLC's ``parse_log.sh LOG``: columns of fixed names between blanks, in the working
+directory.
 """
 
 from __future__ import annotations
@@ -17,13 +20,30 @@ from datetime import datetime, timedelta
 from caffe.errors import DataError
 from caffe.tools.flags import Flag, parse, usage
 
-__all__ = ["Table", "main", "parse_log"]
+__all__ = ["Clock", "Table", "main", "parse_log", "read_log", "shell"]
 
 FLAGS = {
     "delimiter": Flag(",", "what separates the columns"),
     "verbose": Flag(False, "say what is written, and print the last row of each table"),
 }
 USAGE = "usage: parse_log LOG FOLDER [--delimiter C] [--verbose]"
+SHELL_USAGE = "Usage parse_log.sh /path/to/your.log"
+
+# Headings of parse_log.sh, and the columns below them; "accuracy" is the first that begins so.
+_SHELL = {
+    "train": {
+        "#Iters": "NumIters",
+        "Seconds": "Seconds",
+        "TrainingLoss": "loss",
+        "LearningRate": "LearningRate",
+    },
+    "test": {
+        "#Iters": "NumIters",
+        "Seconds": "Seconds",
+        "TestAccuracy": "accuracy",
+        "TestLoss": "loss",
+    },
+}
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|nan))"
 _STAMP = re.compile(r"^[IWEF](\d{4}|\d{8}) (\d\d:\d\d:\d\d)(\.\d+)?")
@@ -63,6 +83,53 @@ class Table:
             row["LearningRate"] = float("nan") if nearest is None else rates[nearest]
 
 
+class Clock:
+    """The time of a log's lines, from the line ``Solving …`` on."""
+
+    def __init__(self, source: str = "<log>"):
+        self.source = source
+        self._start: datetime | None = None
+        self._now: datetime | None = None
+
+    def reads(self, line: str) -> bool:
+        """Take a line's stamp, if it has one; whether training had begun before this line."""
+        stamp = _STAMP.match(line)
+        if stamp:
+            self._now = _after(self._now, *stamp.groups(default=""))
+        if self._start is None:
+            if "Solving" in line:
+                self._start = self._now
+            return False
+        return True
+
+    def seconds(self) -> float:
+        """From the start to the line read last."""
+        if self._start is None or self._now is None:
+            return float("nan")
+        return (self._now - self._start).total_seconds()
+
+    def check(self) -> None:
+        """Raise if training never began."""
+        if self._start is None:
+            raise DataError(
+                f"{self.source}: no glog line with 'Solving': expected what `caffe train` writes "
+                "to stderr"
+            )
+
+
+def read_log(path: str) -> list[str]:
+    """The lines of a log.
+
+    Raises:
+        DataError: it cannot be read; names it.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return list(stream)
+    except OSError as error:
+        raise DataError(f"cannot read the log {path}: {error.strerror or error}") from error
+
+
 def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table]:
     """The tables of training and of testing.
 
@@ -71,17 +138,11 @@ def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table
     """
     train, test = Table(), Table()
     rates: dict[int, float] = {}
-    start: datetime | None = None
-    now: datetime | None = None
+    clock = Clock(source)
     iteration: int | None = None
     fresh = {"Train": True, "Test": True}  # the next output begins a row
     for line in lines:
-        stamp = _STAMP.match(line)
-        if stamp:
-            now = _after(now, *stamp.groups(default=""))
-        if start is None:
-            if "Solving" in line and now is not None:
-                start = now
+        if not clock.reads(line):
             continue
         found = _ITERATION.search(line)
         if found:
@@ -92,16 +153,12 @@ def parse_log(lines: Iterable[str], source: str = "<log>") -> tuple[Table, Table
             else:
                 fresh = {"Train": True, "Test": True}
         output = _OUTPUT.search(line)
-        if output and now is not None and iteration is not None:
+        if output and iteration is not None:
             phase, name, value = output.groups()
-            seconds = (now - start).total_seconds()
             table = train if phase == "Train" else test
-            table.add(iteration, seconds, name, float(value), fresh[phase])
+            table.add(iteration, clock.seconds(), name, float(value), fresh[phase])
             fresh[phase] = False
-    if start is None:
-        raise DataError(
-            f"{source}: no glog line with 'Solving': expected what `caffe train` writes to stderr"
-        )
+    clock.check()
     for table in (train, test):
         table.set_rates(rates)
     return train, test
@@ -136,12 +193,31 @@ def main(argv: list[str]) -> int:
     if len(rest) != 2 or len(flags.delimiter) != 1:
         return usage(USAGE, FLAGS)
     log, folder = rest
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            tables = parse_log(stream, log)
-    except OSError as error:
-        raise DataError(f"cannot read the log {log}: {error.strerror or error}") from error
+    tables = parse_log(read_log(log), log)
     for table, phase in zip(tables, ("train", "test")):
         path = os.path.join(folder, f"{os.path.basename(log)}.{phase}")
         _write(table, path, flags.delimiter, flags.verbose)
     return 0
+
+
+def shell(argv: list[str]) -> int:
+    """BVLC's ``parse_log.sh``: LOG.train and LOG.test here, in columns; returns the exit status."""
+    if len(argv) != 1 or argv[0].startswith("-"):
+        return usage(SHELL_USAGE)
+    for table, (phase, headings) in zip(parse_log(read_log(argv[0]), argv[0]), _SHELL.items()):
+        fields = [_column(table, name) for name in headings.values()]
+        rows = [list(headings)]
+        rows += [[f"{row.get(field, float('nan')):g}" for field in fields] for row in table.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(headings))]
+        with open(f"{os.path.basename(argv[0])}.{phase}", "w") as stream:
+            for row in rows:
+                words = (word.ljust(width) for word, width in zip(row, widths))
+                stream.write("  ".join(words).rstrip() + "\n")
+    return 0
+
+
+def _column(table: Table, name: str) -> str:
+    """The table's column of this name, else the first that holds the name."""
+    if name in table.columns:
+        return name
+    return next((column for column in table.columns if name in column.lower()), name)

@@ -2,8 +2,8 @@
 
 Below DIR, a folder of yours or BVLC's source tree, it writes ``build/tools/caffe``,
 ``build/tools/convert_imageset`` and the others, with and without ``.bin``, ``build/examples``,
-``python/classify.py``, ``detect.py``, ``draw_net.py`` and ``train.py``, and
-``tools/extra/parse_log.py``; each runs this engine's tool of that name.  A file that is there and
+``python/classify.py``, ``detect.py``, ``draw_net.py`` and ``train.py``, and the programs of
+``tools/extra``; each runs this engine's tool of that name.  A file that is there and
 that `caffe shim` did not write is left alone.
 
 It also lets scripts run that put BVLC's ``python`` folder first on ``sys.path``: two small files in
@@ -49,7 +49,19 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 SCRIPTS: dict[str, tuple[str, ...]] = {
     **{f"python/{name}.py": (name,) for name in ("classify", "detect", "draw_net")},
-    "tools/extra/parse_log.py": ("parse_log",),
+    **{
+        f"tools/extra/{file}": (name,)
+        for file, name in (
+            ("extract_seconds.py", "extract_seconds"),
+            ("launch_resize_and_crop_images.sh", "resize_and_crop_images"),
+            ("parse_log.py", "parse_log"),
+            ("parse_log.sh", "parse_log.sh"),
+            ("plot_training_log.py", "plot_training_log"),
+            ("plot_training_log.py.example", "plot_training_log"),
+            ("resize_and_crop_images.py", "resize_and_crop_images"),
+            ("summarize.py", "summarize"),
+        )
+    },
 }
 # path below DIR: the module of caffe.tools that runs it, where it is no command of `caffe`
 OTHERS = {"python/train.py": "train_script"}

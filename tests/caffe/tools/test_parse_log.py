@@ -73,3 +73,24 @@ def test_the_delimiter_and_errors(tmp_path, capsys):
     assert "usage: parse_log" in capsys.readouterr().out
     with pytest.raises(DataError, match="log.txt: no glog line with 'Solving'"):
         parse_log.parse_log(["I1231 23:59:58.500000 77 x.cpp:1] Iteration 0"], "log.txt")
+
+
+def test_parse_log_sh_writes_columns_of_fixed_names(tmp_path, monkeypatch):
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "run.log"
+    log.write_text(NEW)
+    monkeypatch.chdir(tmp_path)
+    assert parse_log.shell([str(log)]) == 0
+    train = (tmp_path / "run.log.train").read_text().splitlines()
+    assert train[0].split() == ["#Iters", "Seconds", "TrainingLoss", "LearningRate"]
+    assert [line.split() for line in train[1:]] == [
+        ["0", "1", "2.75", "0.1"],
+        ["2", "2", "1.5e-05", "1e-05"],
+    ]
+    test = (tmp_path / "run.log.test").read_text().splitlines()
+    assert test[0].split() == ["#Iters", "Seconds", "TestAccuracy", "TestLoss"]
+    assert [line.split() for line in test[1:]] == [
+        ["0", "1", "0.25", "2.5"],
+        ["4", "4", "0.5", "nan"],
+    ]
+    assert parse_log.shell([]) == 1

@@ -129,7 +129,24 @@ def test_train_py_and_parse_log_run_under_their_paths(python, tmp_path):
     assert usage.returncode == 2 and "--solver" in usage.stderr
     parse = run(python, "tools/extra/parse_log.py", "gone.log", ".", cwd=tmp_path)
     assert parse.returncode == 1 and "gone.log" in parse.stderr and "Traceback" not in parse.stderr
+    extra = sorted(path.name for path in (tmp_path / "tools" / "extra").iterdir())
+    assert extra == [
+        "extract_seconds.py",
+        "launch_resize_and_crop_images.sh",
+        "parse_log.py",
+        "parse_log.sh",
+        "plot_training_log.py",
+        "plot_training_log.py.example",
+        "resize_and_crop_images.py",
+        "summarize.py",
+    ]
+    for name in extra:
+        told = run(f"tools/extra/{name}", cwd=tmp_path)
+        assert "usage" in (told.stdout + told.stderr).lower(), name
+    table = run(python, "tools/extra/summarize.py", "net.prototxt", cwd=tmp_path)
+    assert table.stdout.split() == ["d", "Input", "->", "d"], table.stderr
     run(python, "-m", "caffe", "shim", tmp_path, "--no-hook", "--remove", cwd=tmp_path)
+    assert not [path for path in (tmp_path / "tools").rglob("*") if path.is_file()]
     assert not [path for path in tmp_path.rglob("*.py") if path.is_file()]
 
 
