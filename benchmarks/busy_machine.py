@@ -9,8 +9,9 @@ best round. The busy processes count in Python. On a machine that others use as 
 `nice -n -20 python benchmarks/busy_machine.py`: all measured processes inherit the priority.
 
 No round begins that would end after --limit seconds, and a net whose passes are slow is timed for
-three times --seconds; the table says how many rounds there were. Whatever ends the script ends the
-processes it started too. --write adds benchmarks/results/DATE-busy-machine.md.
+at most three times --seconds; a process that takes more than a minute is ended, and what it had
+not timed is missing ("nan"). The table says how many rounds there were. Whatever ends the script
+ends the processes it started too. --write adds benchmarks/results/DATE-busy-machine.md.
 """
 
 import argparse
@@ -23,12 +24,23 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "src"))
+from caffe import _waiting as waiting
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
 MAKE = os.path.join(CHECKOUT, "nets", "classifiers.py")
-NETS = ("lenet", "cifar10-full", "mobilenet1")
+NETS = (
+    "lenet",
+    "cifar10-full",
+    "mobilenet1",
+    "squeezenet1.1",
+    "mobilenet2",
+    "googlenet",
+    "resnet50",
+)
 PATIENCE = 60  # seconds for one process
-OURS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300"}
+OURS = waiting.SETTINGS
 OPENMPS = {"GOMP_SPINCOUNT": "300000"}  # what GNU's library does where nothing is set
 WAYS = {
     "idle, OpenMP's waiting": (0, OPENMPS),
@@ -46,11 +58,12 @@ def child(seconds, files):
 
     for file in files:
         net = caffe.Net(file, caffe.TEST)
-        random = np.random.RandomState(0)
+        random = np.random.default_rng(0)
         for blobs in net.params.values():
             for blob in blobs:
-                blob.data[...] = 0.01 * random.standard_normal(blob.data.shape)
-        picture = random.rand(*net.blobs["data"].data.shape).astype(np.float32)
+                blob.data[...] = random.standard_normal(blob.data.shape, np.float32)
+                blob.data[...] *= np.float32(0.01)
+        picture = random.random(net.blobs["data"].data.shape, np.float32)
         times, end = [], time.monotonic() + seconds
         # Beside busy processes OpenMP's own waiting can make one pass take seconds.
         while time.monotonic() < end or len(times) < 7 and time.monotonic() < end + 2 * seconds:
@@ -62,24 +75,25 @@ def child(seconds, files):
 
 
 def measure(busy, setting, seconds, files):
-    """The milliseconds of each net in one process beside ``busy`` others; None: too slow."""
+    """The milliseconds of each net in one process beside ``busy`` others; NaN: no time was left."""
     counting = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(counting) for _ in range(busy)]
     try:
-        names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
+        names = (*waiting.SETTINGS, "OMP_NUM_THREADS")
         env = {name: value for name, value in os.environ.items() if name not in names}
         env.update(setting, GLOG_minloglevel="2", PYTHONPATH=os.path.join(CHECKOUT, "src"))
         command = [sys.executable, __file__, "--child", str(seconds), *files]
         printed = subprocess.run(
-            command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        return None
+            command, env=env, check=True, stdout=subprocess.PIPE, timeout=PATIENCE
+        ).stdout
+    except subprocess.TimeoutExpired as late:
+        printed = late.stdout or b""
     finally:
         for other in others:
             other.kill()
             other.wait()
-    return [float(line) for line in printed.stdout.split()]
+    whole = printed[: printed.rfind(b"\n") + 1].split()
+    return [float(line) for line in whole] + [float("nan")] * (len(files) - len(whole))
 
 
 def table(rounds, seconds, limit):
@@ -95,20 +109,22 @@ def table(rounds, seconds, limit):
         while done < rounds and time.monotonic() - begun + longest < limit:
             start = time.monotonic()
             for way, (busy, setting) in WAYS.items():
-                figures = measure(busy, setting, seconds, files)
-                if figures is not None:
-                    taken[way].append(figures)
+                taken[way].append(measure(busy, setting, seconds, files))
             longest = max(longest, time.monotonic() - start)
             done += 1
             print(f"round {done}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    slow = [float("nan")] * len(NETS)
-    best = {way: [min(t) for t in zip(*runs)] if runs else slow for way, runs in taken.items()}
+    best = {way: [_least(times) for times in zip(*runs)] for way, runs in taken.items()}
     lines = [f"| net | {' | '.join(WAYS)} | busy / idle |", "|---" * (len(WAYS) + 2) + "|"]
     for number, net in enumerate(NETS):
         figures = [best[way][number] for way in WAYS]
         ratio = best["busy"][number] / best["idle"][number]
         lines.append(f"| {net} | {' | '.join(f'{f:.2f}' for f in figures)} | {ratio:.1f} |")
     return "\n".join(lines), done
+
+
+def _least(times):
+    """The least of the times that are numbers."""
+    return min((time for time in times if time == time), default=float("nan"))
 
 
 def main():
@@ -131,7 +147,8 @@ def main():
             file.write(
                 f"# Forward passes beside two busy processes, {today}\n\n"
                 f"Milliseconds of the median forward pass, best of {rounds} rounds, "
-                f"{os.cpu_count()} processors, Python {platform.python_version()}. "
+                f"{os.cpu_count()} processors, Python {platform.python_version()}. Ours: "
+                f"{', '.join(f'{name}={value}' for name, value in OURS.items())}. "
                 "Made by `nice -n -20 python benchmarks/busy_machine.py --write`.\n\n"
                 f"{text}\n"
             )
