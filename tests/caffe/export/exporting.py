@@ -14,6 +14,8 @@ import caffe  # noqa: E402
 from caffe.export import to_onnx  # noqa: E402
 
 LIMIT = 2e-5
+#: A shape of an input, and the sizes that may be free.
+IMAGE, FREE = (2, 6, 9, 7), ("batch", "height", "width")
 
 
 def net_text(layers, *shapes):
@@ -75,3 +77,34 @@ def declared(model, net, made):
         assert len(dims) == len(blob)
         for dim, n in zip(dims, blob):
             assert dim.dim_param or dim.dim_value == n
+
+
+def each(cases):
+    """Decorator: a test of each case of {type: [(text, shapes of the inputs, free sizes)]}."""
+    rows = [
+        pytest.param(kind, *case, id=f"{kind}-{number}")
+        for kind, found in cases.items()
+        for number, case in enumerate(found)
+    ]
+    return pytest.mark.parametrize("kind, text, shapes, free", rows)
+
+
+def prove(tmp_path, kind, text, shapes, free):
+    """Export a net of one layer; at a second size too where sizes are free."""
+    made, model, _ = export(tmp_path, [f"type: '{kind}' {text}"], *shapes, dynamic=free)
+    assert len(made.proofs) == (2 if free else 1)
+    names = {node.name for node in model.graph.node}
+    # A layer that changes nothing leaves a copy under its top's name.
+    assert names & {"l0", "y0", "a"}
+
+
+def in_place(tmp_path, kind):
+    """Export a net whose first layer writes over its bottom."""
+    bottoms = "bottom: 'x0'" + (" bottom: 'x1' bottom: 'x2'" if kind == "Eltwise" else "")
+    shapes = [IMAGE] * (3 if kind == "Eltwise" else 1)
+    layers = [
+        f"name: 'it' type: '{kind}' {bottoms} top: 'x0'",
+        "name: 'after' type: 'Power' bottom: 'x0' top: 'y' power_param { scale: 3 }",
+    ]
+    made, model, _ = export(tmp_path, layers, *shapes, dynamic=True)
+    assert list(made.outputs) == ["y"]

@@ -1,81 +1,8 @@
-"""SSD's and R-CNN's layers: whole small nets of them."""
-
-import itertools
+"""R-CNN's layers: whole small nets of them."""
 
 import numpy as np
 import pytest
 from exporting import export
-
-from caffe.export import ExportError
-
-PRIORS = (
-    "name: 'prior' type: 'PriorBox' bottom: 'map' bottom: 'x0' top: 'prior' prior_box_param { "
-    "min_size: 8 max_size: 16 aspect_ratio: 2 variance: 0.1 variance: 0.1 variance: 0.2 "
-    "variance: 0.2 }"
-)
-
-
-def ssd(settings, share=True, classes=4):
-    """Boxes at 16 places, 4 a place."""
-    locations = 16 if share else 16 * classes
-    return [
-        "name: 'map' type: 'Pooling' bottom: 'x0' top: 'map' pooling_param { pool: AVE "
-        "kernel_size: 8 stride: 8 }",
-        "name: 'loc' type: 'Convolution' bottom: 'map' top: 'loc' convolution_param { "
-        f"num_output: {locations} kernel_size: 1 }}",
-        "name: 'conf' type: 'Convolution' bottom: 'map' top: 'conf' convolution_param { "
-        f"num_output: {4 * classes} kernel_size: 1 }}",
-        "name: 'locp' type: 'Permute' bottom: 'loc' top: 'locp' permute_param { order: 0 order: 2 "
-        "order: 3 order: 1 }",
-        "name: 'locf' type: 'Flatten' bottom: 'locp' top: 'locf'",
-        "name: 'confp' type: 'Permute' bottom: 'conf' top: 'confp' permute_param { order: 0 "
-        "order: 2 order: 3 order: 1 }",
-        "name: 'confr' type: 'Reshape' bottom: 'confp' top: 'confr' reshape_param { shape { dim: 0 "
-        f"dim: -1 dim: {classes} }} }}",
-        "name: 'prob' type: 'Softmax' bottom: 'confr' top: 'prob' softmax_param { axis: 2 }",
-        "name: 'conff' type: 'Flatten' bottom: 'prob' top: 'conff'",
-        PRIORS,
-        "name: 'out' type: 'DetectionOutput' bottom: 'locf' bottom: 'conff' bottom: 'prior' "
-        f"top: 'out' detection_output_param {{ num_classes: {classes} {settings} }}",
-    ]
-
-
-SETTINGS = [
-    f"code_type: {code} nms_param {{ nms_threshold: 0.45 {top} }} {keep} {more}"
-    for code, (top, keep), more in itertools.product(
-        ("CENTER_SIZE", "CORNER", "CORNER_SIZE"),
-        (("top_k: 10", "keep_top_k: 7"), ("", "keep_top_k: -1"), ("top_k: 400", "keep_top_k: 200")),
-        ("confidence_threshold: 0.3", "background_label_id: -1 clip: true"),
-    )
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(SETTINGS)))
-@pytest.mark.parametrize("share", [True, False], ids=["shared", "own"])
-def test_detections(tmp_path, number, share):
-    text = SETTINGS[number] + f" share_location: {str(share).lower()}"
-    made, _, _ = export(tmp_path, ssd(text, share), (2, 3, 32, 32), dynamic=["batch"], seed=number)
-    assert made.outputs == {"out": [1, 1, "out_2", 7]}
-
-
-def test_nothing_found_is_a_row_for_each_item(tmp_path):
-    text = "nms_param { nms_threshold: 0.5 } confidence_threshold: 1.5"
-    export(tmp_path, ssd(text), (2, 3, 32, 32), dynamic=["batch"])
-
-
-def test_boxes_keep_the_size_fixed(tmp_path):
-    made, _, _ = export(
-        tmp_path, ssd("nms_param { nms_threshold: 0.5 }"), (2, 3, 32, 32), dynamic=True
-    )
-    assert made.inputs == {"x0": ["batch", 3, 32, 32]}
-    assert "layer 'prior' (type PriorBox)" in made.notes[0]
-
-
-def test_a_threshold_that_changes_is_refused(tmp_path):
-    with pytest.raises(ExportError, match="layer 'out'.*eta 0.9"):
-        export(tmp_path, ssd("nms_param { nms_threshold: 0.5 eta: 0.9 }"), (1, 3, 32, 32))
-
 
 RPN = [
     "name: 'map' type: 'Pooling' bottom: 'x0' top: 'map' pooling_param { pool: AVE kernel_size: 8 "

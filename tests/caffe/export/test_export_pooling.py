@@ -5,11 +5,17 @@ import itertools
 import numpy as np
 import onnxruntime
 import pytest
-from exporting import export
+from exporting import FREE, IMAGE, each, export, prove
 
 import caffe
 
-FREE = ("batch", "height", "width")
+CASES = {
+    "SPP": [
+        ("spp_param { pyramid_height: 3 }", [IMAGE], ("batch",)),
+        ("spp_param { pyramid_height: 2 pool: AVE }", [(2, 3, 8, 5)], ("batch",)),
+        ("spp_param { pyramid_height: 1 }", [IMAGE], ("batch",)),
+    ],
+}
 
 SETTINGS = [
     (method, kernel, stride, pad, mode)
@@ -119,3 +125,8 @@ def test_unpooling_by_a_mask(tmp_path):
 def test_windows_that_touch_stay_one_node(tmp_path):
     _, model, _ = export(tmp_path, [text("MAX", 2, 2, 0)], (1, 2, 9, 8), dynamic=FREE)
     assert [node.op_type for node in model.graph.node] == ["MaxPool"]
+
+
+@each(CASES)
+def test_a_pyramid(tmp_path, kind, text, shapes, free):
+    prove(tmp_path, kind, text, shapes, free)
