@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_net import LOSS, SMALL, random
 
 import caffe
 from caffe.errors import (
@@ -12,37 +13,9 @@ from caffe.errors import (
     WeightsError,
 )
 
-SMALL = """
-name: "small"
-force_backward: true
-layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
-  convolution_param { num_output: 4 kernel_size: 3 pad: 1
-    weight_filler { type: "gaussian" std: 0.5 } bias_filler { type: "uniform" } } }
-layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool"
-  pooling_param { kernel_size: 2 stride: 2 } }
-layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
-  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-"""
 
-
-@pytest.fixture
-def make(tmp_path):
-    def make(text=SMALL, phase=caffe.TEST, **kwargs):
-        path = tmp_path / "net.prototxt"
-        path.write_text(text)
-        return caffe.Net(str(path), phase, **kwargs)
-
-    return make
-
-
-def random(shape, seed=0):
-    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
-
-
-def test_properties(make):
-    net = make()
+def test_properties(make_net):
+    net = make_net()
     assert list(net.blobs) == ["data", "conv", "pool", "ip"]
     assert list(net.params) == ["conv", "ip"]
     assert net.inputs == ["data"] and net.outputs == ["ip"]
@@ -55,27 +28,8 @@ def test_properties(make):
     assert net._blobs[net._inputs[0]] is net.blobs["data"]
 
 
-def test_forward_returns_views_and_feeds_by_name(make, device):
-    net = make()
-    x = random((2, 3, 6, 5))
-    out = net.forward(data=x)
-    assert set(out) == {"ip"}
-    assert np.array_equal(net.blobs["data"].data, x)
-    assert np.shares_memory(out["ip"], net.blobs["ip"].data)
-    again = net.forward(blobs=["pool"], end="relu")
-    assert set(again) == {"conv", "pool"}
-
-
-def test_partial_forward_uses_what_the_blobs_hold_now(make, device):
-    net = make()
-    net.forward(data=random((2, 3, 6, 5)))
-    net.blobs["pool"].data[...] = 0
-    out = net.forward(start="ip")["ip"]
-    assert np.allclose(out, net.params["ip"][1].data)
-
-
-def test_wrong_feeding_is_one_clear_error(make):
-    net = make()
+def test_wrong_feeding_is_one_clear_error(make_net):
+    net = make_net()
     with pytest.raises(DataError, match="expected data; received dat"):
         net.forward(dat=random((2, 3, 6, 5)))
     with pytest.raises(DataError, match="not batch sized"):
@@ -86,48 +40,8 @@ def test_wrong_feeding_is_one_clear_error(make):
         net.forward(blobs=["x"])
 
 
-def test_backward_twice_accumulates_parameters_only(make, device):
-    net = make()
-    net.forward(data=random((2, 3, 6, 5)))
-    net.blobs["ip"].diff[...] = random((2, 2), 1)
-    first = net.backward()["data"].copy()
-    weight = net.params["conv"][0].diff.copy()
-    assert np.abs(first).max() > 0 and np.abs(weight).max() > 0
-    second = net.backward()["data"]
-    assert np.allclose(second, first)
-    assert np.allclose(net.params["conv"][0].diff, 2 * weight)
-    net.clear_param_diffs()
-    assert (net.params["conv"][0].diff == 0).all()
-
-
-def test_backward_without_a_forward_before_it(make, device):
-    """As in BVLC: the gradient at whatever the blobs hold, here zeros."""
-    net = make()
-    out = net.backward(ip=random((2, 2)))
-    assert np.allclose(net.params["ip"][1].diff, random((2, 2)).sum(0), atol=1e-6)
-    assert (out["data"] == 0).all()  # ReLU at zero lets nothing through
-
-
-def test_backward_after_editing_a_top(make, device):
-    net = make()
-    net.forward(data=random((2, 3, 6, 5)))
-    net.blobs["pool"].data[...] = 1
-    net.backward(ip=np.ones((2, 2), np.float32))
-    assert np.allclose(net.params["ip"][0].diff, 2)  # sum over items of diff times the edited pool
-
-
-def test_backward_of_a_range(make, device):
-    net = make()
-    net.forward(data=random((2, 3, 6, 5)))
-    net.blobs["pool"].diff[...] = 1
-    out = net.backward(start="pool", end="relu")
-    assert set(out) == {"conv"}
-    assert (net.params["conv"][0].diff == 0).all()
-    assert net.blobs["conv"].diff.sum() > 0
-
-
-def test_arrays_kept_across_passes(make, device):
-    net = make()
+def test_arrays_kept_across_passes(make_net, device):
+    net = make_net()
     data, weight = net.blobs["data"].data, net.params["ip"][0].data
     for seed in (1, 2):
         data[...] = random(data.shape, seed)
@@ -138,14 +52,14 @@ def test_arrays_kept_across_passes(make, device):
         assert np.allclose(net.blobs["ip"].data[:, 0], want, rtol=1e-4)
 
 
-def test_the_device_gives_the_cpus_numbers(make):
+def test_the_device_gives_the_cpus_numbers(make_net):
     from caffe import device
 
     results = []
     for mode in (device.set_mode_cpu, device.set_mode_mirror):
         mode()
         caffe.set_random_seed(3)
-        net = make()
+        net = make_net()
         net.forward(data=random((2, 3, 6, 5)))
         net.backward(ip=random((2, 2), 1))
         results.append(
@@ -159,8 +73,8 @@ def test_the_device_gives_the_cpus_numbers(make):
         assert np.array_equal(a, b)
 
 
-def test_reshape(make, device):
-    net = make()
+def test_reshape(make_net, device):
+    net = make_net()
     net.blobs["data"].reshape(1, 3, 6, 5)
     assert list(net.blobs["conv"].shape) == [2, 4, 6, 5]
     net.reshape()
@@ -172,41 +86,30 @@ def test_reshape(make, device):
     net.forward()
 
 
-def test_callbacks_see_every_layer(make):
-    net = make()
-    seen = []
-    net.before_forward(lambda i: seen.append(("bf", i)))
-    net.after_forward(lambda i: seen.append(("af", i)))
-    net.before_backward(lambda i: seen.append(("bb", i)))
-    net.forward(end="conv")
-    net.backward(start="conv")
-    assert seen == [("bf", 0), ("af", 0), ("bf", 1), ("af", 1), ("bb", 1), ("bb", 0)]
-
-
-def test_save_and_copy_from(make, device, tmp_path):
-    net = make()
+def test_save_and_copy_from(make_net, device, tmp_path):
+    net = make_net()
     x = random((2, 3, 6, 5))
     want = net.forward(data=x)["ip"].copy()
     net.save(str(tmp_path / "w.caffemodel"))
-    other = make(weights=str(tmp_path / "w.caffemodel"))
+    other = make_net(weights=str(tmp_path / "w.caffemodel"))
     assert np.array_equal(other.forward(data=x)["ip"], want)
     caffe.Net(str(tmp_path / "net.prototxt"), str(tmp_path / "w.caffemodel"), caffe.TEST)
 
 
-def test_hdf5_weights_round_trip(make, device, tmp_path):
+def test_hdf5_weights_round_trip(make_net, device, tmp_path):
     pytest.importorskip("h5py", reason="HDF5 files need h5py")
-    net = make()
+    net = make_net()
     net.save_hdf5(str(tmp_path / "w.caffemodel.h5"))
-    other = make()
+    other = make_net()
     other.load_hdf5(str(tmp_path / "w.caffemodel.h5"))
     for name, blobs in net.params.items():
         for a, b in zip(blobs, other.params[name]):
             assert np.array_equal(a.data, b.data)
 
 
-def test_copy_from_changes_nothing_when_anything_is_wrong(make, tmp_path):
-    make().save(str(tmp_path / "w.caffemodel"))
-    net = make(SMALL.replace("num_output: 2", "num_output: 3"))
+def test_copy_from_changes_nothing_when_anything_is_wrong(make_net, tmp_path):
+    make_net().save(str(tmp_path / "w.caffemodel"))
+    net = make_net(SMALL.replace("num_output: 2", "num_output: 3"))
     before = net.params["conv"][0].data.copy()
     with pytest.raises(WeightsError, match="'ip'.*shape mismatch.*2 36 .*3 36.*rename the layer"):
         net.copy_from(str(tmp_path / "w.caffemodel"))
@@ -215,8 +118,8 @@ def test_copy_from_changes_nothing_when_anything_is_wrong(make, tmp_path):
         net.copy_from(str(tmp_path / "missing.caffemodel"))
 
 
-def test_share_with_shares_data_not_diffs(make, device):
-    a, b = make(), make()
+def test_share_with_shares_data_not_diffs(make_net, device):
+    a, b = make_net(), make_net()
     b.share_with(a)
     a.params["conv"][0].data[...] = 7
     a.params["conv"][0].diff[...] = 1
@@ -232,8 +135,8 @@ layer { name: "q" type: "InnerProduct" bottom: "p" top: "q" param { name: "w" }
 """
 
 
-def test_named_parameters_are_one(make, device):
-    net = make("force_backward: true " + SHARED)
+def test_named_parameters_are_one(make_net, device):
+    net = make_net("force_backward: true " + SHARED)
     net.params["p"][0].data[...] = 3
     assert (net.params["q"][0].data == 3).all()
     assert len(net.learnable_params) == 1
@@ -243,9 +146,9 @@ def test_named_parameters_are_one(make, device):
     assert (net.params["p"][0].diff == 12).all()
 
 
-def test_shared_parameters_must_fit(make):
+def test_shared_parameters_must_fit(make_net):
     with pytest.raises(ShapeError, match=r"'w'.*'p'.*'q'.*shape mismatch"):
-        make(
+        make_net(
             SHARED.replace(
                 'num_output: 2 bias_term: false weight_filler { type: "xavier" } } }\n'
                 'layer { name: "q"',
@@ -283,14 +186,14 @@ def test_shared_parameters_must_fit(make):
         ),
     ],
 )
-def test_bad_nets_are_one_clear_error(make, text, error, match):
+def test_bad_nets_are_one_clear_error(make_net, text, error, match):
     with pytest.raises(error, match=match) as caught:
-        make(text)
+        make_net(text)
     assert "net.prototxt" in str(caught.value)
 
 
-def test_constructor_arguments(make, tmp_path):
-    make()
+def test_constructor_arguments(make_net, tmp_path):
+    make_net()
     path = str(tmp_path / "net.prototxt")
     caffe.Net(network_file=path, phase=caffe.TEST, level=0, stages=["x"])
     with pytest.raises(TypeError, match="phase"):
@@ -304,8 +207,8 @@ def test_constructor_arguments(make, tmp_path):
         caffe.Net("nowhere.prototxt", caffe.TEST)
 
 
-def test_a_subclass_and_its_attributes(make, tmp_path):
-    make()
+def test_a_subclass_and_its_attributes(make_net, tmp_path):
+    make_net()
 
     class Mine(caffe.Net):
         def __init__(self, path):
@@ -315,31 +218,8 @@ def test_a_subclass_and_its_attributes(make, tmp_path):
     assert Mine(str(tmp_path / "net.prototxt")).extra == 1
 
 
-LOSS = """
-layer {{ name: "in" type: "Input" top: "x" top: "t"
-  input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}
-layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
-  inner_product_param {{ num_output: 3 weight_filler {{ type: "xavier" }} }} }}
-layer {{ name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" {top} }}
-"""
-
-
-def test_the_loss_weight_lives_in_the_tops_diff(make, device):
-    net = make(LOSS.format(top='top: "loss" loss_weight: 2'))
-    x, t = random((2, 3)), random((2, 3), 1)
-    loss = float(net.forward(x=x, t=t)["loss"])
-    assert net._forward(0, 2) == pytest.approx(2 * loss)
-    net.backward()
-    gradient = net.params["ip"][0].diff.copy()
-    net.clear_param_diffs()
-    net.blobs["loss"].diff[...] = 6
-    net.backward()
-    assert np.allclose(net.params["ip"][0].diff, 3 * gradient, rtol=1e-5)
-    assert net.blob_loss_weights["loss"] == 2
-
-
-def test_a_loss_without_a_top_gets_an_automatic_one(make):
-    net = make(LOSS.format(top=""))
+def test_a_loss_without_a_top_gets_an_automatic_one(make_net):
+    net = make_net(LOSS.format(top=""))
     assert net.outputs == []
     assert "(automatic)" in net.blobs
     net.forward(x=random((2, 3)), t=random((2, 3), 1))
@@ -347,27 +227,8 @@ def test_a_loss_without_a_top_gets_an_automatic_one(make):
     assert np.abs(net.params["ip"][0].diff).max() > 0
 
 
-def test_backward_without_a_loss_does_nothing(make):
-    net = make(SMALL.replace("force_backward: true", ""))
-    net.forward(data=random((2, 3, 6, 5)))
-    net.blobs["ip"].diff[...] = 1
-    net.backward()
-    assert (net.params["ip"][0].diff == 0).all()
-
-
-def test_parameters_with_lr_mult_0_get_no_diff(make):
-    net = make(
-        LOSS.format(top='top: "loss"').replace(
-            'top: "ip"\n', 'top: "ip" param { lr_mult: 0 } param { lr_mult: 1 }\n'
-        )
-    )
-    net.forward(x=random((2, 3)), t=random((2, 3), 1))
-    net.backward()
-    assert (net.params["ip"][0].diff == 0).all() and np.abs(net.params["ip"][1].diff).max() > 0
-
-
-def test_forward_all_pads_the_last_batch(make):
-    net = make()
+def test_forward_all_pads_the_last_batch(make_net):
+    net = make_net()
     x = random((5, 3, 6, 5))
     out = net.forward_all(data=x)["ip"]
     assert out.shape == (5, 2)
@@ -375,8 +236,8 @@ def test_forward_all_pads_the_last_batch(make):
     assert np.allclose(out, want, atol=1e-6)
 
 
-def test_forward_backward_all_with_and_without_given_diffs(make):
-    net = make()
+def test_forward_backward_all_with_and_without_given_diffs(make_net):
+    net = make_net()
     x, g = random((3, 3, 6, 5)), random((3, 2), 1)
     outs, grads = net.forward_backward_all(data=x, ip=g)
     assert outs["ip"].shape == (3, 2) and grads["data"].shape == x.shape
@@ -388,31 +249,6 @@ def test_forward_backward_all_with_and_without_given_diffs(make):
     assert (net.forward_backward_all(data=x)[1]["data"] == 0).all()
     with pytest.raises(DataError, match="none was given"):
         net.forward_all()
-
-
-def test_zero_weights_are_warned_of_once(make):
-    text = SMALL.replace('weight_filler { type: "gaussian" std: 0.5 }', "")
-    net = make(text)
-    with pytest.warns(caffe.ZeroWeightsWarning, match="'conv'.*all zero"):
-        net.forward()
-    net.forward()
-    make(SMALL.replace('type: "gaussian" std: 0.5', 'type: "constant"')).forward()
-
-
-@pytest.mark.parametrize("written", [False, True])
-def test_batch_norm_without_param_entries_counts_as_learnable(make, written):
-    """BVLC: then it and all above it run backward although nothing there can learn."""
-    entries = "param { lr_mult: 0 } " * 3 if written else ""
-    net = make(f"""
-        layer {{ name: "in" type: "Input" top: "x" top: "t"
-          input_param {{ shape {{ dim: 2 dim: 3 }} shape {{ dim: 2 dim: 3 }} }} }}
-        layer {{ name: "bn" type: "BatchNorm" bottom: "x" top: "bn" {entries} }}
-        layer {{ name: "loss" type: "EuclideanLoss" bottom: "bn" bottom: "t" top: "loss" }}
-    """)
-    net.forward(x=random((2, 3)), t=random((2, 3), 1))
-    net.backward()
-    assert (np.abs(net.blobs["bn"].diff).max() > 0) == (not written)
-    assert net.params_lr == [0, 0, 0]
 
 
 # Classes ----------------------------------------------------------------------------------------

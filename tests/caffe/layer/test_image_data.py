@@ -5,39 +5,13 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
-from harness import TRAIN, Rig
-from PIL import Image
+from listed import labels, make, rig
 
 import caffe
 from caffe.data import image_files
 from caffe.data.image_list import ImageListWarning, read_list
 from caffe.errors import DataError, LayerError
 from caffe.rng import Generator, shuffled
-
-
-def make(folder, count=5, size=(4, 6)):
-    """Images 0.png, 1.png, ... of one grey each, and list.txt."""
-    for n in range(count):
-        Image.fromarray(np.full((*size, 3), n, np.uint8)).save(folder / f"{n}.png")
-    (folder / "list.txt").write_text("".join(f"{n}.png {10 + n}\n" for n in range(count)))
-    return folder
-
-
-def rig(folder, fields="", phase=TRAIN, more=""):
-    source = "" if "source" in fields else f'source: "{folder}/list.txt" '
-    source += "" if "root_folder" in fields else f'root_folder: "{folder}/"'
-    return Rig(
-        f'type: "ImageData" image_data_param {{ {source} {fields} }} {more}', tops=2, phase=phase
-    )
-
-
-def labels(layer, count):
-    found = []
-    for _ in range(count):
-        layer.forward()
-        found += layer.top[1].data.astype(int).tolist()
-    return found
 
 
 def test_shapes_order_and_wrapping(tmp_path):
@@ -124,45 +98,6 @@ def test_a_pipe_in_a_list_is_not_waited_for(tmp_path):
         image_files.read(tmp_path / "pipe")
 
 
-def test_the_same_error_until_the_image_is_there(tmp_path):
-    layer = rig(make(tmp_path), "batch_size: 2")
-    (tmp_path / "3.png").rename(tmp_path / "gone.png")
-    assert labels(layer, 1) == [10, 11]
-    for _ in range(2):
-        with pytest.raises(DataError, match=r"list.txt:4 \(3.png\): Could not open .*3.png"):
-            layer.forward()
-    (tmp_path / "gone.png").rename(tmp_path / "3.png")
-    assert labels(layer, 2) == [12, 13, 14, 10]
-
-
-def test_trying_again_keeps_order_and_draws(tmp_path):
-    fields, more = "batch_size: 2 shuffle: true", "transform_param { mirror: true crop_size: 2 }"
-    caffe.set_random_seed(4)
-    layer = rig(make(tmp_path), fields, more=more)
-    expected = [(layer.forward(), layer.top[1].data.tolist()) for _ in range(6)]
-    caffe.set_random_seed(4)
-    layer = rig(tmp_path, fields, more=more)
-    (tmp_path / "2.png").rename(tmp_path / "gone.png")
-    found = []
-    while len(found) < 6:
-        try:
-            found.append((layer.forward(), layer.top[1].data.tolist()))
-        except DataError:
-            (tmp_path / "gone.png").rename(tmp_path / "2.png")
-    for (pixels, labelled), (expected_pixels, expected_labels) in zip(found, expected):
-        np.testing.assert_array_equal(pixels, expected_pixels)
-        assert labelled == expected_labels
-
-
-def test_sizes_within_a_batch(tmp_path):
-    make(tmp_path)
-    Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(tmp_path / "1.png")
-    assert rig(tmp_path, more="transform_param { crop_size: 4 }").forward().shape == (1, 3, 4, 4)
-    layer = rig(tmp_path, "batch_size: 2")
-    with pytest.raises(DataError, match=r"list.txt:2 \(1.png\): the picture is 3 x 5 x 6.*3 x 4 x"):
-        layer.forward()
-
-
 def test_rand_skip(tmp_path):
     caffe.set_random_seed(2)
     skip = int(Generator(2).u32(1)[0]) % 5
@@ -187,41 +122,3 @@ def test_an_empty_list(tmp_path):
     (tmp_path / "list.txt").write_text("")
     with pytest.raises(DataError, match="File is empty: .*list.txt"):
         rig(tmp_path)
-
-
-TRANSFORMS = [
-    "",
-    "mean_value: 104.00699 mean_value: 116.66877 mean_value: 122.67892",
-    "mean_value: 7.3 scale: 0.017",
-    "mean_value: 1 mean_value: 2 mean_value: 3 scale: 0.3 crop_size: 3 mirror: true",
-]
-
-
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_bytes_go_up_to_a_gpu_and_become_the_same_bits(tmp_path, pretend, transform):
-    rng = np.random.RandomState(1)
-    make(tmp_path)
-    for n in range(5):
-        pixels = rng.randint(0, 256, (4, 6, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{n}.png")
-    found = {}
-    for where in ("cpu", "pretend"):
-        caffe.set_mode_cpu() if where == "cpu" else pretend.set_mode_pretend()
-        caffe.set_random_seed(3)
-        layer = rig(tmp_path, "batch_size: 2", more=f"transform_param {{ {transform} }}")
-        layer.forward()
-        with pretend.counting() as counts, torch.no_grad():
-            layer.layer.forward_blobs(layer.bottom, layer.top)
-        found[where] = layer.top[0].data.copy()
-    np.testing.assert_array_equal(found["pretend"], found["cpu"])
-    assert counts["H2D bytes"] == found["cpu"].size, counts.lines("H2D")  # a byte a number
-    assert counts["sync"] == 0
-
-
-def test_a_mean_file_is_subtracted_before_pictures_go_up(tmp_path, pretend):
-    make(tmp_path)
-    mean = np.arange(72, dtype=np.float32).reshape(3, 4, 6)
-    path = tmp_path / "mean.binaryproto"
-    path.write_bytes(caffe.io.array_to_blobproto(mean[np.newaxis]).SerializeToString())
-    layer = rig(tmp_path, "batch_size: 2", more=f'transform_param {{ mean_file: "{path}" }}')
-    np.testing.assert_array_equal(layer.forward()[1], 1 - mean)

@@ -2,44 +2,11 @@
 
 import numpy as np
 import pytest
-from harness import TEST, TRAIN, Rig
-from PIL import Image
+from harness import TEST, TRAIN
+from labelled import HEIGHT, WIDTH, batches, dense, make, seg
 
 import caffe
 from caffe.errors import DataError, LayerError
-
-HEIGHT, WIDTH = 6, 8
-
-
-def make(folder, count=5, sizes=None):
-    """Pictures n.png whose pixels are their labels in n_label.png, and list.txt."""
-    lines = []
-    for n in range(count):
-        size = (sizes or [(HEIGHT, WIDTH)] * count)[n]
-        labels = (np.arange(size[0] * size[1]).reshape(size) + 10 * n).astype(np.uint8)
-        Image.fromarray(np.stack([labels] * 3, 2)).save(folder / f"{n}.png")
-        Image.fromarray(labels).save(folder / f"{n}_label.png")
-        lines.append(f"/{n}.png /{n}_label.png\n")
-    (folder / "list.txt").write_text("".join(lines))
-    return folder
-
-
-def dense(folder, fields="", more="", **options):
-    source = f'source: "{folder}/list.txt" root_folder: "{folder}"'
-    text = f'type: "DenseImageData" dense_image_data_param {{ {source} {fields} }} {more}'
-    return Rig(text, tops=2, **options)
-
-
-def seg(folder, fields="label_type: PIXEL", more="", tops=3, **options):
-    source = f'source: "{folder}/list.txt" root_folder: "{folder}"'
-    text = f'type: "ImageSegData" image_data_param {{ {source} {fields} }} {more}'
-    return Rig(text, tops=tops, **options)
-
-
-def batches(rig, count):
-    for _ in range(count):
-        data = rig.forward()
-        yield data, rig.top[1].data.copy()
 
 
 @pytest.mark.parametrize("kind", [dense, seg])
@@ -109,42 +76,6 @@ def test_label_types(tmp_path):
     (tmp_path / "list.txt").write_text("/0.png\n/1.png\n")
     rig = seg(tmp_path, "label_type: NONE ignore_label: 21")
     assert {n for _, labels in batches(rig, 2) for n in labels.ravel()} == {21}
-
-
-def test_shuffling_visits_every_picture_in_each_pass(tmp_path):
-    caffe.set_random_seed(1)
-    rig = seg(make(tmp_path), "label_type: PIXEL shuffle: true")
-    seen = [int(labels[0, 0, 0, 0]) for _, labels in batches(rig, 15)]
-    passes = [seen[:5], seen[5:10], seen[10:]]
-    assert [sorted(p) for p in passes] == [[0, 10, 20, 30, 40]] * 3
-    assert passes[0] != passes[1]
-
-
-def test_rand_skip(tmp_path):
-    caffe.set_random_seed(2)
-    firsts = set()
-    for _ in range(10):
-        rig = dense(make(tmp_path), "rand_skip: 4")
-        firsts.add(int(next(iter(batches(rig, 1)))[1][0, 0, 0, 0]))
-    assert len(firsts) > 1 and firsts <= {0, 10, 20, 30}
-
-
-@pytest.mark.parametrize(
-    ("lines", "match"),
-    [
-        ("", "File is empty: .*list.txt; expected lines 'image label_image'"),
-        ("/0.png\n", r"list.txt:1: got 1 word\(s\), '/0.png'"),
-        ("/0.png /0_label.png\n/a b.png /c.png\n", r"list.txt:2: got 3 word\(s\)"),
-        ("/0.png /9_label.png\n", r"list.txt:1 \(/0.png\): Could not open or find file"),
-        ("/0.png /1_label.png\n", "its label image 3 x 3: expected equal sizes"),
-    ],
-)
-def test_lists_that_are_wrong(tmp_path, lines, match):
-    make(tmp_path, 2, [(4, 5), (3, 3)])
-    (tmp_path / "list.txt").write_text(lines)
-    for kind in (dense, seg):
-        with pytest.raises(DataError, match=match):
-            kind(tmp_path)
 
 
 def test_settings_that_make_no_sense(tmp_path):

@@ -9,7 +9,6 @@ from harness import Rig, close
 from test_detection_output import decoded, overlap
 
 from caffe.errors import DataError, LayerError, ShapeError
-from caffe.layer.extensions import _ssd_truth
 
 DEFAULTS = dict(
     loc="SMOOTH_L1", conf="SOFTMAX", weight=1.0, classes=4, shared=True, match="PER_PREDICTION",
@@ -366,10 +365,3 @@ def test_what_is_refused():
         Rig('type: "MultiBoxLoss" multibox_loss_param { num_classes: 5 }', *shapes)
     with pytest.raises(ShapeError, match="objects must be"):
         Rig(text(), *shapes[:3], (1, 1, 5, 7))
-
-
-def test_of_equal_overlaps_the_first_box_and_object_match():
-    boxes = np.array([[0.5, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.5, 1]], np.float32)
-    objects = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1], [0, 0, 0.5, 1]], np.float32)
-    found, best = _ssd_truth.match(boxes, objects, 0, 0.5, False)
-    assert found.tolist() == [1, 0, 2] and best.tolist() == [1, 1, 1]

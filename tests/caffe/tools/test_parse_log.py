@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from brew_files import call
 
 from caffe.errors import DataError
 from caffe.tools import parse_log
@@ -94,3 +95,17 @@ def test_parse_log_sh_writes_columns_of_fixed_names(tmp_path, monkeypatch):
         ["4", "4", "0.5", "nan"],
     ]
     assert parse_log.shell([]) == 1
+
+
+def test_parse_log_reads_what_train_writes(brew_folder, capfd):
+    assert call("train -solver solver.prototxt") == 0
+    (brew_folder / "log").write_text(capfd.readouterr().err)
+    assert call("parse_log log .") == 0
+    rows = (brew_folder / "log.train").read_text().splitlines()
+    assert rows[0] == "NumIters,Seconds,LearningRate,loss" and len(rows) == 4
+    assert [row.split(",")[2] for row in rows[1:]] == ["0.1"] * 3
+
+
+def test_parse_log_of_a_file_that_is_not_there(brew_folder, capfd):
+    assert call("parse_log nothing.log .") == 1
+    assert "cannot read the log nothing.log: No such file" in capfd.readouterr().err

@@ -1,44 +1,14 @@
 """The page of a net: by the command, whole, escaped, and looked at in a browser."""
 
-import json
 import os
 import re
 
 import pytest
+from drawn_net import NET, read
 
 import caffe
 from caffe.cli import main
 from caffe.viewer import view
-
-NET = """
-name: "small <net>"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 32, 48] } } }
-layer { name: "conv</script>" type: "Convolution" bottom: "data" top: "conv"
-  convolution_param {
-    num_output: 4 kernel_size: 3 stride: 2 pad: 1 weight_filler { type: "xavier" }
-  }
-}
-layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-layer { name: "up" type: "Deconvolution" bottom: "conv" top: "up"
-  convolution_param { num_output: 4 kernel_size: 4 stride: 2 } }
-layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score"
-  crop_param { offset: 1 } }
-"""
-
-
-@pytest.fixture
-def net(tmp_path):
-    path = tmp_path / "net.prototxt"
-    path.write_text(NET)
-    return str(path)
-
-
-def read(path):
-    """The page, and what it knows of the boxes."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    found = re.search(r'id="layers">(.*?)</script>', text, re.S)
-    return text, json.loads(found.group(1))
 
 
 def test_the_command_writes_one_page_that_needs_nothing_else(net, tmp_path, capsys):
@@ -60,17 +30,6 @@ def test_the_command_writes_one_page_that_needs_nothing_else(net, tmp_path, caps
     assert facts["stride"] == "2 pixels of the input" and facts["multiply-adds"] == "69.1 k"
     assert "num_output: 4" in boxes[1][0]["text"]
     assert text.count('class="box"') == 4 and text.count('class="edge') == 4
-
-
-def test_weights_and_times(net, tmp_path):
-    weights = str(tmp_path / "w.caffemodel")
-    caffe.Net(net, caffe.TEST).save(weights)
-    page = str(tmp_path / "net.html")
-    assert main(["draw", "-html", page, net, "-weights", weights, "-time", "-iterations", "1"]) == 0
-    text, boxes = read(page)
-    facts = dict(boxes[1][0]["facts"])
-    assert facts["forward"].endswith("ms") and "mean" in facts[""]
-    assert "forward pass" in text and "share of the time" in text
 
 
 def test_a_net_whose_data_is_not_here_is_drawn_without_shapes(tmp_path, capsys):

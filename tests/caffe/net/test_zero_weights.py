@@ -1,0 +1,35 @@
+"""Weights that are all zero are warned of, once, unless somebody asked for them."""
+
+import pytest
+from small_net import SMALL
+
+import caffe
+
+
+def test_zero_weights_are_warned_of_once(make_net):
+    text = SMALL.replace('weight_filler { type: "gaussian" std: 0.5 }', "")
+    net = make_net(text)
+    with pytest.warns(caffe.ZeroWeightsWarning, match="'conv'.*all zero"):
+        net.forward()
+    net.forward()
+    make_net(SMALL.replace('type: "gaussian" std: 0.5', 'type: "constant"')).forward()
+
+
+@pytest.mark.parametrize(
+    "layer, warned",
+    [
+        ('name: "ip" type: "InnerProduct" inner_product_param { num_output: 2 }', True),
+        ('name: "score" type: "InnerProduct" inner_product_param { num_output: 2 }', True),
+        ('name: "up" type: "Bias"', False),
+        ('name: "none" type: "Power"', False),
+    ],
+)
+def test_which_layers_are_warned_of(make_net, recwarn, layer, warned):
+    text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } } '
+    net = make_net(text + f'layer {{ {layer} bottom: "x" top: "y" }}')
+    net.forward()
+    assert len([w for w in recwarn if w.category is caffe.ZeroWeightsWarning]) == warned
+    train = make_net(text + f'layer {{ {layer} bottom: "x" top: "y" }}', caffe.TRAIN)
+    recwarn.clear()
+    train.forward()  # FCN learns its scores from zero
+    assert len(recwarn) == (warned and "score" not in layer)
