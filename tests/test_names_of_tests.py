@@ -23,11 +23,12 @@ def test_every_module_has_a_test_file_of_its_name_or_says_where_it_is_tested():
 
 def test_a_module_without_a_test_file_is_found(monkeypatch):
     here = "src/caffe/net/wiring.py"
-    changed = {**names_of_tests.ELSEWHERE, "caffe/test_net.py": (here,)}
+    (test, (left, *_)), *_ = names_of_tests.ELSEWHERE.items()
+    changed = {**names_of_tests.ELSEWHERE, test: (here,)}
     monkeypatch.setattr(names_of_tests, "ELSEWHERE", changed)
     told = " ".join(names_of_tests.problems())
     assert f"{here} has caffe/net/test_wiring.py: take it out" in told
-    assert "src/caffe/net/passes.py has no test file: write tests/caffe/net/test_passes.py" in told
+    assert f"{left} has no test file: write tests/" in told
     monkeypatch.setattr(names_of_tests, "ELSEWHERE", {"none.py": ("src/caffe/none.py",)})
     told = " ".join(names_of_tests.problems())
     assert "names src/caffe/none.py, which is not there" in told and "none.py, no test" in told
