@@ -13,6 +13,15 @@ layer { name: "inference1" type: "MultiStageMeanfield" bottom: "unary" bottom: "
     bilateral_filter_weight: 5 } }
 """
 
+CRF_RNN_V1 = """input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+layers { type: SPLIT name: "splitting" bottom: "data" top: "unary" top: "Q0" }
+layers { name: "inference1" type: MULTI_STAGE_MEANFIELD bottom: "unary" bottom: "Q0" bottom: "data"
+  top: "pred" blobs_lr: 10000 blobs_lr: 10000 blobs_lr: 1000
+  multi_stage_meanfield_param { num_iterations: 10 compatibility_mode: POTTS threshold: 2
+    theta_alpha: 160 theta_beta: 3 theta_gamma: 3 spatial_filter_weight: 3
+    bilateral_filter_weight: 5 } }
+"""
+
 INPUT = """input: "data" input_dim: 2 input_dim: 3 input_dim: 32 input_dim: 32
 """
 

@@ -37,11 +37,9 @@ class ForeignFieldWarning(UserWarning):
 TYPES = {
     "SSD": ("VideoData",),
     "DeepLab": (
-        "DenseCRF",
         "DomainTransform",
         "UniqueLabel",
     ),
-    "CRF-RNN": ("MultiStageMeanfield",),
     "PSPNet": ("SegmentData",),
     "FlowNet": ("CustomData",),
     "converters from Darknet (YOLO)": ("Region", "Yolo"),
@@ -53,23 +51,19 @@ TYPES = {
 _TRAINING = "of use in training alone; leave it out of nets that only run"
 WHY = {
     "CustomData": "reads FlowNet's own databases; HDF5Data reads pairs of pictures and their flow",
-    "DenseCRF": "needs a library of high-dimensional filters; run the CRF on the net's scores",
     "DetectNetTransformation": _TRAINING,
     "DomainTransform": "a recursive filter that only DeepLab's nets with edges have",
-    "MultiStageMeanfield": "needs a library of high-dimensional filters",
     "Region": "decodes boxes after the net; decode them from its bottom",
     "Remap": "what it computes is not documented",
     "SegmentData": "not documented; DenseImageData and ImageSegData read the same pictures",
-    "UniqueLabel": "of use with DenseCRF alone",
+    "UniqueLabel": "of use with a CRF in training alone",
     "VideoData": "reads videos and cameras; give the net an Input and fill it",
     "Yolo": "decodes boxes after the net; decode them from its bottoms",
 }
 
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
-    "dense_crf_param": "DenseCRF",
     "domain_transform_param": "DomainTransform",
-    "multi_stage_meanfield_param": "MultiStageMeanfield",
     "video_data_param": "VideoData",
 }
 

@@ -30,6 +30,7 @@ V1_TYPES = {
     "ARGMAX": "ArgMax",
     "BN": "BN",
     "BNLL": "BNLL",
+    "DENSE_CRF": "DenseCRF",
     "HDF5_DATA": "HDF5Data",
     "HDF5_OUTPUT": "HDF5Output",
     "IM2COL": "Im2col",

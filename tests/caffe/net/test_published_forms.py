@@ -6,10 +6,9 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from published_nets import CRF_RNN, DEEPLAB_V2, FASTER_RCNN_TEST, NETS
+from published_nets import CRF_RNN, CRF_RNN_V1, DEEPLAB_V2, FASTER_RCNN_TEST, NETS
 
 import caffe
-from caffe.errors import LayerError
 from caffe.prototxt.forks import ForeignFieldWarning
 
 PHASES = {"DeconvNet, training": ["TRAIN"], "DeconvNet, test": ["TEST"]}
@@ -96,9 +95,14 @@ def test_proposals_of_faster_rcnn_lie_in_the_image(folder):
     assert net.blobs["cls_prob"].data.shape == (len(rois), 21)
 
 
-def test_crf_rnn_is_refused_by_name(folder):
-    with pytest.raises(LayerError) as caught:
-        build(CRF_RNN, folder, caffe.TEST)
-    assert "Unknown layer type: 'MultiStageMeanfield'. It is a layer of CRF-RNN" in str(
-        caught.value
-    )
+@pytest.mark.parametrize("text", [CRF_RNN, CRF_RNN_V1], ids=["present", "V1"])
+def test_crf_rnn_makes_scores_smooth(folder, text):
+    net = build(text, folder, caffe.TEST)
+    data = net.blobs["data"].data
+    data[...] = np.random.default_rng(0).uniform(0, 2, data.shape)
+    net.forward()
+    scores, smooth = net.blobs["unary"].data, net.blobs["pred"].data
+    assert smooth.shape == scores.shape and np.isfinite(smooth).all()
+    assert [blob.data.shape for blob in net.params["inference1"]] == [(1, 1, 3, 3)] * 3
+    changes = [np.abs(np.diff(maps.argmax(1))).mean() for maps in (scores, smooth)]
+    assert changes[1] < changes[0]

@@ -271,7 +271,7 @@ def test_v1_layers_of_forks(tmp_path):
     assert net.blobs["r"].data.shape == (4, 2, 2, 3)
 
 
-@pytest.mark.parametrize("kind", ["CustomData", "MultiStageMeanfield", "DenseCRF"])
+@pytest.mark.parametrize("kind", ["CustomData", "DomainTransform", "SegmentData"])
 def test_a_type_of_a_known_fork_is_named(tmp_path, kind):
     assert kind not in caffe.layer_type_list()
     path = tmp_path / "n.prototxt"

@@ -97,12 +97,11 @@ def test_a_forks_net_can_be_read(family):
 
 
 TWO_OF_A_TYPE = """
-    layer { name: "a" type: "DenseCRF" bottom: "x" bottom: "y" top: "a"
-      dense_crf_param { max_iter: 10 } convolution_param { num_output: 3 shared: 1 } }
-    layer { name: "b" type: "DenseCRF" bottom: "a" bottom: "y" top: "b"
-      dense_crf_param { max_iter: 3 } }
-    layer { name: "f" type: "DomainTransform" bottom: "a" bottom: "b" top: "f"
-      domain_transform_param { } }"""
+    layer { name: "a" type: "DomainTransform" bottom: "x" bottom: "y" top: "a"
+      domain_transform_param { num_iter: 3 } convolution_param { num_output: 3 shared: 1 } }
+    layer { name: "b" type: "DomainTransform" bottom: "a" bottom: "y" top: "b"
+      domain_transform_param { num_iter: 1 } }
+    layer { name: "f" type: "CustomData" top: "f" custom_param { } }"""
 
 
 def test_one_warning_names_the_type_its_fork_and_what_is_left_out():
@@ -110,10 +109,10 @@ def test_one_warning_names_the_type_its_fork_and_what_is_left_out():
         net = parse_text(TWO_OF_A_TYPE, caffe_pb2.NetParameter(), "n.prototxt")
     told = {str(w.message).split("of the type ")[1].split(",")[0]: str(w.message) for w in caught}
     assert len(caught) == 2 and set(told) == {layer.type for layer in net.layer}
-    assert told["DenseCRF"] == (
-        'n.prototxt:3:7: layer "a" (and 1 more) is of the type DenseCRF, a layer of DeepLab '
-        "that is not implemented here. Its settings (dense_crf_param, shared) are left out; a "
-        "net in a phase that needs the layer cannot be built."
+    assert told["DomainTransform"] == (
+        'n.prototxt:3:7: layer "a" (and 1 more) is of the type DomainTransform, a layer of DeepLab '
+        "that is not implemented here. Its settings (domain_transform_param, shared) are left out; "
+        "a net in a phase that needs the layer cannot be built."
     )
     assert net.layer[0].convolution_param.num_output == 3
 
@@ -146,12 +145,12 @@ def test_a_net_runs_in_the_phase_that_does_without_the_forks_layer(tmp_path):
 
 
 def test_the_settings_of_known_layers_stay_strict():
-    text = 'layer { type: "Convolution" dense_crf_param { max_iter: 3 } }'
+    text = 'layer { type: "Convolution" domain_transform_param { num_iter: 3 } }'
     with pytest.raises(PrototxtError) as caught:
         quietly(text)
     assert str(caught.value).endswith(
-        "It holds the settings of DenseCRF, a layer of DeepLab, which BVLC Caffe does not have: "
-        'give the layer type: "DenseCRF", or take the field out.'
+        "It holds the settings of DomainTransform, a layer of DeepLab, which BVLC Caffe does not "
+        'have: give the layer type: "DomainTransform", or take the field out.'
     )
     with pytest.raises(PrototxtError, match="rotate90n.* It is a field of PSPNet's fork, not "):
         quietly('layer { type: "ImageSegData" transform_param { rotate90n: true } }')
@@ -159,7 +158,7 @@ def test_the_settings_of_known_layers_stay_strict():
         quietly('layer { type: "Convolution" convolution_param { min_sizes: 3 } }')
 
 
-@pytest.mark.parametrize("value", ["DENSE_CRF", "MULTI_STAGE_MEANFIELD"])
+@pytest.mark.parametrize("value", ["UNIQUE_LABEL", "DOMAIN_TRANSFORM"])
 def test_a_type_of_the_old_enum_names_its_fork(value):
     with pytest.raises(PrototxtError) as caught:
         quietly(f"layers {{ type: {value} }}")
