@@ -28,6 +28,9 @@ engine's: `python docs/make_forks.py` writes the page.
 - A field in [Fields that are translated](#fields-that-are-translated) is read as BVLC's field of
   the same meaning, or left out where it changes nothing that is computed, with one warning a field.
 - Any other unknown field is an error, which names the fork where it is known.
+- Solver files of Intel's, NVIDIA's and YOLO's forks: `warmup_iter` and `warmup_start_lr`,
+  `rampup_interval`, `rampup_lr` and `min_lr`, and `lr_policy: "multifixed"` with `stagelr` and
+  `stageiter` give the rates that they give there.
 - Solvers of SSD tell the mean average precision of a DetectionEvaluate in their test nets, by
   `ap_version` and `show_per_class_result`; `caffe test` tells it too.
 - caffemodel files: weights go by the names of layers, so files of any fork can be read. Numbers in
@@ -45,9 +48,9 @@ def tables():
     """The engine's tables: extensions, forks, foreign fields, Python layers, messages."""
     from caffe.layer import class_of, extensions, python
     from caffe.proto import caffe_pb2
-    from caffe.prototxt import foreign, forks
+    from caffe.prototxt import foreign, fork_fields, forks
 
-    return class_of, extensions, python, caffe_pb2, foreign, forks
+    return class_of, extensions, python, caffe_pb2, foreign, fork_fields, forks
 
 
 def plain(text):
@@ -144,7 +147,7 @@ def settings(cls, package, layer_parameter, words, known):
 
 def page():
     """The text of docs/forks.md."""
-    class_of, extensions, python, caffe_pb2, foreign, forks = tables()
+    class_of, extensions, python, caffe_pb2, foreign, fork_fields, forks = tables()
     layer_parameter = caffe_pb2.LayerParameter.DESCRIPTOR
     words = comments()
     bvlc = {"FillerParameter", "LossParameter"}
@@ -180,9 +183,12 @@ def page():
         for row in foreign.FIELDS
     ]  # fmt: skip
     parts.append(table(("field", "in", "fork", "what it says there", "what it is read as"), rows))
-    parts.append("Refused, because they change what a layer of BVLC's computes:\n")
-    rows = [(f"`{name}`", fork) for name, fork in sorted(forks.CHANGES.items())]
-    parts.append(table(("field", "fork"), rows))
+    parts.append("Refused, because they change what is computed; the message names the fork:\n")
+    rows = [
+        (", ".join(f"`{name}`" for name in row.names), f"`{row.message}`", row.fork, row.instead)
+        for row in fork_fields.CHANGES
+    ]
+    parts.append(table(("field", "in", "fork", "instead"), rows))
     parts.append("## Layers by type\n")
     for name, (origin, _) in types:
         cls = class_of(name)

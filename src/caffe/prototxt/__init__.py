@@ -18,7 +18,7 @@ from google.protobuf import text_format
 from caffe.errors import PrototxtError
 from caffe.hints import did_you_mean, nearest
 from caffe.proto import caffe_pb2
-from caffe.prototxt import foreign, forks
+from caffe.prototxt import foreign, fork_fields, forks
 from caffe.prototxt.scan import Scope, opening_of, scopes_at, tokens
 from caffe.prototxt.upgrade import upgrade_net, upgrade_solver
 
@@ -97,6 +97,8 @@ named "nmae" (in layer[0]). Did you mean "name"?
     """
     if not text.isascii() or "+" in text or "\\" in text:
         _check_characters(text, source)
+    if _LOOSE.search(text):
+        text = _as_python_reads(text)
     text = foreign.translate(text, source)
     try:
         text_format.Parse(text, message)
@@ -106,6 +108,31 @@ named "nmae" (in layer[0]). Did you mean "name"?
     if missing:
         raise PrototxtError(_explain_missing(missing[0], text, message, source))
     return message
+
+
+# What protobuf's C++ parser takes and its Python parser does not.
+_LOOSE = re.compile(r"-[ \t\r\n\f\v#]|\\\?")
+
+
+def _as_python_reads(text: str) -> str:
+    """The text with each minus sign at its number, and ``?`` without a backslash in strings.
+
+    Everything else stays in its line and column.
+    """
+    parts, done = [], 0
+    minus = None
+    for token in tokens(text):
+        new = token.text
+        if minus is not None and token.kind == "word" and token.line == minus.line:
+            parts += [text[done : minus.start], " " * (token.start - minus.start - 1), "-"]
+            done = token.start
+        minus = token if token.text == "-" else None
+        if token.kind == "string":
+            new = re.sub(r"\\(.)", lambda m: "?" if m[1] == "?" else m[0], new, flags=re.DOTALL)
+        if new != token.text:
+            parts += [text[done : token.start], new]
+            done = token.end
+    return "".join([*parts, text[done:]])
 
 
 # A backslash may stand before these alone: the rule of protobuf's C++ parser.
@@ -159,6 +186,7 @@ def _explain(error: text_format.ParseError, text: str, root: Any, source: str) -
         hint = (
             _suggest_other_kind(name, descriptor)
             or forks.origin_of_field(name, descriptor.name)
+            or fork_fields.origin_of(name, descriptor.name)
             or _suggest_field(name, descriptor, _holds_message(text, line, column))
         )
         if len(scopes) > 1 and name in ("layer", "layers"):

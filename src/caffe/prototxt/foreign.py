@@ -101,6 +101,13 @@ def _hole(found: Found, source: str) -> list[Edit]:
     return [_instead(first, new), *(_instead(entry, "") for entry in others)]
 
 
+def _dilation(found: Found, source: str) -> list[Edit]:
+    first, *others = sorted(found.values(), key=lambda entry: entry.start)
+    values = [found[n].values[0] if n in found else "1" for n in ("dilation_h", "dilation_w")]
+    new = " ".join(f"dilation: {value}" for value in values)
+    return [_instead(first, new), *(_instead(entry, "") for entry in others)]
+
+
 def _crop_param(found: Found, source: str) -> list[Edit]:
     return [_renamed(found["crop_param_"], "crop_param")]
 
@@ -154,7 +161,7 @@ _INTEL = "Intel Caffe"
 _SPEED = "how it is computed there, not what"
 _LEFT_OUT = "left out"
 
-FIELDS = (
+FIELDS: tuple[Foreign, ...] = (
     Foreign(
         "pooling_param",
         ("ceil_mode",),
@@ -170,6 +177,14 @@ FIELDS = (
         "the step between the taps of the kernel",
         "dilation",
         _hole,
+    ),
+    Foreign(
+        "convolution_param",
+        ("dilation_h", "dilation_w"),
+        "forks with a dilation for each axis",
+        "the step between the taps of the kernel",
+        "dilation",
+        _dilation,
     ),
     Foreign(
         "layer",
@@ -333,6 +348,55 @@ FIELDS = (
         _LEFT_OUT,
         _dropped,
     ),
+)
+
+# Rows of fields that are left out wherever they stand: (message, names, fork, meaning).
+_PLAIN = (
+    ("", ("global_grad_scale",), _NVIDIA, "a factor that the update takes away again"),
+    ("", ("reduce_buckets", "eltwise_mem_share"), _NVIDIA, _SPEED),
+    ("", ("store_blobs_in_old_format",), _NVIDIA, "the form of snapshots; here it is BVLC's"),
+    (
+        "",
+        ("test_and_snapshot_start_epoch", "test_and_snapshot_last_epochs"),
+        _NVIDIA,
+        "further tests and snapshots, by epochs",
+    ),
+    ("", ("optimize_mem",), "forks that save memory", f"which blobs share memory: {_SPEED}"),
+    ("", ("compile_net_state", "bn_stats_batch_size", "sgd_bucket"), _INTEL, _SPEED),
+    ("layer", ("mn_param",), _INTEL, f"how several machines share the layer: {_SPEED}"),
+    (
+        "layer",
+        ("quantization_param",),
+        "Ristretto, Intel Caffe",
+        "the precision of the arithmetic; here it is float32",
+    ),
+    *(
+        (message, ("engine",), "forks with more engines", f"the library: {_SPEED}")
+        for message in (
+            "batch_norm_param",
+            "inner_product_param",
+            "eltwise_param",
+            "concat_param",
+            "scale_param",
+            "dropout_param",
+        )
+    ),
+    (
+        "batch_norm_param",
+        ("sync", "sync_forward_backward"),
+        "forks that train on several GPUs",
+        "whether the batches of all GPUs count together",
+    ),
+    ("relu_param", ("fuse",), _INTEL, _SPEED),
+    ("data_param", ("cache", "prefetch_count"), _NVIDIA, f"how data are read: {_SPEED}"),
+    ("image_data_param", ("cache", "threads"), _NVIDIA, f"how data are read: {_SPEED}"),
+    ("pooling_param", ("deterministic",), "DeepMask's and other forks", _SPEED),
+    ("pooling_param", ("output_mask",), "forks that unpool", "a second top; BVLC counts tops"),
+)
+FIELDS += tuple(
+    Foreign(message, (name,), origin, meaning, _LEFT_OUT, _dropped)
+    for message, names, origin, meaning in _PLAIN
+    for name in names
 )
 
 _NAMES = re.compile(r"\b(?:" + "|".join(sorted({n for row in FIELDS for n in row.names})) + r")\b")

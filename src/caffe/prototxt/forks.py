@@ -16,7 +16,6 @@ from caffe.proto import caffe_pb2
 from caffe.prototxt.scan import Entry
 
 __all__ = [
-    "CHANGES",
     "SETTINGS",
     "TYPES",
     "WHY",
@@ -67,13 +66,6 @@ SETTINGS = {
     "video_data_param": "VideoData",
 }
 
-# Fields that change what a layer of BVLC's computes, so that they cannot be left out.
-CHANGES = dict.fromkeys(
-    ("gaussian_blur", "label_offset", "label_scalefactor", "rand_aspect_ratio", "rand_resize")
-    + ("rand_rotate", "rotate90n"),
-    "PSPNet's fork",
-)
-
 _ALL = sorted({name for types in TYPES.values() for name in types})
 _TYPE = re.compile("[\"'](?:" + "|".join(_ALL) + ")[\"']")
 _INSTEAD = "write it as a Python layer, or take it out where the task allows"
@@ -111,11 +103,6 @@ def origin_of_field(name: str, message: str) -> str:
         return (
             f" It holds the settings of {kind}, a layer of {_forks_of(kind)}, which BVLC Caffe "
             f'does not have: give the layer type: "{kind}", or take the field out.'
-        )
-    if name in CHANGES:
-        return (
-            f" It is a field of {CHANGES[name]}, not of BVLC Caffe, and changes what the layer "
-            "computes: it is not implemented here, so take it out only where the task allows."
         )
     return ""
 

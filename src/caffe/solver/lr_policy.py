@@ -2,6 +2,10 @@
 
 The numbers are float32, rounded where BVLC Caffe rounds (its ``pow`` of a float and an integer is a
 double, of two floats a float).
+
+Beyond BVLC, in the words of forks whose solver files are published: the policy ``multifixed``
+(YOLO), a rate that grows over the first ``warmup_iter`` (Intel) or ``rampup_interval`` (NVIDIA)
+iterations whatever the policy, and ``min_lr`` (NVIDIA), to which ``poly`` falls.
 """
 
 from __future__ import annotations
@@ -74,13 +78,25 @@ def _multistep(param: Any, iteration: int, step: int) -> tuple[Any, int]:
 
 
 def _poly(param: Any, iteration: int, step: int) -> tuple[Any, int]:
-    """base_lr * (1 - iter / max_iter) ^ power"""
+    """base_lr * (1 - iter / max_iter) ^ power, or min_lr + (base_lr - min_lr) * the same"""
     if param.max_iter <= 0:
         raise SolverError(
             f"lr_policy 'poly' needs max_iter > 0, received max_iter: {param.max_iter}"
         )
     base = _F32(1) - _F32(iteration) / _F32(param.max_iter)
-    return _F32(param.base_lr) * _F32(_pow(base, param.power)), step
+    least = _F32(param.min_lr)
+    return least + (_F32(param.base_lr) - least) * _F32(_pow(base, param.power)), step
+
+
+def _multifixed(param: Any, iteration: int, step: int) -> tuple[Any, int]:
+    """The stagelr of the first stageiter that is not passed, the last one after all"""
+    if not param.stagelr or len(param.stagelr) != len(param.stageiter):
+        raise SolverError(
+            f"lr_policy 'multifixed' needs a stageiter for each stagelr, received "
+            f"{len(param.stagelr)} stagelr and {len(param.stageiter)} stageiter"
+        )
+    stages = zip(param.stageiter, param.stagelr)
+    return next((rate for last, rate in stages if iteration <= last), param.stagelr[-1]), step
 
 
 def _sigmoid(param: Any, iteration: int, step: int) -> tuple[Any, int]:
@@ -91,10 +107,17 @@ def _sigmoid(param: Any, iteration: int, step: int) -> tuple[Any, int]:
         return _F32(param.base_lr) * (_F32(1) / (_F32(1) + np.exp(z))), step
 
 
+# Policies of forks that are not here, and what comes near.
+_ELSEWHERE = {
+    "plateau": " 'plateau' is SSD's, which lowers the rate where the loss no longer falls; "
+    "'multistep' lowers it at given iterations.",
+}
+
 POLICIES = {
     "exp": _exp,
     "fixed": _fixed,
     "inv": _inv,
+    "multifixed": _multifixed,
     "multistep": _multistep,
     "poly": _poly,
     "sigmoid": _sigmoid,
@@ -118,7 +141,25 @@ def learning_rate(param: Any, iteration: int, step: int) -> tuple[float, int]:
     if policy is None:
         raise SolverError(
             f"Unknown learning rate policy: {param.lr_policy!r} (known: {', '.join(POLICIES)}). "
-            f"Set lr_policy in the solver.{did_you_mean(param.lr_policy, POLICIES)}"
+            f"Set lr_policy in the solver.{_ELSEWHERE.get(param.lr_policy, '')}"
+            f"{did_you_mean(param.lr_policy, POLICIES)}"
         )
+    rising = _rising(param, iteration)
+    if rising is not None:
+        return rising, step
     rate, step = policy(param, iteration, step)
     return float(_F32(rate)), step
+
+
+def _rising(param: Any, iteration: int) -> float | None:
+    """The rate while it grows to base_lr, in a line (warmup) or as a square (rampup)."""
+    base = _F32(param.base_lr)
+    if iteration < param.warmup_iter:
+        left = _F32(param.warmup_iter - iteration)
+        total = _F32(iteration) * base + left * _F32(param.warmup_start_lr)
+        return float(total / _F32(param.warmup_iter))
+    if iteration < param.rampup_interval:
+        share = _F32(iteration) / _F32(param.rampup_interval)
+        start = _F32(param.rampup_lr)
+        return float(start + (base - start) * share * share)
+    return None

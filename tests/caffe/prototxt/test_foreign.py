@@ -1,5 +1,6 @@
 """Fields of old forks: what they are read as, the one warning of each, and what stays an error."""
 
+import re
 import warnings
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_nets_field(text):
 
 
 def test_every_row_of_the_table_is_tried_here_or_is_one_of_a_kind():
-    tried = " ".join(old for old, _ in CASES)
+    tried = " ".join([*(old for old, _ in CASES), *LEFT_OUT, "dilation_h"])
     rows = {names for inside, names, *_ in FIELDS if inside}
     alike = {("backward_type",), ("forward_math",), ("parser_threads",), ("conv_algos_override",)}
     assert not [names for names in rows - alike if not any(n in tried for n in names)]
@@ -282,3 +283,51 @@ def test_a_type_of_a_known_fork_is_named(tmp_path, kind):
 
 def test_no_known_type_is_called_a_forks():
     assert not [kind for kind in caffe.layer_type_list() if origin_of_type(kind)]
+
+
+LEFT_OUT = [
+    "global_grad_scale: 1000 reduce_buckets: 3 eltwise_mem_share: false",
+    'compile_net_state { bn_scale_remove: false } optimize_mem: "TRAIN_ONLY_OPTIM"',
+    'layer { name: "a" type: "BatchNorm" batch_norm_param { engine: CUDNN sync: true } }',
+    'layer { name: "a" type: "ReLU" relu_param { fuse: true } mn_param { num_nodes: 2 } }',
+    'layer { name: "a" type: "Data" data_param { source: "x" cache: true threads: 2 } }',
+    'layer { name: "a" type: "Convolution" quantization_param { bw_layer_in: 8 } }',
+    'layer { name: "a" type: "InnerProduct" inner_product_param { engine: MKLDNN } }',
+    'layer { name: "a" type: "Data" data_param { prefetch_count: 2 } }',
+    'layer { name: "a" type: "ImageData" image_data_param { cache: true threads: 3 } }',
+    'layer { name: "a" type: "X" batch_norm_param { sync_forward_backward: true } }',
+    'layer { name: "a" type: "X" pooling_param { deterministic: true output_mask: true } }',
+]
+
+
+@pytest.mark.parametrize("text", LEFT_OUT)
+def test_what_changes_nothing_is_left_out_with_a_warning_each(text):
+    with pytest.warns(ForeignFieldWarning) as caught:
+        net = parse_text(text, caffe_pb2.NetParameter(), "n")
+    assert all("left out" in str(w.message) for w in caught)
+    words = set(re.findall(r"(\w+)[: ]", str(net)))
+    assert not words & {name for row in FIELDS for name in row.names if row.became == "left out"}
+
+
+@pytest.mark.parametrize(
+    ("field", "dilation"),
+    [("dilation_h: 2 dilation_w: 3", [2, 3]), ("dilation_w: 4", [1, 4])],
+)
+def test_a_dilation_for_each_axis(field, dilation):
+    with pytest.warns(ForeignFieldWarning, match="read as dilation"):
+        net = parse_text(
+            f"layer {{ convolution_param {{ num_output: 1 {field} kernel_size: 3 }} }}",
+            caffe_pb2.NetParameter(),
+            "n",
+        )
+    assert list(net.layer[0].convolution_param.dilation) == dilation
+
+
+def test_solver_fields_that_change_nothing():
+    with pytest.warns(ForeignFieldWarning) as caught:
+        solver = parse_text(
+            "base_lr: 1 store_blobs_in_old_format: true global_grad_scale: 8 sgd_bucket: 3",
+            caffe_pb2.SolverParameter(),
+            "s",
+        )
+    assert solver.base_lr == 1 and len(caught) == 3
