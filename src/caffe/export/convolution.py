@@ -144,3 +144,27 @@ def im2col(g: Graph, layer: Any, bottoms: Values) -> list[str]:
         pads=_pads(layer, x),
     )
     return [y]
+
+
+@writes("Local")
+def local(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A convolution that cuts windows out, a product with the weights of each place, and a sum."""
+    x = bottoms[0]
+    channels, taps = x.shape[1], layer.kernel**2
+    filters = np.eye(taps, dtype=np.float32).reshape(taps, 1, layer.kernel, layer.kernel)
+    windows = g.node(
+        "Conv",
+        x.name,
+        g.constant(np.tile(filters, (channels, 1, 1, 1)), "places"),
+        kernel_shape=[layer.kernel] * 2,
+        strides=[layer.stride] * 2,
+        group=channels,
+        pads=[layer.pad] * 4,
+    )
+    windows = g.node("Reshape", windows, g.ints([0, 1, channels * taps, -1]))
+    shape = (1, layer.channels, channels * taps, layer.out[0] * layer.out[1])
+    y = g.node("Mul", windows, g.weight(layer.blobs[0], "weight", shape))
+    y = g.node("ReduceSum", y, g.ints([2]), keepdims=0)
+    if len(layer.blobs) > 1:
+        y = g.node("Add", y, g.weight(layer.blobs[1], "bias", layer.blobs[1].dims[1:]))
+    return [g.node("Reshape", y, g.ints([0, layer.channels, *layer.out]))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from caffe.export.graph import Graph, Size, Value
 from caffe.export.shape import cut
-from caffe.export.table import needs_fixed, refuse, writes
+from caffe.export.table import needs_fixed, writes
 from caffe.proto import caffe_pb2
 
 Values = Sequence[Value]
@@ -34,15 +34,15 @@ def detection_output(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     scores, and a flag for each that NonMaxSuppression keeps; ``keep_top_k`` clears flags.  The
     flags' places are then the rows, in Caffe's order."""
     p = layer.param.detection_output_param
-    if layer.eta != 1:
-        raise refuse(layer, f"eta {layer.eta:g} changes the threshold box by box; no operator does")
     offsets, scores, priors = bottoms[:3]
     batch = g.size(offsets, 0)
     count = priors.shape[2] // 4
     labels = [c for c in range(layer.classes) if c != p.background_label_id]
     k = min(layer.top_k, count) if layer.top_k >= 0 else count
-    boxes = _decoded(g, layer, offsets, priors, batch, count)
+    boxes = _decoded(g, layer, bottoms, count)
     ranked = g.node("Reshape", scores.name, g.shape([0, count, layer.classes]))
+    if len(bottoms) > 3:
+        ranked = _of_objects(g, layer, bottoms[3], ranked, count)
     ranked = g.node("Transpose", ranked, perm=[0, 2, 1])
     if len(labels) < layer.classes:
         ranked = g.node("Gather", ranked, g.ints(labels), axis=1)
@@ -62,27 +62,49 @@ def batch_or_inferred(batch: Size) -> Size:
     return batch if isinstance(batch, int) else -1
 
 
-def _decoded(g: Graph, layer: Any, offsets: Value, priors: Value, batch: Size, count: int) -> str:
+def _decoded(g: Graph, layer: Any, bottoms: Values, count: int) -> str:
     """The boxes that the offsets stand for, (N, places, K, 4)."""
+    offsets, priors = bottoms[0], bottoms[2]
+    boxes = _row(g, priors, 0)
+    variances = None
+    if not layer.code.in_target and priors.shape[1] == 2:
+        variances = _row(g, priors, 1)
+    if len(bottoms) > 3:  # RefineDet moves the priors first
+        moves = g.node("Reshape", bottoms[4].name, g.shape([0, 1, count, 4]))
+        boxes = _moved(g, layer, boxes, 1, variances, moves)
     numbers = g.node("Reshape", offsets.name, g.shape([0, count, layer.places, 4]))
     numbers = g.node("Transpose", numbers, perm=[0, 2, 1, 3])
-    boxes = _row(g, priors, 0)
-    if not layer.code.in_target and priors.shape[1] == 2:
-        numbers = g.node("Mul", numbers, _row(g, priors, 1))
+    axis = 1 if len(bottoms) == 3 else 3
+    return _clipped(g, layer, _moved(g, layer, boxes, axis, variances, numbers))
+
+
+def _moved(g: Graph, layer: Any, boxes: str, axis: int, variances: str | None, numbers: str) -> str:
+    """The boxes that numbers (N, places, K, 4) stand for, from boxes whose last axis is given."""
+    if variances is not None:
+        numbers = g.node("Mul", numbers, variances)
     if layer.code.kind == _CODE.CORNER:
-        return _clipped(g, layer, g.node("Add", boxes, numbers))
-    low, high = (cut(g, boxes, [1], [a], [a + 2]) for a in (0, 2))
+        return g.node("Add", boxes, numbers)
+    low, high = (cut(g, boxes, [axis], [a], [a + 2]) for a in (0, 2))
     size = g.node("Sub", high, low)
     if layer.code.kind == _CODE.CORNER_SIZE:
-        both = g.node("Concat", size, size, axis=1)
-        return _clipped(g, layer, g.node("Add", boxes, g.node("Mul", numbers, both)))
+        both = g.node("Concat", size, size, axis=axis)
+        return g.node("Add", boxes, g.node("Mul", numbers, both))
     middle = g.node("Div", g.node("Add", low, high), g.number(2))
     moved = g.node("Mul", cut(g, numbers, [3], [0], [2]), size)
     centre = g.node("Add", moved, middle)
     grown = g.node("Mul", g.node("Exp", cut(g, numbers, [3], [2], [4])), size)
     half = g.node("Div", grown, g.number(2))
     corners = [g.node(op, centre, half) for op in ("Sub", "Add")]
-    return _clipped(g, layer, g.node("Concat", *corners, axis=3))
+    return g.node("Concat", *corners, axis=3)
+
+
+def _of_objects(g: Graph, layer: Any, objectness: Value, scores: str, count: int) -> str:
+    """The scores (N, K, classes), 0 but for class 0 where RefineDet's first step saw nothing."""
+    pairs = g.node("Reshape", objectness.name, g.shape([0, count, 2]))
+    least = layer.param.detection_output_param.objectness_score
+    empty = g.node("Less", cut(g, pairs, [2], [1], [2]), g.number(least))
+    nothing = g.constant(np.eye(1, layer.classes, dtype=np.float32)[None], "nothing")
+    return g.node("Where", empty, nothing, scores)
 
 
 def _row(g: Graph, priors: Value, row: int) -> str:
@@ -116,6 +138,8 @@ def _kept(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
     """1 for each box that stays and 0 for the others, in one axis."""
     # Each class of each item is an item by itself: they have boxes of their own.
     flat = g.node("Reshape", boxes, g.ints([-1, k, 4]))
+    if layer.eta != 1:
+        return _kept_one_by_one(g, layer, flat, g.node("Reshape", best, g.ints([-1, k])), k)
     if layer.code.kind != _CODE.CENTER_SIZE:
         # A box that is inside out overlaps nothing in Caffe; the operator would turn it round.
         low, high = (cut(g, flat, [2], [a], [a + 2]) for a in (0, 2))
@@ -129,6 +153,59 @@ def _kept(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
     index = g.node("Add", g.node("Mul", item, g.ints([k])), place)
     index = g.node("Reshape", index, g.ints([-1]))
     return _flags(g, g.node("Reshape", best, g.ints([-1])), index, 0)
+
+
+def _kept_one_by_one(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
+    """The same where ``eta`` lowers the threshold for each box that stays: a Scan over the boxes,
+    best first, (M, k, 4) of M classes and items at once.
+
+    Its state is the largest overlap of every box with one that stays, and the threshold.
+    """
+    share = g.node("Transpose", _overlaps(g, boxes), perm=[1, 0, 2])  # a step a box: (k, M, k)
+    which = g.constant(np.eye(k, dtype=np.float32), "which")
+    count = g.node("Gather", g.node("Shape", best), g.ints([0]))
+    worst = g.node("Mul", best, g.number(0))
+    limit = g.node(
+        "Expand", g.number(layer.threshold), g.node("Concat", count, g.ints([1]), axis=0)
+    )
+    name, body = f"{layer.name}/step", Graph()
+    worst_in, limit_in, share_in, which_in = (
+        f"{name}.{what}" for what in ("worst", "limit", "share", "which")
+    )
+    with body.layer(name):
+        own = body.node("Mul", worst_in, which_in)
+        own = body.node("ReduceSum", own, body.ints([1]), keepdims=1)
+        fits = body.node("LessOrEqual", own, limit_in)
+        larger = body.node("Where", fits, body.node("Max", worst_in, share_in), worst_in)
+        high = body.node("Greater", limit_in, body.number(0.5))
+        lower = body.node("Mul", limit_in, body.number(layer.eta))
+        limit_out = body.node("Where", body.node("And", fits, high), lower, limit_in)
+        kept = body.as_float(fits)
+    body.inputs = [(worst_in, (None, k)), (limit_in, (None, 1)), (share_in, (None, k))]
+    body.inputs += [(which_in, (k,))]
+    body.outputs = [(larger, (None, k)), (limit_out, (None, 1)), (kept, (None, 1))]
+    *_, kept = g.nodes_of("Scan", 3, worst, limit, share, which, body=body, num_scan_inputs=2)
+    kept = g.node("Transpose", g.node("Squeeze", kept, g.ints([2])), perm=[1, 0])  # (M, k)
+    if np.isfinite(layer.above):
+        kept = g.node("Mul", kept, g.as_float(g.node("Greater", best, g.number(layer.above))))
+    return g.node("Reshape", kept, g.ints([-1]))
+
+
+def _overlaps(g: Graph, boxes: str) -> str:
+    """Intersection over union of each box of (M, k, 4) with each other: (M, k, k)."""
+    low, high = (cut(g, boxes, [2], [a], [a + 2]) for a in (0, 2))
+    size = g.node("Sub", high, low)
+    sides = g.node("Max", size, g.number(0))  # a box that is inside out has no area
+    area = g.node("Mul", *(cut(g, sides, [2], [a], [a + 1]) for a in (0, 1)))
+    first = [g.node("Unsqueeze", x, g.ints([2])) for x in (low, high)]
+    second = [g.node("Unsqueeze", x, g.ints([1])) for x in (low, high)]
+    common = g.node("Sub", g.node("Min", first[1], second[1]), g.node("Max", first[0], second[0]))
+    common = g.node("Max", common, g.number(0))
+    common = g.node("Mul", *(cut(g, common, [3], [a], [a + 1]) for a in (0, 1)))
+    common = g.node("Squeeze", common, g.ints([3]))
+    union = g.node("Add", area, g.node("Transpose", area, perm=[0, 2, 1]))
+    share = g.node("Div", common, g.node("Sub", union, common))
+    return g.node("Where", g.node("Greater", common, g.number(0)), share, g.number(0))
 
 
 def _flags(g: Graph, like: str, index: str, axis: int) -> str:

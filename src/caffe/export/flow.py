@@ -122,6 +122,52 @@ def _steps(g: Graph, x: Value, axis: int) -> str:
     return g.node("Unsqueeze", g.as_float(g.node("Range", zero, end, one)), g.ints(spread))
 
 
+@writes("SpatialTransformer")
+def spatial_transformer(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """The affine map of the top's places, then four Gathers of the picture, weighted."""
+    x, theta = bottoms
+    if x.free & {2, 3}:
+        raise needs_fixed(layer, "its places are shares of a fixed height and width")
+    height, width = x.shape[2:]
+    row, column = (values.numpy() for values in layer.coordinates())
+    places = np.stack(
+        [np.repeat(row, len(column)), np.tile(column, len(row)), np.ones(len(row) * len(column))]
+    )
+    flat = g.node("Reshape", theta.name, g.ints([0, len(layer.open), 1]))
+    columns = [
+        g.node("Expand", g.number(layer.fixed[i]), g.shape([g.size(theta, 0), 1, 1]))
+        if i in layer.fixed
+        else cut(g, flat, [1], [layer.open.index(i)], [layer.open.index(i) + 1])
+        for i in range(6)
+    ]
+    full = g.node("Reshape", g.node("Concat", *columns, axis=1), g.ints([0, 2, 3]))
+    seen = g.node("MatMul", full, g.constant(places.astype(np.float32), "places"))  # (N, 2, H' W')
+    half = np.array([height / 2, width / 2], np.float32).reshape(1, 2, 1)
+    seen = g.node("Mul", g.node("Add", seen, g.number(1)), g.constant(half, "half"))
+    first = g.node("Floor", seen)
+    share = g.node("Sub", seen, first)
+    pixels = g.node("Reshape", x.name, g.ints([0, 0, -1]))
+    channels = g.ints([1, x.shape[1], 1])
+    terms = []
+    for down in (0, 1):
+        for right in (0, 1):
+            offset = g.constant(np.array([down, right], np.float32).reshape(1, 2, 1), "corner")
+            corner = g.node("Add", first, offset)
+            limits = np.array([height - 1, width - 1], np.float32).reshape(1, 2, 1)
+            inside = g.node("And", g.node("GreaterOrEqual", corner, g.number(0)),
+                            g.node("LessOrEqual", corner, g.constant(limits, "last")))  # fmt: skip
+            part = g.node("Abs", g.node("Sub", share, offset))
+            part = g.node("Mul", g.node("Sub", g.number(1), part), g.as_float(inside))
+            weight = g.node("Mul", *(cut(g, part, [1], [a], [a + 1]) for a in (0, 1)))
+            kept = g.node("Where", inside, corner, g.number(0))
+            index = g.node("Add", g.node("Mul", cut(g, kept, [1], [0], [1]), g.number(width)),
+                           cut(g, kept, [1], [1], [2]))  # fmt: skip
+            index = g.node("Tile", g.as_int(index), channels)
+            terms.append(g.node("Mul", g.node("GatherElements", pixels, index, axis=2), weight))
+    total = g.node("Sum", *terms)
+    return [g.node("Reshape", total, g.ints([0, 0, *layer.out]))]
+
+
 @writes("Resample")
 def resample(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     """A product of matrices along the rows and one along the columns."""

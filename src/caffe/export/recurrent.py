@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from caffe.export.graph import Graph, Size, Value
 from caffe.export.table import writes
 
@@ -45,6 +47,33 @@ def _unit(g: Graph, gates: str, c: str, cont: str, hidden: int) -> tuple[str, st
     added = g.node("Mul", g.node("Sigmoid", i), g.node("Tanh", new))
     cell = g.node("Add", kept, added)
     return cell, g.node("Mul", g.node("Sigmoid", o), g.node("Tanh", cell))
+
+
+@writes("Lstm")
+def lstm_without_ends(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """ONNX's own LSTM, whose gates are in the order i, o, f, g."""
+    x = bottoms[0]
+    name = x.name
+    if len(x.shape) == 2:
+        name = g.node("Reshape", name, g.ints([-1, layer.streams, layer.length]))
+    inner, across, bias = (_gates_as_onnx(blob, layer.hidden) for blob in layer.blobs)
+    y, _, _ = g.nodes_of(
+        "LSTM",
+        3,
+        name,
+        g.weight_of(inner[None], "weight"),
+        g.weight_of(across[None], "hidden_weight"),
+        g.weight_of(np.concatenate([bias, np.zeros_like(bias)])[None], "bias"),
+        hidden_size=layer.hidden,
+    )
+    y = g.node("Squeeze", y, g.ints([1]))  # the axis of directions
+    return [y if len(x.shape) == 3 else g.node("Reshape", y, g.ints([-1, layer.hidden]))]
+
+
+def _gates_as_onnx(blob: Any, hidden: int) -> np.ndarray:
+    """The rows of the gates i, f, o, g as i, o, f, g."""
+    parts = blob.data_numbers().reshape(4, hidden, *blob.dims[1:])
+    return np.concatenate([parts[i] for i in (0, 2, 1, 3)])
 
 
 @writes("RNN")

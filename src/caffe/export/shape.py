@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from caffe.export.graph import END, Graph, Size, Value
 from caffe.export.table import writes
 
@@ -42,7 +44,7 @@ def reshape(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     return [g.reshape(x, [*sizes[:first], *dims, *sizes[last:]])]
 
 
-@writes("Permute")
+@writes("Permute", "Transpose")
 def permute(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     return [g.node("Transpose", bottoms[0].name, perm=list(layer.order))]
 
@@ -154,6 +156,14 @@ def tile(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     times = [1] * len(bottoms[0].shape)
     times[layer.tile_axis] = layer.tiles
     return [g.node("Tile", bottoms[0].name, g.ints(times))]
+
+
+@writes("ContinuationIndicator")
+def continuation_indicator(g: Graph, layer: Any, bottoms: Values) -> list[str]:
+    """A constant: 0 in the first row, 1 in all others."""
+    cont = np.ones(layer.shape, np.float32)
+    cont[0] = 0
+    return [g.node("Identity", g.constant(cont, "cont"))]
 
 
 @writes("Parameter")

@@ -77,6 +77,10 @@ CASES = {
         ("inner_product_param { num_output: 5 axis: -1 }", [IMAGE], FREE[:2]),
         ("inner_product_param { num_output: 5 axis: 0 }", [(4, 3)], ()),
     ],
+    "Local": [
+        ("local_param { num_output: 3 kernel_size: 3 stride: 2 pad: 1 }", [IMAGE], ("batch",)),
+        ("local_param { num_output: 3 kernel_size: 2 bias_term: false }", [IMAGE], ("batch",)),
+    ],
 }
 
 

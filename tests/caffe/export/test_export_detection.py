@@ -5,8 +5,6 @@ import itertools
 import pytest
 from exporting import export
 
-from caffe.export import ExportError
-
 PRIORS = (
     "name: 'prior' type: 'PriorBox' bottom: 'map' bottom: 'x0' top: 'prior' prior_box_param { "
     "min_size: 8 max_size: 16 aspect_ratio: 2 variance: 0.1 variance: 0.1 variance: 0.2 "
@@ -71,6 +69,27 @@ def test_boxes_keep_the_size_fixed(tmp_path):
     assert "layer 'prior' (type PriorBox)" in made.notes[0]
 
 
-def test_a_threshold_that_changes_is_refused(tmp_path):
-    with pytest.raises(ExportError, match="layer 'out'.*eta 0.9"):
-        export(tmp_path, ssd("nms_param { nms_threshold: 0.5 eta: 0.9 }"), (1, 3, 32, 32))
+@pytest.mark.parametrize("code", ["CENTER_SIZE", "CORNER"])
+@pytest.mark.parametrize("eta", [0.9, 0.5])
+def test_a_threshold_that_changes_from_box_to_box(tmp_path, code, eta):
+    text = f"code_type: {code} nms_param {{ nms_threshold: 0.9 eta: {eta} top_k: 30 }} "
+    text += "confidence_threshold: 0.2 keep_top_k: 20"
+    made, _, _ = export(tmp_path, ssd(text), (2, 3, 32, 32), dynamic=["batch"])
+    assert made.outputs == {"out": [1, 1, "out_2", 7]}
+
+
+@pytest.mark.parametrize("code", ["CENTER_SIZE", "CORNER_SIZE", "CORNER"])
+def test_refinedet(tmp_path, code):
+    *layers, out = ssd(f"code_type: {code} nms_param {{ nms_threshold: 0.45 }} keep_top_k: 20 "
+                       "objectness_score: 0.4")  # fmt: skip
+    for name, numbers in (("there", 2), ("move", 4)):
+        layers += [
+            f"name: '{name}' type: 'Convolution' bottom: 'map' top: '{name}' convolution_param {{ "
+            f"num_output: {4 * numbers} kernel_size: 1 }}",
+            f"name: '{name}p' type: 'Permute' bottom: '{name}' top: '{name}p' permute_param {{ "
+            "order: 0 order: 2 order: 3 order: 1 }",
+            f"name: '{name}f' type: 'Flatten' bottom: '{name}p' top: '{name}f'",
+        ]
+    out = out.replace("bottom: 'prior'", "bottom: 'prior' bottom: 'theref' bottom: 'movef'")
+    made, _, _ = export(tmp_path, [*layers, out], (2, 3, 32, 32), dynamic=["batch"])
+    assert made.outputs == {"out": [1, 1, "out_2", 7]}

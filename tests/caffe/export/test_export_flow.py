@@ -60,6 +60,14 @@ CASES = {
         ("resample_param { height: 5 width: 9 type: NEAREST }", [IMAGE], ("batch",)),
         ("resample_param { type: CUBIC }", [IMAGE, (2, 6, 3, 5)], ("batch",)),
     ],
+    "SpatialTransformer": [
+        ("st_param { output_H: 5 output_W: 4 }", [IMAGE, (2, 6)], ("batch",)),
+        (
+            "st_param { theta_1_1: 0.5 theta_1_2: 0 theta_2_1: 0 theta_2_2: 0.7 }",
+            [IMAGE, (2, 2)],
+            ("batch",),
+        ),
+    ],
 }
 
 

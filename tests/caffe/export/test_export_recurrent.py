@@ -20,6 +20,10 @@ CASES = {
         ),
     ],
     "LSTMUnit": [("top: 'c' top: 'h'", [(1, 3, 5), (1, 3, 20), (1, 3)], ())],
+    "Lstm": [
+        ("lstm_param { num_output: 5 }", [(20, 3, 6)], ("batch",)),
+        ("lstm_param { num_output: 5 batch_size: 2 }", [(8, 6)], ()),
+    ],
     "RNN": [
         ("recurrent_param { num_output: 5 }", [(20, 3, 6), (20, 3)], ("batch",)),
         ("recurrent_param { num_output: 5 }", [(4, 3, 6), (4, 3)], ("batch",)),

@@ -18,6 +18,9 @@ CASES = {
         ("concat_param { concat_dim: 0 }", [IMAGE, IMAGE, IMAGE], FREE),
         ("", [IMAGE], FREE),
     ],
+    "ContinuationIndicator": [
+        ("continuation_indicator_param { time_step: 3 batch_size: 2 }", [], ())
+    ],
     "Crop": [
         ("", [IMAGE, (2, 6, 5, 4)], ("batch",)),
         ("crop_param { offset: 1 offset: 2 }", [IMAGE, (2, 6, 5, 4)], ("batch",)),
@@ -32,6 +35,7 @@ CASES = {
         ("flatten_param { axis: 0 end_axis: 1 }", [IMAGE], FREE),
         ("flatten_param { axis: 1 end_axis: -2 }", [IMAGE], FREE),
     ],
+    "Transpose": [("transpose_param { dim: 3 dim: 2 dim: 0 dim: 1 }", [IMAGE], FREE)],
     "Parameter": [("parameter_param { shape { dim: 2 dim: 3 } }", [], ())],
     "Permute": [("permute_param { order: 0 order: 2 order: 3 }", [IMAGE], FREE)],
     "Reorg": [

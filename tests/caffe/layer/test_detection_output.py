@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from detecting import rig
-from harness import close
+from harness import Rig, close
 
 from caffe.errors import DataError, LayerError, ShapeError
 from caffe.prototxt.forks import ForeignFieldWarning
@@ -182,3 +182,37 @@ def test_what_is_refused():
         layer.forward(*inputs)
     with pytest.raises(LayerError, match="no backward pass"):
         layer.backward(1.0, bottoms=[True, False, False])
+
+
+def test_refinedet_moves_the_priors_and_drops_those_without_an_object():
+    loc, conf, boxes, variances = drawn(2, 30, 3, 1)
+    rng = np.random.default_rng(9)
+    moves = rng.normal(0, 0.4, (2, 30, 4)).astype(np.float32)
+    there = rng.dirichlet(np.ones(2), (2, 30)).astype(np.float32)
+    words = "num_classes: 3 code_type: CENTER_SIZE objectness_score: 0.3 keep_top_k: 20"
+    text = f'type: "DetectionOutput" detection_output_param {{ {words} }}'
+    shapes = (2, 120), (2, 90), (1, 2, 120), (2, 60), (2, 120)
+    prior = np.stack([boxes, variances]).reshape(1, 2, -1)
+    top = Rig(text, *shapes, phase=1).forward(
+        loc.reshape(2, -1), conf.reshape(2, -1), prior, there.reshape(2, -1), moves.reshape(2, -1)
+    )
+    expected = []
+    for item in range(2):
+        moved = np.array(
+            [decoded(boxes[i], variances[i], moves[item, i], "CENTER_SIZE", False)
+             for i in range(30)], np.float32
+        )  # fmt: skip
+        scores = np.where(there[item, :, 1:] < 0.3, [[1, 0, 0]], conf[item])
+        rows = by_loop(loc[item : item + 1], scores[None], moved, variances, code="CENTER_SIZE",
+                       keep=20)  # fmt: skip
+        rows[:, 0] = item
+        expected.append(rows)
+    close(top[0, 0], np.concatenate(expected))
+
+
+def test_refinedet_has_two_bottoms_more():
+    text = 'type: "DetectionOutput" detection_output_param { num_classes: 3 }'
+    with pytest.raises(LayerError, match="RefineDet's 5, got 4"):
+        Rig(text, (1, 8), (1, 6), (1, 2, 8), (1, 4))
+    with pytest.raises(ShapeError, match="objectness predictions: 2 priors need 4"):
+        Rig(text, (1, 8), (1, 6), (1, 2, 8), (1, 6), (1, 8))

@@ -24,6 +24,7 @@ PUBLISHED_IN = {
     "BatchReduction": ("temporal segment networks; PSPNet", "sums or means of parts of an axis"),
     "BoxAnnotatorOHEM": ("R-FCN", "the regions with the largest losses"),
     "ChannelNorm": ("FlowNet 2", "the length of each pixel's vector of channels"),
+    "ContinuationIndicator": ("nets that read text", "where sequences begin"),
     "ConvolutionDepthwise": (
         "MobileNet (BVLC pull request 5665)",
         "convolution with one group a channel",
@@ -51,6 +52,11 @@ PUBLISHED_IN = {
         "sums of absolute differences, or of lengths",
     ),
     "L2Norm": ("nets that learn distances", "items scaled to length 1"),
+    "Local": (
+        "BVLC pull request 1271; DeepFace",
+        "convolution with weights of its own at every place",
+    ),
+    "Lstm": ("caffe-lstm; CTPN", "long short-term memory over whole sequences"),
     "MatRead": ("DeepLab", "what MatWrite wrote, read again"),
     "MatWrite": ("DeepLab", "bottoms written as MATLAB files"),
     "Mish": ("YOLO v4 converted", "x tanh(log(1 + exp(x)))"),
@@ -83,9 +89,12 @@ PUBLISHED_IN = {
     "SmoothL1LossOHEM": ("R-FCN", "SmoothL1Loss, with the loss of each region"),
     "SoftmaxWithLossOHEM": ("R-FCN", "SoftmaxWithLoss, with the loss of each region"),
     "SpatialDropout": ("ENet", "random zeros for whole channels"),
+    "SpatialTransformer": ("spatial transformer networks", "a picture through an affine map"),
     "SyncBN": ("PSPNet", "BN under its name in training on several GPUs"),
+    "Transpose": ("CTPN", "Permute under its name there"),
     "Unpooling": ("DeconvNet", "the reverse of a pooling, by its mask or without one"),
     "Upsample": ("SegNet, ENet; YOLO converted", "unpooling by a pooling mask; nearest neighbour"),
+    "Yolov3DetectionOutput": ("MobileNet-YOLO", "boxes from the maps of a YOLO v3"),
 }
 
 for _module in pkgutil.iter_modules(__path__):

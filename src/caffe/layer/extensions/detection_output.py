@@ -25,7 +25,10 @@ class DetectionOutput(Layer):
 
     Bottoms: offsets, N x (K L 4), with L 1 or, without ``share_location``, the number of classes;
     scores, N x (K C); priors, 1 x 2 x (4 K), as PriorBox makes them, without the variances where
-    ``variance_encoded_in_target`` does not need them (OpenCV's files).
+    ``variance_encoded_in_target`` does not need them (OpenCV's files).  RefineDet has two more:
+    whether there is an object, N x (K 2), and offsets that move the priors, N x (K 4).  Of a prior
+    whose second number there is below ``objectness_score`` (0.01) all scores are 0, but 1 of class
+    0; the other offsets are from where the priors are then.
 
     ``detection_output_param``: for each class but ``background_label_id`` (0; -1 for none) the
     boxes whose score is above ``confidence_threshold``, the best ``nms_param.top_k`` of them, are
@@ -41,7 +44,7 @@ class DetectionOutput(Layer):
     """
 
     graphable = False
-    bottoms = 3
+    bottoms = (3, 5)
     differentiable = False
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
@@ -59,6 +62,8 @@ class DetectionOutput(Layer):
             )
         if not 0 < self.eta <= 1:
             raise self.fail(f"eta must be above 0 and at most 1, got {self.eta:g}", LayerError)
+        if self.num_bottoms == 4:
+            raise self.fail("takes 3 bottoms, or RefineDet's 5, got 4", LayerError)
         self.files = self._result_files()
         if p.visualize:
             self._warn("visualize", "detections are not shown")
@@ -94,7 +99,7 @@ class DetectionOutput(Layer):
         )
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
-        offsets, scores, priors = bottom_shapes
+        offsets, scores, priors = bottom_shapes[:3]
         rows = (1, 2) if self.code.in_target else (2,)
         if len(priors) < 3 or priors[1] not in rows or priors[2] % 4:
             raise self.fail(f"the priors must be 1 x 2 x (4 K), got {priors}")
@@ -102,12 +107,14 @@ class DetectionOutput(Layer):
             raise self.fail(f"offsets {offsets} and scores {scores} are of different batch sizes")
         count = priors[2] // 4
         self.batch = offsets[0]
-        for what, shape, each in (
+        wanted = [
             ("location", offsets, self.places * 4),
             ("confidence", scores, self.classes),
-        ):
+            *zip(("objectness", "refinement"), bottom_shapes[3:], (2, 4)),
+        ]
+        for what, shape, each in wanted:
             size = int(np.prod(shape[1:]))
-            if size != count * each:
+            if size != count * each or shape[:1] != offsets[:1]:
                 raise self.fail(
                     f"Number of priors must match number of {what} predictions: {count} priors "
                     f"need {count * each} numbers an item, got {shape}"
@@ -115,24 +122,42 @@ class DetectionOutput(Layer):
         return [(1, 1, 1, 7)]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        offsets, scores, priors = (b.data_numbers() for b in bottom)
+        offsets, scores, priors, *refining = (b.data_numbers() for b in bottom)
         rows = self._detect(
             offsets.reshape(self.batch, -1, self.places, 4),
             scores.reshape(self.batch, -1, self.classes),
-            ssd_boxes.priors_of(priors),
+            self._priors(ssd_boxes.priors_of(priors), refining),
+            refining,
         )
         top[0].set_dims((1, 1, *rows.shape))
         top[0].set_host_data(rows.reshape(1, 1, *rows.shape))
 
-    def _detect(
-        self, offsets: np.ndarray, scores: np.ndarray, priors: ssd_boxes.Priors
-    ) -> np.ndarray:
-        """The detections of all items, n x 7."""
+    def _priors(
+        self, priors: ssd_boxes.Priors, refining: list[np.ndarray]
+    ) -> list[ssd_boxes.Priors]:
+        """The priors of each item, moved where there are offsets for them."""
         wrong = ssd_boxes.check_code(priors, self.code)
         if wrong:
             raise self.fail(wrong, DataError)
+        if not refining:
+            return [priors] * self.batch
+        moved = ssd_boxes.decode(priors, refining[1].reshape(self.batch, -1, 4), self.code)
+        return [ssd_boxes.Priors(boxes, priors.variances) for boxes in moved]
+
+    def _detect(
+        self,
+        offsets: np.ndarray,
+        scores: np.ndarray,
+        priors: list[ssd_boxes.Priors],
+        refining: list[np.ndarray],
+    ) -> np.ndarray:
+        """The detections of all items, n x 7."""
+        if refining:
+            least = np.float32(self.param.detection_output_param.objectness_score)
+            empty = refining[0].reshape(self.batch, -1, 2)[..., 1] < least
+            scores = np.where(empty[..., None], np.eye(1, self.classes, dtype=np.float32), scores)
         found = [
-            self._of_item(i, offsets[i].transpose(1, 0, 2), scores[i].T, priors)
+            self._of_item(i, offsets[i].transpose(1, 0, 2), scores[i].T, priors[i])
             for i in range(self.batch)
         ]
         if self.files:
