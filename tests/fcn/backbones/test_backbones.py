@@ -1,29 +1,13 @@
 """Each backbone: the blobs that it offers have the strides and channels that it says."""
 
-import importlib
-
 import pytest
+from backbone_nets import SIZE, built
 from fcn_helpers import raised
 
 import caffe
 from caffe import layers as L
 from fcn.backbones import LEARNED, Trunk
 from fcn.catalog.backbones import BACKBONES
-
-SIZE = 96
-
-
-def built(name, phase="deploy", classifier=True, **trunk):
-    """(the net as a message, Features, name → blob in the net) of a backbone on an input."""
-    file, function = BACKBONES[name].builder.split(".")
-    add = getattr(importlib.import_module("fcn.backbones." + file), function)
-    n = caffe.NetSpec()
-    n.data = L.Input(shape=dict(dim=[1, 3, SIZE, SIZE]))
-    features = add(Trunk(n, **trunk), n.data, phase, classifier)
-    named = {id(top): layer for layer, top in n.tops.items()}
-    net = n.to_proto()
-    tops = {layer.name: layer.top[0] for layer in net.layer}  # in place: the bottom's name
-    return net, features, lambda top: tops[named[id(top)]]
 
 
 def builders():
