@@ -20,14 +20,14 @@ from root import CHECKOUT, OracleMissing, check_complete, default_root
 
 RUNNER = "tests/oracle/pytest_runner.py"
 # Each part: arguments of pytest, the tests it runs. tests/conftest.py is left out, for it sets up
-# the engine; tests/layers and tests/data have a conftest.py of their own.
+# the engine; some folders have a conftest.py of their own.
 PARTS = (
+    (("--confcutdir=tests/fcn",), ("tests/fcn",)),
+    (("--confcutdir=tests/papers",), ("tests/papers",)),
     (
         ("--noconftest",),
         (
-            "tests/fcn",
             "tests/nets",
-            "tests/papers",
             "tests/test_bootstrap.py",
             "tests/test_import_graph.py",
             "tests/test_mtcnn.py",
@@ -41,7 +41,7 @@ PARTS = (
     (("--confcutdir=tests/data",), ("tests/data",)),
     (
         ("--noconftest",),
-        ("tests/docker", "tests/test_infer.py", "tests/test_shipped_weights.py"),
+        ("tests/docker", "tests/test_shipped_weights.py"),
     ),
 )
 # The tests of the engine, the oracle, the package, and of the pages, which show this engine.

@@ -40,6 +40,7 @@ def test_facts_of_the_paper():
         net = read_net(os.path.join(ROOT, catalog.net_path(name, "deploy")))
         found = facts.facts(net, explain.input_sizes(net, 500, 500))
         assert (round(found.parameters / 1e6), found.field, found.stride) == (parameters, field, 32)
+
         # The published net's weights, all of them, stand in tests/nets/test_shapes.py.
 
 
@@ -94,26 +95,3 @@ def test_the_receptive_field_is_what_reaches_a_value(tmp_path):
 def test_an_unknown_layer_is_named():
     net = text_format.Parse('layer { name: "odd" type: "Reshape" }', caffe_pb2.NetParameter())
     assert "layer 'odd' has type Reshape" in raised(facts.GeometryError, facts.walk, net)
-
-
-@pytest.mark.slow
-def test_the_page_of_facts_is_fresh():
-    before = os.getcwd()
-    os.chdir(ROOT)
-    try:
-        with open(explain.PAGE, encoding="utf-8") as f:
-            assert f.read() == explain.table(), "run python nets/explain.py --table --write"
-    finally:
-        os.chdir(before)
-
-
-def test_an_explanation_names_every_crop_and_the_ports():
-    before = os.getcwd()
-    os.chdir(ROOT)
-    try:
-        text = "\n".join(explain.explain("voc-fcn8s", 500, 334))
-    finally:
-        os.chdir(before)
-    assert "score_pool3c: offset 9: score_pool3 at x/8 + 11.9375" in text
-    assert "the scores are 504×336" in text
-    assert "Keras" in text and "TensorFlow" in text and "PyTorch" in text
