@@ -84,7 +84,7 @@ ELSEWHERE = {
         "fcn/own/result.py",
     ),
     "fcn/page/test_page_server.py": ("fcn/page/nets.py",),
-    "fcn/report/test_parts.py": ("fcn/scoring/results.py",),
+    "fcn/report/test_run.py": ("fcn/scoring/results.py",),
     "fcn/scoring/test_predictions.py": ("fcn/scoring/command.py",),
     "fcn/test_run_files.py": ("fcn/prototxt.py",),
     "fcn/training/test_loop.py": (
