@@ -44,6 +44,15 @@ published ones: see tests/oracle/README.md.
 """
 
 
+FAMILIES = """## Published families
+
+Small prototxts in the words of published ones: their types, fields, spellings and order, with small
+sizes. All of them are read; every net runs forward in the phases and stages that it has
+(`tests/caffe/net/test_published_files.py`, `test_published_forms.py`), most of them backward too.
+
+"""
+
+
 def tables():
     """The engine's tables: extensions, forks, foreign fields, Python layers, messages."""
     from caffe.layer import class_of, extensions, python
@@ -189,6 +198,7 @@ def page():
         for row in fork_fields.CHANGES
     ]
     parts.append(table(("field", "in", "fork", "instead"), rows))
+    parts.append(families())
     parts.append("## Layers by type\n")
     for name, (origin, _) in types:
         cls = class_of(name)
@@ -198,6 +208,24 @@ def page():
         if found:
             parts.append(found)
     return "\n".join(parts)
+
+
+def families():
+    """The section that counts the prototxts of tests/published and tests/published_nets.py."""
+    sys.path.insert(0, os.path.join(ROOT, "tests"))
+    import published_files
+
+    counts = {folder: [0, 0, 0] for folder in published_files.FAMILIES}
+    for name in published_files.files():
+        with open(published_files.FOLDER / name, encoding="utf-8") as file:
+            old = re.search(r"^layers", file.read(), re.M) is not None
+        counts[name.partition("/")[0]][2 if published_files.is_solver(name) else int(old)] += 1
+    for folder, _, text in published_files.texts():
+        counts[folder][int(re.search(r"^layers", text, re.M) is not None)] += 1
+    rows = [(published_files.FAMILIES[folder], *found) for folder, found in counts.items()]
+    total = ("all", *(sum(column) for column in zip(*counts.values())))
+    head = ("family", "nets", "nets with `layers` of 2013 and 2014", "solvers")
+    return FAMILIES + table(head, [*rows, total])
 
 
 def _reached(layer_parameter):
