@@ -24,7 +24,7 @@ from fcn.inference.arguments import parse
 from fcn.inference.contact_sheet import Sheet
 from fcn.inference.inputs import STDIN, Job
 from fcn.inference.loading import Loaded, known, load
-from fcn.inference.pictures import read_photo
+from fcn.inference.pictures import read_first_photo
 from fcn.inference.progress import Progress
 from fcn.inference.results import lines, record, write
 
@@ -36,14 +36,15 @@ ERRORS = (RuntimeError, OSError, MemoryError)
 
 
 def _read(job: Job):
+    """The image, uint8 (H, W, 3), and how many its file holds: it is the first one."""
     if job.path != STDIN:
-        return read_photo(job.path)
+        return read_first_photo(job.path)
     content = sys.stdin.buffer.read(MOST_STDIN + 1)
     if not content:
         raise OSError("standard input is empty; expected an image")
     if len(content) > MOST_STDIN:
         raise OSError(f"standard input holds more than {MOST_STDIN >> 20} MB")
-    return read_photo("standard input", io.BytesIO(content))
+    return read_first_photo("standard input", io.BytesIO(content))
 
 
 class Run:
@@ -57,7 +58,7 @@ class Run:
 
     def all(self) -> None:
         """Label every image, neighbours of one size together."""
-        waiting: list = []  # (job, pixels, seconds) of one size
+        waiting: list = []  # (job, pixels, how many its file holds, seconds) of one size
         size, most = None, labelling.batch_size(self.options)
         try:
             for job in self.options.jobs:
@@ -67,7 +68,7 @@ class Run:
                     continue
                 began = time.perf_counter()
                 try:
-                    pixels = _read(job)
+                    pixels, several = _read(job)
                 except ERRORS as error:
                     self._error(job, error)
                     continue
@@ -75,7 +76,7 @@ class Run:
                 if now != size or len(waiting) >= most:
                     self._label(waiting)
                 size = now
-                waiting.append((job, pixels, time.perf_counter() - began))
+                waiting.append((job, pixels, several, time.perf_counter() - began))
             self._label(waiting)
         finally:
             self.progress.close()
@@ -88,7 +89,7 @@ class Run:
         if not batch:
             return
         began = time.perf_counter()
-        images = [pixels for _, pixels, _ in batch]
+        images = [pixels for _, pixels, _, _ in batch]
         try:
             found = labelling.label(images, self.loaded, self.options, self.progress.tiles)
         except BrokenPipeError:
@@ -101,9 +102,9 @@ class Run:
                 self._error(batch[0][0], error)
             return
         each = (time.perf_counter() - began) / len(batch)
-        for (job, _, reading), done in zip(batch, found):
+        for (job, _, several, reading), done in zip(batch, found):
             try:
-                self._tell(job, done, reading + each)
+                self._tell(job, done._replace(several=several), reading + each)
             except BrokenPipeError:
                 raise
             except ERRORS as error:

@@ -7,9 +7,10 @@ import math
 from collections import namedtuple
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from fcn.atomic import replacing
+from fcn.fonts import drawable, font_for
 
 __all__ = ["Curve", "Panel", "draw", "over_runs", "smooth", "text_font", "ticks"]
 
@@ -89,10 +90,11 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def _in_plain_letters(panel: Panel) -> Panel:
-    """The panel with the letters of PLAIN replaced in all it says."""
+    """The panel with the letters of PLAIN, and those that no font has, replaced in all it says."""
 
     def plain(text: str) -> str:
-        return "".join(PLAIN.get(letter, letter) for letter in text)
+        text = "".join(PLAIN.get(letter, letter) for letter in text)
+        return drawable(text, text_font(12, text))
 
     return panel._replace(
         title=plain(panel.title),
@@ -187,7 +189,7 @@ class _Axes:
             _text(canvas, self.place(x, self.ylim[0])[0], y1 + 6, word, 11)
         width, height = _extent(self.panel.ylabel, 12)
         label = Image.new("L", (width + 4, height + 6), 255)
-        ImageDraw.Draw(label).text((2, 1), self.panel.ylabel, 40, text_font(12))
+        ImageDraw.Draw(label).text((2, 1), self.panel.ylabel, 40, text_font(12, self.panel.ylabel))
         label = label.rotate(90, expand=True)
         image.paste(label, (self.left + 6, int((y0 + y1 - label.height) / 2)))
 
@@ -256,27 +258,22 @@ def _draw_legend(canvas: ImageDraw.ImageDraw, panels: list[Panel]) -> None:
         x, y = (WIDTH * len(panels) - sum(width for _, _, width in row)) / 2, HEIGHT + 20 * i
         for label, colour, width in row:
             canvas.line([x, y + 8, x + 22, y + 8], colour, 3)
-            canvas.text((x + 28, y), label, INK, text_font(12))
+            canvas.text((x + 28, y), label, INK, text_font(12, label))
             x += width
 
 
 def _text(canvas: ImageDraw.ImageDraw, x: float, y: float, words: str, size: int) -> None:
     """Text centred at x."""
-    canvas.text((x - _extent(words, size)[0] / 2, y), words, INK, text_font(size))
+    canvas.text((x - _extent(words, size)[0] / 2, y), words, INK, text_font(size, words))
 
 
-def text_font(size: int, found: dict[int, Any] = {}) -> Any:  # noqa: B006  a cache
-    if size not in found:
-        try:
-            found[size] = ImageFont.load_default(size)
-        except TypeError:  # before Pillow 10.1 there is one size
-            found[size] = ImageFont.load_default()
-    return found[size]
+def text_font(size: int, words: str = "") -> Any:
+    return font_for(size, [words])[0]
 
 
 def _extent(words: str, size: int) -> tuple[int, int]:
     """Width and height of a line of text."""
-    font = text_font(size)
+    font = text_font(size, words)
     if hasattr(font, "getbbox"):
         left, top, right, bottom = font.getbbox(words or " ")
         return int(math.ceil(right)), int(math.ceil(bottom))

@@ -75,7 +75,7 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """The source distribution, built without a network from a copy of what goes into it."""
-    pytest.importorskip("build", reason="needs the package build")
+    pytest.importorskip("build.__main__", reason="needs the package build")
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
     for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)

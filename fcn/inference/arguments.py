@@ -15,7 +15,8 @@ __all__ = ["add_device", "add_net", "parse"]
 
 STATUS = """exit status:
   0    every image is labelled
-  1    an image could not be labelled (the others are), or nothing could be: no weights, no GPU
+  1    an image could not be labelled (the others are), or nothing could be: no weights, no
+       GPU, no folder that can be written into
   2    the command line is wrong, or a result would replace one of the images
   130  stopped by Ctrl-C; every file that was named is whole
   141  nobody reads the output any more

@@ -4,10 +4,10 @@ import math
 import os
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from fcn.fonts import drawable, font_for, text_width
 from fcn.inference.findings import Finding
-from fcn.inference.pictures import font_of, text_width
 from fcn.palette import save_atomic
 
 __all__ = ["Sheet"]
@@ -44,7 +44,8 @@ class Sheet:
         cell = HEIGHT + 3 * TEXT + GAP
         size = columns * (WIDTH + GAP) + GAP, rows * cell + GAP
         canvas = Image.new("RGB", size, (255, 255, 255))
-        pen, font = ImageDraw.Draw(canvas), font_of(TEXT)
+        pen = ImageDraw.Draw(canvas)
+        font, _ = font_for(TEXT, [name + classes for _, name, classes in self.cells])
         for number, (picture, name, classes) in enumerate(self.cells):
             x = GAP + number % columns * (WIDTH + GAP)
             y = GAP + number // columns * cell
@@ -61,9 +62,7 @@ class Sheet:
 
 
 def _fit(pen: Any, text: str, font: Any, from_the_end: bool) -> str:
-    if not isinstance(font, ImageFont.FreeTypeFont):  # older Pillow's knows no more
-        text = text.encode("latin-1", "replace").decode("latin-1")
-    short = text
+    short = text = drawable(text, font)
     while short and text_width(pen, short + "...", font) > WIDTH:
         short = short[1:] if from_the_end else short[:-1]
     if short == text:

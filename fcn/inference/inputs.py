@@ -5,10 +5,9 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["ENDINGS", "STDIN", "VIDEOS", "InputError", "Job", "jobs"]
+from segdata.images import ENDINGS
 
-#: Endings of the images that are taken from folders.
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+__all__ = ["STDIN", "VIDEOS", "InputError", "Job", "jobs"]
 
 #: Endings of videos, which are taken from folders as well.
 VIDEOS = tuple(".3gp .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv".split())

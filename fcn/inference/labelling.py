@@ -26,7 +26,7 @@ BATCH = 4, 8
 class Labelled(NamedTuple):
     """An image and what was found. ``labels``: of each head, uint8 (H, W) as the photo; ``found``:
     of each head; ``size``: (height, width) at which it was labelled; ``note``: what a user should
-    know of how, or ""."""
+    know of how, or ""; ``several``: how many images the file holds, of which this is the first."""
 
     pixels: np.ndarray
     labels: list[np.ndarray]
@@ -36,6 +36,7 @@ class Labelled(NamedTuple):
     nothing: bool
     note: str
     probabilities: Optional[list[np.ndarray]]
+    several: int = 1
 
 
 def size_of(pixels: np.ndarray, loaded: Loaded, options: argparse.Namespace) -> tuple[int, int]:

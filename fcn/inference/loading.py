@@ -106,13 +106,23 @@ def read_palette(given: Optional[str]) -> Any:
     return with_colours(colours)
 
 
-def _folder(path: Optional[str]) -> None:
-    """Have a folder that can be written to, before the work and not behind it; None: no results."""
-    if path is None:
-        return
-    os.makedirs(path, exist_ok=True)
-    if not os.access(path, os.W_OK):
-        raise PermissionError(13, "results cannot be written there", path)
+def _folders(options: argparse.Namespace) -> None:
+    """Have folders that can be written to, before the work and not behind it; out None: none."""
+    sheet = getattr(options, "contact_sheet", None)
+    for path in (options.out, os.path.dirname(sheet) if sheet else None):
+        if path is None:
+            continue
+        try:
+            os.makedirs(path, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise NotADirectoryError(
+                f"results cannot go to '{path}': there is a file of that name; expected a folder"
+            ) from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(
+                f"results cannot go to '{path}': that folder cannot be written into; name another "
+                "by --out"
+            )
 
 
 def _device(options: argparse.Namespace) -> str:
@@ -124,7 +134,7 @@ def _device(options: argparse.Namespace) -> str:
 def _experiment(options: argparse.Namespace) -> Loaded:
     experiment = catalog.experiment(options.net)
     photo_input(experiment)  # before anybody is sent to fetch weights that would not do
-    _folder(options.out)
+    _folders(options)
     name = _device(options)
     path = find.find(
         find.trained_of(experiment), options.weights, f"{experiment.name} has no weights here"
@@ -141,7 +151,7 @@ def _exported(options: argparse.Namespace) -> Loaded:
     image = photo_input(experiment)
     if not os.path.isfile(options.onnx):
         raise LookupError(f"--onnx {options.onnx}: no such file; `caffe export` makes one")
-    _folder(options.out)
+    _folders(options)
     described = experiment.dataset
     heads = heads_of(described)
     blobs = ["score" + output.suffix for output in described.outputs]
@@ -158,7 +168,7 @@ def _published(options: argparse.Namespace) -> Loaded:
     deploy = one_file(folder, "*.prototxt", "deploy.prototxt")
     path = options.weights or one_file(folder, "*.caffemodel")
     names, palette = read_classes(options.classes)
-    _folder(options.out)
+    _folders(options)
     name = _device(options)
     model = PublishedModel(deploy, path, options.mean or (0, 0, 0), len(names))
     heads = [Head("", names, palette)]

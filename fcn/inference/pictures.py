@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from segdata.images import read_rgb
+from fcn.fonts import drawable, font_for, text_width
+from segdata.images import read_first
 
 __all__ = [
     "LEAST",
     "OPACITY",
     "beside",
     "class_shares",
-    "font_of",
     "overlay",
+    "read_first_photo",
     "read_photo",
-    "text_width",
     "with_legend",
 ]
 
@@ -36,7 +36,13 @@ def read_photo(path: str, file: Any = None) -> np.ndarray:
     animation it is the first frame.  ``file``: a file object to read, which ``path`` then names.
     Raises segdata's DataError, which names the file.
     """
-    return np.array(read_rgb(path, file))
+    return read_first_photo(path, file)[0]
+
+
+def read_first_photo(path: str, file: Any = None) -> tuple[np.ndarray, int]:
+    """As `read_photo`, and how many pictures the file holds."""
+    image, several = read_first(path, file)
+    return np.array(image), several
 
 
 def class_shares(label: np.ndarray) -> list[tuple[int, float]]:
@@ -134,15 +140,16 @@ def _legend(
     palette: np.ndarray,
     rows: int,
 ) -> Image.Image:
-    font, enlarged = _sized_font(round(TEXT * factor))
-    # Older Pillow has one font of one size: the strip is drawn small and enlarged then.
-    scale, width = (1.0, max(160, round(width / factor))) if enlarged else (factor, width)
-    margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
     found = class_shares(label)
     shown = [(c, share) for c, share in found if share >= LEAST]
     cells: list[tuple[int | None, str]] = [(c, f"{names[c]} {share:.1%}") for c, share in shown]
     if len(shown) < len(found):
         cells.append((None, f"{len(found) - len(shown)} more below {LEAST:.1%}"))
+    font, of_size = font_for(round(TEXT * factor), [text for _, text in cells])
+    cells = [(c, drawable(text, font)) for c, text in cells]
+    # Older Pillow has one font of one size: the strip is drawn small and enlarged then.
+    scale, width = (factor, width) if of_size else (1.0, max(160, round(width / factor)))
+    margin, swatch = round(MARGIN * scale), round(SWATCH * scale)
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     places, x, y = [], margin, margin
     for c, text in cells:
@@ -166,7 +173,7 @@ def _legend(
         pen.text(
             (x, y + max(0, swatch - round(TEXT * scale)) // 2), text, fill=(20, 20, 20), font=font
         )
-    if enlarged and factor > 1:
+    if not of_size and factor > 1:
         strip = strip.resize([round(v * factor) for v in strip.size], Image.BICUBIC)
     return strip
 
@@ -179,26 +186,3 @@ def _look(picture: np.ndarray, label: np.ndarray, number: int) -> tuple[int, int
         few, classes = picture, label
     red, green, blue = (int(v) for v in np.median(few[classes == number], axis=0))
     return red, green, blue
-
-
-def font_of(size: int) -> Any:
-    """A font of about that many pixels; a small one on older Pillow, which has no sizes."""
-    return _sized_font(size)[0]
-
-
-def _sized_font(size: int) -> tuple[Any, bool]:
-    """(a font, whether it is the small one of older Pillow, which has no sizes)."""
-    try:
-        return ImageFont.load_default(size), False  # Pillow 10.1 and FreeType
-    except (TypeError, OSError, ImportError):
-        pass
-    try:
-        return ImageFont.truetype("DejaVuSans.ttf", size), False
-    except (OSError, ImportError):
-        return ImageFont.load_default(), True
-
-
-def text_width(pen: ImageDraw.ImageDraw, text: str, font: Any) -> float:
-    """In pixels; Pillow 8 has no ``font.getlength``, Pillow 10 no ``font.getsize``."""
-    measure = getattr(pen, "textlength", None)
-    return measure(text, font=font) if measure else pen.textsize(text, font=font)[0]

@@ -52,6 +52,8 @@ def lines(where: str, done: Labelled, loaded: Loaded, files: list[str]) -> list[
         scaled = f", labelled at {done.size[1]}x{done.size[0]}"
     told = [f"{where}: {done.note}"] if done.note else []
     told.append(f"{where}: {width}x{height}{scaled}")
+    if done.several > 1:
+        told.append(f"  the first of {done.several} pictures in this file; the others are left out")
     if done.nothing:
         told.append("  mostly background: nothing here that this net knows, as far as it can tell")
     for found in done.found:
@@ -92,6 +94,7 @@ def record(
         "height": height,
         "labelled_at": [done.size[1], done.size[0]],
         "tiles": done.tiles,
+        "pictures_in_file": done.several,
         "mostly_background": done.nothing,
         "classes": classes(done.found[0]),
         "heads": {

@@ -3,7 +3,9 @@
 A net knows things at the size that they had in its training pictures. On pictures three times as
 large camvid-fcn8s has a mean IU of 35 % in place of 51 %: it sees a few bricks, not a house. On
 VOC's pictures at a quarter of their size voc-fcn4s-lite0 has 28 %, and 40 % where it enlarges them
-again (`benchmarks/picture_sizes.py`).
+again (`benchmarks/picture_sizes.py`). In a panorama things are as large as its height lets them
+be: four of VOC's pictures side by side have 21 % where the whole is reduced to a length of 500, and
+46 % where it is reduced to a height of 250 (`benchmarks/panoramas.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,13 @@ __all__ = ["ENLARGED", "NATIVE", "enlarge_label", "scale_to", "side", "size_for"
 #: Datasets whose nets see smaller pictures enlarged too: a small photo is a thumbnail. A small
 #: picture of cells, or of a camera that never moves, is rather a part of a larger one.
 ENLARGED = ("voc",)
+
+#: A picture more than this many times as long as wide counts as a panorama: its scale follows from
+#: its narrow side. Of 4:1, 3:1, 2:1 and 3:2 in place of this, 2:1 labels panoramas best.
+PANORAMA = 2
+
+#: Pictures are enlarged this many times at most: of a smaller one there is too little to see.
+MOST_ENLARGED = 8
 
 #: The choice of a user who wants every pixel of the photo seen.
 NATIVE = "native"
@@ -44,21 +53,22 @@ def size_for(
     """The (height, width) at which a photo of ``size`` is labelled.
 
     Without a choice: its longer side is that of the training pictures, where it is not smaller or
-    is to be enlarged.
+    is to be enlarged. Of a panorama that side is taken for PANORAMA times the narrow one.
 
     >>> size_for((3024, 4032), (360, 480)), size_for((90, 120), (360, 480))
     ((360, 480), (90, 120))
-    >>> size_for((90, 120), (360, 480), enlarge=True)
-    (360, 480)
+    >>> size_for((90, 120), (360, 480), enlarge=True), size_for((800, 6000), (375, 500))
+    ((360, 480), (250, 1875))
     """
     longer = max(size)
-    if choice == NATIVE:
-        wanted = longer
-    elif choice is None:
-        wanted = max(training) if enlarge else min(longer, max(training))
-    else:
+    wanted, of = longer, longer
+    if choice is None:
+        wanted, of = max(training), min(longer, PANORAMA * min(size))
+        most = MOST_ENLARGED if enlarge else 1
+        wanted = min(wanted, most * of)
+    elif choice != NATIVE:
         wanted = int(choice)
-    height, width = (max(1, int(length * wanted / longer + 0.5)) for length in size)
+    height, width = (max(1, int(length * wanted / of + 0.5)) for length in size)
     return height, width
 
 

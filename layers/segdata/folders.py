@@ -4,12 +4,10 @@ import os
 from typing import NamedTuple
 
 from segdata.errors import DataError
+from segdata.images import ENDINGS
 from segdata.splits import read_split
 
 __all__ = ["Pairing", "find_stem", "list_folder", "pair_up", "read_pairs"]
-
-#: Endings of images and masks.
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 
 
 class Pairing(NamedTuple):

@@ -9,12 +9,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segdata.errors import DataError
 
 __all__ = [
+    "ENDINGS",
     "FORMATS",
     "IGNORE",
     "check_label",
     "label_array",
     "open_image",
     "orientation",
+    "read_first",
     "read_label",
     "read_rgb",
     "refuse_turned",
@@ -28,6 +30,16 @@ IGNORE = 255
 #: What images and masks come in. Pillow knows more, PostScript among them, which it hands to a
 #: program of its own: whatever a file's name says, it must not run as one.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+#: How the names of images and masks end, in folders.
+ENDINGS = tuple(
+    ".png .jpg .jpeg .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pnm .jp2 .avif .heic .heif".split()
+)
+
+#: What the fifth to twelfth byte of AVIF and HEIC files are, and what reads these: Pillow's own
+#: plugin from 11.2 on, and the package pillow-heif.
+_AVIF = (b"ftypavif", b"ftypavis")
+_HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"))
 
 #: EXIF's tag of how a picture is to be turned; 1: not at all.
 _ORIENTATION = 0x0112
@@ -43,20 +55,59 @@ def open_image(path: str, what: str = "image", decode: bool = True, file=None):
     if file is None and not os.path.isfile(path):  # a FIFO would be waited for without end
         raise DataError(f"missing {what}: no file '{os.path.abspath(path)}'")
     try:
-        with Image.open(file or path, formats=FORMATS) as image:
+        with Image.open(file or path, formats=_formats(file or path)) as image:
             if decode:
                 image.load()
             yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        # Pillow names the file, or an object in memory, which says nothing to anybody.
-        why = f"it is none of {', '.join(FORMATS)}" if file else error
-        raise DataError(f"cannot read the {what} '{path}': {why}") from error
+        raise DataError(f"cannot read the {what} '{path}': {_why(file or path)}") from error
     # Pillow reports damaged files by several types: OSError for most (also "cannot identify"),
     # SyntaxError and ValueError for broken headers, DecompressionBombError for absurd sizes.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the {what} '{path}': {error}") from error
+
+
+def _first_bytes(source) -> bytes:
+    """The first twelve of a path or a file object, which stays where it is."""
+    if hasattr(source, "read"):
+        where = source.tell()
+        start = source.read(12)
+        source.seek(where)
+        return start
+    with open(source, "rb") as file:
+        return file.read(12)
+
+
+def _formats(source) -> tuple:
+    """FORMATS, and the one of a source that only newer or further packages read."""
+    kind = _first_bytes(source)[4:12]
+    try:
+        if kind in _AVIF:
+            from PIL import AvifImagePlugin  # noqa: F401
+
+            return (*FORMATS, "AVIF")
+        if kind in _HEIC:
+            from pillow_heif import register_heif_opener
+
+            register_heif_opener()
+            return (*FORMATS, "HEIF")
+    except ImportError:
+        pass  # `_why` says what is missing
+    return FORMATS
+
+
+def _why(source) -> str:
+    """Why a file is no image that can be read."""
+    start = _first_bytes(source)
+    if not start:
+        return "it is empty"
+    if start[4:12] in _AVIF:
+        return "it is AVIF, which Pillow reads from 11.2 on; convert it to JPEG or PNG"
+    if start[4:12] in _HEIC:
+        return 'it is HEIC: pip install "pillow-heif>=0.16" reads it, or convert it to JPEG'
+    return f"it is none of {', '.join(FORMATS)}"
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -88,13 +139,31 @@ def read_rgb(path: str, file=None) -> Image.Image:
     Telephones store a picture as their sensor lies and say in EXIF how to turn it. ``file``: see
     `open_image`.
     """
+    return read_first(path, file)[0]
+
+
+def read_first(path: str, file=None) -> tuple:
+    """As `read_rgb`, and how many pictures the file holds: an animation's, a TIFF's pages.
+
+    JPEGs count as one: telephones put a smaller copy or a map of depths behind the photo.
+    """
     with open_image(path, file=file) as image:
         try:
             turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
             # A copy, because the file's image is closed on the way out.
-            return to_rgb(turned).copy()
+            return to_rgb(turned).copy(), _pictures(image)
         except DataError as error:
             raise DataError(f"cannot use the image '{path}': {error}") from error
+
+
+def _pictures(image: Image.Image) -> int:
+    """How many an opened file holds; 1 where what follows the first one is damaged."""
+    if image.format in ("JPEG", "MPO"):
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # Pillow's plugins raise whatever the damage leads to
+        return 1
 
 
 def refuse_turned(image: Image.Image, path: str, what: str) -> None:

@@ -139,8 +139,14 @@ def test_out_is_looked_at_before_the_work(weights, photo, tmp_path, capsys, monk
     Image.fromarray(photo).save(tmp_path / "a.png")
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setattr(model.Model, "from_catalog", None)  # what comes later would fail
-    assert run(weights, tmp_path / "file", tmp_path / "a.png") == 1
-    assert "file" in capsys.readouterr().err
+    assert run(weights, tmp_path / "file" / "deep", tmp_path / "a.png") == 1
+    assert "deep': there is a file of that name; expected a folder" in capsys.readouterr().err
+    # Root may write everywhere, so the question itself is answered here.
+    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("locked"))
+    for option in (["--out", "locked"], ["--contact-sheet", "locked/sheet.jpg"]):
+        places = str(tmp_path / option[1])
+        assert run(weights, tmp_path, tmp_path / "a.png", option[0], places) == 1
+        assert "locked': that folder cannot be written into" in capsys.readouterr().err
 
 
 def test_a_similar_name_is_offered(tmp_path, capsys):

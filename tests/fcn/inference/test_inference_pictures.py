@@ -1,5 +1,7 @@
 """Photos of every kind, and what is drawn over them."""
 
+import json
+
 import numpy as np
 import pytest
 from labelling_helpers import expected, read_label, run
@@ -51,6 +53,19 @@ def test_any_kind_of_image(make, weights, photo, tmp_path):
     np.testing.assert_allclose(received, pixels, atol=1.01)  # alpha blending rounds
     assert run(weights, tmp_path, path) == 0
     np.testing.assert_array_equal(read_label(tmp_path / "b_label.png"), expected(weights, received))
+
+
+def test_of_an_animation_the_first_picture_is_labelled_and_it_is_said(
+    weights, photo, tmp_path, capsys
+):
+    first, second = Image.fromarray(photo), Image.fromarray(photo[::-1])
+    path = tmp_path / "a.webp"
+    first.save(path, save_all=True, append_images=[second], lossless=True)
+    assert run(weights, tmp_path, path) == 0
+    assert "  the first of 2 pictures in this file" in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label(tmp_path / "a_label.png"), expected(weights, photo))
+    assert run(weights, tmp_path, path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["pictures_in_file"] == 2
 
 
 def test_cmyk_jpeg(photo, tmp_path):

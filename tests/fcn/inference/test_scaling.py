@@ -11,16 +11,26 @@ def test_sizes():
     assert size_for((200, 300), (360, 480)) == (200, 300)  # nothing is enlarged unasked
     assert size_for((200, 300), (360, 480), 600) == (400, 600)
     assert size_for((200, 3000), (360, 480), "native") == (200, 3000)
-    assert size_for((1, 100000), (360, 480)) == (1, 480)
 
 
 def test_thumbnails_are_enlarged_where_the_net_wants_it():
     assert size_for((64, 64), (500, 500), enlarge=True) == (500, 500)
     assert size_for((90, 120), (500, 500), enlarge=True) == (375, 500)
+    assert size_for((20, 20), (500, 500), enlarge=True) == (160, 160)  # eight times is the most
+    assert size_for((400, 3), (500, 500), enlarge=True) == (3200, 24)
     assert size_for((3024, 4032), (500, 500), enlarge=True) == (375, 500)
     assert size_for((64, 64), (500, 500), "native", enlarge=True) == (64, 64)
     assert size_for((64, 64), (500, 500), 100, enlarge=True) == (100, 100)
     assert ENLARGED == ("voc",)  # a small picture of cells is a part of a larger one
+
+
+def test_the_scale_of_a_panorama_follows_from_its_narrow_side():
+    """Reduced to a training picture's length, 6000x800 would be 67 pixels high."""
+    assert size_for((800, 6000), (500, 500)) == (250, 1875)
+    assert size_for((6000, 800), (500, 500), enlarge=True) == (1875, 250)
+    assert size_for((1000, 2000), (500, 500)) == (250, 500)  # 2:1 is none
+    assert size_for((100, 6000), (360, 480)) == (100, 6000)  # nothing is enlarged unasked
+    assert size_for((800, 6000), (500, 500), 600) == (80, 600)  # unless the user says how long
 
 
 def test_labels_are_enlarged_with_straight_borders():

@@ -1,5 +1,8 @@
 """Reading images: upright, of known formats, and nothing that is no image."""
 
+import importlib
+import importlib.util
+import io
 import os
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segdata import DataError
-from segdata.images import read_label, read_rgb, to_rgb
+from segdata.images import read_first, read_label, read_rgb, to_rgb
 from segdata.loader import BatchLoader
 from segdata.streams import ColorStream, LabelStream, read_depth, read_hha
 
@@ -101,6 +104,53 @@ def test_two_pictures_in_one_jpeg(picture, tmp_path):
     path = str(tmp_path / "p.jpg")
     picture.save(path, "MPO", save_all=True, append_images=[picture])
     assert read_rgb(path).size == picture.size
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "tif"])
+def test_the_first_of_several_pictures_and_how_many_there_are(tmp_path, ending):
+    path = str(tmp_path / f"p.{ending}")
+    first, second = (Image.new("RGB", (8, 8), (level,) * 3) for level in (200, 40))
+    first.save(path, save_all=True, append_images=[second, first])
+    image, several = read_first(path)
+    assert several == 3 and abs(image.getpixel((4, 4))[0] - 200) < 4
+
+
+def test_pictures_that_only_further_packages_read_are_named(tmp_path):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+    (tmp_path / "IMG_0001.HEIC").write_bytes(heic)
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "page.png").write_bytes(b"<html>")
+    has_heif = importlib.util.find_spec("pillow_heif")
+    for name, words in (
+        ("IMG_0001.HEIC", "" if has_heif else "it is HEIC: pip install"),
+        ("empty.jpg", "it is empty"),
+        ("page.png", "it is none of BMP, GIF"),
+    ):
+        with pytest.raises(DataError, match=f"cannot read the image '.*{name}': {words}"):
+            read_rgb(str(tmp_path / name))
+    with pytest.raises(DataError, match="cannot read the image 'x'"):
+        read_rgb("x", io.BytesIO(heic))
+
+
+def test_heic_and_avif_where_a_package_reads_them(tmp_path):
+    picture = Image.fromarray(np.full((16, 24, 3), 90, np.uint8))
+    tried = 0
+    for package, ending in (("PIL.AvifImagePlugin", "avif"), ("pillow_heif", "heic")):
+        try:
+            plugin = importlib.import_module(package)
+        except ImportError:
+            continue
+        if ending == "heic":
+            plugin.register_heif_opener()
+        path = str(tmp_path / f"p.{ending}")
+        try:
+            picture.save(path)
+        except OSError:  # built without that encoder
+            continue
+        tried += 1
+        assert abs(np.asarray(read_rgb(path)).astype(int) - 90).max() <= 3, ending
+    if not tried:
+        pytest.skip("needs Pillow 11.2 with libavif, or pillow-heif")
 
 
 def test_to_rgb_lays_transparency_over_white():
