@@ -11,7 +11,6 @@ from PIL import Image
 import bootstrap
 import data
 from data.folder import Options, prepare
-from data.preparing.colours import read_colours
 
 
 def save(path, array):
@@ -169,21 +168,6 @@ def test_masks_in_colours(folders):
     save(folders / "masks" / "07.png", wrong)
     report = prepare(options(folders, rgb=str(folders / "palette.txt")))
     assert "07.png' has the colour (9, 9, 9) at x=6, y=1 (1 pixels" in report.problems[0]
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("1 2 a\n", "line 1: expected 'R G B name'"),
-        ("1 2 300 a\n", "line 1: expected"),
-        ("1 2 3 a\n1 2 3 b\n", r"line 2: the colour \(1, 2, 3\) is there twice"),
-        ("1 2 3 void\n", "names 0 classes"),
-    ],
-)
-def test_bad_palette_files(text, message, tmp_path):
-    (tmp_path / "p.txt").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_colours(str(tmp_path / "p.txt"))
 
 
 def test_names_with_something_behind_them(folders):
