@@ -401,6 +401,12 @@ class Storage:
         self._keep(tensor)
 
     @property
+    def on_host(self) -> bool:
+        """True while the newest numbers lie where an array shows them: a user has looked at them
+        since layers wrote them, or has written them."""
+        return self.state in (HOST, BOTH) or self.leases > 0
+
+    @property
     def is_zero(self) -> bool:
         """True while nothing was ever written since creation or :meth:`zero`."""
         return self.state == ZERO
@@ -424,6 +430,10 @@ class Storage:
             self._handed_out = self.leases > 0
             self._version = next(_versions)
         return self._version
+
+    def is_still(self, version: int) -> bool:
+        """Whether :meth:`version` would give this one, without a new one where it would not."""
+        return self._version == version and not self._handed_out
 
     def cached(self, key: str, make: Callable[[], T]) -> T:
         """``make()``, remembered until the contents may have changed, or the device."""

@@ -6,8 +6,8 @@ A net is a random chain of convolutions, each with any of BatchNorm, Scale, Bias
 activation after it, in place or with tops of their own, with pooling, branches and upsampling that
 is cropped between.  Two copies of it go through the same random acts (forward, parts of it,
 reading and writing blobs and weights, arrays that are kept, callbacks, new shapes, not-a-numbers),
-one of them computed with CAFFE_KERNELS=plain.  After every act random blobs are compared, to
-float32 rounding.
+one of them computed with CAFFE_KERNELS=plain, the other with its stretches compiled early.  After
+every act random blobs are compared, to float32 rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import caffe
-from caffe.net import upsample_step
+from caffe.net import compiled_step, upsample_step
 
 TOLERANCE = 3e-5  # of the largest value of a blob
 FILL = 'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 0.3 }'
@@ -322,6 +322,7 @@ def one(seed: int, steps: int) -> tuple[int, int]:
     """One net and its acts; the number of groups that run as one call and of upsamplings.  Raises
     AssertionError."""
     rng = random.Random(seed)
+    compiled_step.PATIENCE = rng.choice([1, 1, 3])  # passes until stretches are compiled
     upsample_step.LEAST_REGION = rng.choice([1, 1 << 20])  # by blocks, or by the general operator
     text = Maker(rng).net()
     done = []

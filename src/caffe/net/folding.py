@@ -8,7 +8,7 @@ middle that has a top of its own leaves a *hidden* blob: nothing computes it, un
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,16 @@ from caffe.layer.prelu import PReLU
 from caffe.layer.scale import Scale
 from caffe.net.wiring import Graph
 
-__all__ = ["Folded", "Group", "fold", "group_at", "stages"]
+__all__ = [
+    "Folded",
+    "Group",
+    "affine_stage",
+    "fold",
+    "group_at",
+    "is_affine_of",
+    "scale_and_shift",
+    "stages",
+]
 
 _MOST_WEIGHTS = 1 << 24  # FCN's fc6 and fc7: packed copies of them would take half a gigabyte
 _MOST_HIDDEN_WEIGHTS = 1 << 22  # of a convolution with a hidden blob: they are kept twice
@@ -88,7 +97,7 @@ def group_at(graph: Graph, first: int) -> Group | None:
             if other is not None or not _adds(layer) or bottoms[0] == bottoms[1]:
                 break
             other = bottoms[0] if bottoms[1] == current else bottoms[1]
-        elif other is None and _is_affine(layer, graph.layers[first]):
+        elif other is None and is_affine_of(layer, graph.layers[first].blobs[0].dims[0]):
             affine.append(layer)
         else:
             found = _activation(layer)
@@ -109,14 +118,14 @@ def _adds(layer: Layer) -> bool:
     return layer.coeff == [1.0, 1.0]
 
 
-def _is_affine(layer: Layer, convolution: Layer) -> bool:
-    """Whether the layer multiplies and adds by channel, from parameters."""
+def is_affine_of(layer: Layer, channels: int) -> bool:
+    """Whether the layer multiplies and adds by channel, of so many, from parameters."""
     if type(layer) is BatchNorm:
         return bool(layer.use_global)
     if type(layer) not in (Scale, Bias) or not layer.learned:  # type: ignore[attr-defined]
         return False
     settings = layer.param.scale_param if type(layer) is Scale else layer.param.bias_param
-    return settings.axis in (1, -3) and layer.blobs[0].dims == convolution.blobs[0].dims[:1]
+    return settings.axis in (1, -3) and layer.blobs[0].dims == (channels,)
 
 
 def _activation(layer: Layer) -> Activation | None:
@@ -129,9 +138,13 @@ def _activation(layer: Layer) -> Activation | None:
     return NONE if type(layer) is PReLU else None
 
 
-def _scale_and_shift(layer: Any) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """An affine layer as ``x scale + shift`` by channel, in float64."""
-    values = [blob.data_tensor().double() for blob in layer.blobs]
+def scale_and_shift(
+    layer: Any, weights: Sequence[torch.Tensor] | None = None
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """An affine layer as ``x scale + shift`` by channel, in float64; with its own weights, or with
+    these."""
+    given = [blob.data_tensor() for blob in layer.blobs] if weights is None else weights
+    values = [value.double() for value in given]
     if type(layer) is BatchNorm:
         mean_sum, variance_sum, count = values
         factor = torch.where(count == 0, 0.0, 1 / count)
@@ -151,7 +164,7 @@ def fold(convolution: Layer, affine: list[Layer]) -> Folded:
     total = torch.ones(len(weight), dtype=torch.float64)
     shift = torch.zeros_like(total) if bias is None else bias.double()
     for layer in affine:
-        scale, more = _scale_and_shift(layer)
+        scale, more = scale_and_shift(layer)
         if scale is not None:
             total, shift = total * scale, shift * scale
         if more is not None:
@@ -171,11 +184,12 @@ def stages(convolution: Any, affine: list[Layer]) -> list[Stage]:
 
     found: list[Stage] = [convolve]
     for layer in affine:
-        found.append(_affine_stage(*_scale_and_shift(layer)))
+        found.append(affine_stage(*scale_and_shift(layer)))
     return found
 
 
-def _affine_stage(scale: torch.Tensor | None, shift: torch.Tensor | None) -> Stage:
+def affine_stage(scale: torch.Tensor | None, shift: torch.Tensor | None) -> Stage:
+    """``x scale + shift`` by channel, in float32."""
     a = None if scale is None else scale.float().view(-1, 1, 1)
     b = None if shift is None else shift.float().view(-1, 1, 1)
 

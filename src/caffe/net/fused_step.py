@@ -20,12 +20,13 @@ from caffe.errors import naming
 from caffe.kernels import fused, winograd
 from caffe.kernels.fused import Convolution as Compute
 from caffe.kernels.fused import Settings
+from caffe.layer import Shape
 from caffe.layer.convolution import Convolution
 from caffe.layer.prelu import PReLU
 from caffe.net.folding import Group, Stage, fold, stages
 from caffe.net.wiring import Graph
 
-__all__ = ["FusedStep"]
+__all__ = ["FusedStep", "prefers_winograd"]
 
 DIRECT, WINOGRAD, PRODUCT = "direct", "winograd", "product"  # ways to compute a group
 _NARROW = (torch.bfloat16, DIRECT)
@@ -118,17 +119,7 @@ class FusedStep:
         layer, bottom = self._layer, self._bottom.dims
         if fused.prefers_product(layer.kernel, self._settings, bottom, layer.num_output):
             return PRODUCT
-        return WINOGRAD if self._prefers_winograd() else DIRECT
-
-    def _prefers_winograd(self) -> bool:
-        layer, (_, _, h, w) = self._layer, self._top.dims
-        if layer.kernel != [3, 3] or layer.pad != [1, 1] or layer.stride != [1, 1]:
-            return False
-        if layer.dilation != [1, 1] or layer.group != 1:
-            return False
-        sides = sorted((layer.channels, layer.num_output))
-        enough = sides[0] >= _WINOGRAD_LEAST[0] and sides[1] >= _WINOGRAD_LEAST[1]
-        return enough and -(-h // 4) * -(-w // 2) >= _WINOGRAD_LEAST_TILES
+        return WINOGRAD if prefers_winograd(layer, self._top.dims) else DIRECT
 
     # Weights --------------------------------------------------------------------------------------
 
@@ -202,6 +193,17 @@ class FusedStep:
             x = x.clone()
         for blob, count in self._hidden:
             blob.data_storage.defer(functools.partial(_run, x, parts[:count]))
+
+
+def prefers_winograd(layer: Convolution, top: Shape) -> bool:
+    """Whether Winograd's way is the fastest for a top of this shape."""
+    if layer.kernel != [3, 3] or layer.pad != [1, 1] or layer.stride != [1, 1]:
+        return False
+    if layer.dilation != [1, 1] or layer.group != 1:
+        return False
+    sides = sorted((layer.channels, layer.num_output))
+    enough = sides[0] >= _WINOGRAD_LEAST[0] and sides[1] >= _WINOGRAD_LEAST[1]
+    return enough and -(-top[2] // 4) * -(-top[3] // 2) >= _WINOGRAD_LEAST_TILES
 
 
 def _then_prelu(compute: Compute, slopes: torch.Tensor) -> Compute:

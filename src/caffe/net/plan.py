@@ -3,16 +3,17 @@
 A Convolution and the in-place ReLU after it run as one step.  On the CPU a MAX Pooling that no
 backward pass can follow leaves out its indices; and in a net for inference the part of the first
 layers' outputs that depends on padding alone is computed once (kernels/window.py, plan_steps.py),
-groups of layers run as one call (fused_step.py), and upsampling leaves out what is cropped off
-(upsample_step.py).
+groups of layers run as one call (fused_step.py), stretches of the net as one program
+(compiled_step.py), and upsampling leaves out what is cropped off (upsample_step.py).
 On a GPU rows and columns that wide padding makes alike are computed once in every pass, forward and
 backward (kernels/border.py, border_step.py).
 
 What could see a difference turns it off: callbacks and ``debug_info`` (the net then asks for no
 steps), a range that ends inside a step, a layer that another may run backward, weights or blobs
 that a user may be writing to.  A step's output is always computed in the same blocks, so results
-do not depend on what earlier passes left behind, bit for bit.  (Arrays of hidden blobs that a user
-holds keep these in NCHW memory, in which some sums run in another order: equal to rounding.)
+do not depend on what earlier passes left behind, bit for bit, but for the pass from which on a
+program computes them.  (Arrays of hidden blobs that a user holds keep these in NCHW memory, in
+which some sums run in another order: equal to rounding.)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from caffe.layer import Need
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.border_step import border_steps
+from caffe.net.compiled_step import compiled_steps
 from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
 from caffe.net.norm_step import norm_steps
@@ -52,8 +54,16 @@ class Plan:
         self._norms = norm_steps(graph)
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
         self._borders = border_steps(graph)
+        self._compiled = compiled_steps(graph)
         # Where a step may begin.
-        kinds = self._steps, self._fused, self._upsamples, self._norms, self._borders
+        kinds = (
+            self._compiled,
+            self._steps,
+            self._fused,
+            self._upsamples,
+            self._norms,
+            self._borders,
+        )
         self.planned = {first for steps in kinds for first in steps}
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
@@ -85,6 +95,10 @@ class Plan:
     def forward_group(self, k: int, last: int) -> int:
         """Run the step that starts at layer ``k``, if it ends by layer ``last``; the index of the
         next layer to run, ``k`` itself where there is no such step."""
+        if self._on and self._host:
+            stretch = self._compiled.get(k)
+            if stretch is not None and stretch.end - 1 <= last and stretch.run():
+                return stretch.end
         if self._fuses:
             fused_step = self._fused.get(k)
             if fused_step is not None and fused_step.end - 1 <= last:

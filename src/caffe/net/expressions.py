@@ -1,0 +1,230 @@
+"""What layers compute in TEST, as functions of tensors alone: no state, no look at a value, nothing
+in place.  So they can be compiled (kernels/compiled.py), and run later for a pass that is over.
+
+A function is right for finite inputs.  Its settings and its weights are those of the moment when
+it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from caffe.kernels.fused import Activation
+from caffe.layer import Layer, Shape
+from caffe.layer.activation import ReLU, Sigmoid, TanH
+from caffe.layer.batch_norm import BatchNorm
+from caffe.layer.bias import Bias
+from caffe.layer.concat import Concat
+from caffe.layer.convolution import Convolution
+from caffe.layer.dropout import Dropout
+from caffe.layer.eltwise import Eltwise
+from caffe.layer.extensions.relu6 import ReLU6
+from caffe.layer.inner_product import InnerProduct
+from caffe.layer.lrn import LRN
+from caffe.layer.piecewise import Clip
+from caffe.layer.pooling import Pooling
+from caffe.layer.prelu import PReLU
+from caffe.layer.scale import Scale
+from caffe.layer.softmax import Softmax
+from caffe.layer.split import Split
+from caffe.net.folding import affine_stage, is_affine_of, scale_and_shift
+
+__all__ = ["Expression", "Weights", "activation", "convolution", "expression"]
+
+#: From a layer's bottoms to its tops.
+Expression = Callable[..., "list[torch.Tensor]"]
+Weights = Sequence[torch.Tensor]
+
+_MOST_CONVOLUTION_WEIGHTS = 1 << 22
+_MOST_PRODUCT_WEIGHTS = 1 << 21  # beyond, memory is what counts, and packing would take more
+
+
+def expression(layer: Layer, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    """What ``layer`` computes from bottoms of these shapes; None where there is no such function.
+
+    The layer must have been reshaped for them.
+    """
+    make = _TABLE.get(type(layer))
+    if make is None or not all(min(shape, default=0) > 0 for shape in bottoms):
+        return None
+    return make(layer, bottoms, weights)
+
+
+def convolution(layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Expression:
+    """The convolution of ``layer`` with other weights."""
+    settings = list(layer.stride), list(layer.pad), list(layer.dilation), layer.group
+    return lambda x: [torch.conv2d(x, weight, bias, *settings)]
+
+
+def activation(act: Activation, slopes: torch.Tensor | None) -> Expression:
+    """An activation by oneDNN's name; with ``slopes`` a PReLU."""
+    if slopes is not None:
+        return lambda x: [torch.prelu(x, slopes)]
+    name, scalars = act
+    if name == "relu":
+        return lambda x: [torch.relu(x)]
+    if name == "leaky_relu":
+        return lambda x: [F.leaky_relu(x, scalars[0])]
+    if name == "hardtanh":
+        return lambda x: [torch.clamp(x, *scalars)]
+    return lambda x: [x]
+
+
+def _number(value: float) -> torch.Tensor:
+    """A factor or a summand: a plain number becomes a float64 tensor in a program, which oneDNN's
+    graph compiler does not take beside float32."""
+    return torch.tensor(value, dtype=torch.float32)
+
+
+def _convolution(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.spatial_axes != 2 or layer.channel_axis != 1 or len(bottoms) != 1 or not weights:
+        return None
+    if layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS or any(layer._overhang(bottoms[0][2:])):
+        return None
+    return convolution(layer, weights[0], weights[1] if len(weights) > 1 else None)
+
+
+def _inner_product(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.transpose or layer.first != 1 or layer.blobs[0].count > _MOST_PRODUCT_WEIGHTS:
+        return None
+    bias = weights[1] if len(weights) > 1 else None
+    return lambda x: [F.linear(x.flatten(1), weights[0], bias)]
+
+
+def _affine(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if len(bottoms) != 1 or len(bottoms[0]) != 4 or not is_affine_of(layer, bottoms[0][1]):
+        return None
+    stage = affine_stage(*scale_and_shift(layer, weights))
+    return lambda x: [stage(x)]
+
+
+def _relu(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    slope = layer.slope
+    return activation(Activation("leaky_relu", (slope,)) if slope else Activation("relu"), None)
+
+
+def _relu6(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    return None if layer.slope else activation(Activation("hardtanh", (0.0, 6.0)), None)
+
+
+def _clip(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    low, high = layer.low, layer.high
+    return activation(Activation("hardtanh", (low, high)), None) if low <= high else None
+
+
+def _prelu(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    return activation(Activation("none"), weights[0].view(-1))
+
+
+def _pooling(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.stochastic or layer.num_tops != 1 or layer.ceil_mode is None:
+        return None
+    settings = list(layer.kernel), list(layer.stride), list(layer.pad)
+    ceil = layer.ceil_mode
+    if not layer.all_see_image:
+        return None
+    if layer.max:
+        return lambda x: [torch.max_pool2d(x, *settings, [1, 1], ceil)]
+    return lambda x: [F.avg_pool2d(x, *settings, ceil, True)]
+
+
+def _lrn(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.in_place:
+        return None
+    if not layer.across:
+        return _lrn_within(layer)
+    share, k, beta = _number(layer.alpha / layer.size), _number(layer.k), layer.beta
+    reach = min(layer.size // 2, bottoms[0][1] - 1)
+
+    def run(x: torch.Tensor) -> list[torch.Tensor]:
+        square = x * x
+        total = square.clone()
+        # In place: oneDNN's graph compiler would take sums of parts, and computes them slowly.
+        for d in range(1, reach + 1):
+            total[:, d:] += square[:, :-d]
+            total[:, :-d] += square[:, d:]
+        s = total.mul_(share).add_(k)
+        if beta == 0.75:
+            root = s.rsqrt()
+            return [root.sqrt().mul_(root).mul_(x)]
+        return [s.pow(-beta).mul_(x)]
+
+    return run
+
+
+def _lrn_within(layer: Any) -> Expression:
+    n, alpha, one, beta = layer.size, _number(layer.alpha), _number(1), layer.beta
+
+    def run(x: torch.Tensor) -> list[torch.Tensor]:
+        means = F.avg_pool2d(x * x, [n, n], [1, 1], [n // 2, n // 2], False, True)
+        s = torch.addcmul(one, means, alpha)  # which oneDNN's graph compiler leaves alone
+        if beta == 0.75:
+            root = s.rsqrt()
+            return [root.sqrt().mul_(root).mul_(x)]
+        return [s.pow(-beta).mul_(x)]
+
+    return run
+
+
+def _concat(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    axis = layer.join_axis
+    return (lambda *xs: [torch.cat(xs, axis)]) if len(bottoms) > 1 else None
+
+
+def _split(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    count = layer.num_tops
+    return lambda x: [x] * count
+
+
+def _dropout(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer._drops:
+        return None
+    if layer._scale == 1:
+        return lambda x: [x]
+    scale = _number(layer._scale)
+    return lambda x: [x * scale]
+
+
+def _eltwise(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.operation != layer.SUM or layer.in_place or any(c != 1 for c in layer.coeff):
+        return None
+    if len(bottoms) < 2:
+        return None
+
+    def run(first: torch.Tensor, *others: torch.Tensor) -> list[torch.Tensor]:
+        for x in others:
+            first = first + x
+        return [first]
+
+    return run
+
+
+def _softmax(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    axis = layer.class_axis
+    return lambda x: [torch.softmax(x, axis)]
+
+
+_TABLE: dict[type[Layer], Callable[[Any, Sequence[Shape], Weights], Expression | None]] = {
+    BatchNorm: _affine,
+    Bias: _affine,
+    Clip: _clip,
+    Concat: _concat,
+    Convolution: _convolution,
+    Dropout: _dropout,
+    Eltwise: _eltwise,
+    InnerProduct: _inner_product,
+    LRN: _lrn,
+    PReLU: _prelu,
+    Pooling: _pooling,
+    ReLU: _relu,
+    ReLU6: _relu6,
+    Scale: _affine,
+    Sigmoid: lambda layer, bottoms, weights: lambda x: [torch.sigmoid(x)],
+    Softmax: _softmax,
+    Split: _split,
+    TanH: lambda layer, bottoms, weights: lambda x: [torch.tanh(x)],
+}
