@@ -22,15 +22,16 @@ Writer = Callable[[Graph, Any, Sequence[Value]], list[str]]
 #: Where the data come in: their tops become inputs of the graph.
 SOURCES = frozenset(
     "Data DummyData HDF5Data ImageData Input MemoryData WindowData DenseImageData ImageSegData "
-    "MatRead AnnotatedData VideoData".split()
+    "MatRead AnnotatedData VideoData ImageLabelmapData".split()
 )
 
 #: What scores, learns or stores, and is left out: the export ends at what it reads.
 CUT = frozenset(
-    "Accuracy BoxAnnotatorOHEM ContrastiveLoss DetectionEvaluate EltwiseAccuracy EuclideanLoss "
-    "HDF5Output HingeLoss InfogainLoss L1Loss MatWrite MultiBoxLoss MultinomialLogisticLoss "
-    "SegAccuracy SigmoidCrossEntropyLoss Silence SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLoss "
-    "SoftmaxWithLossOHEM".split()
+    "Accuracy BoxAnnotatorOHEM CTCLoss CenterLoss ContrastiveLoss CtcLoss DetectionEvaluate "
+    "EltwiseAccuracy EuclideanLoss HDF5Output HingeLoss InfogainLoss L1Loss MatWrite "
+    "MultiBoxLoss MultinomialLogisticLoss SegAccuracy SigmoidCrossEntropyLoss Silence "
+    "SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLoss SoftmaxWithLossOHEM TripletLoss "
+    "WeightedSoftmaxWithLoss".split()
 )
 
 _FILES = (

@@ -34,7 +34,6 @@ class ForeignFieldWarning(UserWarning):
 
 # Layer types of forks, which this engine does not have: who defined them.
 TYPES = {
-    "SSD": ("VideoData",),
     "DeepLab": (
         "DomainTransform",
         "UniqueLabel",
@@ -44,11 +43,35 @@ TYPES = {
     "converters from Darknet (YOLO)": ("Region", "Yolo"),
     "NVIDIA Caffe": ("DetectNetTransformation",),
     "forks with layers of geometry": ("Remap",),
+    "nets for faces": ("MarginInnerProduct", "LargeMarginInnerProduct"),
+    "forks of YOLO": ("RegionLoss", "Yolov3", "YoloDetectionOutput"),
+    "several forks": ("FocalLoss", "DeformableConvolution", "ConvLSTM", "MMDLoss", "WarpCTCLoss"),
+    "convolutional pose machines": ("CPMData", "ImResize", "Nms"),
+    "forks for videos": ("Convolution3D", "Pooling3D", "NdConvolution", "NdPooling"),
 }
 
 # Why each of them is not here.
 _TRAINING = "of use in training alone; leave it out of nets that only run"
+_MACHINES = "reads and changes pictures of poses; run the net from its pictures to its maps"
+_VOLUMES = "Convolution works on volumes as well; of pooling there is Reduction over an axis"
 WHY = {
+    "CPMData": _MACHINES,
+    "ConvLSTM": "defined differently from fork to fork",
+    "Convolution3D": _VOLUMES,
+    "DeformableConvolution": "takes its windows apart by offsets; no operator of ONNX 13 does",
+    "FocalLoss": "defined differently from fork to fork, by a sigmoid or a softmax",
+    "ImResize": _MACHINES,
+    "LargeMarginInnerProduct": _TRAINING,
+    "MMDLoss": _TRAINING,
+    "MarginInnerProduct": _TRAINING,
+    "NdConvolution": _VOLUMES,
+    "NdPooling": _VOLUMES,
+    "Nms": _MACHINES,
+    "Pooling3D": _VOLUMES,
+    "RegionLoss": _TRAINING,
+    "WarpCTCLoss": "CTCLoss and CtcLoss compute the same from other bottoms",
+    "YoloDetectionOutput": "decodes boxes after the net, of YOLO v2; decode them from its bottom",
+    "Yolov3": _TRAINING,
     "CustomData": "reads FlowNet's own databases; HDF5Data reads pairs of pictures and their flow",
     "DetectNetTransformation": _TRAINING,
     "DomainTransform": "a recursive filter that only DeepLab's nets with edges have",
@@ -56,14 +79,12 @@ WHY = {
     "Remap": "what it computes is not documented",
     "SegmentData": "not documented; DenseImageData and ImageSegData read the same pictures",
     "UniqueLabel": "of use with a CRF in training alone",
-    "VideoData": "reads videos and cameras; give the net an Input and fill it",
     "Yolo": "decodes boxes after the net; decode them from its bottoms",
 }
 
 # A layer's own message, by its field in LayerParameter: the type that it belongs to.
 SETTINGS = {
     "domain_transform_param": "DomainTransform",
-    "video_data_param": "VideoData",
 }
 
 _ALL = sorted({name for types in TYPES.values() for name in types})

@@ -49,6 +49,8 @@ def test_proposals_of_py_faster_rcnn(tmp_path):
         f"param_str: '{text}' }}",
     ]
     export(tmp_path, layers, (1, 3, 48, 64), (1, 3))
+    made, _, _ = export(tmp_path, layers, (1, 3, 48, 64), (1, 3), dynamic=True)
+    assert made.inputs["x0"][0] == 1 and "one image at a time, got a batch of 2" in made.notes[0]
 
 
 def test_a_whole_detector_of_regions(tmp_path):

@@ -93,7 +93,6 @@ def test_boxes_go_with_what_they_mark(tmp_path, transform, annotated):
     [
         ("resize_param { height: 3 width: 3 prob: 0.5 }", "", TRAIN, "with prob 1"),
         ("resize_param { height: 3 }", "", TEST, "needs height and width"),
-        ("noise_param { prob: 1 }", "", TRAIN, "noise_param } is a setting of SSD"),
         ("crop_h: 3", "", TRAIN, "crop_h and crop_w go together"),
         ("crop_size: 3 crop_h: 3 crop_w: 3", "", TRAIN, "not both"),
         (EXPAND, "", TEST, "expand_param change pictures at random"),

@@ -23,6 +23,8 @@ PUBLISHED_IN = {
     "BN": ("SegNet; PSPNet", "batch normalisation with scale and shift in one"),
     "BatchReduction": ("temporal segment networks; PSPNet", "sums or means of parts of an axis"),
     "BoxAnnotatorOHEM": ("R-FCN", "the regions with the largest losses"),
+    "CTCLoss": ("forks for speech and text", "labels without places in a sequence"),
+    "CenterLoss": ("nets for faces", "features drawn to the centre of their class"),
     "ChannelNorm": ("FlowNet 2", "the length of each pixel's vector of channels"),
     "ContinuationIndicator": ("nets that read text", "where sequences begin"),
     "ConvolutionDepthwise": (
@@ -32,6 +34,7 @@ PUBLISHED_IN = {
     "Correlation": ("FlowNet", "how well patches of two maps fit at displacements"),
     "Correlation1D": ("DispNet (FlowNet's fork)", "the same with displacements along the rows"),
     "CropCenter": ("waifu2x", "as much cut off at both ends of an axis"),
+    "CtcLoss": ("warpctc-caffe", "the same from two bottoms"),
     "DataAugmentation": ("FlowNet", "the mean taken off, in nets that run"),
     "DenseCRF": ("DeepLab", "a CRF over all pairs of pixels, by mean-field inference"),
     "DenseImageData": ("SegNet", "pictures and their label images from a list"),
@@ -45,6 +48,7 @@ PUBLISHED_IN = {
     "HSwish": ("MobileNet v3", "the same under its other name"),
     "HardSigmoid": ("MobileNet v3", "a sigmoid of straight lines"),
     "HardSwish": ("MobileNet v3", "x times HardSigmoid"),
+    "ImageLabelmapData": ("HED, RCF", "pictures and maps of their edges from a list"),
     "ImageSegData": ("DeepLab; DeconvNet, PSPNet", "pictures and their labels from a list"),
     "Interp": ("DeepLab; PSPNet, ICNet", "bilinear resizing, corners aligned"),
     "L1Loss": (
@@ -53,7 +57,7 @@ PUBLISHED_IN = {
     ),
     "L2Norm": ("nets that learn distances", "items scaled to length 1"),
     "Local": (
-        "BVLC pull request 1271; DeepFace",
+        "nets for faces (DeepFace)",
         "convolution with weights of its own at every place",
     ),
     "Lstm": ("caffe-lstm; CTPN", "long short-term memory over whole sequences"),
@@ -92,8 +96,11 @@ PUBLISHED_IN = {
     "SpatialTransformer": ("spatial transformer networks", "a picture through an affine map"),
     "SyncBN": ("PSPNet", "BN under its name in training on several GPUs"),
     "Transpose": ("CTPN", "Permute under its name there"),
+    "TripletLoss": ("nets that learn distances", "nearer to one of its kind than to another"),
     "Unpooling": ("DeconvNet", "the reverse of a pooling, by its mask or without one"),
     "Upsample": ("SegNet, ENet; YOLO converted", "unpooling by a pooling mask; nearest neighbour"),
+    "VideoData": ("SSD", "the frames of a video file"),
+    "WeightedSoftmaxWithLoss": ("forks for segmentation", "SoftmaxWithLoss with a weight a label"),
     "Yolov3DetectionOutput": ("MobileNet-YOLO", "boxes from the maps of a YOLO v3"),
 }
 

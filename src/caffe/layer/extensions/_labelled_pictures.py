@@ -106,6 +106,10 @@ class LabelledPictures(PrefetchingLayer):
     def batch_size(self) -> int:
         return self.settings.batch_size
 
+    def files(self, *arguments: Any) -> LabelledFiles:
+        """What reads the files of the list."""
+        return LabelledFiles(*arguments)
+
     def source(self, transformer: DataTransformer) -> LabelledFiles:
         p = self.settings
         check_new_size(p)
@@ -115,9 +119,7 @@ class LabelledPictures(PrefetchingLayer):
         if p.shuffle:
             glog.info(self.log_name, "Shuffling data")
             generator = rng.Generator(int(rng.get().u32(1)[0]))
-        files = LabelledFiles(
-            p, lines, cast(LabelledTransformer, transformer), generator, self.kind
-        )
+        files = self.files(p, lines, transformer, generator, self.kind)
         glog.info(self.log_name, f"A total of {len(lines)} examples.")
         files.skip_some(self.log_name)
         return files

@@ -92,8 +92,10 @@ class ProposalLayer(FasterRCNNLayer):
         for scores in top[1:]:
             scores.reshape(1, 1, 1, 1)
 
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        one_image(bottom[0])  # the forward pass finds out how many boxes there are
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        one_image(bottom[0])
         count = len(self.anchors)
         scores = bottom[0].data[0, count:].transpose(1, 2, 0).reshape(-1)
         deltas = bottom[1].data[0].transpose(1, 2, 0).reshape(-1, 4)

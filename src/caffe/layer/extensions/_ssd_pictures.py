@@ -18,6 +18,7 @@ from caffe import rng
 from caffe.data.data_transformer import TRAIN, DataTransformer
 from caffe.errors import DataError, LayerError
 from caffe.layer.extensions import _ssd_boxes as ssd_boxes
+from caffe.layer.extensions import _ssd_noise as ssd_noise
 from caffe.layer.extensions._ssd_resizing import boxes_after, new_size, resized
 from caffe.proto import caffe_pb2
 
@@ -36,12 +37,13 @@ class AnnotatedTransformer(DataTransformer):
     ``crop_size``, or ``crop_h`` and ``crop_w``: in TRAIN anywhere, else the middle.  ``mirror`` at
     random; ``mean_value`` or ``mean_file``; ``scale``.  In TRAIN also ``distort_param``,
     ``expand_param`` and the samplers, and ``emit_constraint``, which says when an object stays in
-    a part of the picture.  Not implemented, and refused: ``noise_param``.
+    a part of the picture.  ``noise_param``, in TEST too: what ``_ssd_noise`` does to a picture that
+    is resized; its ``prob`` changes nothing, as in SSD.
 
     Boxes in a padded picture lie where the pixels do; SSD moves those of tall pictures too far.
     """
 
-    refused = ("noise_param",)
+    refused = ()
 
     def __init__(self, param: Any, phase: int, samplers: Sequence[Any] = ()) -> None:
         super().__init__(param, phase)
@@ -57,6 +59,10 @@ class AnnotatedTransformer(DataTransformer):
                 raise LayerError(f"resize_param with prob 1 is implemented, got {resize.prob:g}")
             if min(resize.height, resize.width) < 1:
                 raise LayerError("resize_param needs height and width")
+        self.noise = param.noise_param if param.HasField("noise_param") else None
+        wrong = self.noise is not None and ssd_noise.wrong(self.noise)
+        if wrong:
+            raise LayerError(f"noise_param: {wrong}")
         changes = [n for n in ("distort_param", "expand_param") if param.HasField(n)]
         self.samplers = list(samplers) if any(map(_is_sampler, samplers)) else []
         self.trains = bool(changes or self.samplers)
@@ -66,7 +72,8 @@ class AnnotatedTransformer(DataTransformer):
 
     def init_rand(self) -> None:
         several = len(self.param.resize_param.interp_mode) > 1
-        if self.trains or self.param.mirror or self.random_crop or several:
+        salted = self.noise is not None and self.noise.saltpepper
+        if self.trains or self.param.mirror or self.random_crop or several or salted:
             self._generator = rng.Generator(int(rng.get().u32(1)[0]))
 
     def size(self, pixels: np.ndarray) -> tuple[int, int, int]:
@@ -100,6 +107,8 @@ class AnnotatedTransformer(DataTransformer):
             pixels = self._resized(pixels)
             objects = objects.copy()
             objects[:, BOX] = boxes_after(objects[:, BOX], old, param.resize_param)
+        if self.noise is not None:
+            pixels = ssd_noise.noisy(_bytes(pixels), self.noise, self._draw)
         self.shape(pixels)  # whether it fits the mean and the crop
         return pixels, objects
 

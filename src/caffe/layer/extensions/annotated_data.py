@@ -23,11 +23,11 @@ class AnnotatedData(Data):
     over.
 
     ``data_param`` as of Data.  ``transform_param``: ``resize_param`` (every resize_mode),
-    ``crop_size`` or ``crop_h`` and ``crop_w``, mirror, mean_value or mean_file, scale; in TRAIN
-    also ``distort_param``, ``expand_param`` and ``emit_constraint``.  ``annotated_data_param``: in
-    TRAIN a picture is one of the parts that the ``batch_sampler`` find, or the whole;
-    ``label_map_file`` is not read.  The random numbers are not SSD's.  Not implemented, and
-    refused: ``noise_param``.
+    ``crop_size`` or ``crop_h`` and ``crop_w``, mirror, mean_value or mean_file, scale,
+    ``noise_param``; in TRAIN also ``distort_param``, ``expand_param`` and ``emit_constraint``.
+    ``annotated_data_param``: in TRAIN a picture is one of the parts that the ``batch_sampler``
+    find, or the whole; ``label_map_file`` is not read.  The random numbers are not SSD's.  Of
+    ``noise_param`` every change that is switched on is made; ``prob`` changes nothing.
 
     Tops: data (batch_size, C, H, W); label 1 x 1 x G x 8, a row an object of the batch: item,
     label, number of the instance, xmin, ymin, xmax, ymax in shares of the picture, difficult; one

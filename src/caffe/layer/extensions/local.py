@@ -1,5 +1,4 @@
-"""Local: convolution with weights of its own at every place (DeepFace's locally connected layers;
-BVLC pull request 1271)."""
+"""Local: convolution with weights of its own at every place (as in DeepFace)."""
 
 from __future__ import annotations
 
