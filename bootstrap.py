@@ -18,6 +18,7 @@ neither.
 
 import importlib.machinery
 import os
+import shlex
 import sys
 from glob import glob
 
@@ -41,6 +42,11 @@ def shown(path: str) -> str:
     relative = os.path.relpath(path, START)
     told = path if relative.startswith(os.pardir) else relative
     return told.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def typed(path: str) -> str:
+    """A path as it would be typed here: :func:`shown`, in quotes where a shell needs them."""
+    return shlex.quote(shown(path))
 
 
 def enter() -> None:

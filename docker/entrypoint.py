@@ -104,6 +104,12 @@ def experiment(arguments):
         return [scripts[name]]
     if name and os.path.isfile(os.path.join(name, "experiment.json")):
         return ["-c", SOLVE, ROOT, os.path.abspath(name)]
+    if name in ("-h", "--help"):
+        print(
+            "usage: solve EXPERIMENT|DIR [OPTIONS], the folder of a net that make wrote or one of "
+            f"{', '.join(sorted(scripts))}; `solve EXPERIMENT --help` tells the options"
+        )
+        sys.exit()
     near = difflib.get_close_matches(name, scripts, 1)
     guess = f"; is {near[0]} meant?" if near else ""
     received = f"; received '{name}'{guess}" if name else ""
@@ -128,7 +134,17 @@ def main():
         )
     os.environ.setdefault("FCN_HOME", os.getcwd())
     command = command_line(arguments, gpu=problem is None)
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        near = difflib.get_close_matches(arguments[0], [*SCRIPTS, "solve", "caffe"], 1)
+        guess = f" Is {near[0]} meant?" if near and near[0] != arguments[0] else ""
+        print(
+            f"{arguments[0]}: neither a command of this image nor a program in it "
+            f"({error.strerror}).{guess} `help` lists the commands.",
+            file=sys.stderr,
+        )
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 import bootstrap
@@ -116,7 +117,7 @@ def shared(p: argparse.ArgumentParser, data: str, out: str) -> None:
     p.add_argument(
         "--data",
         nargs="+",
-        type=path,
+        type=data_folder,
         metavar="DIR",
         help="the folders of the data, in this order: " + data,
     )
@@ -146,6 +147,12 @@ def path(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"the bytes of {text!r} are no UTF-8") from None
     return bootstrap.user_path(text)
+
+
+def data_folder(text: str) -> str:
+    """:func:`path` of a folder of data; a dataset.json stands for the folder that it is in."""
+    found = path(text)
+    return os.path.dirname(found) if os.path.basename(found) == "dataset.json" else found
 
 
 def positive(text: str) -> int:

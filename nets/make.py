@@ -245,7 +245,7 @@ def _existing(path):
 
 def _next(experiment):
     """What to do with the net that was written."""
-    script = bootstrap.shown(os.path.join(bootstrap.ROOT, experiment.folder, "solve.py"))
+    script = bootstrap.typed(os.path.join(bootstrap.ROOT, experiment.folder, "solve.py"))
     places = [place for source in experiment.init for place in source.places]
     if any(os.path.isfile(path) for path, _ in places) or not experiment.init:
         return f"next: python {script}"

@@ -46,6 +46,11 @@ def experiment(name: str) -> Experiment:
         return _FOLDERS[name]
     found = read_folder(name)
     if found is None:
+        if name.endswith((".caffemodel", ".h5", ".prototxt", "solve.py")):
+            raise LookupError(
+                f"'{name}' is a file: expected a net's name or folder. Other weights than its best "
+                "are given by --weights FILE."
+            )
         near = difflib.get_close_matches(os.path.basename(os.path.normpath(name)), EXPERIMENTS, 3)
         guess = f"; is {' or '.join(near)} meant?" if near else "."
         raise LookupError(

@@ -74,7 +74,7 @@ def _after(folder: str | None) -> tuple[Source, ...]:
     if not folder:
         return (Source((), ""),)
     path = os.path.join(folder, "out", os.path.basename(folder) + ".caffemodel")
-    script = bootstrap.shown(os.path.join(bootstrap.ROOT, folder, "solve.py"))
+    script = bootstrap.typed(os.path.join(bootstrap.ROOT, folder, "solve.py"))
     return (Source(((path, f"made by python {script}"),), ""),)
 
 

@@ -4,14 +4,13 @@ import argparse
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import sys
 import tempfile
 from typing import Any, Optional
 
 import bootstrap
-from bootstrap import shown
+from bootstrap import shown, typed
 from data import folder as folder_command
 from fcn import catalog, device, options
 from fcn.atomic import write_text
@@ -199,7 +198,7 @@ def _check_free(out: str) -> None:
         raise StartError(f"'{name}' is a net of fcn/catalog: give the run another --out")
     if os.path.isfile(os.path.join(out, FILE)):
         raise StartError(
-            f"{shown(out)} holds a run: go on with it by --resume {shlex.quote(shown(out))}, or "
+            f"{shown(out)} holds a run: go on with it by --resume {typed(out)}, or "
             "give this one another --out"
         )
     if os.path.isdir(out) and os.listdir(out):
@@ -317,5 +316,5 @@ def _train(out: str, args: argparse.Namespace, gpu: Any, weights: str, resume: b
         argv += ["--weights", weights, "--replace-scores"] if weights else []
     code = loop.main(out, argv, tell_next=False)
     if code > 128:
-        print(f"go on: python {script('train.py')} --resume {shlex.quote(shown(out))}")
+        print(f"go on: python {script('train.py')} --resume {typed(out)}")
     return code or tell(out)

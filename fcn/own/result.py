@@ -1,10 +1,9 @@
 """What train.py says at the end: what was reached, where it is, and how it is used."""
 
 import os
-import shlex
 
 import bootstrap
-from bootstrap import shown
+from bootstrap import shown, typed
 from fcn.report.command import write
 from fcn.training import records
 
@@ -13,7 +12,7 @@ __all__ = ["script", "tell"]
 
 def script(name: str) -> str:
     """A command of the repository, as it would be typed here."""
-    return shlex.quote(shown(os.path.join(bootstrap.ROOT, name)))
+    return typed(os.path.join(bootstrap.ROOT, name))
 
 
 def tell(out: str) -> int:
@@ -27,7 +26,7 @@ def tell(out: str) -> int:
         if key.startswith("iu_"):
             text = "absent" if value is None else f"{100 * value:6.2f} %"
             print(f"    {key[len('iu_') :]:<24} {text}")
-    where = shlex.quote(shown(out))
+    where = typed(out)
     print(
         f"reached:  mean IU {100 * best['mean_iu']:.1f} %, pixel accuracy "
         f"{100 * best['overall_accuracy']:.1f} % on images that were not trained on"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import bootstrap
-from bootstrap import shown
+from bootstrap import typed
 from fcn.weights import find
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def commands(
     """
     net = experiment.name
     if experiment.folder:
-        net = shown(os.path.join(bootstrap.ROOT, experiment.folder))
-    given = "".join(f" {shlex.quote(shown(path))}" for path in data or ())
+        net = typed(os.path.join(bootstrap.ROOT, experiment.folder))
+    given = "".join(f" {typed(path)}" for path in data or ())
     usual = out == find.out_of(experiment)
-    elsewhere = "" if usual else f" --out {shlex.quote(shown(out))}"
-    weights = "" if usual else f" --weights {shlex.quote(shown(best))}"
+    elsewhere = "" if usual else f" --out {typed(out)}"
+    weights = "" if usual else f" --weights {typed(best)}"
 
     def script(name: str) -> str:
-        return "python " + shown(os.path.join(bootstrap.ROOT, name))
+        return "python " + typed(os.path.join(bootstrap.ROOT, name))
 
     found = [f"{script('score.py')} {net}{' --data' + given if given else ''}{elsewhere}"]
     if experiment.dataset.photo:

@@ -1,5 +1,6 @@
 """A folder of images and masks as a dataset: pairs, conversions, lists, mean, description."""
 
+import os
 import re
 import subprocess
 import sys
@@ -256,3 +257,17 @@ def test_an_existing_split_is_taken(folders):
     (folders / "b.txt").write_text("02\ngone\n")
     (problem,) = prepare(options(folders, lists=lists)).problems
     assert "names 1 images" in problem and "'gone'" in problem
+
+
+@pytest.mark.parametrize("which", ["images", "masks"])
+def test_a_name_that_is_not_utf8_is_one_problem(folders, which):
+    folder = os.fsencode(folders / which)
+    try:
+        os.rename(folder + b"/03.png", folder + b"/03\xff.png")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    for more in ({}, {"values": [0, 1, 2], "ignore": [255]}, {"skip_bad": True}):
+        (problem,) = prepare(options(folders, **more)).problems
+        assert "no UTF-8" in problem and which in problem, problem
+        problem.encode()  # it can be printed
+    assert not (folders / "out" / "dataset.json").exists()

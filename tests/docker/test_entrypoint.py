@@ -122,3 +122,28 @@ def test_without_a_gpu_the_reason_is_told(monkeypatch):
     monkeypatch.setattr(entrypoint.glob, "glob", lambda pattern: [])
     monkeypatch.setattr(entrypoint.os.path, "exists", lambda path: False)
     assert "--gpus all" in entrypoint.gpu_problem()
+
+
+def started(*command, **more):
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "docker", "entrypoint.py"), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,
+    )
+
+
+def test_an_unknown_command_is_one_line_with_a_guess(tmp_path):
+    done = started("infre", "a.jpg")
+    assert done.returncode == 127 and done.stderr.count("\n") == 1
+    assert "Is infer meant?" in done.stderr and "`help` lists" in done.stderr
+    done = started(str(tmp_path))
+    assert done.returncode == 126 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_help_of_every_command():
+    assert started().stdout == started("--help").stdout == entrypoint.USAGE
+    done = started("solve", "--help")
+    assert done.returncode == 0 and "toy-fcn8s" in done.stdout
+    assert started("bash", "-c", "exit 7").returncode == 7

@@ -40,3 +40,10 @@ def test_the_help_names_the_rows_own_defaults():
     args = parser.parse_args(["--steps", "3", "--keep", "2"])
     assert (args.steps, args.keep, args.resume, args.seed) == (3, 2, False, None)
     raised(SystemExit, parser.parse_args, ["--resume", "--restart"])
+
+
+def test_a_dataset_json_stands_for_its_folder(tmp_path):
+    args = options.parser(catalog.experiment("toy-fcn32s")).parse_args(
+        ["--data", str(tmp_path / "a b" / "dataset.json"), str(tmp_path / "c")]
+    )
+    assert args.data == [str(tmp_path / "a b"), str(tmp_path / "c")]

@@ -1,6 +1,7 @@
 """Experiments of the user's own, each in a folder."""
 
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -53,10 +54,10 @@ def described_folder(tmp_path):
 
 
 def test_a_net_of_ones_own_works_when_its_dataset_is_moved(tmp_path, capsys):
-    path, net = described_folder(tmp_path), os.path.join(str(tmp_path), "net")
+    path, net = described_folder(tmp_path), os.path.join(str(tmp_path), "mein Netz ä")
     arguments = ("--backbone", "toy", "--dataset", path, "--stride", "32", "--out", net)
     code, text = own(tmp_path, capsys, *arguments)
-    assert code == 0 and f"next: python {net}/solve.py" in text, text
+    assert code == 0 and f"next: python {shlex.quote(net + '/solve.py')}" in text, text
     os.rename(os.path.dirname(path), os.path.join(str(tmp_path), "moved"))
     found = folders.read_folder(net).dataset
     assert found.classes == 2 and found.deploy_size == (24, 32)

@@ -39,3 +39,9 @@ def test_no_photo_is_labelled_where_a_photo_is_no_input():
     row = catalog.experiment("nyud-fcn32s-hha")
     assert not row.dataset.photo
     assert [shlex.split(line)[1].rsplit("/")[-1] for line in told(row)] == ["score.py", "report.py"]
+
+
+def test_a_net_in_a_folder_with_a_blank_is_quoted(tmp_path):
+    row = TOY._replace(folder=str(tmp_path / "my net"))
+    for command in told(row)[:2]:
+        assert str(tmp_path / "my net") in shlex.split(command), command
