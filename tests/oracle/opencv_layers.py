@@ -120,6 +120,9 @@ def prior_box(rng):
         words += ["step: 8"] if rng.integers(2) else ["step_h: 7.5 step_w: 9"]
     if rng.integers(2):
         words += [f"offset: {rng.uniform(0, 1):.3f}"]
+    elif rng.integers(2):
+        for _ in range(rng.integers(1, 3)):  # of three centres OpenCV makes a top for four
+            words += [f"offset_{axis}: {rng.uniform(0, 1):.3f}" for axis in "hw"]
     return Case(
         f"""layer {{ name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "y"
             prior_box_param {{ {" ".join(words)} }} }}""",

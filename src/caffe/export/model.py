@@ -10,14 +10,11 @@ import numpy as np
 
 from caffe.export.graph import Dim, ExportError, Graph, Node
 
-__all__ = ["IR_VERSION", "OPSET", "WHY_OPSET", "require", "save", "to_model"]
+__all__ = ["IR_VERSION", "OPSET", "require", "save", "to_model"]
 
-#: The operator set that is written, and the file format's version that came with it.
+#: The operator set that is written, and the file format's version that came with it: the first
+#: whose Softmax works along one axis, as Caffe's.
 OPSET, IR_VERSION = 13, 7
-WHY_OPSET = (
-    "opset 13 is the first whose Softmax works along one axis, as Caffe's, and one that ONNX "
-    "Runtime 1.6 and later, OpenCV 5, TensorRT 8 and later and OpenVINO read"
-)
 
 
 #: Bytes of a message of Protocol Buffers.

@@ -35,8 +35,9 @@ Writes the net in TEST as ONNX: nodes have the names of the layers, tensors thos
 Data layers become inputs; losses and Accuracy are left out. ONNX Runtime runs the file against the
 engine on random numbers before it is there: where an output differs by more than 1e-4 of its
 largest value, no file is written and the first layer that differs is named.
-Opset 13: the first whose Softmax works along one axis, as Caffe's; ONNX Runtime (1.6 and later),
-OpenCV 5, TensorRT (8 and later) and OpenVINO read it.
+Opset 13, the default and the only one: the first whose Softmax works along one axis, as Caffe's.
+Tried with ONNX Runtime, OpenCV 5.0 and OpenVINO. ONNX Runtime from 1.6 on and TensorRT from 8 on
+should read it, by their documentation; no TensorRT was there to try.
 Needs: pip install "pycaffe-torch[onnx]"
 """
 

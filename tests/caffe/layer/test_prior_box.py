@@ -57,6 +57,16 @@ def test_boxes(device, settings, form):
     assert np.all(variances == np.float32(0.1))
 
 
+def test_several_centres_a_pixel():
+    """As in the text detector of OpenCV's contributed modules."""
+    words = "min_size: 10 aspect_ratio: 2 flip: false"
+    both = run(f"{words} offset_h: 0.5 offset_h: 1 offset_w: 0.5 offset_w: 0.25")[0, 0]
+    both = both.reshape(3, 2, 2, 2, 4)  # rows, columns, boxes, centres, corners
+    middle = run(words)[0, 0].reshape(3, 2, 2, 4)
+    close(both[:, :, :, 0], middle)
+    close(both[:, :, :, 1], middle + np.float32([-0.125, 1 / 6, -0.125, 1 / 6]))
+
+
 @pytest.mark.parametrize(
     ("settings", "image"), [("img_size: 80", (80, 80)), ("img_h: 90 img_w: 30", (90, 30))]
 )
@@ -93,6 +103,8 @@ def test_other_sizes_one_after_the_other():
         ("min_size: 5 step: 3 step_h: 2", "give step, or step_h and step_w, not both"),
         ("min_size: 5 step_h: 2", "must be positive"),
         ("min_size: 5 img_size: 3 img_w: 2", "give img_size, or img_h and img_w"),
+        ("min_size: 5 offset_h: 1", "as many offset_h as offset_w, got 1 and 0"),
+        ("min_size: 5 offset: 1 offset_h: 1 offset_w: 1", "offset, or offset_h and offset_w"),
     ],
 )
 def test_what_is_refused(settings, match):

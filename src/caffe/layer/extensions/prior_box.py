@@ -26,8 +26,10 @@ class PriorBox(Layer):
     m sqrt(a) x m / sqrt(a), with ``flip`` (the default) each followed by 1 / a.  Sizes lose their
     fractions, as in SSD (OpenCV keeps them).  The centres are ``offset`` (0.5) steps from the
     corner and ``step`` (or ``step_h`` and ``step_w``) apart, by default the image's size divided by
-    the map's.  ``img_size`` (or ``img_h`` and ``img_w``) replaces the image's size; ``clip`` cuts
-    boxes to the image; ``variance`` is one or four numbers, 0.1 by default.
+    the map's; ``offset_h`` and ``offset_w``, several of each, put every box at several centres in
+    their place (OpenCV's files, TextBoxes).  ``img_size`` (or ``img_h`` and ``img_w``) replaces
+    the image's size; ``clip`` cuts boxes to the image; ``variance`` is one or four numbers, 0.1 by
+    default.
     """
 
     bottoms = 2
@@ -57,6 +59,7 @@ class PriorBox(Layer):
         self.variance = (list(p.variance) or [0.1]) * (1 if len(p.variance) == 4 else 4)
         self.image = self._pair("img_size", "img_h", "img_w")
         self.step = self._pair("step", "step_h", "step_w")
+        self.offsets = self._offsets()
         self.boxes = self._boxes()
         self.kept: dict[tuple[Shape, Shape], torch.Tensor] = {}
 
@@ -74,6 +77,19 @@ class PriorBox(Layer):
         if not min(pair) > 0:
             raise self.fail(f"{first} and {second} must be positive, got {pair}", LayerError)
         return pair
+
+    def _offsets(self) -> np.ndarray:
+        """From the corner of a pixel to its centres, in steps: float32, rows and columns."""
+        p = self.param.prior_box_param
+        rows, columns = list(p.offset_h), list(p.offset_w)
+        if len(rows) != len(columns):
+            raise self.fail(
+                f"takes as many offset_h as offset_w, got {len(rows)} and {len(columns)}",
+                LayerError,
+            )
+        if rows and p.HasField("offset"):
+            raise self.fail("give offset, or offset_h and offset_w, not both", LayerError)
+        return np.array([rows or [p.offset], columns or [p.offset]], np.float32)
 
     def _boxes(self) -> np.ndarray:
         """Widths and heights of the boxes of a pixel: float32, K x 2."""
@@ -98,7 +114,7 @@ class PriorBox(Layer):
             if len(shape) != 4 or not min(shape[2:]):
                 raise self.fail(f"the {what} must have 4 axes (N, C, H, W), got {shape}")
         h, w = bottom_shapes[0][2:]
-        return [(1, 2, h * w * len(self.boxes) * 4)]
+        return [(1, 2, h * w * len(self.boxes) * self.offsets.shape[1] * 4)]
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         key = tuple(bottoms[0].shape[2:]), tuple(bottoms[1].shape[2:])
@@ -116,16 +132,16 @@ class PriorBox(Layer):
     def _priors(self, of_map: Shape, of_image: Shape) -> np.ndarray:
         image = self.image or of_image
         step = self.step or [i / m for i, m in zip(image, of_map)]
-        offset = np.float32(self.param.prior_box_param.offset)
         cy, cx = (
-            (np.arange(n, dtype=np.float32) + offset) * np.float32(s) for n, s in zip(of_map, step)
+            (np.arange(n, dtype=np.float32)[:, None] + offset) * np.float32(s)
+            for n, offset, s in zip(of_map, self.offsets, step)
         )
-        centre = np.empty((*of_map, 1, 2))  # x, y
-        centre[..., 0, 0] = cx
-        centre[..., 0, 1] = cy[:, None]
-        half = self.boxes / 2.0
+        centre = np.empty((*of_map, 1, self.offsets.shape[1], 2))  # x, y
+        centre[..., 0, :, 0] = cx
+        centre[..., 0, :, 1] = cy[:, None]
+        half = self.boxes[:, None] / 2.0  # every box at each centre
         size = np.array([image[1], image[0]], np.float64)
-        boxes = np.concatenate([(centre - half) / size, (centre + half) / size], 3)
+        boxes = np.concatenate([(centre - half) / size, (centre + half) / size], 4)
         if self.param.prior_box_param.clip:
             boxes = boxes.clip(0, 1)
         priors = np.empty((1, 2, boxes.size), np.float32)
