@@ -59,6 +59,7 @@ def write_nets(args, weights):
         seed=args.seed,
         batch_size=args.batch,
         crop=(args.crop, args.crop),
+        scale=tuple(args.scale),
         light=args.light,
         color=args.light,
         workers=args.workers,
@@ -186,6 +187,7 @@ def _arguments(argv):
     say("--rate", type=float, default=2e-4)
     say("--batch", type=int, default=4)
     say("--crop", type=int, default=289)
+    say("--scale", type=float, nargs=2, default=(0.6, 1.6), metavar=("LOW", "HIGH"))
     say("--light", type=float, default=0.35, help="change of light and colour (default: 0.35)")
     say("--seed", type=int, default=1)
     say("--every", type=int, default=5, help="steps between weights that are averaged")

@@ -14,6 +14,7 @@ import caffe
 from caffe import layers as L
 from fcn.backbones import Trunk
 from fcn.catalog import BACKBONES, HEADS, IGNORE
+from fcn.heads import enlarging
 from fcn.heads.draft import Draft
 
 if TYPE_CHECKING:
@@ -74,7 +75,13 @@ def _draft(n: NetSpec, image: Top, experiment: Experiment, phase: str) -> Draft:
     if experiment.normalize is not None:
         style = style._replace(normalize=experiment.normalize)
     scales = backbone.scales if experiment.at_once else {}
-    return Draft(n, image, phase, style, experiment.stride, scales)
+    enlarged = _enlarged(experiment, phase)
+    return Draft(n, image, phase, style, experiment.stride, scales, enlarged or (1, 1))
+
+
+def _enlarged(experiment: Experiment, phase: str) -> tuple[int, int] | None:
+    """Training sees its pictures at many sizes anyway: its data layer scales them."""
+    return None if phase == "train" else experiment.enlarged
 
 
 def _add_data(n: NetSpec, dataset: Dataset, phase: str) -> Sequence[Top]:
@@ -105,6 +112,12 @@ def _add_trunk(
 ) -> Features:
     backbone = BACKBONES[experiment.backbone]
     names = {backbone.first: backbone.first + WIDE} if experiment.fusion == "early" else None
+    enlarged = _enlarged(experiment, phase)
+    if enlarged:
+        channels = sum(blob.channels for blob in experiment.dataset.inputs)
+        if experiment.fusion != "early":
+            channels = experiment.dataset.inputs[0].channels
+        image = enlarging.enlarge(n, image, channels, enlarged, suffix)
     trunk = Trunk(n, suffix, names, experiment.fixed)
     return backbone.add(trunk, image, phase, HEADS[experiment.head].classifier)
 

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 #: each, scores averaged). normalize: whether the loss is divided by the number of labelled pixels;
 #: None: as the backbone's nets have it. fixed: True: the trunk does not learn; a stride: nor
 #: does what EfficientNet has of that stride and finer ones. learned: all upsampling
-#: but the last learns. folder: where its files are; None: nets/<name> and solvers/.
+#: but the last learns. enlarged: None, or (a, b): val and deploy look at the image at a/b times its
+#: size, see fcn/heads/enlarging.py. folder: where its files are; None: nets/<name> and solvers/.
 Experiment = namedtuple(
     "Experiment",
-    "name dataset backbone stride init schedule head at_once fusion normalize fixed learned folder",
+    "name dataset backbone stride init schedule head at_once fusion normalize fixed learned "
+    "enlarged folder",
 )
 
 #: The heads that can fuse trunks and train all streams at once.
@@ -52,6 +54,7 @@ def plan(
     normalize: bool | None = None,
     fixed: bool | int = False,
     learned: bool = False,
+    enlarged: tuple[int, int] | None = None,
     folder: str | None = None,
 ) -> Experiment:
     """The Experiment of a backbone on a dataset; what is not said is what is usual for them.
@@ -87,6 +90,7 @@ def plan(
         normalize,
         fixed,
         learned,
+        enlarged,
         folder,
     )
 

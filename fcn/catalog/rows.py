@@ -167,7 +167,8 @@ _row("camvid-fcn8s", d.CAMVID_FINE, "camvid", 8, stage("camvid-fcn16s"), poly(24
 
 # ---- CamVid, from a trunk trained on ILSVRC ------------------------------------------------------
 
-for _stride, _head in ((8, "sum"), (4, "fusion")):
+# Enlarged: chosen on val, benchmarks/results/2026-11-27-enlarged.md.
+for _stride, _head, _enlarged in ((8, "sum", None), (4, "fusion", (4, 3))):
     _row(
         f"camvid-fcn{_stride}s-lite0",
         d.CAMVID_LITE,
@@ -177,6 +178,7 @@ for _stride, _head in ((8, "sum"), (4, "fusion")):
         adam(3200, 1e-3, 800, 101),
         head=_head,
         fixed=4,
+        enlarged=_enlarged,
     )
 
 # ---- membranes of cells, from scratch ------------------------------------------------------------

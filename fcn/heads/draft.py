@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from caffe import layers as L
 from fcn.backbones import LEARNED, MEASURED
 from fcn.geometry.align import crop
+from fcn.heads import enlarging
 
 if TYPE_CHECKING:
     from caffe.net_spec import NetSpec, Top
@@ -21,7 +22,8 @@ _RANDOM = dict(type="msra")
 
 class Draft:
     """A net in the making. n: its NetSpec; image: the top that scores are cropped to; style: see
-    fcn/catalog/backbones.py; stride: of the finest scores; scales: stride → factor of the skips."""
+    fcn/catalog/backbones.py; stride: of the finest scores; scales: stride → factor of the skips;
+    enlarged: (a, b) if the trunk sees the image at a/b times its size."""
 
     def __init__(
         self,
@@ -31,9 +33,10 @@ class Draft:
         style: Style,
         stride: int,
         scales: dict[int, float],
+        enlarged: tuple[int, int] = (1, 1),
     ) -> None:
         self.n, self.image, self.phase, self.style = n, image, phase, style
-        self.stride, self.scales = stride, scales
+        self.stride, self.scales, self.enlarged = stride, scales, enlarged
 
     def skips(self, features: Features) -> list[tuple[int, Skip]]:
         """[(stride, Skip)] that a net of this stride reads, coarse to fine."""
@@ -100,6 +103,7 @@ class Draft:
 
     def finish(self, coarse: Top, output: Output, stride: int) -> None:
         """Add upscore… and `score`: the scores at a stride, brought to the size of the image."""
+        stride = enlarging.stride_of(stride, self.enlarged)
         if stride > 1:
             # "upscore" alone is the 32s net's; the others say their stride.
             last = "upscore{}{}".format("" if stride == 32 else stride, output.suffix)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fcn.weights.find import MissingWeights
+from surgery import upsample_filt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import caffe
 
 __all__ = ["load_weights"]
@@ -18,11 +21,12 @@ def load_weights(net: caffe.Net, path: str) -> None:
     """Copy weights into a net and make sure that each parameter got one.
 
     ``copy_from`` goes by layer name and passes over what the file lacks, which would leave the
-    fillers' random values.
+    fillers' random values. Bilinear upsampling that its filler has made needs none.
     """
     for blobs in net.params.values():
-        for blob in blobs:
-            blob.data.flat[0] = np.nan
+        if not _is_bilinear(blobs):
+            for blob in blobs:
+                blob.data.flat[0] = np.nan
     net.copy_from(path)
     left = [
         name
@@ -35,3 +39,12 @@ def load_weights(net: caffe.Net, path: str) -> None:
             f"with parameters: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}; are these "
             "the weights of another net?"
         )
+
+
+def _is_bilinear(blobs: Sequence[caffe.Blob]) -> bool:
+    """Whether all weights of a layer are bilinear kernels (1x1: ones), each channel's its own."""
+    if len(blobs) > 1 or len(blobs[0].shape) != 4 or blobs[0].shape[1] != 1:
+        return False
+    kernels = blobs[0].data
+    height, width = kernels.shape[2:]
+    return height == width and np.allclose(kernels, upsample_filt(height), atol=1e-6)
