@@ -10,7 +10,7 @@ narrow copy tells as much as the net.
 def narrow(net, share):
     """Divide the widths of a NetParameter's layers by `share`, in place; returns it."""
     for layer in net.layer:
-        if layer.type not in ("Convolution", "Deconvolution") or _scores(layer.name):
+        if layer.type not in ("Convolution", "Deconvolution") or _keeps(layer.name):
             continue
         p = layer.convolution_param
         grouped = p.group == p.num_output
@@ -21,5 +21,6 @@ def narrow(net, share):
     return net
 
 
-def _scores(name):
-    return name.startswith(("score", "upscore"))
+def _keeps(name):
+    """Widths of classes, and of the image where it is enlarged."""
+    return name.startswith(("score", "upscore")) or name.endswith("_data")

@@ -16,6 +16,8 @@ import caffe
 import infer
 import surgery
 from data import camvid, voc
+from fcn import catalog
+from fcn.weights.load import bilinear, load_weights
 
 #: Experiment: megabytes at most, what its log must tell.
 SHIPPED = {
@@ -50,8 +52,13 @@ def test_small_and_with_its_log(name):
 @pytest.mark.parametrize("name", list(SHIPPED))
 def test_every_parameter_of_the_net_is_in_it(name):
     net = caffe.Net(os.path.join(folder(name), "deploy.prototxt"), caffe.TEST)
+    load_weights(net, path(name))
     report = surgery.load(net, path(name))
-    assert not report.left and not report.dropped and not report.coerced
+    assert not report.coerced
+    # What enlarges the image and its scores in deploy alone needs no weights.
+    assert all(bilinear(net.params[layer]) for layer, _ in report.left)
+    assert all(layer.startswith("upscore") for layer, _ in report.dropped)
+    assert bool(report.left) == bool(report.dropped) == bool(catalog.experiment(name).enlarged)
     for layer, blobs in net.params.items():
         for blob in blobs:
             assert np.isfinite(blob.data).all(), layer

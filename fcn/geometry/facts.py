@@ -243,8 +243,12 @@ def facts(net: caffe_pb2.NetParameter, sizes: dict[str, Sequence[int]] | None = 
     coarsest = max((row.blob for row in rows), key=lambda blob: (1 / blob.scale, blob.field))
     for row in rows:
         frozen += row.params - row.learned
-    upsampled = next((i for i, row in enumerate(rows) if row.type == "Deconvolution"), len(rows))
-    before = [row.blob.field for row in rows[:upsampled] if row.blob.scale == coarsest.scale]
+    before = []  # upsampled, but not an image that is enlarged before the trunk sees it
+    for row in rows:
+        if before and row.type == "Deconvolution":
+            break
+        if row.blob.scale == coarsest.scale:
+            before.append(row.blob.field)
     blobs = sum(_count(row.blob.shape) for row in rows if not row.in_place)
     return Facts(
         parameters=total

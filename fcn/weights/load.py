@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import caffe
 
-__all__ = ["load_weights"]
+__all__ = ["bilinear", "load_weights"]
 
 
 def load_weights(net: caffe.Net, path: str) -> None:
@@ -24,7 +24,7 @@ def load_weights(net: caffe.Net, path: str) -> None:
     fillers' random values. Bilinear upsampling that its filler has made needs none.
     """
     for blobs in net.params.values():
-        if not _is_bilinear(blobs):
+        if not bilinear(blobs):
             for blob in blobs:
                 blob.data.flat[0] = np.nan
     net.copy_from(path)
@@ -41,7 +41,7 @@ def load_weights(net: caffe.Net, path: str) -> None:
         )
 
 
-def _is_bilinear(blobs: Sequence[caffe.Blob]) -> bool:
+def bilinear(blobs: Sequence[caffe.Blob]) -> bool:
     """Whether all weights of a layer are bilinear kernels (1x1: ones), each channel's its own."""
     if len(blobs) > 1 or len(blobs[0].shape) != 4 or blobs[0].shape[1] != 1:
         return False

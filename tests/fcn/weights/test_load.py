@@ -51,3 +51,37 @@ def test_weights_that_are_no_numbers_count_as_missing(tmp_path):
     assert "layers with parameters: b;" in raised(
         MissingWeights, load_weights, net(tmp_path, "a"), path
     )
+
+
+BILINEAR = """
+layer {{ name: "up" type: "Deconvolution" bottom: "y" top: "z" convolution_param {{ num_output: 2
+         group: 2 kernel_size: {} stride: 2 bias_term: false weight_filler {{ type: "{}" }} }} }}
+"""
+
+
+def upsampled(tmp_path, kernel, filler):
+    path = os.path.join(str(tmp_path), f"{kernel}{filler}.prototxt")
+    with open(path, "w") as f:
+        f.write(TEXT.format("a") + BILINEAR.format(kernel, filler))
+    return caffe.Net(path, caffe.TEST)
+
+
+def test_bilinear_upsampling_needs_no_weights(tmp_path):
+    path = os.path.join(str(tmp_path), "w.caffemodel")
+    net(tmp_path, "a").save(path)
+    made = upsampled(tmp_path, 5, "bilinear")
+    kernel = np.array(made.params["up"][0].data)
+    load_weights(made, path)
+    assert np.array_equal(made.params["up"][0].data, kernel) and kernel.max() == 1
+    for filler in ("constant", "xavier"):
+        text = raised(MissingWeights, load_weights, upsampled(tmp_path, 4, filler), path)
+        assert "of the net's 3 layers with parameters: up;" in text
+
+
+def test_upsampling_in_the_file_wins_over_the_filler(tmp_path):
+    path = os.path.join(str(tmp_path), "w.caffemodel")
+    saved = upsampled(tmp_path, 4, "xavier")
+    saved.save(path)
+    made = upsampled(tmp_path, 4, "bilinear")
+    load_weights(made, path)
+    assert np.array_equal(made.params["up"][0].data, saved.params["up"][0].data)
