@@ -88,7 +88,7 @@ class Net:
             raise
         self._param = param
         self._passes = Passes(self._graph, param.debug_info)
-        self._checked_for_zeros = False
+        self._checked_for_zeros = -1  # the last layer that was
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
         self._params_by_name: OrderedDict[str, BlobVec] | None = None
 
@@ -283,9 +283,9 @@ class Net:
     def _run_forward(self, i: int, j: int) -> Loss:
         """:meth:`_forward` that does not wait for the device: there the loss is a tensor."""
         self._check_range(i, j)
-        if not self._checked_for_zeros:
-            self._checked_for_zeros = True
-            warn_of_zero_weights(self._graph, self._source)
+        if j > self._checked_for_zeros:
+            warn_of_zero_weights(self._graph, self._source, self._checked_for_zeros + 1, j)
+            self._checked_for_zeros = j
         return self._passes.forward(i, j)
 
     def _forward_layer(self, i: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from caffe.net.wiring import Graph
 
@@ -12,30 +13,45 @@ __all__ = ["ZeroWeightsWarning", "warn_of_zero_weights"]
 _START_AT_ZERO = {"BatchNorm", "Bias", "DataAugmentation", "Parameter", "Python", "Scale", "PReLU"}
 
 
+#: How many layers the warning names.
+NAMED = 5
+
+
 class ZeroWeightsWarning(UserWarning):
     """A layer's weights are all zero at the first forward pass."""
 
 
-def warn_of_zero_weights(graph: Graph, source: str) -> None:
-    """One warning for each layer whose weight blob is all zero though nobody asked for that.
+def warn_of_zero_weights(graph: Graph, source: str, first: int, last: int) -> None:
+    """One warning that names the layers from `first` to `last` whose weight blob is all zero though
+    nobody asked for that.
 
     Silent where the prototxt says so by an explicit constant-0 filler, for layer types that start
     at zero, and in training for layers named ``score...``: FCN learns its scores from zero.
     """
-    for layer in graph.layers:
-        if not layer.blobs or layer.type in _START_AT_ZERO or not layer.blobs[0].count:
-            continue
-        if layer.phase == 0 and layer.name.startswith("score"):
-            continue
-        if _asked_for_zero(layer.param) or not _all_zero(layer.blobs[0]):
-            continue
-        warnings.warn(
-            f"{source}: the weights of layer '{layer.name}' (type {layer.type}) are all zero, so "
-            "its output is too. Load weights (net.copy_from), give it a weight_filler, or, for "
-            "an upsampling Deconvolution, fill it with bilinear kernels (surgery.interp)",
-            ZeroWeightsWarning,
-            stacklevel=4,
-        )
+    found = [
+        f"'{layer.name}' (type {layer.type})"
+        for layer in graph.layers[first : last + 1]
+        if _is_zero_unasked(layer)
+    ]
+    if not found:
+        return
+    layers, it = ("layers", "each output") if len(found) > 1 else ("layer", "its output")
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    warnings.warn(
+        f"{source}: the weights of {layers} {', '.join(found[:NAMED])}{more} are all zero, so "
+        f"{it} is too. Load weights (net.copy_from), give a weight_filler, or, for an "
+        "upsampling Deconvolution, fill it with bilinear kernels (surgery.interp)",
+        ZeroWeightsWarning,
+        stacklevel=4,
+    )
+
+
+def _is_zero_unasked(layer: Any) -> bool:
+    if not layer.blobs or layer.type in _START_AT_ZERO or not layer.blobs[0].count:
+        return False
+    if layer.phase == 0 and layer.name.startswith("score"):
+        return False
+    return not _asked_for_zero(layer.param) and _all_zero(layer.blobs[0])
 
 
 def _asked_for_zero(param) -> bool:

@@ -33,3 +33,20 @@ def test_which_layers_are_warned_of(make_net, recwarn, layer, warned):
     recwarn.clear()
     train.forward()  # FCN learns its scores from zero
     assert len(recwarn) == (warned and "score" not in layer)
+
+
+def test_one_warning_names_the_layers_that_run(make_net, recwarn):
+    text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } } '
+    layer = 'layer {{ name: "ip{0}" type: "InnerProduct" bottom: "{1}" top: "{2}" {3} }}'
+    size = "inner_product_param { num_output: 2 }"
+    net = make_net(text + "".join(layer.format(i, "x", f"y{i}", size) for i in range(8)))
+    net.forward(end="x")
+    assert not recwarn
+    net.forward(end="ip0")
+    assert "layer 'ip0' (type InnerProduct) are all zero, so its output" in str(
+        recwarn.pop().message
+    )
+    net.forward()
+    net.forward()
+    assert "'ip5' (type InnerProduct) and 2 more are all zero" in str(recwarn.pop().message)
+    assert not recwarn
