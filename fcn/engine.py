@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["all_finite", "argmax", "deferred", "forward"]
 
 
-def forward(net: caffe.Net) -> None:
-    """A forward pass whose outputs the caller does not ask for: nothing of them is fetched."""
+def forward(net: caffe.Net, start: int = 0) -> None:
+    """A forward pass, from the layer of that number on, whose outputs the caller does not ask for:
+    nothing of them is fetched."""
     if hasattr(net, "argmax"):
-        net._forward(0, len(net.layers) - 1)
+        net._forward(start, len(net.layers) - 1)
     else:
-        net.forward()
+        net.forward(start=list(net._layer_names)[start])
 
 
 def argmax(net: caffe.Net, blob: str) -> np.ndarray:

@@ -101,7 +101,13 @@ class Numbers(caffe.Layer):
 '''
 
 
-def numbers_net(tmp_path, batch=1, loss="loss"):
+CONVOLUTION = """
+layer { name: "score" type: "Convolution" bottom: "data" top: "score"
+  convolution_param { num_output: 3 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
+"""
+
+
+def numbers_net(tmp_path, batch=1, loss="loss", text=NET):
     import sys
 
     folder = str(tmp_path)
@@ -110,7 +116,7 @@ def numbers_net(tmp_path, batch=1, loss="loss"):
     sys.path.insert(0, folder)
     sys.modules.pop("score_test_layer", None)
     try:
-        return net_of(tmp_path, NET % (batch, loss, loss))
+        return net_of(tmp_path, text % (batch, loss, loss))
     finally:
         sys.path.remove(folder)
 
@@ -136,6 +142,28 @@ def test_compute_hist_with_batches(tmp_path):
             hist, loss = score.compute_hist(net, False, IDS)
             assert np.array_equal(hist, expected_hist()), batch
             assert np.isfinite(loss) and loss > 0
+
+
+def test_mirror_images_count_as_much_as_the_images(tmp_path):
+    data, _, loss = ("layer {" + text for text in NET.split("layer {")[1:])
+    net = numbers_net(tmp_path, 2, text=data + CONVOLUTION + loss)
+    plain, of_images = score.compute_hist(net, False, IDS)
+    found, of_both = score.compute_hist(net, False, IDS, mirror=["data"])
+    assert of_both == of_images and not np.array_equal(found, plain)
+
+    def probabilities(image):
+        net.blobs["data"].data[0] = image
+        net.forward(start="score")
+        e = np.exp(np.array(net.blobs["score"].data[0], np.float64))
+        return e / e.sum(0)
+
+    expected = np.zeros((3, 3), int)
+    for number in range(5):
+        r = np.random.RandomState(number)
+        image, label = r.randn(3, 4, 6), r.choice([0, 1, 2, 255], (4, 6))
+        both = probabilities(image) + probabilities(image[..., ::-1])[..., ::-1]
+        expected += score.fast_hist(label, both.argmax(0), 3)
+    assert np.array_equal(found, expected)
 
 
 def test_any_loss_name(tmp_path):

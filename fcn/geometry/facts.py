@@ -243,7 +243,8 @@ def facts(net: caffe_pb2.NetParameter, sizes: dict[str, Sequence[int]] | None = 
     coarsest = max((row.blob for row in rows), key=lambda blob: (1 / blob.scale, blob.field))
     for row in rows:
         frozen += row.params - row.learned
-    before = []  # upsampled, but not an image that is enlarged before the trunk sees it
+    # Before scores are upsampled; an image may be, before the trunk sees it.
+    before: list[float] = []
     for row in rows:
         if before and row.type == "Deconvolution":
             break

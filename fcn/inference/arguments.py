@@ -181,6 +181,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         "the net's training pictures, where the image is larger, or of VOC's nets also smaller)",
     )
     parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="label the mirror image too and take the mean of both: somewhat better labels in "
+        "twice the time",
+    )
+    parser.add_argument(
         "--memory",
         type=_gigabytes,
         metavar="GB",

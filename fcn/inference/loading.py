@@ -8,6 +8,7 @@ import bootstrap
 from data import DATASETS, dataset, names_of
 from fcn import catalog, device
 from fcn.inference.exported import ExportedModel
+from fcn.inference.mirrored import Mirrored
 from fcn.inference.model import Model, photo_input
 from fcn.inference.published import PublishedModel, one_file, read_classes
 from fcn.inference.scaling import ENLARGED
@@ -73,6 +74,8 @@ def load(options: argparse.Namespace) -> Loaded:
     palette = read_palette(options.palette)
     way = _exported if options.onnx else _published if options.classes else _experiment
     loaded = way(options)
+    if options.mirror:
+        loaded = loaded._replace(model=Mirrored(loaded.model, len(loaded.heads)))
     if palette is not None:
         loaded = loaded._replace(heads=[h._replace(palette=palette) for h in loaded.heads])
     return loaded

@@ -59,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write every prediction as a palette PNG",
     )
+    p.add_argument(
+        "--mirror",
+        action="store_true",
+        help="score the mean of each image's and its mirror image's probabilities, in twice the "
+        "time",
+    )
     files = p.add_argument_group("saved predictions")
     for name, what in (("--pred", "predicted label maps"), ("--gt", "true label maps")):
         files.add_argument(
@@ -132,6 +138,7 @@ def run(args: argparse.Namespace) -> Score:
     print(f"{experiment.name}, {name}, on {results.engine()}, {where}", flush=True)
     classes = data.names_of(experiment.dataset)
     split = args.split or experiment.dataset.val.params["split"]
+    mirror = [blob.blob for blob in experiment.dataset.inputs] if args.mirror else []
     scores = []
     for output in experiment.dataset.outputs:
         save = args.save
@@ -139,7 +146,9 @@ def run(args: argparse.Namespace) -> Score:
         if len(experiment.dataset.outputs) > 1:
             title += f", {output.label}"
             save = save and os.path.join(save, output.label)
-        result = evaluate(net, save, images, "score" + output.suffix, output.label)
+        if mirror:
+            title += ", with their mirror images"
+        result = evaluate(net, save, images, "score" + output.suffix, output.label, mirror=mirror)
         line = results.record(
             result,
             experiment=experiment.name,
@@ -147,6 +156,7 @@ def run(args: argparse.Namespace) -> Score:
             weights=name,
             split=split,
             images=len(images),
+            mirror=args.mirror,
         )
         # Before anything is printed: whoever reads may stop at the first line.
         results.append(os.path.join(args.out, "scores.jsonl"), line)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcn.engine import argmax, forward
+from fcn.inference.probabilities import softmax
 from fcn.palette import save_label_png, voc_palette
 from fcn.scoring.metrics import Score, fast_hist, metrics
 
@@ -29,6 +30,16 @@ def _loss(net: caffe.Net) -> float:
     return float(sum(w * net.blobs[name].data.sum() for name, w in weighted))
 
 
+def _mirrored(net: caffe.Net, layer: str, images: Sequence[str]) -> np.ndarray:
+    """The classes by the last pass and one of the mirrored images together, (N, H, W)."""
+    first = [softmax(scores) for scores in net.blobs[layer].data]
+    for blob in images:
+        net.blobs[blob].data[...] = np.array(net.blobs[blob].data[..., ::-1])
+    forward(net, 1)  # behind the data layer
+    mirrored = [softmax(scores)[..., ::-1] for scores in net.blobs[layer].data]
+    return np.stack([(a + b).argmax(0) for a, b in zip(first, mirrored)])
+
+
 def _rewind(net: caffe.Net) -> None:
     """Put the data layers at the first image, wherever an earlier pass left them."""
     for layer in net.layers:
@@ -43,6 +54,7 @@ def compute_hist(
     layer: str = "score",
     gt: str = "label",
     each: Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+    mirror: Sequence[str] = (),
 ) -> tuple[np.ndarray, float]:
     """Run the net over the data set and return (histogram, mean loss).
 
@@ -53,6 +65,8 @@ def compute_hist(
     palette PNG in the VOC colours.
     each: called after each image with (its number in the data set, its place in the batch, truth
     and prediction as (H, W), their histogram).
+    mirror: the blobs of images, which the first layer serves, if predictions are to come from the
+    mean probabilities of each image and its mirror image; the loss is that of the image.
     """
     if not len(dataset):
         raise ValueError("the list of images to score is empty")
@@ -64,7 +78,8 @@ def compute_hist(
     loss, done = 0.0, 0
     while done < len(dataset):
         forward(net)
-        predictions, labels = argmax(net, layer), net.blobs[gt].data  # (N, H, W), (N, 1, H, W)
+        batch_loss, labels = _loss(net), net.blobs[gt].data  # (N, 1, H, W)
+        predictions = _mirrored(net, layer, mirror) if mirror else argmax(net, layer)  # (N, H, W)
         used = min(len(predictions), len(dataset) - done)
         for i in range(used):
             one = fast_hist(labels[i, 0], predictions[i], classes)
@@ -74,7 +89,7 @@ def compute_hist(
             if save_dir:
                 path = os.path.join(save_dir, dataset[done + i] + ".png")
                 save_label_png(path, predictions[i].astype(np.uint8), voc_palette())
-        loss += used * _loss(net)
+        loss += used * batch_loss
         done += used
     return hist, loss / len(dataset)
 
@@ -124,7 +139,8 @@ def evaluate(
     layer: str = "score",
     gt: str = "label",
     each: Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+    mirror: Sequence[str] = (),
 ) -> Score:
     """The whole Score of a net, nothing printed; arguments: those of `compute_hist`."""
-    hist, loss = compute_hist(net, save_dir, dataset, layer, gt, each)
+    hist, loss = compute_hist(net, save_dir, dataset, layer, gt, each, mirror)
     return Score(loss, hist, metrics(hist))

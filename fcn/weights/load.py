@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def load_weights(net: caffe.Net, path: str) -> None:
         )
 
 
-def bilinear(blobs: Sequence[caffe.Blob]) -> bool:
+def bilinear(blobs: Sequence[Any]) -> bool:
     """Whether all weights of a layer are bilinear kernels (1x1: ones), each channel's its own."""
     if len(blobs) > 1 or len(blobs[0].shape) != 4 or blobs[0].shape[1] != 1:
         return False

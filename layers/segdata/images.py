@@ -54,6 +54,7 @@ def open_image(path: str, what: str = "image", decode: bool = True, file=None):
     """
     if file is None and not os.path.isfile(path):  # a FIFO would be waited for without end
         raise DataError(f"missing {what}: no file '{os.path.abspath(path)}'")
+    begin = file.tell() if file else 0
     try:
         with Image.open(file or path, formats=_formats(file or path)) as image:
             if decode:
@@ -62,6 +63,8 @@ def open_image(path: str, what: str = "image", decode: bool = True, file=None):
     except DataError:
         raise
     except UnidentifiedImageError as error:
+        if file:  # Pillow leaves it anywhere
+            file.seek(begin)
         raise DataError(f"cannot read the {what} '{path}': {_why(file or path)}") from error
     # Pillow reports damaged files by several types: OSError for most (also "cannot identify"),
     # SyntaxError and ValueError for broken headers, DecompressionBombError for absurd sizes.

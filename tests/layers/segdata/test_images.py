@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from fcn_helpers import raised
 from PIL import Image
 
 from segdata import DataError
@@ -176,3 +177,11 @@ def test_to_rgb_of_other_modes(mode, value, want):
 def test_to_rgb_refuses_floats():
     with pytest.raises(DataError, match="floating-point"):
         to_rgb(Image.new("F", (1, 1), 0.5))
+
+
+def test_why_a_stream_is_no_image_is_told_from_its_bytes():
+    """Pillow leaves a stream at its end; what it holds is read from where it was."""
+    stream = io.BytesIO(b"skipped" + b"no image")
+    stream.seek(7)
+    assert "none of BMP" in raised(DataError, read_rgb, "notes.txt", stream)
+    assert "it is empty" in raised(DataError, read_rgb, "nothing.txt", io.BytesIO())
