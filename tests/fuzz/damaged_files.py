@@ -470,6 +470,8 @@ def child(kind, count, seed, skip, report_to):
 
 def run(kind, count, seed=1):
     """{outcome: how often}"""
+    import torch  # noqa: F401  (in time: on a busy machine it takes longer than a file may)
+
     counts, done = {}, 0
     while done < count:
         reading, writing = os.pipe()
