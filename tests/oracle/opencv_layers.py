@@ -162,6 +162,32 @@ def detection_output(rng):
     )
 
 
+@cases("DetectionOutput in pixels")
+def detection_output_in_pixels(rng):
+    # OpenCV's own form, of its files of Faster R-CNN and R-FCN; it wants the image as a bottom.
+    classes, k = int(rng.integers(2, 5)), int(rng.integers(5, 40))
+    height, width = (int(n) for n in rng.integers(40, 90, 2))
+    low = rng.uniform(0, 30, (k, 2))
+    boxes = np.concatenate([low, low + rng.uniform(3, 30, (k, 2))], 1)
+    scores = rng.dirichlet(np.ones(classes), k)
+    return Case(
+        f"""layer {{ name: "d" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior"
+            bottom: "image" top: "y" detection_output_param {{ num_classes: {classes}
+            share_location: false background_label_id: 0 normalized_bbox: false clip: {yes(rng)}
+            nms_param {{ nms_threshold: {rng.uniform(0.2, 0.8):.3f} top_k: {rng.integers(3, 60)} }}
+            code_type: CENTER_SIZE keep_top_k: {rng.integers(5, 100)}
+            variance_encoded_in_target: true
+            confidence_threshold: {rng.uniform(0, 0.5):.3f} }} }}""",
+        {
+            "loc": normal(rng, 1, k * 4 * classes) * np.float32(0.3),
+            "conf": scores.reshape(1, -1).astype(np.float32),
+            "prior": boxes.reshape(1, 1, -1).astype(np.float32),
+            "image": normal(rng, 1, 3, height, width),
+        },
+        exact_rows=True,
+    )
+
+
 def regions(rng, items, height, width, scale):
     """Regions of an image, some beyond its border: item, x1, y1, x2, y2."""
     corners = rng.uniform(-5, 5 + np.array([width, height]) / scale, (rng.integers(1, 9), 2, 2))

@@ -35,13 +35,15 @@ def detection_output(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     flags' places are then the rows, in Caffe's order."""
     p = layer.param.detection_output_param
     offsets, scores, priors = bottoms[:3]
+    if len(bottoms) == 4 and p.clip and bottoms[3].free & {2, 3}:
+        raise needs_fixed(layer, "it clips boxes to a fixed height and width")
     batch = g.size(offsets, 0)
     count = priors.shape[2] // 4
     labels = [c for c in range(layer.classes) if c != p.background_label_id]
     k = min(layer.top_k, count) if layer.top_k >= 0 else count
     boxes = _decoded(g, layer, bottoms, count)
     ranked = g.node("Reshape", scores.name, g.shape([0, count, layer.classes]))
-    if len(bottoms) > 3:
+    if len(bottoms) == 5:
         ranked = _of_objects(g, layer, bottoms[3], ranked, count)
     ranked = g.node("Transpose", ranked, perm=[0, 2, 1])
     if len(labels) < layer.classes:
@@ -69,12 +71,12 @@ def _decoded(g: Graph, layer: Any, bottoms: Values, count: int) -> str:
     variances = None
     if not layer.code.in_target and priors.shape[1] == 2:
         variances = _row(g, priors, 1)
-    if len(bottoms) > 3:  # RefineDet moves the priors first
+    if len(bottoms) == 5:  # RefineDet moves the priors first
         moves = g.node("Reshape", bottoms[4].name, g.shape([0, 1, count, 4]))
         boxes = _moved(g, layer, boxes, 1, variances, moves)
     numbers = g.node("Reshape", offsets.name, g.shape([0, count, layer.places, 4]))
     numbers = g.node("Transpose", numbers, perm=[0, 2, 1, 3])
-    axis = 1 if len(bottoms) == 3 else 3
+    axis = 3 if len(bottoms) == 5 else 1
     return _clipped(g, layer, _moved(g, layer, boxes, axis, variances, numbers))
 
 
@@ -86,10 +88,15 @@ def _moved(g: Graph, layer: Any, boxes: str, axis: int, variances: str | None, n
         return g.node("Add", boxes, numbers)
     low, high = (cut(g, boxes, [axis], [a], [a + 2]) for a in (0, 2))
     size = g.node("Sub", high, low)
+    if layer.code.one:
+        size = g.node("Add", size, g.number(layer.code.one))
     if layer.code.kind == _CODE.CORNER_SIZE:
         both = g.node("Concat", size, size, axis=axis)
         return g.node("Add", boxes, g.node("Mul", numbers, both))
-    middle = g.node("Div", g.node("Add", low, high), g.number(2))
+    if layer.code.one:
+        middle = g.node("Add", low, g.node("Div", size, g.number(2)))
+    else:
+        middle = g.node("Div", g.node("Add", low, high), g.number(2))
     moved = g.node("Mul", cut(g, numbers, [3], [0], [2]), size)
     centre = g.node("Add", moved, middle)
     grown = g.node("Mul", g.node("Exp", cut(g, numbers, [3], [2], [4])), size)
@@ -116,7 +123,10 @@ def _row(g: Graph, priors: Value, row: int) -> str:
 def _clipped(g: Graph, layer: Any, boxes: str) -> str:
     if not layer.param.detection_output_param.clip:
         return boxes
-    return g.node("Clip", boxes, g.number(0), g.number(1))
+    if not layer.code.one:
+        return g.node("Clip", boxes, g.number(0), g.number(1))
+    limits = g.constant(np.array(layer.limits * 2, np.float32), "limits")
+    return g.node("Max", g.node("Min", boxes, limits), g.number(0))
 
 
 def _best_boxes(
@@ -138,6 +148,8 @@ def _kept(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
     """1 for each box that stays and 0 for the others, in one axis."""
     # Each class of each item is an item by itself: they have boxes of their own.
     flat = g.node("Reshape", boxes, g.ints([-1, k, 4]))
+    if layer.code.one:  # a box reaches a pixel farther than its last corner
+        flat = g.node("Add", flat, g.constant(np.array([0, 0, 1, 1], np.float32), "one"))
     if layer.eta != 1:
         return _kept_one_by_one(g, layer, flat, g.node("Reshape", best, g.ints([-1, k])), k)
     if layer.code.kind != _CODE.CENTER_SIZE:

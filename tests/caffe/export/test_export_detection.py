@@ -93,3 +93,21 @@ def test_refinedet(tmp_path, code):
     out = out.replace("bottom: 'prior'", "bottom: 'prior' bottom: 'theref' bottom: 'movef'")
     made, _, _ = export(tmp_path, [*layers, out], (2, 3, 32, 32), dynamic=["batch"])
     assert made.outputs == {"out": [1, 1, "out_2", 7]}
+
+
+@pytest.mark.parametrize("clip", ["true", "false"])
+def test_boxes_in_pixels(tmp_path, clip):
+    """OpenCV's form: priors in pixels, without variances; the image for its size."""
+    settings = (
+        "code_type: CENTER_SIZE normalized_bbox: false variance_encoded_in_target: true "
+        f"share_location: false clip: {clip} keep_top_k: 20 nms_param {{ nms_threshold: 0.4 }}"
+    )
+    *layers, out = ssd(settings, share=False)
+    layers += [
+        "name: 'slice' type: 'Slice' bottom: 'prior' top: 'boxes' top: 'variances' slice_param { "
+        "slice_point: 1 }",
+        "name: 'pixels' type: 'Power' bottom: 'boxes' top: 'pixels' power_param { scale: 32 }",
+    ]
+    out = out.replace("bottom: 'prior'", "bottom: 'pixels' bottom: 'x0'")
+    made, _, _ = export(tmp_path, [*layers, out], (1, 3, 32, 32))
+    assert made.outputs["out"] == [1, 1, "out_2", 7]

@@ -212,7 +212,43 @@ def test_refinedet_moves_the_priors_and_drops_those_without_an_object():
 
 def test_refinedet_has_two_bottoms_more():
     text = 'type: "DetectionOutput" detection_output_param { num_classes: 3 }'
-    with pytest.raises(LayerError, match="RefineDet's 5, got 4"):
+    with pytest.raises(LayerError, match="RefineDet's 5, or with normalized_bbox: false 4; got 4"):
         Rig(text, (1, 8), (1, 6), (1, 2, 8), (1, 4))
     with pytest.raises(ShapeError, match="objectness predictions: 2 priors need 4"):
         Rig(text, (1, 8), (1, 6), (1, 2, 8), (1, 6), (1, 8))
+
+
+def in_pixels(settings, loc, conf, boxes, *image):
+    words = f"num_classes: 3 normalized_bbox: false variance_encoded_in_target: true {settings}"
+    text = f'type: "DetectionOutput" detection_output_param {{ code_type: CENTER_SIZE {words} }}'
+    shapes = [(1, loc.size), (1, conf.size), (1, 1, boxes.size), *image]
+    layer = Rig(text, *shapes, phase=1)
+    return layer.forward(loc.reshape(1, -1), conf.reshape(1, -1), boxes.reshape(1, 1, -1))[0, 0]
+
+
+def test_boxes_in_pixels_are_one_wider_than_their_corners_are_apart():
+    loc, conf, boxes, _ = drawn(1, 25, 3, 1)
+    boxes = (boxes * 60).round()
+    sizes = boxes[:, 2:] - boxes[:, :2] + 1
+    middle = boxes[:, :2] + sizes / 2 + loc[0, :, 0, :2] * sizes
+    half = np.exp(loc[0, :, 0, 2:]) * sizes / 2
+    found = np.concatenate([middle - half, middle + half], 1)
+    expected = []
+    for label in (1, 2):
+        kept = []
+        for i in np.argsort(-conf[0, :, label], kind="stable"):
+            longer = [np.append(box[:2], box[2:] + 1) for box in (found[i], *found[kept])]
+            if all(overlap(longer[0], other) <= 0.3 for other in longer[1:]):
+                kept.append(i)
+        expected += [[0, label, conf[0, i, label], *found[i]] for i in kept]
+    close(in_pixels("", loc, conf, boxes), np.array(expected))
+    clipped = in_pixels("clip: true keep_top_k: 5", loc, conf, boxes, (1, 3, 40, 50))
+    assert (clipped[:, 3:] >= 0).all() and (clipped[:, 3:] <= [49, 39, 49, 39]).all()
+
+
+def test_pixels_are_clipped_to_an_image():
+    loc, conf, boxes, _ = drawn(1, 5, 3, 1)
+    with pytest.raises(LayerError, match="needs a fourth bottom, the image"):
+        in_pixels("clip: true", loc, conf, boxes * 50)
+    with pytest.raises(ShapeError, match="image must have 4 axes"):
+        in_pixels("clip: true", loc, conf, boxes * 50, (3, 40, 50))

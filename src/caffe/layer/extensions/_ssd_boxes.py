@@ -31,10 +31,12 @@ class Code(NamedTuple):
         prior; CENTER_SIZE, the offset of the centre in widths and heights and the logarithms of the
         width and height, divided by the prior's.
     in_target: whether the numbers are those, or those divided by the variances.
+    one: what a width or height is more than the difference of its corners; 1 in whole pixels.
     """
 
     kind: int
     in_target: bool
+    one: int = 0
 
 
 def priors_of(values: np.ndarray) -> Priors:
@@ -53,10 +55,11 @@ def decode(priors: Priors, numbers: np.ndarray, code: Code) -> np.ndarray:
     if code.kind == _CODE.CORNER:
         return boxes + numbers
     low, high = boxes[:, :2], boxes[:, 2:]
-    size = high - low
+    size = high - low + np.float32(code.one)
     if code.kind == _CODE.CORNER_SIZE:
         return boxes + numbers * np.concatenate([size, size], 1)
-    centre = numbers[..., :2] * size + (low + high) / np.float32(2)
+    middle = low + size / np.float32(2) if code.one else (low + high) / np.float32(2)
+    centre = numbers[..., :2] * size + middle
     with np.errstate(over="ignore"):
         half = np.exp(numbers[..., 2:]) * size / np.float32(2)
     with np.errstate(invalid="ignore"):
@@ -134,13 +137,14 @@ def best_first(scores: np.ndarray, above: float, most: int) -> np.ndarray:
     return order[:most] if most >= 0 else order
 
 
-def suppress(boxes: np.ndarray, threshold: float, eta: float = 1.0) -> list[int]:
+def suppress(boxes: np.ndarray, threshold: float, eta: float = 1.0, one: float = 0) -> list[int]:
     """Indices of the boxes, best first, that overlap none kept before by more than the threshold.
 
-    With ``eta`` below 1 a threshold above 0.5 is multiplied by it for each box that is kept.
+    With ``eta`` below 1 a threshold above 0.5 is multiplied by it for each box that is kept;
+    ``one`` as of :func:`overlaps`.
     """
     if eta == 1 and len(boxes) <= _MATRIX:
-        return _suppress_by_bits(overlaps(boxes, boxes) > np.float32(threshold))
+        return _suppress_by_bits(overlaps(boxes, boxes, one) > np.float32(threshold))
     count = len(boxes)
     worst = np.zeros(count, np.float32)  # the largest overlap with a box that is kept
     limit = np.float32(threshold)
@@ -153,7 +157,7 @@ def suppress(boxes: np.ndarray, threshold: float, eta: float = 1.0) -> list[int]
             break
         at += step
         kept.append(at)
-        np.fmax(worst, overlaps(boxes[at : at + 1], boxes)[0], out=worst)
+        np.fmax(worst, overlaps(boxes[at : at + 1], boxes, one)[0], out=worst)
         if eta < 1 and limit > 0.5:
             limit = np.float32(limit * np.float32(eta))
         at += 1
@@ -181,7 +185,7 @@ def check_code(priors: Priors, code: Code) -> str:
     """What is wrong with priors that the code divides by, or nothing."""
     if code.kind == _CODE.CORNER:
         return ""
-    size = priors.boxes[:, 2:] - priors.boxes[:, :2]
+    size = priors.boxes[:, 2:] - priors.boxes[:, :2] + np.float32(code.one)
     bad = np.flatnonzero(~(size > 0).all(1))
     if not len(bad):
         return ""

@@ -36,6 +36,10 @@ class DetectionOutput(Layer):
     ``code_type`` (CORNER by default) and ``variance_encoded_in_target`` say how offsets stand for
     boxes; ``clip`` cuts boxes to the image, as in OpenCV.
 
+    ``normalized_bbox: false`` (OpenCV's files of Faster R-CNN and R-FCN) has priors and detections
+    in whole pixels, whose last one belongs to a box; a fourth bottom is the image, which ``clip``
+    needs for its size.
+
     ``save_output_param`` with output_directory, label_map_file (a LabelMap) and name_size_file
     (lines ``name height width``, in the order of the images) writes result files in the
     ``output_format`` VOC, COCO or ILSVRC after each ``num_test_image`` images (all that have a
@@ -53,7 +57,8 @@ class DetectionOutput(Layer):
             raise self.fail("must provide num_classes", LayerError)
         self.classes = p.num_classes
         self.places = 1 if p.share_location else self.classes
-        self.code = ssd_boxes.Code(p.code_type, p.variance_encoded_in_target)
+        one = 0 if p.normalized_bbox else 1
+        self.code = ssd_boxes.Code(p.code_type, p.variance_encoded_in_target, one)
         self.above = p.confidence_threshold if p.HasField("confidence_threshold") else -np.inf
         self.threshold, self.top_k, self.eta = ssd_boxes.suppress_settings(p.nms_param)
         if self.threshold < 0:
@@ -62,8 +67,15 @@ class DetectionOutput(Layer):
             )
         if not 0 < self.eta <= 1:
             raise self.fail(f"eta must be above 0 and at most 1, got {self.eta:g}", LayerError)
-        if self.num_bottoms == 4:
-            raise self.fail("takes 3 bottoms, or RefineDet's 5, got 4", LayerError)
+        if self.num_bottoms == 4 and p.normalized_bbox:
+            raise self.fail(
+                "takes 3 bottoms, RefineDet's 5, or with normalized_bbox: false 4; got 4",
+                LayerError,
+            )
+        if p.clip and not p.normalized_bbox and self.num_bottoms != 4:
+            raise self.fail(
+                "clip with normalized_bbox: false needs a fourth bottom, the image", LayerError
+            )
         self.files = self._result_files()
         if p.visualize:
             self._warn("visualize", "detections are not shown")
@@ -107,11 +119,18 @@ class DetectionOutput(Layer):
             raise self.fail(f"offsets {offsets} and scores {scores} are of different batch sizes")
         count = priors[2] // 4
         self.batch = offsets[0]
+        self.limits = (1.0, 1.0)  # of x and y, where boxes are clipped
+        if self.num_bottoms == 4:
+            if len(bottom_shapes[3]) != 4:
+                raise self.fail(f"the image must have 4 axes (N, C, H, W), got {bottom_shapes[3]}")
+            height, width = bottom_shapes[3][2:]
+            self.limits = (width - 1.0, height - 1.0)
         wanted = [
             ("location", offsets, self.places * 4),
             ("confidence", scores, self.classes),
-            *zip(("objectness", "refinement"), bottom_shapes[3:], (2, 4)),
         ]
+        if self.num_bottoms == 5:
+            wanted += zip(("objectness", "refinement"), bottom_shapes[3:], (2, 4))
         for what, shape, each in wanted:
             size = int(np.prod(shape[1:]))
             if size != count * each or shape[:1] != offsets[:1]:
@@ -122,7 +141,8 @@ class DetectionOutput(Layer):
         return [(1, 1, 1, 7)]
 
     def forward_blobs(self, bottom: list[Blob], top: list[Blob]) -> None:
-        offsets, scores, priors, *refining = (b.data_numbers() for b in bottom)
+        read = bottom if self.num_bottoms == 5 else bottom[:3]
+        offsets, scores, priors, *refining = (b.data_numbers() for b in read)
         rows = self._detect(
             offsets.reshape(self.batch, -1, self.places, 4),
             scores.reshape(self.batch, -1, self.classes),
@@ -185,8 +205,8 @@ class DetectionOutput(Layer):
             place = label if self.places > 1 else 0
             boxes = ssd_boxes.decode(some, offsets[place, order], self.code)
             if p.clip:
-                boxes = boxes.clip(0, 1)
-            kept = ssd_boxes.suppress(boxes, self.threshold, self.eta)
+                boxes = boxes.clip(0, np.array(self.limits * 2, np.float32))
+            kept = ssd_boxes.suppress(boxes, self.threshold, self.eta, self.code.one)
             part = np.empty((len(kept), 7), np.float32)
             part[:, 0], part[:, 1] = item, label
             part[:, 2], part[:, 3:] = scores[label, order[kept]], boxes[kept]
