@@ -91,6 +91,12 @@ def _ceil_mode(found: Found, source: str) -> list[Edit]:
     return [_instead(entry, f"round_mode: {mode}")]
 
 
+def _floor(found: Found, source: str) -> list[Edit]:
+    """``round_below`` and ``torch_pooling``: true rounds down, false is BVLC's way."""
+    entry = next(iter(found.values()))
+    return [_instead(entry, _choice(entry, _both("round_mode: FLOOR", ""), source))]
+
+
 def _hole(found: Found, source: str) -> list[Edit]:
     first, *others = sorted(found.values(), key=lambda entry: entry.start)
     if "hole" in found:
@@ -169,6 +175,20 @@ FIELDS: tuple[Foreign, ...] = (
         "whether the output size is rounded up (true, the default) or down",
         "round_mode: CEIL or FLOOR",
         _ceil_mode,
+    ),
+    *(
+        Foreign(
+            "pooling_param",
+            (name,),
+            origin,
+            "whether the output size is rounded down",
+            "round_mode: FLOOR where it is true",
+            _floor,
+        )
+        for name, origin in (
+            ("round_below", "iterative error feedback (IEF)"),
+            ("torch_pooling", "Facebook's Caffe"),
+        )
     ),
     Foreign(
         "convolution_param",
@@ -360,6 +380,12 @@ _PLAIN = (
         ("test_and_snapshot_start_epoch", "test_and_snapshot_last_epochs"),
         _NVIDIA,
         "further tests and snapshots, by epochs",
+    ),
+    (
+        "",
+        ("log_file", "richness"),
+        "deep-landmark, the temporal segment networks",
+        "what is logged",
     ),
     ("", ("optimize_mem",), "forks that save memory", f"which blobs share memory: {_SPEED}"),
     ("", ("compile_net_state", "bn_stats_batch_size", "sgd_bucket"), _INTEL, _SPEED),

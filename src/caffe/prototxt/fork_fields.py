@@ -64,7 +64,8 @@ CHANGES = (
         + ("saturation_delta", "hue_delta", "color_distort", "min_side", "max_side")
         + ("min_side_min", "min_side_max", "short_side", "min_size", "max_size")
         + ("max_color_shift", "min_contrast", "max_contrast", "max_brightness_shift")
-        + ("max_smooth", "max_blur", "rotate", "max_shear_ratio", "max_aspect_ratio"),
+        + ("max_smooth", "max_blur", "rotate", "max_shear_ratio", "max_aspect_ratio")
+        + ("rotation_angle_interval", "multi_crop", "yolo_height", "yolo_width"),
         _AUGMENT,
     ),
     Row(
@@ -104,11 +105,18 @@ CHANGES = (
         ("relu", "negative_slope", "fusion_type"),
         "write a ReLU layer after the convolution",
     ),
+    Row("ConvolutionParameter", "STCT", ("mask",), _TAKE_OUT),
+    Row(
+        "SoftmaxParameter",
+        "forks that weight one class",
+        ("pos_mult", "pos_cid"),
+        "loss_param { class_weighting: … } takes a number for each class",
+    ),
     Row("PoolingParameter", _INTEL, ("avg_include_pad",), _TAKE_OUT),
     Row(
         "PoolingParameter",
         "forks that pad as TensorFlow or Torch",
-        ("pad_type", "torch_pooling", "same", "pad_mode"),
+        ("pad_type", "same", "pad_mode"),
         "write pad (pad_h, pad_w) and round_mode as numbers",
     ),
     Row(

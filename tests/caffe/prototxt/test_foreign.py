@@ -99,7 +99,9 @@ def test_a_nets_field(text):
 
 
 def test_every_row_of_the_table_is_tried_here_or_is_one_of_a_kind():
-    tried = " ".join([*(old for old, _ in CASES), *LEFT_OUT, "dilation_h"])
+    tried = " ".join(
+        [*(old for old, _ in CASES), *LEFT_OUT, "dilation_h round_below torch_pooling"]
+    )
     rows = {names for inside, names, *_ in FIELDS if inside}
     alike = {("backward_type",), ("forward_math",), ("parser_threads",), ("conv_algos_override",)}
     assert not [names for names in rows - alike if not any(n in tried for n in names)]
@@ -326,8 +328,23 @@ def test_a_dilation_for_each_axis(field, dilation):
 def test_solver_fields_that_change_nothing():
     with pytest.warns(ForeignFieldWarning) as caught:
         solver = parse_text(
-            "base_lr: 1 store_blobs_in_old_format: true global_grad_scale: 8 sgd_bucket: 3",
+            "base_lr: 1 store_blobs_in_old_format: true global_grad_scale: 8 log_file: 'x'",
             caffe_pb2.SolverParameter(),
             "s",
         )
     assert solver.base_lr == 1 and len(caught) == 3
+
+
+@pytest.mark.parametrize("name", ["round_below", "torch_pooling"])
+def test_pooling_that_rounds_down(name):
+    def mode(value):
+        with pytest.warns(ForeignFieldWarning, match=f"{name}: {value} is a field of"):
+            net = parse_text(
+                f"layer {{ pooling_param {{ kernel_size: 2 {name}: {value} }} }}",
+                caffe_pb2.NetParameter(),
+                "n",
+            )
+        return net.layer[0].pooling_param
+
+    floor = caffe_pb2.PoolingParameter.FLOOR
+    assert mode("true").round_mode == floor and not mode("false").HasField("round_mode")
