@@ -162,6 +162,8 @@ def outcome(path):
 
 def run(step=1):
     """({outcome: count}, [what was wrong])"""
+    import torch  # noqa: F401  (in time: on a busy machine it takes longer than a file may)
+
     counts, wrong = {}, []
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, resource.RLIM_INFINITY))
