@@ -9,7 +9,7 @@ import numpy as np
 
 from caffe.export.graph import Graph, Size, Value
 from caffe.export.shape import cut
-from caffe.export.table import needs_fixed, writes
+from caffe.export.table import needs_fixed, refuse, writes
 from caffe.proto import caffe_pb2
 
 Values = Sequence[Value]
@@ -38,25 +38,33 @@ def detection_output(g: Graph, layer: Any, bottoms: Values) -> list[str]:
     if len(bottoms) == 4 and p.clip and bottoms[3].free & {2, 3}:
         raise needs_fixed(layer, "it clips boxes to a fixed height and width")
     batch = g.size(offsets, 0)
-    count = priors.shape[2] // 4
+    count = g.divide(g.size(priors, 2), 4)  # of regions it may depend on numbers
     labels = [c for c in range(layer.classes) if c != p.background_label_id]
-    k = min(layer.top_k, count) if layer.top_k >= 0 else count
-    boxes = _decoded(g, layer, bottoms, count)
-    ranked = g.node("Reshape", scores.name, g.shape([0, count, layer.classes]))
+    k = _smaller(g, layer.top_k, count) if layer.top_k >= 0 else count
+    boxes = _decoded(g, layer, bottoms)
+    ranked = g.node("Reshape", scores.name, g.ints([0, -1, layer.classes]))
     if len(bottoms) == 5:
-        ranked = _of_objects(g, layer, bottoms[3], ranked, count)
+        ranked = _of_objects(g, layer, bottoms[3], ranked)
     ranked = g.node("Transpose", ranked, perm=[0, 2, 1])
     if len(labels) < layer.classes:
         ranked = g.node("Gather", ranked, g.ints(labels), axis=1)
-    best, order = g.nodes_of("TopK", 2, ranked, g.ints([k]), axis=2, largest=1, sorted=1)
+    best, order = g.nodes_of("TopK", 2, ranked, g.tensor(k), axis=2, largest=1, sorted=1)
     boxes = _best_boxes(g, layer, boxes, order, labels, batch, k)  # (N, labels, k, 4)
     kept = _kept(g, layer, boxes, best, k)
-    kept = g.node("Reshape", kept, g.shape([batch_or_inferred(batch), len(labels) * k]))
-    flat_scores = g.node("Reshape", best, g.shape([0, len(labels) * k]))
-    if -1 < p.keep_top_k < len(labels) * k:
-        kept = _best_of_all(g, kept, flat_scores, p.keep_top_k)
+    every = g.times(k, len(labels))
+    kept = g.node("Reshape", kept, g.shape([batch_or_inferred(batch), every]))
+    flat_scores = g.node("Reshape", best, g.ints([0, -1]))
+    if p.keep_top_k > -1 and not (isinstance(every, int) and p.keep_top_k >= every):
+        kept = _best_of_all(g, kept, flat_scores, _smaller(g, p.keep_top_k, every))
     rows = _rows(g, kept, flat_scores, boxes, labels, k)
     return [_or_nothing(g, rows, batch)]
+
+
+def _smaller(g: Graph, a: int, b: Size) -> Size:
+    """The smaller of two sizes."""
+    if isinstance(b, int):
+        return min(a, b)
+    return g.node("Min", g.ints([a]), g.tensor(b))
 
 
 def batch_or_inferred(batch: Size) -> Size:
@@ -64,7 +72,7 @@ def batch_or_inferred(batch: Size) -> Size:
     return batch if isinstance(batch, int) else -1
 
 
-def _decoded(g: Graph, layer: Any, bottoms: Values, count: int) -> str:
+def _decoded(g: Graph, layer: Any, bottoms: Values) -> str:
     """The boxes that the offsets stand for, (N, places, K, 4)."""
     offsets, priors = bottoms[0], bottoms[2]
     boxes = _row(g, priors, 0)
@@ -72,9 +80,9 @@ def _decoded(g: Graph, layer: Any, bottoms: Values, count: int) -> str:
     if not layer.code.in_target and priors.shape[1] == 2:
         variances = _row(g, priors, 1)
     if len(bottoms) == 5:  # RefineDet moves the priors first
-        moves = g.node("Reshape", bottoms[4].name, g.shape([0, 1, count, 4]))
+        moves = g.node("Reshape", bottoms[4].name, g.ints([0, 1, -1, 4]))
         boxes = _moved(g, layer, boxes, 1, variances, moves)
-    numbers = g.node("Reshape", offsets.name, g.shape([0, count, layer.places, 4]))
+    numbers = g.node("Reshape", offsets.name, g.ints([0, -1, layer.places, 4]))
     numbers = g.node("Transpose", numbers, perm=[0, 2, 1, 3])
     axis = 3 if len(bottoms) == 5 else 1
     return _clipped(g, layer, _moved(g, layer, boxes, axis, variances, numbers))
@@ -105,9 +113,9 @@ def _moved(g: Graph, layer: Any, boxes: str, axis: int, variances: str | None, n
     return g.node("Concat", *corners, axis=3)
 
 
-def _of_objects(g: Graph, layer: Any, objectness: Value, scores: str, count: int) -> str:
+def _of_objects(g: Graph, layer: Any, objectness: Value, scores: str) -> str:
     """The scores (N, K, classes), 0 but for class 0 where RefineDet's first step saw nothing."""
-    pairs = g.node("Reshape", objectness.name, g.shape([0, count, 2]))
+    pairs = g.node("Reshape", objectness.name, g.ints([0, -1, 2]))
     least = layer.param.detection_output_param.objectness_score
     empty = g.node("Less", cut(g, pairs, [2], [1], [2]), g.number(least))
     nothing = g.constant(np.eye(1, layer.classes, dtype=np.float32)[None], "nothing")
@@ -130,11 +138,11 @@ def _clipped(g: Graph, layer: Any, boxes: str) -> str:
 
 
 def _best_boxes(
-    g: Graph, layer: Any, boxes: str, order: str, labels: list[int], batch: Size, k: int
+    g: Graph, layer: Any, boxes: str, order: str, labels: list[int], batch: Size, k: Size
 ) -> str:
     """The boxes in the order of the scores, (N, labels, k, 4)."""
     if layer.places == 1:  # all classes have the same boxes
-        order = g.node("Reshape", order, g.ints([0, 1, len(labels) * k, 1]))
+        order = g.node("Reshape", order, g.ints([0, 1, -1, 1]))
     else:
         if len(labels) < layer.classes:
             boxes = g.node("Gather", boxes, g.ints(labels), axis=1)
@@ -144,25 +152,27 @@ def _best_boxes(
     return g.node("Reshape", found, g.shape([batch_or_inferred(batch), len(labels), k, 4]))
 
 
-def _kept(g: Graph, layer: Any, boxes: str, best: str, k: int) -> str:
+def _kept(g: Graph, layer: Any, boxes: str, best: str, k: Size) -> str:
     """1 for each box that stays and 0 for the others, in one axis."""
     # Each class of each item is an item by itself: they have boxes of their own.
-    flat = g.node("Reshape", boxes, g.ints([-1, k, 4]))
+    flat = g.node("Reshape", boxes, g.shape([-1, k, 4]))
     if layer.code.one:  # a box reaches a pixel farther than its last corner
         flat = g.node("Add", flat, g.constant(np.array([0, 0, 1, 1], np.float32), "one"))
     if layer.eta != 1:
+        if not isinstance(k, int):
+            raise refuse(layer, f"eta {layer.eta:g} with regions whose number is not known")
         return _kept_one_by_one(g, layer, flat, g.node("Reshape", best, g.ints([-1, k])), k)
     if layer.code.kind != _CODE.CENTER_SIZE:
         # A box that is inside out overlaps nothing in Caffe; the operator would turn it round.
         low, high = (cut(g, flat, [2], [a], [a + 2]) for a in (0, 2))
         flat = g.node("Concat", low, g.node("Max", low, high), axis=2)
-    scores = g.node("Reshape", best, g.ints([-1, 1, k]))
+    scores = g.node("Reshape", best, g.shape([-1, 1, k]))
     above = [g.number(layer.above)] if np.isfinite(layer.above) else []
     limit = g.number(min(1.0, layer.threshold))
-    chosen = g.node("NonMaxSuppression", flat, scores, g.ints([k]), limit, *above)
+    chosen = g.node("NonMaxSuppression", flat, scores, g.tensor(k), limit, *above)
     item = g.node("Gather", chosen, g.ints([0]), axis=1)
     place = g.node("Gather", chosen, g.ints([2]), axis=1)
-    index = g.node("Add", g.node("Mul", item, g.ints([k])), place)
+    index = g.node("Add", g.node("Mul", item, g.tensor(k)), place)
     index = g.node("Reshape", index, g.ints([-1]))
     return _flags(g, g.node("Reshape", best, g.ints([-1])), index, 0)
 
@@ -227,24 +237,24 @@ def _flags(g: Graph, like: str, index: str, axis: int) -> str:
     return g.node("ScatterElements", zeros, index, ones, axis=axis)
 
 
-def _best_of_all(g: Graph, kept: str, scores: str, most: int) -> str:
+def _best_of_all(g: Graph, kept: str, scores: str, most: Size) -> str:
     """Of the flags of each item those of the ``most`` highest scores."""
     there = g.node("Greater", kept, g.number(0))
     values = g.node("Where", there, scores, g.number(LOWEST))
-    _, index = g.nodes_of("TopK", 2, values, g.ints([most]), axis=1, largest=1, sorted=1)
+    _, index = g.nodes_of("TopK", 2, values, g.tensor(most), axis=1, largest=1, sorted=1)
     return g.node("Mul", kept, _flags(g, kept, index, 1))
 
 
-def _rows(g: Graph, kept: str, scores: str, boxes: str, labels: list[int], k: int) -> str:
+def _rows(g: Graph, kept: str, scores: str, boxes: str, labels: list[int], k: Size) -> str:
     """The flagged boxes, n x 7: item, label, score, corners."""
     places = g.node("NonZero", kept)  # 2 x n: items, and places in the item
     item = g.node("Gather", places, g.ints([0]), axis=0)
     place = g.node("Gather", places, g.ints([1]), axis=0)
-    number = g.node("Div", place, g.ints([k]))
+    number = g.node("Div", place, g.tensor(k))
     label = g.node("Gather", g.constant(np.array(labels, np.int64), "labels"), number)
     pairs = g.node("Transpose", places, perm=[1, 0])
     score = g.node("GatherND", scores, pairs)
-    flat = g.node("Reshape", boxes, g.ints([0, len(labels) * k, 4]))
+    flat = g.node("Reshape", boxes, g.ints([0, -1, 4]))
     columns = [
         g.node("Transpose", g.as_float(item), perm=[1, 0]),
         g.node("Transpose", g.as_float(label), perm=[1, 0]),

@@ -243,12 +243,7 @@ class _Walk:
 
     def _layer(self, i: int, layer: Any) -> None:
         bottoms, tops = self.wiring.bottoms[i], self.wiring.tops[i]
-        if layer.type in _DEPENDS:
-            varies = frozenset({_DEPENDS[layer.type]})
-        elif any(0 in self.varies.get(b, ()) for b in bottoms):
-            varies = frozenset({0})
-        else:
-            varies = frozenset()
+        varies = self._varying(layer, bottoms, tops)
         function = writer(layer)
         with self.graph.layer(layer.name):
             tensors = function(self.graph, layer, [self.values[b] for b in bottoms])
@@ -257,6 +252,22 @@ class _Walk:
                 self.varies[b] = varies
             self.values[b] = self._value(b, tensor)
             self.tops.append((i, b, tensor))
+
+    def _varying(self, layer: Any, bottoms: Sequence[int], tops: Sequence[int]) -> frozenset[int]:
+        """The axes of the tops whose size depends on numbers, as that of regions does."""
+        if layer.type in _DEPENDS:
+            return frozenset({_DEPENDS[layer.type]})
+        found = [self.varies[b] for b in bottoms if b in self.varies]
+        if not found:
+            return frozenset()
+        if layer.type == "Reshape" and layer.param.reshape_param.axis == 0:
+            dims = list(layer.param.reshape_param.shape.dim)
+            if -1 in dims and dims[0] != 0:  # regions in rows become another axis
+                return frozenset({dims.index(-1)})
+        blobs = self.wiring.blobs
+        if bottoms and tops and blobs[bottoms[0]].dims == blobs[tops[0]].dims:
+            return found[0]
+        return frozenset({0}) if any(0 in axes for axes in found) else frozenset()
 
     def _name_tensors(self, outputs: dict[str, int]) -> None:
         """Give each blob's last tensor the blob's name, the outputs' first."""

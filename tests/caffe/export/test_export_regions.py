@@ -67,6 +67,38 @@ def test_a_whole_detector_of_regions(tmp_path):
     assert made.outputs["cls"] == ["cls_0", 5]
 
 
+@pytest.mark.parametrize("dynamic", [(), ["batch"]], ids=["fixed", "batch"])
+def test_a_whole_detector_in_opencvs_words(tmp_path, dynamic):
+    """Regions as the priors of a DetectionOutput: how many there are is found when it runs."""
+    reshape = "reshape_param {{ shape {{ dim: 1 {} dim: 1 }} }}"
+    layers = [
+        *proposal("pre_nms_topn: 40 post_nms_topn: 9 nms_thresh: 0.5 min_size: 0"),
+        "name: 'pool' type: 'ROIPooling' bottom: 'map' bottom: 'rois' top: 'pool' "
+        "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.125 }",
+        *(
+            f"name: '{name}' type: 'InnerProduct' bottom: 'pool' top: '{name}' "
+            f"inner_product_param {{ num_output: {count} }}"
+            for name, count in (("cls", 3), ("loc", 12))
+        ),
+        "name: 'share' type: 'Softmax' bottom: 'cls' top: 'share'",
+        *(
+            f"name: '{name}r' type: 'Reshape' bottom: '{name}' top: '{name}r' "
+            + reshape.format("dim: -1 dim: 1")
+            for name in ("share", "loc")
+        ),
+        "name: 'slice' type: 'Slice' bottom: 'rois' top: 'item' top: 'boxes' slice_param { "
+        "slice_point: 1 }",
+        "name: 'prior' type: 'Reshape' bottom: 'boxes' top: 'prior' "
+        + reshape.format("dim: 1 dim: -1"),
+        "name: 'out' type: 'DetectionOutput' bottom: 'locr' bottom: 'sharer' bottom: 'prior' "
+        "bottom: 'x0' top: 'out' detection_output_param { num_classes: 3 share_location: false "
+        "code_type: CENTER_SIZE normalized_bbox: false clip: true variance_encoded_in_target: true "
+        "nms_param { nms_threshold: 0.3 top_k: 400 } keep_top_k: 20 }",
+    ]
+    made, _, _ = export(tmp_path, layers, (1, 3, 48, 64), (1, 3), dynamic=dynamic)
+    assert made.outputs["out"] == [1, 1, "out_2", 7]
+
+
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1, 1)], ids=str)
 def test_pooling_of_regions(tmp_path, shape):
     layer = "type: 'ROIPooling' roi_pooling_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.25 }"
