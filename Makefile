@@ -54,11 +54,12 @@ demo: setup $(VENV)/.photos
 # These run a second time with a pretend GPU in the CPU's place; tests with a `device` need not.
 ON_A_GPU := tests/caffe/net tests/caffe/solver tests/caffe/test_net.py tests/caffe/test_solver.py
 
-# Unit tests on the CPU: no training, no golden results, no datasets, no studies. Compiled tests are
-# kept whatever the environment says: without them it takes a quarter longer.
+# Unit tests on the CPU: no training, no golden results, no datasets, no studies, and of each test
+# that has many cases four. Compiled tests are kept whatever the environment says: without them it
+# takes a quarter longer.
 quick: export PYTHONDONTWRITEBYTECODE =
 quick: setup
-	$(BIN)/python -m pytest -n auto -m "not slow and not data" --everywhere cpu \
+	$(BIN)/python -m pytest -n auto -m "not slow and not data" --everywhere cpu --few 4 \
 	  tests/caffe tests/fcn tests/layers tests/nets tests/test_bootstrap.py tests/test_s[cu]*.py
 
 test: lint

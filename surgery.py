@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn.weights.bilinear import upsample_filt
 from fcn.weights.fold import foldable, folded
 
 __all__ = [
@@ -268,18 +269,6 @@ class _StoredBlob:
     def data(self):
         # fromiter, because asarray would first make a list of Python floats, 32 bytes each.
         return np.fromiter(self._values, np.float32, len(self._values)).reshape(self.shape)
-
-
-def upsample_filt(size: int) -> np.ndarray:
-    """The size×size bilinear kernel: w(i, j) = (1 − |i − c|/f) · (1 − |j − c|/f), float64.
-
-    f = ⌊(size + 1)/2⌋ is the factor it upsamples by; the centre c is f − 1 for odd sizes, f − ½
-    else.
-    """
-    factor = (size + 1) // 2
-    center = factor - 1 if size % 2 == 1 else factor - 0.5
-    profile = 1 - np.abs(np.arange(size) - center) / factor
-    return profile[:, None] * profile[None, :]
 
 
 def uses_upsampling(net: Any) -> list[str]:

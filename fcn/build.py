@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
     from fcn.backbones import Features
     from fcn.catalog.backbones import Style
-    from fcn.catalog.datasets import Dataset, Output
+    from fcn.catalog.dataset import Dataset, Output
     from fcn.catalog.experiment import Experiment
 
 #: Of early fusion: appended to the name of the convolution over all channels, so that no published

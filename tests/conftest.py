@@ -49,14 +49,39 @@ def pytest_addoption(parser):
         choices=["cpu", "mirror", "pretend", "gpu"],
         help="run every test on this device instead of the CPU",
     )
+    parser.addoption(
+        "--few", type=int, metavar="N", help="run N cases of each parametrized test, evenly spread"
+    )
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only: means the CPU; left out of --everywhere")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    _mark(config, items)
+    yield  # -m is looked at
+    if config.getoption("--few"):
+        kept = _few(items, config.getoption("--few"))
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
+
+
+def _few(items, most):
+    """At most so many cases of each test: the first, the last, and those between, evenly."""
+    cases = {}
+    for item in items:
+        cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    kept = set()
+    for found in cases.values():
+        step = (len(found) - 1) / max(most - 1, 1)
+        few = {round(i * step) for i in range(most)} if len(found) > most else range(len(found))
+        kept.update(found[i] for i in few)
+    return kept
+
+
+def _mark(config, items):
     for item in items:
         if "browser" in item.fixturenames:  # Chromium takes seconds to start
             item.add_marker("slow")

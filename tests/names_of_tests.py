@@ -53,7 +53,11 @@ ELSEWHERE = {
     "data/preparing/test_archives.py": ("data/preparing/archive_formats.py",),
     "data/test_check.py": ("data/preparing/label_checks.py",),
     "data/test_dataset_names.py": ("data/__init__.py",),
-    "data/test_folder.py": ("data/preparing/masks.py",),
+    "data/test_folder.py": (
+        "data/preparing/folder.py",
+        "data/preparing/masks.py",
+        "data/preparing/read_all.py",
+    ),
     "data/test_from_archives.py": ("data/preparing/sbd.py",),
     "data/test_nyud.py": ("data/preparing/nyud_official.py",),
     "fcn/inference/test_video.py": ("fcn/inference/sound.py",),

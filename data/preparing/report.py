@@ -5,7 +5,20 @@ import sys
 
 from fcn.atomic import write_text
 
-__all__ = ["ROOT", "Report", "find_layers", "link", "read_list", "user_path", "write_list"]
+__all__ = [
+    "ROOT",
+    "TOLD",
+    "Report",
+    "find_layers",
+    "link",
+    "read_list",
+    "tell",
+    "user_path",
+    "write_list",
+]
+
+#: Problems of single files that are told one by one.
+TOLD = 10
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -124,3 +137,20 @@ def write_list(path: str, ids: list[str], report: Report) -> None:
         report.problem(f"cannot write '{path}': {error.strerror}")
         return
     report.did(f"{path}: {len(ids)} ids written")
+
+
+def tell(bad: list, count: int, report: Report, skip: bool = False) -> None:
+    """The first problems of single files one by one, the rest as a number.
+
+    skip: they are left out, and all of them are named.
+    """
+    if skip:
+        for text in bad:
+            report.note(f"left out: {text}")
+        return
+    for text in bad[:TOLD]:
+        report.problem(text)
+    if len(bad) > TOLD:
+        report.problem(f"and {len(bad) - TOLD} more of {count} are bad")
+    if bad:
+        report.note("--skip-bad leaves such files out")

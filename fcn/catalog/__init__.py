@@ -10,7 +10,7 @@ import difflib
 import os
 
 from fcn.catalog.backbones import BACKBONES
-from fcn.catalog.datasets import IGNORE
+from fcn.catalog.dataset import IGNORE
 from fcn.catalog.experiment import Experiment, plan
 from fcn.catalog.folders import read_folder
 from fcn.catalog.heads import HEADS

@@ -2,111 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from fcn.catalog.dataset import DataLayer, Dataset, Input, Output, data, dataset
 from segdata import means
 
 if TYPE_CHECKING:
     from fcn.catalog.description import Description
 
-#: One data layer: `param_str` is `params` written as a dict.
-DataLayer = namedtuple("DataLayer", "module layer params")
-
-#: What a net predicts from one kind of label. suffix: of the names of its score layers; label: the
-#: data layer's top; names: of its classes, an attribute of the dataset's module in data/.
-Output = namedtuple("Output", "suffix label classes loss names")
-
-#: An image blob: its name, its channels, and the mean that was subtracted, in the blob's order.
-Input = namedtuple("Input", "blob channels mean")
-
-#: name: of the module in data/; outputs: first the one whose classes are scored as the dataset's;
-#: inputs: the image blobs; deploy_size: H×W of the deploy net until it is reshaped; folders: the
-#: keys in `params` that are folders, in the order of `solve.py --data`; files: what the prototxts
-#: of train and val are called; val_images: how many val has.
-#: description: names, palette and so on where a dataset.json says them; None: data/ does.
-_Dataset = namedtuple(
-    "_Dataset",
-    "name outputs deploy_size folders train val inputs files val_images description",
-    defaults=(None,),
-)
-
-
-class Dataset(_Dataset):
-    """One dataset as a net sees it."""
-
-    __slots__ = ()
-
-    @property
-    def classes(self) -> int:
-        """How many classes the first output has."""
-        return self.outputs[0].classes
-
-    @property
-    def photo(self) -> bool:
-        """Whether a photo is all that a net reads."""
-        # HHA has three channels as a photo has: only what the data layer serves tells them apart.
-        return len(self.inputs) == 1 and self.inputs[0].channels == 3 and self.reads == ["color"]
-
-    @property
-    def reads(self) -> list[str]:
-        """The kinds of images that the data layer serves."""
-        tops = self.val.params.get("tops", ("color",))
-        return [top for top in tops if top != "label"]
-
-    @property
-    def label(self) -> str:
-        """The name, as a part of experiments' names: that of the folder of a dataset.json."""
-        if self.name.endswith(".json"):
-            return os.path.basename(os.path.dirname(os.path.abspath(self.name)))
-        return self.name
-
-
-#: The label value of pixels that have no class, in every dataset.
-IGNORE = 255
-
-
-def _data(module: str, layer: str, *params: Any) -> DataLayer:
-    return DataLayer(module, layer, OrderedDict(params))
-
-
-def _dataset(
-    name: str,
-    classes: int,
-    deploy_size: tuple[int, int],
-    folders: Any,
-    train: DataLayer,
-    val: DataLayer,
-    mean: tuple[float, ...],
-    val_images: int,
-    **more: Any,
-) -> Dataset:
-    """A dataset of one colour image and one label, unless `more` says otherwise."""
-    fields = dict(
-        name=name,
-        outputs=(Output("", "label", classes, "loss", "CLASSES"),),
-        deploy_size=deploy_size,
-        folders=folders,
-        train=train,
-        val=val,
-        inputs=(Input("data", 3, mean),),
-        files=("train", "val"),
-        val_images=val_images,
-    )
-    return Dataset(**dict(fields, **more))
-
-
 SEED = ("seed", 1337)
 
 # ---- PASCAL VOC and SBD --------------------------------------------------------------------------
 
-VOC = _dataset(
+VOC = dataset(
     "voc",
     classes=21,
     deploy_size=(500, 500),
     folders=("sbdd_dir", "voc_dir"),
-    train=_data(
+    train=data(
         "voc_layers",
         "SBDDSegDataLayer",
         ("sbdd_dir", "data/sbdd/dataset"),
@@ -114,7 +28,7 @@ VOC = _dataset(
         ("split", "train"),
         ("mean", means.ILSVRC),
     ),
-    val=_data(
+    val=data(
         "voc_layers",
         "VOCSegDataLayer",
         ("voc_dir", "data/pascal/VOC2011"),
@@ -140,7 +54,7 @@ _VARIED = (
 
 
 def _voc(split: str, *more: tuple[str, Any]) -> DataLayer:
-    return _data(
+    return data(
         "voc_layers",
         "VOCSegDataLayer",
         ("voc_dir", "data/pascal/VOC2012"),
@@ -153,7 +67,7 @@ def _voc(split: str, *more: tuple[str, Any]) -> DataLayer:
 
 #: VOC 2012 alone, whose masks are exact up to the border; crops are one more than twelve steps of
 #: 32, so that values of all strides lie on both edges.
-VOC_CROPS = _dataset(
+VOC_CROPS = dataset(
     "voc",
     classes=21,
     deploy_size=(500, 500),
@@ -177,7 +91,7 @@ VOC_FEW = VOC_CROPS._replace(
 
 
 def _context(split: str) -> DataLayer:
-    return _data(
+    return data(
         "pascalcontext_layers",
         "PASCALContextSegDataLayer",
         ("context_dir", "data/pascal-context"),
@@ -188,7 +102,7 @@ def _context(split: str) -> DataLayer:
 
 
 #: Background is a class that is trained and scored; no pixel is left out.
-PASCALCONTEXT = _dataset(
+PASCALCONTEXT = dataset(
     "pascalcontext",
     classes=60,
     deploy_size=(500, 500),
@@ -203,7 +117,7 @@ PASCALCONTEXT = _dataset(
 
 
 def _siftflow(split: str) -> DataLayer:
-    return _data(
+    return data(
         "siftflow_layers",
         "SIFTFlowSegDataLayer",
         ("siftflow_dir", "data/sift-flow"),
@@ -214,7 +128,7 @@ def _siftflow(split: str) -> DataLayer:
 
 #: Two kinds of labels, two heads: what a thing is, and how its surface lies. The first head's loss
 #: is called `loss`, because the published scorer reads that name.
-SIFTFLOW = _dataset(
+SIFTFLOW = dataset(
     "siftflow",
     classes=33,
     deploy_size=(256, 256),
@@ -243,7 +157,7 @@ def _nyud(*modalities: str) -> Dataset:
     """NYUDv2 through some of its modalities; one alone is the blob `data`."""
 
     def layer(split: str) -> DataLayer:
-        return _data(
+        return data(
             "nyud_layers",
             "NYUDSegDataLayer",
             ("tops", [*modalities, "label"]),
@@ -255,7 +169,7 @@ def _nyud(*modalities: str) -> Dataset:
     inputs = tuple(NYUD_INPUTS[name] for name in modalities)
     if len(inputs) == 1:
         inputs = (inputs[0]._replace(blob="data"),)
-    return _dataset(
+    return dataset(
         "nyud",
         classes=40,
         deploy_size=(425, 560),
@@ -278,7 +192,7 @@ NYUD_COLOR_HHA = _nyud("color", "hha")
 
 
 def _camvid(split: str, *more: tuple[str, Any]) -> DataLayer:
-    return _data(
+    return data(
         "camvid_layers",
         "CamVidSegDataLayer",
         ("camvid_dir", "data/camvid"),
@@ -290,7 +204,7 @@ def _camvid(split: str, *more: tuple[str, Any]) -> DataLayer:
     )
 
 
-CAMVID = _dataset(
+CAMVID = dataset(
     "camvid",
     classes=11,
     deploy_size=(360, 480),
@@ -305,7 +219,7 @@ CAMVID = _dataset(
 
 #: The last stage alone can tell small things: it sees all classes as often, and in more light.
 CAMVID_FINE = CAMVID._replace(
-    train=_data(
+    train=data(
         CAMVID.train.module,
         CAMVID.train.layer,
         *CAMVID.train.params.items(),
@@ -316,7 +230,7 @@ CAMVID_FINE = CAMVID._replace(
 
 #: The same for a trunk that was trained on ILSVRC: larger crops, more light, half of them balanced.
 CAMVID_LITE = CAMVID._replace(
-    train=_data(
+    train=data(
         CAMVID.train.module,
         CAMVID.train.layer,
         *dict(
@@ -331,7 +245,7 @@ CAMVID_LITE = CAMVID._replace(
             workers=2,
         ).items(),
     ),
-    val=_data(
+    val=data(
         CAMVID.val.module,
         CAMVID.val.layer,
         *dict(CAMVID.val.params, mean=means.EFFICIENTNET).items(),
@@ -345,7 +259,7 @@ TOY_CLASSES = 5
 
 
 def _toy(split: str, *more: tuple[str, Any]) -> DataLayer:
-    return _data(
+    return data(
         "voc_layers",
         "VOCSegDataLayer",
         ("voc_dir", "data/toy"),
@@ -358,7 +272,7 @@ def _toy(split: str, *more: tuple[str, Any]) -> DataLayer:
     )
 
 
-TOY = _dataset(
+TOY = dataset(
     "toy",
     classes=TOY_CLASSES,
     deploy_size=(120, 160),
@@ -375,7 +289,7 @@ TOY = _dataset(
 def _folder(
     root: str, split: str, classes: int, mean: tuple[float, ...], *more: tuple[str, Any]
 ) -> DataLayer:
-    return _data(
+    return data(
         "folder_layers",
         "FolderSegDataLayer",
         ("root", root),
@@ -391,7 +305,7 @@ def _membrane(split: str, *more: tuple[str, Any]) -> DataLayer:
     return _folder("data/membrane", split, 2, means.MEMBRANE, ("cache", True), *more)
 
 
-MEMBRANE = _dataset(
+MEMBRANE = dataset(
     "membrane",
     classes=2,
     deploy_size=(512, 512),
@@ -448,7 +362,7 @@ def of_classes(classes: int, root: str = "data/mine") -> Dataset:
     Its mean is that of ILSVRC, which the trained trunks are used to.
     """
     split = [_folder(root, split, classes, means.ILSVRC) for split in ("train", "val")]
-    return _dataset(
+    return dataset(
         "folder",
         classes=classes,
         deploy_size=(500, 500),
@@ -471,10 +385,10 @@ def of_description(path: str, found: Description) -> Dataset:
     """The dataset that a Description says; path: of the dataset.json that it is from."""
     layer = found.layer
     train, val = (
-        _data(layer["module"], layer["layer"], *_literal(layer[split]).items())
+        data(layer["module"], layer["layer"], *_literal(layer[split]).items())
         for split in ("train", "val")
     )
-    return _dataset(
+    return dataset(
         path,
         classes=len(found.CLASSES),
         deploy_size=(found.size[0], found.size[1]),

@@ -15,7 +15,7 @@ from fcn.catalog.heads import HEADS
 from fcn.catalog.initial import stage
 
 if TYPE_CHECKING:
-    from fcn.catalog.datasets import Dataset
+    from fcn.catalog.dataset import Dataset
     from fcn.catalog.initial import Source
     from fcn.catalog.schedules import Schedule
 

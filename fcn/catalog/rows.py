@@ -10,7 +10,7 @@ from fcn.catalog.initial import EFFICIENTNET, RESNET50, stage
 from fcn.catalog.schedules import adam, minibatch, poly, reference
 
 if TYPE_CHECKING:
-    from fcn.catalog.datasets import Dataset
+    from fcn.catalog.dataset import Dataset
     from fcn.catalog.initial import Source
     from fcn.catalog.schedules import Schedule
 

@@ -18,7 +18,7 @@ from fcn.heads import fusion
 
 if TYPE_CHECKING:
     from fcn.backbones import Features
-    from fcn.catalog.datasets import Output
+    from fcn.catalog.dataset import Output
     from fcn.heads.draft import Draft
 
 #: The layer that starts from a classifier's weights.

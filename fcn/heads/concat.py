@@ -16,7 +16,7 @@ from fcn.geometry.align import crop
 if TYPE_CHECKING:
     from caffe.net_spec import Top
     from fcn.backbones import Features
-    from fcn.catalog.datasets import Output
+    from fcn.catalog.dataset import Output
     from fcn.heads.draft import Draft
 
 #: Channels of each stream, and of the convolution over all.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caffe.net_spec import NetSpec, Top
     from fcn.backbones import Features, Skip
     from fcn.catalog.backbones import Style
-    from fcn.catalog.datasets import Output
+    from fcn.catalog.dataset import Output
 
 #: Of the layers of a head that come before its scores: zeros would never learn there.
 _RANDOM = dict(type="msra")

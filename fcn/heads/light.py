@@ -16,7 +16,7 @@ from fcn.heads import sums
 if TYPE_CHECKING:
     from caffe.net_spec import NetSpec, Top
     from fcn.backbones import Features
-    from fcn.catalog.datasets import Output
+    from fcn.catalog.dataset import Output
     from fcn.heads.draft import Draft
 
 

@@ -18,7 +18,7 @@ from fcn.training.pictures import Pictures
 
 if TYPE_CHECKING:
     import caffe
-    from fcn.catalog.datasets import Output
+    from fcn.catalog.dataset import Output
     from fcn.catalog.experiment import Experiment
     from fcn.scoring.evaluate import Score
     from fcn.training.board import Board

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcn.weights.bilinear import upsample_filt
 from fcn.weights.find import MissingWeights
-from surgery import upsample_filt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

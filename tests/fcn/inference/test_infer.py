@@ -18,7 +18,7 @@ from data import toy
 from fcn.inference import model
 from nets import make
 
-pytestmark = pytest.mark.usefixtures("_from_the_root")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_from_the_root")]
 
 
 def test_writes_label_map_and_overlay_and_prints_shares(weights, photo, tmp_path, capsys):
@@ -162,7 +162,6 @@ def test_results_go_where_the_user_is_by_default():
     ]
 
 
-@pytest.mark.slow
 def test_a_name_that_is_no_utf8(weights, photo, tmp_path):
     """Through a pipe, where Python writes strictly: labelled, its bytes told as numbers."""
     os.makedirs(str(tmp_path / "in"))

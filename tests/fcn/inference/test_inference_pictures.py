@@ -44,6 +44,7 @@ def _rotated(image, path):
     return np.array(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_grey, _rgba, _palette, _sixteen_bits, _rotated])
 def test_any_kind_of_image(make, weights, photo, tmp_path):
     path = tmp_path / "b.png"

@@ -19,6 +19,7 @@ from fcn.prototxt import to_text
 pytestmark = pytest.mark.usefixtures("_from_the_root")
 
 
+@pytest.mark.slow
 def test_all_heads_are_shown(photo, tmp_path, capsys):
     net = caffe.Net(_narrow("siftflow-fcn32s", tmp_path), caffe.TEST)
     random_weights.fill(net)
@@ -68,6 +69,7 @@ def test_json_is_all_that_is_printed(weights, photo, tmp_path, capsys):
     assert "knows" in printed.err.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_side_by_side_contact_sheet_and_palette(weights, photo, tmp_path):
     Image.fromarray(photo).save(tmp_path / "a.png")
     (tmp_path / "colours.txt").write_text("0 0 0\nstar\t1 2 3\n250 0 0\n")
@@ -88,6 +90,7 @@ def test_side_by_side_contact_sheet_and_palette(weights, photo, tmp_path):
     assert not (tmp_path / "sheet_label.png").exists()
 
 
+@pytest.mark.slow
 def test_a_palette_that_is_none(weights, photo, tmp_path, capsys):
     Image.fromarray(photo).save(tmp_path / "a.png")
     (tmp_path / "p.txt").write_text("0 0 0\n1 2\n")

@@ -12,6 +12,7 @@ from fcn.inference import labelling, model
 pytestmark = pytest.mark.usefixtures("_from_the_root")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (65, 64)])
 def test_odd_sizes(size, weights, tmp_path):
     pixels = np.random.RandomState(1).randint(0, 256, size + (3,)).astype(np.uint8)
@@ -20,6 +21,7 @@ def test_odd_sizes(size, weights, tmp_path):
     assert read_label(tmp_path / "d_label.png").shape == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make, message",
     [

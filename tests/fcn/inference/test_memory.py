@@ -9,6 +9,7 @@ from fcn.inference import memory, model
 pytestmark = pytest.mark.usefixtures("_from_the_root")
 
 
+@pytest.mark.slow
 def test_predicted_memory_is_known_for_all_experiments():
     for name in catalog.EXPERIMENTS:
         ops = model.read_ops(_description(name))

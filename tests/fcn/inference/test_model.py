@@ -63,6 +63,7 @@ def test_what_the_program_has_already_counts(weights, monkeypatch):
     assert memory.resident() > 50e6 or memory.resident() == 0
 
 
+@pytest.mark.slow
 def test_batches_give_what_single_images_do(weights, photo, tmp_path, monkeypatch):
     sizes = []
     forward = model.Model._forward
