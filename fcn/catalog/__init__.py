@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 
+import bootstrap
 from fcn.catalog.backbones import BACKBONES
 from fcn.catalog.dataset import IGNORE
 from fcn.catalog.experiment import Experiment, plan
-from fcn.catalog.folders import read_folder
+from fcn.catalog.folders import FILE, read_folder
 from fcn.catalog.heads import HEADS
 from fcn.catalog.initial import PUBLISHED
 from fcn.catalog.rows import EXPERIMENTS
@@ -51,13 +52,24 @@ def experiment(name: str) -> Experiment:
                 f"'{name}' is a file: expected a net's name or folder. Other weights than its best "
                 "are given by --weights FILE."
             )
-        near = difflib.get_close_matches(os.path.basename(os.path.normpath(name)), EXPERIMENTS, 3)
+        known = [*_nets_beside(name), *EXPERIMENTS]
+        near = difflib.get_close_matches(os.path.basename(os.path.normpath(name)), known, 3)
         guess = f"; is {' or '.join(near)} meant?" if near else "."
         raise LookupError(
             f"no experiment {name!r} in fcn/catalog{guess} There are {', '.join(EXPERIMENTS)}; "
             "and there is no folder of that name that nets/make.py --out wrote"
         )
     return enter(found)
+
+
+def _nets_beside(name: str) -> list[str]:
+    """The folders of nets that lie where the folder `name` would."""
+    parent = os.path.dirname(bootstrap.user_path(name))
+    try:
+        found = os.listdir(parent)
+    except OSError:
+        return []
+    return [folder for folder in found if os.path.isfile(os.path.join(parent, folder, FILE))]
 
 
 def enter(row: Experiment) -> Experiment:

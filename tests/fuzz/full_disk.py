@@ -5,8 +5,9 @@
 A limit of the file's size (RLIMIT_FSIZE) and, as root, a small tmpfs that is full or read-only.
 What is written: a snapshot, binary and HDF5, weights, a database (LMDB, and LevelDB where plyvel is
 installed), a mean file, features, the results of classify and detect, a net's upgraded text, a
-label map. The size at which the disk ends runs from nothing to beyond the largest of them. Prints
-how many ends were tried; the exit status is 1 if one was no clear error, or lost a file.
+label map, a line of scores, tables and charts of a log, resized pictures. The size at which the
+disk ends runs from nothing to beyond the largest of them. Prints how many ends were
+tried; the exit status is 1 if one was no clear error, or lost a file.
 """
 
 import argparse
@@ -29,6 +30,7 @@ sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE.parents[1])]
 import caffe  # noqa: E402
 from caffe.cli import main as command  # noqa: E402
 from fcn.palette import save_label_png, voc_palette  # noqa: E402
+from fcn.scoring import results  # noqa: E402
 
 SIZES = (0, 1, 100, 2000, 4096, 9000, 20000, 40000, 100000)  # bytes at which the disk is full
 REASONS = ("No space left", "File too large", "disk is full", "Read-only")
@@ -41,6 +43,12 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
   num_output: 20 weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss"
   include { phase: TRAIN } }
+"""
+LOG = """\
+I0101 00:00:00.000000   77 solver.cpp:289] Solving net
+I0101 00:00:01.000000   77 solver.cpp:239] Iteration 0, loss = 3
+I0101 00:00:01.000000   77 solver.cpp:258]     Train net output #0: loss = 2.75
+I0101 00:00:01.000000   77 sgd_solver.cpp:112] Iteration 0, lr = 0.1
 """
 SOLVER = """
 net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 1 snapshot_prefix: "disk/s"
@@ -130,6 +138,33 @@ def writers():
             ["l.png"],
         ),
     }
+    Path("run.log").write_text(LOG + "".join(LOG.splitlines(True)[1:]) * 2000)
+    Path("few.txt").write_text("0.png\n1.png\n")
+    resize = ["resize_and_crop_images", "-input=few.txt", "-input_folder=./"]
+    scored = {"mean_iu": 0.5, "iu": [0.25] * 2000}
+    found |= {
+        "extract_seconds": (
+            lambda: quietly(["extract_seconds", "run.log", "disk/seconds.txt"]),
+            ["seconds.txt"],
+        ),
+        "parse_log": (
+            lambda: quietly(["parse_log", "run.log", "disk"]),
+            ["run.log.train", "run.log.test"],
+        ),
+        "resized pictures": (
+            lambda: quietly([*resize, "-output_folder=disk", "-output_side_length=150"]),
+            ["0.png", "1.png"],
+        ),
+        "scores": (
+            lambda: called(lambda: results.append("disk/scores", scored)),
+            ["scores"],
+        ),
+    }
+    if importlib.util.find_spec("matplotlib"):
+        found["chart"] = (
+            lambda: quietly(["plot_training_log", "6", "disk/chart.png", "run.log"]),
+            ["chart.png"],
+        )
     if importlib.util.find_spec("plyvel"):
         found["LevelDB"] = (
             lambda: quietly(

@@ -11,12 +11,14 @@ directory.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from caffe.atomic import atomic_write
 from caffe.errors import DataError
 from caffe.tools.flags import Flag, parse, usage
 
@@ -175,12 +177,14 @@ def _after(before: datetime | None, date: str, clock: str, fraction: str) -> dat
 
 
 def _write(table: Table, path: str, delimiter: str, verbose: bool) -> None:
-    with open(path, "w", newline="") as stream:
-        writer = csv.DictWriter(
-            stream, table.columns, delimiter=delimiter, lineterminator="\n", restval="nan"
-        )
-        writer.writeheader()
-        writer.writerows(table.rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(
+        text, table.columns, delimiter=delimiter, lineterminator="\n", restval="nan"
+    )
+    writer.writeheader()
+    writer.writerows(table.rows)
+    with atomic_write(path) as stream:
+        stream.write(text.getvalue().encode())
     if verbose:
         print(f"Wrote {path}")
         if table.rows:
@@ -209,10 +213,9 @@ def shell(argv: list[str]) -> int:
         rows = [list(headings)]
         rows += [[f"{row.get(field, float('nan')):g}" for field in fields] for row in table.rows]
         widths = [max(len(row[i]) for row in rows) for i in range(len(headings))]
-        with open(f"{os.path.basename(argv[0])}.{phase}", "w") as stream:
-            for row in rows:
-                words = (word.ljust(width) for word, width in zip(row, widths))
-                stream.write("  ".join(words).rstrip() + "\n")
+        lines = ("  ".join(word.ljust(width) for word, width in zip(row, widths)) for row in rows)
+        with atomic_write(f"{os.path.basename(argv[0])}.{phase}") as stream:
+            stream.write("".join(line.rstrip() + "\n" for line in lines).encode())
     return 0
 
 

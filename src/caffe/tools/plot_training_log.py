@@ -7,9 +7,11 @@ The types are those of BVLC's tools/extra/plot_training_log.py.example, by numbe
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
 
+from caffe.atomic import atomic_write
 from caffe.errors import DataError, Error
 from caffe.tools.flags import run
 from caffe.tools.parse_log import parse_log, read_log
@@ -70,10 +72,10 @@ def main(argv: list[str]) -> int:
         axes.plot(x, y, label=label, linewidth=0.75, marker=".")
     axes.set(title=title, xlabel=axis, ylabel=title.split("  vs. ")[0])
     axes.legend(loc="lower right" if "accuracy" in title else "upper right")
-    try:
-        figure.savefig(out)
-    except OSError as error:
-        raise Error(f"cannot write {out}: {error.strerror or error}") from error
+    picture = io.BytesIO()
+    figure.savefig(picture, format=os.path.splitext(out)[1][1:].lower())
+    with atomic_write(out) as stream:
+        stream.write(picture.getvalue())
     return 0
 
 

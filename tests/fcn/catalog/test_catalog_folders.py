@@ -13,6 +13,7 @@ import bootstrap
 import data
 from data.folder import Options
 from data.folder import prepare as prepare_folder
+from fcn import catalog
 from fcn.catalog import folders
 from fcn.scoring import command
 from fcn.training import loop
@@ -150,3 +151,12 @@ def test_a_damaged_experiment_json_is_one_line(tmp_path, capsys):
             os.chdir(before)
         told = capsys.readouterr().err
         assert told.count("error: ") == 2 and "experiment.json" in told, (text[:80], told)
+
+
+def test_a_net_of_ones_own_is_offered_where_its_name_is_nearly_right(tmp_path):
+    (tmp_path / "my-net").mkdir()
+    (tmp_path / "my-net" / "experiment.json").write_text("{}")
+    with pytest.raises(LookupError, match="is my-net or .* meant"):
+        catalog.experiment(str(tmp_path / "my-nett"))
+    with pytest.raises(LookupError, match="is a file: expected a net's name or folder"):
+        catalog.experiment(str(tmp_path / "my-net" / "out" / "my-net.caffemodel"))
