@@ -13,6 +13,7 @@ from segdata.params import numbers, parse_params
 from segdata.prefetch import Prefetcher
 from segdata.processes import ProcessPrefetcher
 from segdata.streams import ColorStream, LabelStream, Stream
+from segdata.upload import levels_of
 
 __all__ = ["SegDataLayer"]
 
@@ -99,25 +100,33 @@ class SegDataLayer(caffe.Layer):
         self.batch_size, self._workers = int(params["batch_size"]), int(params["workers"])
         self.random = bool(params["randomize"]) and "train" in split
         self.seed = int(time.time() * 1e6) if params["seed"] is None else int(params["seed"])
+        self._levels = levels_of(streams)
         self._load = BatchLoader(
             self.entries,
             streams,
             augmentation=_augmentation(params, split, name),
             seed=self.seed,
             cache=bool(params["cache"]),
+            as_bytes=[levels is not None for levels in self._levels],
         )
         self._prefetcher: Any = None
         self.seek(0)
 
     def reshape(self, bottom, top) -> None:
         """Give the tops the current batch's size; moves nothing on, however often called."""
-        for i, array in enumerate(self._prefetcher.current()):  # Caffe's `top` is no iterable
-            top[i].reshape(*array.shape)
+        arrays = self._prefetcher.current()
+        for i in range(len(self._levels)):  # Caffe's `top` is no iterable
+            top[i].reshape(*arrays[i].shape)
 
     def forward(self, bottom, top) -> None:
         """Copy the current batch to the tops and go on to the next."""
-        for i, array in enumerate(self._prefetcher.current()):
-            top[i].data[...] = array
+        arrays = self._prefetcher.current()
+        more = iter(arrays[len(self._levels) :])
+        for i, levels in enumerate(self._levels):
+            if levels is None:
+                top[i].data[...] = arrays[i]
+            else:
+                levels.write(top[i], arrays[i], next(more), next(more))
         self._prefetcher.advance()
         self.position += 1
 

@@ -29,9 +29,16 @@ class BatchLoader:
         augmentation: Optional[Augmentation] = None,
         seed: int = 0,
         cache: bool = False,
+        as_bytes: Sequence[bool] = (),
     ) -> None:
+        """``as_bytes``: for each stream, whether its array is bytes, uint8 (N, channels, H, W).
+
+        For each of these two arrays follow behind those of the streams: float32 (N, channels, 256),
+        what a byte means, and int32 (N, 4), row, column, height and width of what is no padding.
+        """
         self.entries = entries
         self.streams = streams
+        self._as_bytes = list(as_bytes) or [False] * len(streams)
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
         self._cache: Optional[dict[int, tuple[Image.Image, ...]]] = {} if cache else None
@@ -51,10 +58,7 @@ class BatchLoader:
                     f"'{self.entries[index][0]}' is {view.size[1]}x{view.size[0]}; "
                     "set 'crop' or a 'batch_size' of 1"
                 )
-        layout = [
-            ((len(batch), stream.channels) + size, np.dtype(stream.dtype).str)
-            for stream in self.streams
-        ]
+        layout = self._layout(len(batch), size)
         try:
             tops = tuple(empty(layout) if empty else (np.empty(*each) for each in layout))
         except (MemoryError, OverflowError, ValueError) as error:
@@ -64,12 +68,28 @@ class BatchLoader:
                 "'crop' or 'batch_size'"
             ) from error
         for i, (images, view) in enumerate(views):
-            for stream, image, top in zip(self.streams, images, tops):
+            more = iter(tops[len(self.streams) :])
+            for stream, image, top, as_bytes in zip(self.streams, images, tops, self._as_bytes):
                 pixels, at = cut(image, view, stream.resampling)
                 if view.color is not None and stream.photographs:
                     pixels = recoloured(pixels, *view.color)
-                stream.write(top[i], pixels, at, view.gain)
+                if as_bytes:
+                    _write_bytes(stream, (top[i], next(more)[i], next(more)[i]), pixels, at, view)
+                else:
+                    stream.write(top[i], pixels, at, view.gain)
         return tops
+
+    def _layout(self, number: int, size: tuple) -> list[tuple[tuple, str]]:
+        """(shape, type) of each array of a batch."""
+        layout: list[tuple[tuple, str]] = []
+        more: list[tuple[tuple, str]] = []
+        for stream, as_bytes in zip(self.streams, self._as_bytes):
+            dtype = np.dtype(np.uint8 if as_bytes else stream.dtype).str
+            layout.append(((number, stream.channels) + size, dtype))
+            if as_bytes:
+                more.append(((number, stream.channels, 256), np.dtype(np.float32).str))
+                more.append(((number, 4), np.dtype(np.int32).str))
+        return layout + more
 
     def _view(self, draw: int, index: int) -> tuple[tuple[Image.Image, ...], View]:
         """The decoded images of an entry, and the view of them to serve."""
@@ -92,6 +112,17 @@ class BatchLoader:
         if self._cache is not None:
             self._cache[index] = images
         return images
+
+
+def _write_bytes(stream: Stream, arrays: tuple, pixels: np.ndarray, at: tuple, view: View) -> None:
+    """One picture of a batch of bytes: (pixels, table, window)."""
+    out, table, window = arrays
+    (y, x), (height, width) = at, pixels.shape[:2]
+    if (height, width) != out.shape[1:]:
+        out[...] = 0
+    out[:, y : y + height, x : x + width] = stream.planes(pixels)
+    table[...] = stream.table(view.gain)
+    window[...] = y, x, height, width
 
 
 def _turned(path: str) -> str:

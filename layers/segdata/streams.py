@@ -32,6 +32,8 @@ class Stream:
     dtype: Any = np.float32
     #: Whether they are photographs, whose colours other light or another camera changes.
     photographs = False
+    #: Whether the files hold bytes, each of which is one number of the top: `table` says which.
+    levels = False
     #: How pixels are mixed when the image is scaled.
     resampling = Image.BILINEAR
 
@@ -42,6 +44,17 @@ class Stream:
     def fill(self, out: np.ndarray, pixels: np.ndarray, gain: Optional[tuple]) -> None:
         """Write ``pixels``, (h, w) or (h, w, 3), to ``out``, (channels, h, w)."""
         raise TypeError(f"{type(self).__name__} must define fill()")
+
+    def planes(self, pixels: np.ndarray) -> np.ndarray:
+        """``pixels``, (h, w, 3), as (channels, h, w) in the order of the top."""
+        return pixels.transpose(2, 0, 1)
+
+    def table(self, gain: Optional[tuple]) -> np.ndarray:
+        """What each byte becomes: float32 (channels, 256), by `fill` itself."""
+        every = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], self.channels, axis=2)
+        out = np.empty((self.channels, 1, 256), np.float32)
+        self.fill(out, every, gain)
+        return out[:, 0]
 
     def write(
         self,
@@ -65,6 +78,7 @@ class ColorStream(Stream):
     """A photograph as BGR minus ``mean`` (B, G, R); the difference is rounded once, to float32."""
 
     photographs = True
+    levels = True
 
     def __init__(self, mean: np.ndarray) -> None:
         self.mean = mean[:, None, None]
@@ -72,8 +86,11 @@ class ColorStream(Stream):
     def read(self, path: str) -> Image.Image:
         return read_rgb(path)
 
+    def planes(self, pixels):
+        return pixels[:, :, ::-1].transpose(2, 0, 1)
+
     def fill(self, out, pixels, gain) -> None:
-        values = pixels[:, :, ::-1].transpose(2, 0, 1)
+        values = self.planes(pixels)
         if gain is not None:
             values = np.minimum(values * np.asarray(gain, np.float32)[:, None, None], 255)
         np.subtract(values, self.mean, out=out, casting="same_kind")
@@ -83,6 +100,7 @@ class HHAStream(Stream):
     """An HHA image (see data/preparing/hha.py), minus ``mean``, both in the order of its file."""
 
     what = "HHA"
+    levels = True
 
     def __init__(self, mean: np.ndarray) -> None:
         self.mean = mean[:, None, None]
@@ -91,7 +109,7 @@ class HHAStream(Stream):
         return read_hha(path)
 
     def fill(self, out, pixels, gain) -> None:
-        np.subtract(pixels.transpose(2, 0, 1), self.mean, out=out, casting="same_kind")
+        np.subtract(self.planes(pixels), self.mean, out=out, casting="same_kind")
 
 
 class DepthStream(Stream):
