@@ -1,7 +1,7 @@
 """Train a net with weights on for a while, and average its weights along the way.
 
     python nets/average.py camvid-fcn4s-lite0 --data CAMVID --steps 400 --batch 6 --crop 449 \\
-        --scale 0.7 2.0 --seed 5
+        --scale 0.7 2.0 --light 0.35 --seed 5
 
 A rate that is high again leaves the weights that were found and walks around them; the mean of the
 second half of that walk generalises better than any place on it (Izmailov et al. 2018, "Averaging
@@ -25,7 +25,7 @@ import caffe
 import data
 import surgery
 from caffe.proto import caffe_pb2
-from fcn import catalog, device, options, run_files
+from fcn import device, options, run_files
 from fcn.build import build
 from fcn.console import exit_code
 from fcn.errors import USER_ERRORS
@@ -39,6 +39,7 @@ def write_nets(experiment, args):
     """Write train.prototxt, val.prototxt and solver.prototxt to args.out; the solver's path."""
     changes = run_files.folders_of(experiment, args.data)
     given = dict(batch_size=args.batch, seed=args.seed, workers=args.workers)
+    given.update(light=args.light, color=args.light)
     given.update(crop=args.crop and (args.crop, args.crop), scale=args.scale and tuple(args.scale))
     given = {key: value for key, value in given.items() if value is not None}
     dataset = experiment.dataset
@@ -166,11 +167,12 @@ def parser():
     p.add_argument("--batch", type=options.positive, metavar="N", help="pictures a step")
     p.add_argument("--crop", type=options.positive, metavar="N", help="height and width of crops")
     p.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the pictures")
+    p.add_argument("--light", type=float, metavar="SHARE", help="how far light and colours vary")
     p.add_argument("--seed", type=options.natural, default=1, help="(default: 1)")
     p.add_argument("--every", type=options.positive, default=5, help="steps between weights taken")
     p.add_argument("--display", type=options.positive, default=20, help="steps between lines")
     p.add_argument("--workers", type=options.positive, help="processes that read pictures")
-    options.shared(p, data="as its solve.py --help says", out="the folder NAME-averaged with nets and weights is")
+    options.shared(p, data="as its solve.py --help says", out="the folder NAME-averaged is")
     return p
 
 
