@@ -7,9 +7,12 @@ import caffe
 from caffe.kernels import compiled
 from caffe.net import compiled_step
 
-pytestmark = pytest.mark.skipif(
-    not compiled.available(), reason="this PyTorch has no compiler of oneDNN's graphs"
-)
+pytestmark = [
+    pytest.mark.cpu_only,
+    pytest.mark.skipif(
+        not compiled.available(), reason="this PyTorch has no compiler of oneDNN's graphs"
+    ),
+]
 
 NET = """
 layer { name: "data" type: "Input" top: "data"

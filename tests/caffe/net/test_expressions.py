@@ -11,6 +11,8 @@ from caffe.layer import create
 from caffe.net import expressions
 from caffe.proto import caffe_pb2
 
+pytestmark = pytest.mark.cpu_only  # where stretches are compiled
+
 LAYERS = {
     "BatchNorm": "",
     "Bias": "bias_param { filler { value: 0.5 } }",
