@@ -58,7 +58,7 @@ WHY = {
     "CPMData": _MACHINES,
     "ConvLSTM": "defined differently from fork to fork",
     "Convolution3D": _VOLUMES,
-    "DeformableConvolution": "takes its windows apart by offsets; no operator of ONNX 13 does",
+    "DeformableConvolution": "windows whose places are moved by offsets; not implemented",
     "FocalLoss": "defined differently from fork to fork, by a sigmoid or a softmax",
     "ImResize": _MACHINES,
     "LargeMarginInnerProduct": _TRAINING,
