@@ -41,7 +41,7 @@ def scores():
 
 
 def test_the_class_is_the_first_of_the_highest(net, scores):
-    plain = Pycaffe(net, "blobs", "forward")
+    plain = Pycaffe(net, "blobs", "forward", "_layer_names")
     for one in (net, plain):
         net.blobs["score"].data[...] = scores
         engine.forward(one)
