@@ -14,10 +14,10 @@ def test_sizes():
 
 
 def test_thumbnails_are_enlarged_where_the_net_wants_it():
-    assert size_for((64, 64), (500, 500), enlarge=True) == (500, 500)
-    assert size_for((90, 120), (500, 500), enlarge=True) == (375, 500)
-    assert size_for((20, 20), (500, 500), enlarge=True) == (160, 160)  # eight times is the most
-    assert size_for((400, 3), (500, 500), enlarge=True) == (3200, 24)
+    assert size_for((128, 128), (500, 500), enlarge=True) == (500, 500)
+    assert size_for((150, 200), (500, 500), enlarge=True) == (375, 500)
+    assert size_for((20, 20), (500, 500), enlarge=True) == (80, 80)  # four times is the most
+    assert size_for((400, 3), (500, 500), enlarge=True) == (1600, 12)
     assert size_for((3024, 4032), (500, 500), enlarge=True) == (375, 500)
     assert size_for((64, 64), (500, 500), "native", enlarge=True) == (64, 64)
     assert size_for((64, 64), (500, 500), 100, enlarge=True) == (100, 100)
