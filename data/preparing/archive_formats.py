@@ -137,7 +137,15 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, *arguments, **options):
-        made = super().frombuf(*arguments, **options)
+        return cls._of_bounded_size(super().frombuf(*arguments, **options))
+
+    @classmethod
+    def _frombuf(cls, *arguments, **options):
+        """What Pythons since 3.14 read headers by, in the place of `frombuf`."""
+        return cls._of_bounded_size(super()._frombuf(*arguments, **options))  # type: ignore[misc]
+
+    @classmethod
+    def _of_bounded_size(cls, made):
         special = not made.isreg() and not made.isdir() and not made.islnk() and not made.issym()
         if special and not made.isdev() and made.size > HEADER:
             raise tarfile.InvalidHeaderError(f"a header announces {made.size} bytes more of it")
