@@ -31,16 +31,19 @@ def openmp_settings(code, **environment):
     "code", ["import caffe", "from caffe import net_spec", "import caffe.cli, torch"]
 )
 def test_threads_sleep_on_a_busy_machine(code):
-    settings = openmp_settings(code)
+    settings = openmp_settings(code + "; import torch")  # which loads the library
     assert settings["OMP_WAIT_POLICY"] == "PASSIVE"
     assert settings["GOMP_SPINCOUNT"] == _waiting.SETTINGS["GOMP_SPINCOUNT"] == "1000"
 
 
 def test_what_the_user_has_set_stays():
-    assert openmp_settings("import caffe", OMP_WAIT_POLICY="active")["OMP_WAIT_POLICY"] == "ACTIVE"
-    settings = openmp_settings("import caffe", GOMP_SPINCOUNT="77")
+    assert (
+        openmp_settings("import caffe, torch", OMP_WAIT_POLICY="active")["OMP_WAIT_POLICY"]
+        == "ACTIVE"
+    )
+    settings = openmp_settings("import caffe, torch", GOMP_SPINCOUNT="77")
     assert settings["GOMP_SPINCOUNT"] == "77"
-    code = "import caffe, os; assert 'OMP_WAIT_POLICY' not in os.environ"
+    code = "import caffe, os, torch; assert 'OMP_WAIT_POLICY' not in os.environ"
     assert openmp_settings(code, KMP_BLOCKTIME="5")
 
 
