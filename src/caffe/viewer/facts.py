@@ -182,6 +182,8 @@ def _place(
         return stride, (field[0] + (height - 1) * stride[0], field[1] + (width - 1) * stride[1])
     if row.type not in _IN_PLACE and row.type not in coord_map.PASS_THROUGH_LAYERS:
         return None
+    if row.type == "MVN":  # its pixels stay in place, and each depends on the whole image
+        return None
     others = [place for place in known if place is not None]
     if len(others) < len(known) or any(place[0] != stride for place in others):
         return None

@@ -306,6 +306,8 @@ def _facts(row: Facts) -> list[tuple[str, str]]:
             told.append(("stride", f"{_pair(row.stride)} pixels of the input"))
         if row.field:
             told.append(("receptive field", f"{_pair(row.field)} pixels"))
+        elif row.bottoms and row.shapes and len(row.shapes[0]) == 4:
+            told.append(("receptive field", "not known: behind Resample, MVN and the like"))
     if row.ms is not None:
         told.append(("forward", _ms(row.ms)))
     return [(key, value) for key, value in told if value]

@@ -46,6 +46,24 @@ def test_a_net_whose_data_is_not_here_is_drawn_without_shapes(tmp_path, capsys):
     assert main(["draw", "--html", page, str(path), "--time"]) == 1  # that needs a net
 
 
+def test_where_the_receptive_field_is_not_known_it_says_so(tmp_path):
+    """MVN's values depend on the whole image, and so does all that follows."""
+    path, page = tmp_path / "net.prototxt", str(tmp_path / "net.html")
+    path.write_text(
+        'layer { name: "data" type: "Input" top: "data" '
+        "input_param { shape { dim: [1, 3, 8, 8] } } }"
+        'layer { name: "mvn" type: "MVN" bottom: "data" top: "mvn" }'
+        'layer { name: "conv" type: "Convolution" bottom: "mvn" top: "conv" '
+        "convolution_param { num_output: 2 kernel_size: 3 } }"
+    )
+    view(str(path), page, caffe.TEST)
+    _, boxes = read(page)
+    facts = {layer["name"]: dict(layer["facts"]) for box in boxes for layer in box}
+    assert "receptive field" not in facts["data"] or "1 pixel" in facts["data"]["receptive field"]
+    for name in ("mvn", "conv"):
+        assert facts[name]["receptive field"].startswith("not known"), facts[name]
+
+
 @pytest.mark.parametrize(
     "more, words",
     [
