@@ -53,6 +53,10 @@ MEASURES = {
 STEPS = ("step", "loss", "loss_per_pixel", "rate")
 
 
+#: The column of tables that holds names of images.
+IMAGE = "image"
+
+
 def step_name(step: int) -> str:
     """The name of a step in names of files, which sorts as the number does."""
     return f"{step:07d}"
@@ -60,6 +64,8 @@ def step_name(step: int) -> str:
 
 def read_rows(path: str) -> list[dict[str, Any]]:
     """The whole rows of a CSV, values as numbers where they are; [] where there is no file.
+
+    Names of images stay text: 007 is not 7, and 0016E5_00390 not infinite.
 
     A last line without its end, as a killed run leaves it, does not count. StartError: no CSV.
     """
@@ -70,7 +76,7 @@ def read_rows(path: str) -> list[dict[str, Any]]:
             text = f.read()
         whole = text[: text.rfind("\n") + 1]
         return [
-            {key: _value(value) for key, value in row.items()}
+            {key: value if key == IMAGE else _value(value) for key, value in row.items()}
             for row in csv.DictReader(io.StringIO(whole))
             if None not in row and None not in row.values()
         ]

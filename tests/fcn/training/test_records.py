@@ -111,3 +111,13 @@ def test_a_table_that_is_none_is_named(tmp_path, text):
     (tmp_path / "train.csv").write_bytes(text)
     with pytest.raises(StartError, match="train.csv is no table that solve.py writes"):
         read_rows(str(tmp_path / "train.csv"))
+
+
+def test_names_of_images_are_no_numbers(tmp_path):
+    """CamVid's 0016E5_00390 is infinite to float(), and 007 would lose its zeros."""
+    path = str(tmp_path / "images.csv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("image,mean_iu\n0016E5_00390,0.5\n007,1\n")
+    rows = read_rows(path)
+    assert [row["image"] for row in rows] == ["0016E5_00390", "007"]
+    assert [row["mean_iu"] for row in rows] == [0.5, 1]
