@@ -55,11 +55,11 @@ demo: setup $(VENV)/.photos
 ON_A_GPU := tests/caffe/net tests/caffe/solver tests/caffe/test_net.py tests/caffe/test_solver.py
 
 # Unit tests on the CPU: no training, no golden results, no datasets, no studies, and of each test
-# that has many cases four. Compiled tests are kept whatever the environment says: without them it
+# that has many cases two. Compiled tests are kept whatever the environment says: without them it
 # takes a quarter longer.
 quick: export PYTHONDONTWRITEBYTECODE =
 quick: setup
-	$(BIN)/python -m pytest -n auto -m "not slow and not data" --everywhere cpu --few 4 \
+	$(BIN)/python -m pytest -n auto -m "not slow and not data" --everywhere cpu --few 2 \
 	  tests/caffe tests/fcn tests/layers tests/nets tests/test_bootstrap.py tests/test_s[cu]*.py
 
 test: lint
