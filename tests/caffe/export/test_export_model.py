@@ -16,6 +16,7 @@ def test_the_proof_is_part_of_the_file(tmp_path):
     assert said["checked"].startswith("ONNX Runtime ")
 
 
+@pytest.mark.slow
 def test_weights_of_16_bits(tmp_path):
     layers = [CONV, "type: 'BatchNorm'", "type: 'ReLU'", CONV]
     full, _, _ = export(tmp_path, layers, (1, 3, 9, 9))

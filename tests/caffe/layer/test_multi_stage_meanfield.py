@@ -72,6 +72,7 @@ def test_blobs_at_first():
     assert np.array_equal(m, 1 - np.eye(3))
 
 
+@pytest.mark.slow
 def test_gradients_of_scores_start_and_blobs():
     shape = (1, 2, 4, 5)
     rig = meanfield(f"num_iterations: 2 {THETAS} {WEIGHTS}", shape, shape, (1, 3, 4, 5))

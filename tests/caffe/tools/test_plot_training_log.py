@@ -46,6 +46,7 @@ def test_the_points_of_every_type(log):
         plot_training_log.points(log, "test", "loss", "Seconds")
 
 
+@pytest.mark.slow
 def test_a_chart_of_two_logs_is_written(log, tmp_path):
     pytest.importorskip("matplotlib", reason="needs pycaffe-torch[plot]")
     (tmp_path / "other.log").write_text(LOG)

@@ -26,6 +26,7 @@ def means(weights, pixels):
     return (probabilities(weights, pixels) + probabilities(weights, pixels[:, ::-1])[..., ::-1]) / 2
 
 
+@pytest.mark.slow
 def test_labels_and_probabilities_are_the_mean_s(weights, photo, tmp_path):
     other = np.ascontiguousarray(photo[::-1])
     for name, pixels in (("a", photo), ("b", other)):

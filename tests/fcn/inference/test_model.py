@@ -12,6 +12,7 @@ from fcn.weights.find import MissingWeights
 pytestmark = pytest.mark.usefixtures("_from_the_root")
 
 
+@pytest.mark.slow
 def test_tiles_when_memory_is_short_with_the_same_labels(weights, tmp_path, capsys):
     pixels = np.random.RandomState(2).randint(0, 256, (300, 700, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "e.png")
