@@ -126,10 +126,10 @@ def test_unless_told_infer_knows_what_photographs_show():
 def test_thumbnails_of_photographs_are_labelled_enlarged(tmp_path, capsys):
     """A net knows things at the size that they had in training, smaller ones no better."""
     photo = str(tmp_path / "tiny.png")
-    Image.new("RGB", (64, 48), (120, 110, 90)).save(photo)
+    Image.new("RGB", (128, 96), (120, 110, 90)).save(photo)
     name = "voc-fcn4s-lite0"
-    assert labelled(tmp_path, [photo], "--weights", path(name))["tiny"].shape == (48, 64)
-    assert "tiny.png: 64x48, labelled at 500x375" in capsys.readouterr().out
+    assert labelled(tmp_path, [photo], "--weights", path(name))["tiny"].shape == (96, 128)
+    assert "tiny.png: 128x96, labelled at 500x375" in capsys.readouterr().out
 
 
 FCN_DATA = os.environ.get("FCN_DATA", os.path.join(bootstrap.ROOT, os.pardir, "shared", "data"))
