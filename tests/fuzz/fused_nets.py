@@ -18,6 +18,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -322,8 +323,16 @@ def one(seed: int, steps: int) -> tuple[int, int]:
     """One net and its acts; the number of groups that run as one call and of upsamplings.  Raises
     AssertionError."""
     rng = random.Random(seed)
-    compiled_step.PATIENCE = rng.choice([1, 1, 3])  # passes until stretches are compiled
-    upsample_step.LEAST_REGION = rng.choice([1, 1 << 20])  # by blocks, or by the general operator
+    patience = rng.choice([1, 1, 3])  # passes until stretches are compiled
+    region = rng.choice([1, 1 << 20])  # upsampling by blocks, or by the general operator
+    with (
+        mock.patch.object(compiled_step, "PATIENCE", patience),
+        mock.patch.object(upsample_step, "LEAST_REGION", region),
+    ):
+        return _one(rng, seed, steps)
+
+
+def _one(rng: random.Random, seed: int, steps: int) -> tuple[int, int]:
     text = Maker(rng).net()
     done = []
     caffe.set_random_seed(seed)

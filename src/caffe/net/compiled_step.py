@@ -128,8 +128,10 @@ class CompiledStep:
         seen = key, [v for v in versions if v is not None]
         looked_at = self._looked_at()
         if seen != self._seen or not looked_at <= self._asked:
-            self._seen, self._count = seen, 0
+            # This pass gives the layers their shapes, which a program is made for.
+            self._seen, self._count = seen, 1
             self._asked |= looked_at
+            return None
         self._count += 1
         patience = self._patience.get(key, PATIENCE)
         if self._count < patience:

@@ -216,3 +216,37 @@ def test_a_net_leaves_nothing_behind(twins):
     twins.net = None
     gc.collect()
     assert gone() is None
+
+
+POOLED = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 3 dim: 12 dim: 10 } } }
+layer { name: "c1" type: "Convolution" bottom: "data" top: "c1"
+        convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "pool" type: "Pooling" bottom: "c1" top: "pool"
+        pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "c2" type: "Convolution" bottom: "pool" top: "c2"
+        convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+"""
+
+
+def test_a_new_size_is_never_compiled_before_it_has_passed(tmp_path, monkeypatch):
+    """The layers have the old shapes until then: of pooling that rounds up, other windows."""
+    monkeypatch.setattr(compiled_step, "PATIENCE", 1)
+    path = tmp_path / "pooled.prototxt"
+    path.write_text(POOLED)
+    net, plain = (caffe.Net(str(path), caffe.TEST) for _ in range(2))
+    plain.share_with(net)
+    random = np.random.RandomState(1)
+    for size in ((19, 23), (12, 10), (21, 9), (19, 23)):
+        image = random.standard_normal((1, 3, *size)).astype(np.float32)
+        for one in (net, plain):
+            one.blobs["data"].reshape(*image.shape)
+            one.blobs["data"].data[...] = image
+        with monkeypatch.context() as context:
+            context.setenv("CAFFE_KERNELS", "plain")
+            expected = plain.forward()["c2"]
+        for _ in range(3):
+            np.testing.assert_allclose(net.forward()["c2"], expected, rtol=1e-4, atol=1e-5)
+    (step,) = net._passes.plan._compiled.values()
+    assert step._programs

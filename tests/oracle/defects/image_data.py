@@ -186,8 +186,8 @@ DEFECTS = [
     Defect(
         "rand_skip is ignored",
         "layer/image_data.py",
-        "            files.skip(skip)\n",
-        "",
+        "if not p.rand_skip:",
+        "if True:",
         ["ImageData"],
     ),
     Defect(
