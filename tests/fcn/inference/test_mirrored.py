@@ -54,5 +54,5 @@ def test_the_mirror_image_has_the_mirrored_labels(weights, photo, tmp_path):
 
 def test_an_image_that_does_not_fit_whole_is_named(weights, tmp_path, capsys):
     Image.new("RGB", (900, 700)).save(tmp_path / "large.png")
-    assert run(weights, tmp_path, tmp_path / "large.png", "--mirror", "--memory", "0.08") == 1
+    assert run(weights, tmp_path, tmp_path / "large.png", "--mirror", "--memory", "0.2") == 1
     assert "does not fit into memory whole, as --mirror needs" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from caffe import device as devices
+devices = pytest.importorskip("caffe.device", reason="BVLC Caffe chooses its device otherwise")
 
 AUGMENTED = (
     dict(batch_size=1),
