@@ -7,22 +7,17 @@ Each picture is brought to a height of 375. The rows say which height the panora
 labelled; its labels have the panorama's size and are compared with the truth at that size.
 """
 
-import argparse
 import os
 import sys
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import numpy as np
+import voc_val
 from PIL import Image
 
-import bootstrap
 import score
-from fcn import catalog
 from fcn.console import exit_code
-from fcn.inference.model import Model
-from fcn.inference.scaling import enlarge_label, scale_to
-from segdata.images import read_label, read_rgb
 
 HEIGHT = 375
 #: How many pictures stand side by side.
@@ -40,10 +35,9 @@ WAYS = (
 
 def picture(data, name):
     """(RGB, label map) of a picture of VOC's, brought to HEIGHT."""
-    photo = read_rgb(os.path.join(data, "JPEGImages", name + ".jpg"))
-    truth = read_label(os.path.join(data, "SegmentationClass", name + ".png"))
+    photo, truth = voc_val.read(data, name)
     size = round(photo.width * HEIGHT / photo.height), HEIGHT
-    truth = Image.fromarray(np.asarray(truth, np.uint8)).resize(size, Image.NEAREST)
+    truth = Image.fromarray(truth).resize(size, Image.NEAREST)
     return np.array(photo.resize(size, Image.BICUBIC)), np.array(truth)
 
 
@@ -56,18 +50,10 @@ def lying(data, names):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, metavar="VOC", type=bootstrap.user_path)
-    parser.add_argument("--net", default="voc-fcn4s-lite0", metavar="NAME")
-    parser.add_argument("--every", type=int, default=3, metavar="N", help="(default: 3)")
-    args = parser.parse_args(argv)
-    bootstrap.enter()
-    experiment = catalog.experiment(args.net)
-    model = Model.from_catalog(args.net, f"nets/{args.net}/{args.net}.caffemodel")
+    args = voc_val.arguments(__doc__, 3, argv)
+    experiment, model = voc_val.trained(args.net)
     side, classes = max(experiment.dataset.deploy_size), experiment.dataset.classes
-    lists = os.path.join(args.data, "ImageSets", "Segmentation", "val.txt")
-    with open(lists, encoding="utf-8") as f:
-        names = list(lying(args.data, f.read().split()))[:: args.every]
+    names = list(lying(args.data, voc_val.names(args.data)))[:: args.every]
     print(f"{args.net}, {len(names)} pictures of val\n")
     print("| side by side | scale follows from | mean IU, % | pixel accuracy, % |")
     print("|---:|---|---:|---:|")
@@ -80,13 +66,10 @@ def main(argv=None):
             for count, (_, way) in zip(counts, WAYS):
                 low = way(height, width, side)
                 size = int(low + 0.5), int(width * low / height + 0.5)
-                labels = model.labels(scale_to(pixels, size), model.plan(*size))
-                found = enlarge_label(labels[0], (height, width))
+                found = voc_val.labelled(model, pixels, size)
                 count += score.fast_hist(truth, found, classes)
         for count, (what, _) in zip(counts, WAYS):
-            found = score.metrics(count)
-            cells = f"{100 * found.mean_iu:.1f} | {100 * found.overall_accuracy:.1f}"
-            print(f"| {number} | {what} | {cells} |", flush=True)
+            print(f"| {number} | {what} | {voc_val.cells(count)} |", flush=True)
     return 0
 
 
