@@ -26,7 +26,7 @@ import score
 from fcn import run_files
 from fcn.build import build
 from fcn.console import exit_code
-from fcn.prototxt import to_text
+from fcn.prototxt import write_prototxt
 
 
 def probabilities(net, picture, scale, mirrored):
@@ -65,9 +65,8 @@ def nets(experiment, data, split, weights, folder):
     source = caffe.Net(
         run_files.net(experiment, "val", folder, {**changes, "split": split}), caffe.TEST
     )
-    path = os.path.join(folder, "deploy.prototxt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(to_text(build(experiment._replace(enlarged=None), "deploy")))
+    plain = build(experiment._replace(enlarged=None), "deploy")
+    path = write_prototxt(os.path.join(folder, "deploy.prototxt"), plain)
     return source, caffe.Net(path, weights, caffe.TEST)
 
 

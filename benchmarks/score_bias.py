@@ -32,7 +32,7 @@ from fcn.atomic import replacing
 from fcn.build import build
 from fcn.console import exit_code
 from fcn.engine import forward
-from fcn.prototxt import to_text
+from fcn.prototxt import write_prototxt
 from fcn.weights.load import load_weights
 
 #: Of each axis every fourth pixel is looked at: neighbours say the same.
@@ -47,10 +47,8 @@ def samples(name, folder, weights, out):
     dataset = experiment.dataset
     params = OrderedDict(dataset.val.params, **{dataset.folders[0]: folder})
     val = dataset.val._replace(params=params)
-    path = os.path.join(out, "val.prototxt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(to_text(build(experiment._replace(dataset=dataset._replace(val=val)), "val")))
-    net = caffe.Net(path, caffe.TEST)
+    described = build(experiment._replace(dataset=dataset._replace(val=val)), "val")
+    net = caffe.Net(write_prototxt(os.path.join(out, "val.prototxt"), described), caffe.TEST)
     load_weights(net, weights)
     layer = next(one for one in net.layers if hasattr(one, "seek"))
     found = []

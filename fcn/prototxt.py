@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf import text_format
 
 from caffe.proto import caffe_pb2
+from fcn.atomic import write_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -74,6 +75,12 @@ def _lines(message: Message, indent: str) -> Iterator[str]:
 def to_text(message: Message) -> str:
     """The message in protobuf's text format, fields in the order of their numbers."""
     return "\n".join(_lines(message, "")) + "\n"
+
+
+def write_prototxt(path: str, message: Message) -> str:
+    """Write the message as a prototxt, whole or not at all; returns the path."""
+    write_text(path, to_text(message))
+    return path
 
 
 def read_net(path: str) -> caffe_pb2.NetParameter:

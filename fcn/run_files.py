@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from caffe.proto import caffe_pb2
 from fcn import catalog
-from fcn.atomic import write_text
 from fcn.errors import StartError
-from fcn.prototxt import read_net, read_solver, to_text
+from fcn.prototxt import read_net, read_solver, write_prototxt
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -93,9 +92,7 @@ def solver(
 
 def _write(folder: str, name: str, message: Message) -> str:
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, name + ".prototxt")
-    write_text(path, to_text(message))
-    return path
+    return write_prototxt(os.path.join(folder, name + ".prototxt"), message)
 
 
 def loss_is_normalized(net_path: str) -> bool:

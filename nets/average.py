@@ -7,7 +7,8 @@ A rate that is high again leaves the weights that were found and walks around th
 second half of that walk generalises better than any place on it (Izmailov et al. 2018, "Averaging
 weights leads to wider optima"), and the middle between it and the beginning often more so.
 Candidates are the beginning, the last weights, the mean, and that middle. All are scored on val;
-the best are written. Adam, a poly rate, the row's own data layer but for what is said here.
+the best are written. The recipe is `fcn.catalog.schedules.adam`, the data layer the row's own, but
+for what is said here.
 """
 
 import argparse
@@ -27,9 +28,10 @@ import surgery
 from caffe.proto import caffe_pb2
 from fcn import device, options, run_files
 from fcn.build import build
+from fcn.catalog import schedules
 from fcn.console import exit_code
 from fcn.errors import USER_ERRORS
-from fcn.prototxt import to_text
+from fcn.prototxt import write_prototxt
 from fcn.scoring import results
 from fcn.scoring.evaluate import evaluate
 from fcn.weights import find
@@ -48,35 +50,23 @@ def write_nets(experiment, args):
         train=train._replace(params=OrderedDict(train.params, **changes, **given)),
         val=val._replace(params=OrderedDict(val.params, **changes)),
     )
+    fields = dict(schedules.adam(args.steps, args.rate, args.steps, 1).fields)
+    del fields["snapshot"]
+    fields.update(display=0, test_iter=[fields["test_iter"]])
+    row = experiment._replace(dataset=dataset)
     solver = caffe_pb2.SolverParameter(
-        type="Adam",
-        momentum=0.9,
-        momentum2=0.999,
-        delta=1e-8,
-        base_lr=args.rate,
-        lr_policy="poly",
-        power=0.9,
-        max_iter=args.steps,
-        weight_decay=1e-5,
+        train_net=_write(args.out, "train", build(row, "train")),
+        test_net=[_write(args.out, "val", build(row, "val"))],
         random_seed=args.seed,
-        test_interval=10**9,
-        test_initialization=False,
-        display=0,
         snapshot_after_train=False,
         snapshot_prefix=os.path.join(args.out, "train"),
+        **fields,
     )
-    solver.test_iter.append(1)
-    row = experiment._replace(dataset=dataset)
-    solver.train_net = _write(args.out, "train", build(row, "train"))
-    solver.test_net.append(_write(args.out, "val", build(row, "val")))
     return _write(args.out, "solver", solver)
 
 
 def _write(folder, name, message):
-    path = os.path.join(folder, name + ".prototxt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(to_text(message))
-    return path
+    return write_prototxt(os.path.join(folder, name + ".prototxt"), message)
 
 
 def values(net):

@@ -31,10 +31,10 @@ import numpy as np
 import bootstrap
 import caffe
 import surgery
-from fcn.atomic import replacing, write_text
+from fcn.atomic import replacing
 from fcn.classifiers.catalog import classifier
 from fcn.geometry import facts
-from fcn.prototxt import to_text
+from fcn.prototxt import write_prototxt
 from fcn.random_weights import fill
 from fcn.weights import find
 
@@ -151,9 +151,7 @@ def _top(param, name):
 def built(param):
     """A Net of a NetParameter, in the test phase."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "net.prototxt")
-        write_text(path, to_text(param))
-        return caffe.Net(path, caffe.TEST)
+        return caffe.Net(write_prototxt(os.path.join(folder, "net.prototxt"), param), caffe.TEST)
 
 
 def compare(nets, images=2, seed=0):
@@ -217,8 +215,7 @@ def write(nets, out):
     nets.dense.blobs["data"].reshape(*nets.plain.blobs["data"].data.shape)
     with replacing(out) as temporary:
         nets.dense.save(temporary)
-    write_text(prototxt, to_text(nets.param))
-    return out, prototxt
+    return out, write_prototxt(prototxt, nets.param)
 
 
 def _loader(name, path):

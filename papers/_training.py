@@ -25,7 +25,7 @@ from fcn import catalog, plots
 from fcn.atomic import write_text
 from fcn.build import build
 from fcn.catalog.schedules import NEVER
-from fcn.prototxt import to_text
+from fcn.prototxt import write_prototxt
 from papers._common import mean_spread, percent
 
 __all__ = [
@@ -216,7 +216,7 @@ def _write_solver(variant, seed, stem, steps):
     param.test_net.append(_write_net(variant, "val", seed, stem))
     for key, value in (variant.solver or {}).items():
         setattr(param, key, value)
-    return _write(stem + "-solver.prototxt", param)
+    return write_prototxt(stem + "-solver.prototxt", param)
 
 
 def _write_net(variant, phase, seed, stem):
@@ -232,13 +232,7 @@ def _write_net(variant, phase, seed, stem):
     net = build(experiment._replace(dataset=experiment.dataset._replace(**{phase: source})), phase)
     if variant.change:
         variant.change(net, phase, seed)
-    return _write(f"{stem}-{phase}.prototxt", net)
-
-
-def _write(path, message):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(to_text(message))
-    return path
+    return write_prototxt(f"{stem}-{phase}.prototxt", net)
 
 
 def _quietly_load(net, path):

@@ -25,3 +25,17 @@ def make_net(tmp_path):
         return caffe.Net(str(path), phase, **kwargs)
 
     return make_net
+
+
+@pytest.fixture
+def saved_net(tmp_path):
+    """A function: a prototxt's text → the paths of the prototxt and of its random weights."""
+
+    def save(text):
+        prototxt, weights = (str(tmp_path / f"net.{end}") for end in ("prototxt", "caffemodel"))
+        with open(prototxt, "w", encoding="utf-8") as f:
+            f.write(text)
+        caffe.Net(prototxt, caffe.TEST).save(weights)
+        return prototxt, weights
+
+    return save

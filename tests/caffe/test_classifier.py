@@ -20,11 +20,8 @@ layer { name: "sum" type: "Convolution" bottom: "data" top: "sum" convolution_pa
 
 
 @pytest.fixture
-def files(tmp_path):
-    (tmp_path / "net.prototxt").write_text(NET)
-    path = str(tmp_path / "net.prototxt")
-    caffe.Net(path, caffe.TEST).save(str(tmp_path / "net.caffemodel"))
-    return path, str(tmp_path / "net.caffemodel")
+def files(saved_net):
+    return saved_net(NET)
 
 
 def picture(height, width, seed=0):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import caffe
-
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param {
   shape { dim: 3 dim: 3 dim: 8 dim: 8 } } }
@@ -15,11 +13,8 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
 
 
 @pytest.fixture
-def model(tmp_path):
-    (tmp_path / "net.prototxt").write_text(NET)
-    path = str(tmp_path / "net.prototxt")
-    caffe.Net(path, caffe.TEST).save(str(tmp_path / "net.caffemodel"))
-    return path, str(tmp_path / "net.caffemodel")
+def model(saved_net):
+    return saved_net(NET)
 
 
 @pytest.fixture
