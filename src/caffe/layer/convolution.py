@@ -285,11 +285,10 @@ class Convolution(_Filter):
 
     def works_in_blocks(self, bottom: Shape) -> bool:
         """True where an output can be computed block by block for a bottom of this shape."""
-        x = torch.empty(bottom, device="meta")
         if self.channel_axis != 1 or self.spatial_axes != 2 or any(self._overhang(bottom[2:])):
             return False
-        weight = torch.empty(self.blobs[0].dims, device="meta")
-        return convolution.choose(self._geometry(x), weight).in_blocks
+        stand_in = torch.zeros(()).expand(self.blobs[0].dims)  # only its shape counts
+        return convolution.choose(self._geometry(bottom), stand_in).in_blocks
 
     def _apply(
         self,
@@ -312,19 +311,19 @@ class Convolution(_Filter):
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> convolution.Call:
         memory = self.blobs[0].data_storage
-        return convolution.Call(self._geometry(x), x, weight, bias, memory)
+        return convolution.Call(self._geometry(x.shape), x, weight, bias, memory)
 
     def _way(self, x: torch.Tensor, weight: torch.Tensor) -> convolution.Way | None:
         """The CPU's own way to compute this, None where PyTorch's operator is called as it is."""
         if x.device.type != "cpu" or self.spatial_axes != 2 or any(self._overhang(x.shape[2:])):
             return None
-        return convolution.choose(self._geometry(x), weight)
+        return convolution.choose(self._geometry(x.shape), weight)
 
-    def _geometry(self, x: torch.Tensor) -> convolution.Geometry:
-        sizes = [self.out_size(i, n) for i, n in enumerate(x.shape[2:])]
-        top = (x.shape[0], self.num_output, *sizes)
+    def _geometry(self, bottom: Shape) -> convolution.Geometry:
+        sizes = [self.out_size(i, n) for i, n in enumerate(bottom[2:])]
+        top = (bottom[0], self.num_output, *sizes)
         settings = self.kernel, self.stride, self.pad, self.dilation, self.group
-        return convolution.Geometry(*settings, tuple(x.shape), top)
+        return convolution.Geometry(*settings, tuple(bottom), top)
 
     def _weight_shape(self) -> Shape:
         return (self.num_output, self.channels // self.group, *self.kernel)

@@ -398,5 +398,7 @@ def _fits(graph: Graph, i: int, made: set[int], split: set[int]) -> bool:
         if len(top) != 4 or prefers_winograd(layer, top):
             return False
     shapes = [graph.blobs[b].dims for b in bottoms]
-    meta = [torch.empty(blob.dims, device="meta") for blob in layer.blobs]
-    return expressions.expression(layer, shapes, meta) is not None
+    # In the place of weights, which may wait to be filled; a meta tensor would do, but the first
+    # arithmetic on one makes PyTorch load its compiler, which takes longer than a small net runs.
+    stand_ins = [torch.zeros(()).expand(blob.dims) for blob in layer.blobs]
+    return expressions.expression(layer, shapes, stand_ins) is not None
