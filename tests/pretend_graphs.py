@@ -63,7 +63,12 @@ class Backend:
         before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # written memory, its numbers
         fresh: list[torch.Tensor] = []
         states = [g.get_state() for g in graph.generators]
-        run = pretend_device._run
+        run, note_copy = pretend_device._run, pretend_device._note_copy
+
+        def no_copy(source: Any, target: Any, *how: Any, **named: Any) -> None:
+            if source.device != target.device:
+                raise RuntimeError("operation not permitted when stream is capturing: a copy")
+            note_copy(source, target, *how, **named)
 
         def record(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             name = func._schema.name
@@ -102,11 +107,11 @@ class Backend:
                 fresh.extend(t for t in tree_flatten(inner)[0] if isinstance(t, torch.Tensor))
             return result
 
-        pretend_device._run = record
+        pretend_device._run, pretend_device._note_copy = record, no_copy
         try:
             yield
         finally:
-            pretend_device._run = run
+            pretend_device._run, pretend_device._note_copy = run, note_copy
             for t in fresh:
                 if t.is_floating_point():
                     t.fill_(float("nan"))

@@ -1,5 +1,6 @@
 """Random numbers drawn on a GPU: one number of Caffe's stream decides each pass."""
 
+import pytest
 import torch
 
 import caffe
@@ -7,6 +8,7 @@ from caffe.device import current
 from caffe.layer._draws import DeviceDraws
 
 
+@pytest.mark.cpu_only
 def test_on_the_cpu_nothing_is_drawn():
     caffe.set_random_seed(1)
     before = caffe.get_random_state()

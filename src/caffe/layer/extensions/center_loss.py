@@ -63,7 +63,8 @@ class CenterLoss(LabelReader):
         if need.bottoms[0]:
             diff = (away * (top_diffs[0] / self.rows)).reshape(bottoms[0].shape)
         if need.params[0]:
-            counts = torch.bincount(labels, minlength=self.classes).to(away.dtype) + 1
+            ones = away.new_ones(self.rows)  # torch.bincount would wait for a GPU
+            counts = away.new_ones(self.classes).index_add_(0, labels, ones)
             centres = torch.zeros_like(params[0]).index_add_(0, labels, -away) / counts[:, None]
         return [diff, None], [centres]
 

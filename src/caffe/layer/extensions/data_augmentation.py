@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from caffe.errors import LayerError
 from caffe.layer import Layer, Shape, Tensors, register
 
@@ -63,8 +65,8 @@ class DataAugmentation(Layer):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         x = bottoms[0]
         if len(params) == 1:
-            given = self._given()
-            return [x - x.new_tensor(given).view(1, 3, 1, 1) if given else x.clone()]
+            means = [x.new_full((1, 1, 1, 1), value) for value in self._given()]  # nothing goes up
+            return [x - torch.cat(means, 1) if means else x.clone()]
         mean = params[2]
         if self.param.augmentation_param.mean_per_pixel:
             mean = params[1]

@@ -76,16 +76,16 @@ class SpatialTransformer(Layer):
             else free[:, self.open.index(i)]
             for i in range(6)
         ]
-        row, column = self.coordinates()
-        row, column = row.to(x.device)[:, None], column.to(x.device)[None, :]
+        row, column = self.coordinates(x.device)
+        row, column = row[:, None], column[None, :]
         return [
             a.view(-1, 1, 1) * row + b.view(-1, 1, 1) * column + c.view(-1, 1, 1)
             for a, b, c in (full[:3], full[3:])
         ]
 
-    def coordinates(self) -> list[torch.Tensor]:
-        """The rows and columns of the top, from -1 on."""
-        return [torch.arange(n, dtype=torch.float32) / n * 2 - 1 for n in self.out]
+    def coordinates(self, device: torch.device | None = None) -> list[torch.Tensor]:
+        """The rows and columns of the top, from -1 on; made on the device (the CPU by default)."""
+        return [torch.arange(n, dtype=torch.float32, device=device) / n * 2 - 1 for n in self.out]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
