@@ -24,6 +24,7 @@ def first_gpu() -> int | None:
     """0 where this engine finds a GPU; None on BVLC Caffe, which has no way to ask."""
     if not hasattr(caffe, "__engine__"):
         return None
+    caffe.Net  # noqa: B018  # the engine loads PyTorch faster than an import of torch alone
     import torch
 
     return 0 if torch.cuda.is_available() else None

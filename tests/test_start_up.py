@@ -143,6 +143,13 @@ def test_no_more_of_pytorch_is_loaded_than_import_torch_loads(loaded, case):
     assert not found, f"{len(found)} modules: {', '.join(found[:20])}"
 
 
+@pytest.mark.slow
+def test_a_photo_does_not_load_all_formats_that_pillow_knows(loaded):
+    photos = {"PIL.JpegImagePlugin", "PIL.PngImagePlugin"}
+    found = [name for name in loaded["infer.py"] if name.endswith("ImagePlugin")]
+    assert photos <= set(found) and "PIL.PdfImagePlugin" not in found, found
+
+
 def test_no_tensor_lives_on_the_meta_device():
     """The first arithmetic on one loads PyTorch's compiler; a tensor of one number, expanded, has
     a shape and takes no memory as well."""

@@ -29,7 +29,8 @@ IGNORE = 255
 
 #: What images and masks come in. Pillow knows more, PostScript among them, which it hands to a
 #: program of its own: whatever a file's name says, it must not run as one.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+#: The first five are what `Image.preinit` loads: the next one makes Pillow load all it has.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "JPEG2000", "TIFF", "WEBP")
 
 #: How the names of images and masks end, in folders.
 ENDINGS = tuple(
@@ -55,6 +56,7 @@ def open_image(path: str, what: str = "image", decode: bool = True, file=None):
     if file is None and not os.path.isfile(path):  # a FIFO would be waited for without end
         raise DataError(f"missing {what}: no file '{os.path.abspath(path)}'")
     begin = file.tell() if file else 0
+    Image.preinit()  # Pillow 12 would load the one format that the file's name tells, then all
     try:
         with Image.open(file or path, formats=_formats(file or path)) as image:
             if decode:

@@ -9,11 +9,14 @@ net written with NetSpec or a database filled by a tool needs none.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from caffe import _forking, _malloc, _shadow, _waiting
+from caffe import _collector, _forking, _malloc, _shadow, _waiting
 from caffe.former_api import missing as _missing
 
 _waiting.let_threads_sleep()  # before anything imports PyTorch
@@ -138,17 +141,22 @@ def __getattr__(name: str) -> object:
     """Called for what is not here yet; what it finds stays."""
     value: object
     if name == "Layer":
-        from caffe.layer.python import PythonLayer as value
+        value = _load("caffe.layer.python").PythonLayer
     elif name == "__engine__":
         value = f"pycaffe-torch {_shadow.own_version()}"
     elif name in _MODULE_OF:
-        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        value = getattr(_load(_MODULE_OF[name]), name)
     elif _is_module(name):
-        return importlib.import_module(f"caffe.{name}")
+        return _load(f"caffe.{name}")
     else:
         raise _missing("caffe", name)
     globals()[name] = value
     return value
+
+
+def _load(module: str) -> ModuleType:
+    with contextlib.nullcontext() if module in sys.modules else _collector.resting():
+        return importlib.import_module(module)  # PyTorch may come with it
 
 
 def _is_module(name: str) -> bool:
