@@ -111,6 +111,7 @@ class Blob:
             raise ShapeError(f"a blob cannot have the shape {dims}: axis lengths start at 0")
         if math.prod(dims) >= 2**31:
             raise ShapeError(f"blob size exceeds INT_MAX: {dims} has {math.prod(dims)} elements")
+        self._data.alert()
         self.dims = dims
         self._unallocated = False
         if self.count > self._data.capacity:
@@ -201,6 +202,7 @@ class Blob:
 
     def fill_later(self, fill: Callable[[np.ndarray], object]) -> None:
         """Let ``fill`` write the values, into a flat array, when somebody first looks at them."""
+        self._data.alert()
         self._data = Unfilled(self.count, fill)
 
     def will_be_overwritten(self) -> None:
@@ -211,6 +213,7 @@ class Blob:
     def share_data(self, other: Blob) -> None:
         """Use the other blob's data memory; the element counts must be equal."""
         self._check_count(other)
+        self._data.alert()
         self._data = other._data
 
     def share_diff(self, other: Blob) -> None:
@@ -229,6 +232,7 @@ class Blob:
         if not current().shares_host and self._data.capacity == values.size:
             self._data.use_host(values.reshape(-1))  # what CUDA graphs know stays the blob's
         else:
+            self._data.alert()
             self._data = Storage.around(values.reshape(-1))
 
     @property

@@ -32,6 +32,7 @@ import itertools
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
@@ -40,6 +41,7 @@ import torch
 
 from caffe._planes import copy_planes
 from caffe.device import Device, current
+from caffe.sentinel import Sentinel
 
 __all__ = ["Storage", "Watcher", "watched"]
 
@@ -121,6 +123,7 @@ class Storage:
         self._cached_on: Device | None = None
         self._make: Callable[[], torch.Tensor] | None = None  # in the state DEFERRED
         self._lent = False  # somebody counts on the tensor's numbers
+        self._sentinels: list[weakref.ref[Sentinel]] = []
 
     @classmethod
     def around(cls, memory: np.ndarray) -> Storage:
@@ -135,6 +138,8 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         self._drop()
         self._make = self._alias = None
         self._host = memory
@@ -151,6 +156,8 @@ class Storage:
         host = self._newest_host()
         self.state = HOST
         self._handed_out = True
+        if self._sentinels:
+            self.alert()
         return np.asarray(_Lease(self, host, shape, owner))
 
     def numbers(self, shape: Sequence[int]) -> np.ndarray:
@@ -283,6 +290,8 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         device = current()
         if device.shares_host and self.leases:
             host = self._allocated_host()
@@ -317,6 +326,8 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         if not current().shares_host:
             self.state = TENSOR
         elif self.state == BOTH:
@@ -327,6 +338,8 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         self._drop()
         self._make = None
         if self.leases:
@@ -349,6 +362,8 @@ class Storage:
             self.zero()
             return
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         self._make = None
         self._keep(tensor)
         self.state = TENSOR
@@ -359,6 +374,8 @@ class Storage:
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
         self._drop()
         if not self.leases:  # else the next array is to be the same memory
             self._host = self._alias = None
@@ -397,6 +414,8 @@ class Storage:
 
     def rewind(self, snapshot: tuple[Any, ...]) -> None:
         """Go back to a :meth:`snapshot`; the version stays, so that nothing stale is taken."""
+        if self._sentinels:
+            self.alert()
         self.state, self._host, self._alias, tensor, self._make = snapshot
         self._keep(tensor)
 
@@ -417,6 +436,21 @@ class Storage:
         if tensor is None or self.leases or self._lent or self.state not in (TENSOR, BOTH):
             return False
         return tensor is self._tensor or tensor is self._views.get(tuple(tensor.shape))
+
+    # What happens to the numbers ----------------------------------------------------------------
+
+    def watch(self, sentinel: weakref.ref[Sentinel]) -> None:
+        """Tell the sentinel of the next thing that happens to the numbers, once."""
+        self._sentinels = [s for s in self._sentinels if s() is not None]
+        self._sentinels.append(sentinel)
+
+    def alert(self) -> None:
+        """Tell the sentinels: the numbers, or which blob has them in which shape, may change."""
+        sentinels, self._sentinels = self._sentinels, []
+        for reference in sentinels:
+            sentinel = reference()
+            if sentinel is not None:
+                sentinel.quiet = False
 
     # What is derived from the numbers -----------------------------------------------------------
 
@@ -468,6 +502,8 @@ class Storage:
     def _settle(self) -> None:
         """Compute what was deferred."""
         if self._make is not None:
+            if self._sentinels:
+                self.alert()
             with torch.no_grad():
                 value = self._make()
             self._make = None
@@ -479,8 +515,8 @@ class Storage:
         return (
             self._host is not None
             and value.is_cpu
-            and value.data_ptr() == self._host.ctypes.data
             and value.is_contiguous()
+            and value.data_ptr() == self._host.ctypes.data
         )
 
     def _allocated_host(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from caffe.blob import Blob, BlobVec
 from caffe.device import current
 from caffe.errors import DataError, Error, LayerError, PrototxtError, naming
 from caffe.former_api import missing
+from caffe.layer import Layer
 from caffe.layer.memory_data import MemoryData
 from caffe.layer.python import LayerVec
 from caffe.net import arguments, batches, debug_info
@@ -88,6 +89,11 @@ class Net:
             raise
         self._param = param
         self._passes = Passes(self._graph, param.debug_info)
+        self._judges = [  # layers that check on a device
+            layer
+            for layer in self._graph.layers
+            if type(layer).raise_verdict is not Layer.raise_verdict
+        ]
         self._checked_for_zeros = -1  # the last layer that was
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
         self._params_by_name: OrderedDict[str, BlobVec] | None = None
@@ -434,7 +440,7 @@ class Net:
         call.  On a GPU labels that only the device sees are checked there; what it found is read
         here, when a result is displayed, saved or scored."""
         first: Error | None = None
-        for layer in self._graph.layers:
+        for layer in self._judges:
             if layer.verdict is not None:
                 try:
                     with naming(layer):

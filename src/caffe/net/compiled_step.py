@@ -14,6 +14,7 @@ weights of that pass, and do so when somebody asks; that blob is then an output 
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from caffe.net.expressions import Expression
 from caffe.net.folding import fold, group_at
 from caffe.net.fused_step import prefers_winograd
 from caffe.net.wiring import Graph
+from caffe.sentinel import Sentinel
 from caffe.storage import Storage
 
 __all__ = ["CompiledStep", "compiled_steps"]
@@ -53,15 +55,6 @@ class _Operation(NamedTuple):
     run: Expression
     bottoms: list[int]
     tops: list[int]
-
-
-class _Hidden(NamedTuple):
-    """A blob that is not computed, with all that tells whether it is as the last pass left it."""
-
-    blob: Blob
-    dims: tuple[int, ...]
-    storage: Storage
-    promise: Callable[[], torch.Tensor]
 
 
 class CompiledStep:
@@ -97,11 +90,11 @@ class CompiledStep:
             return False
         key: Key = (tuple(b.dims for b in self._input_blobs), torch.get_num_threads())
         program = self._programs.get(key)
-        if program is None or not program.is_current(self._weights()):
+        if program is None or not program.is_current():
             program = self._after_enough_passes(key)
         if program is None:
             return False
-        inputs = [torch.empty(b.dims).copy_(b.data_tensor()) for b in self._input_blobs]
+        inputs = [_copy(blob) for blob in self._input_blobs]
         if not all(fused.finite(x) for x in inputs) or not program.hide(inputs):
             return False
         found = program.compute(*inputs)
@@ -184,8 +177,12 @@ class _Program:
         self._step = step
         self.outputs = sorted({*step.outputs, *step._asked})
         self._weights: list[tuple[Storage, int]] = []
+        # The layers' blobs, and whether any of their storages may have changed since.
+        self._vectors = [list(vector) for vector in step._vectors]
+        self._weights_watched: Sentinel | None = None
+        self._hidden_watched: Sentinel | None = None
+        self._outputs: list[tuple[Blob, tuple[int, ...]]] = []  # with their shapes
         self._plain: list[_Operation] = []  # layer by layer
-        self._hidden: list[_Hidden] = []
         self._inputs: list[torch.Tensor] = []  # of the last pass
         self._values: dict[int, torch.Tensor] | None = None  # of the hidden blobs, if asked for
         self.compute: Callable[..., tuple[torch.Tensor, ...]]
@@ -196,7 +193,7 @@ class _Program:
         if not compiled.available() or not step.outputs:
             return None
         self = cls(step)
-        inputs = [torch.empty(blob.dims).copy_(blob.data_tensor()) for blob in step._input_blobs]
+        inputs = [_copy(blob) for blob in step._input_blobs]
         operations = self._operations()
         if operations is None or not all(map(fused.finite, inputs)):
             return None
@@ -214,13 +211,20 @@ class _Program:
         self.compute = program
         return self
 
-    def is_current(self, weights: Sequence[Blob]) -> bool:
+    def is_current(self) -> bool:
         """Whether the weights are those that the program was made with."""
+        watched, vectors = self._weights_watched, self._step._vectors
+        if watched is not None and watched.quiet:
+            return all(map(operator.eq, vectors, self._vectors))
+        weights = self._step._weights()
         if len(weights) != len(self._weights):
             return False
+        watched = Sentinel(storage for storage, _ in self._weights)
         for blob, (storage, version) in zip(weights, self._weights):
             if blob.data_storage is not storage or not storage.is_still(version):
                 return False
+        self._vectors = [list(vector) for vector in vectors]
+        self._weights_watched = watched
         return True
 
     # Making it ------------------------------------------------------------------------------------
@@ -273,15 +277,11 @@ class _Program:
 
     def hide(self, inputs: list[torch.Tensor]) -> bool:
         """Let the hidden blobs be those of a pass over ``inputs``; False where one cannot be."""
-        as_left = bool(self._hidden)
-        for blob, dims, storage, promise in self._hidden:
-            if (
-                storage.promised is not promise
-                or blob.dims is not dims
-                or blob.data_storage is not storage
-            ):
+        watched = self._hidden_watched
+        as_left = watched is not None and watched.quiet
+        for blob, dims in self._outputs:
+            if blob.dims is not dims:
                 as_left = False
-                break
         if not as_left and not self._find_hidden():
             return False
         self._inputs, self._values = inputs, None
@@ -297,19 +297,19 @@ class _Program:
                 if isinstance(layer, Split):
                     layer.forward_blobs(graph.bottom(i), graph.top(i))
         seen = {id(graph.blobs[b].data_storage) for b in [*step.inputs, *self.outputs]}
-        self._hidden = []
+        hidden: list[tuple[Storage, Callable[[], torch.Tensor]]] = []
         for b in step._made:
-            blob = graph.blobs[b]
-            storage = blob.data_storage
+            storage = graph.blobs[b].data_storage
             if id(storage) not in seen:
                 seen.add(id(storage))
-                promise = functools.partial(self._reveal, step._roots[b])
-                self._hidden.append(_Hidden(blob, blob.dims, storage, promise))
-        if any(h.storage.leases for h in self._hidden):
-            self._hidden = []
+                hidden.append((storage, functools.partial(self._reveal, step._roots[b])))
+        if any(storage.leases for storage, _ in hidden):
+            self._hidden_watched = None
             return False
-        for hidden in self._hidden:
-            hidden.storage.defer(hidden.promise)
+        for storage, promise in hidden:
+            storage.defer(promise)
+        self._hidden_watched = Sentinel(storage for storage, _ in hidden)
+        self._outputs = [(graph.blobs[b], graph.blobs[b].dims) for b in self.outputs]
         return True
 
     def _reveal(self, b: int) -> torch.Tensor:
@@ -319,6 +319,10 @@ class _Program:
             self._values = _run(self._plain, dict(zip(step.inputs, self._inputs)))
         step.asked_for(b)
         return self._values[b].clone()
+
+
+def _copy(blob: Blob) -> torch.Tensor:
+    return blob.data_tensor().clone(memory_format=torch.contiguous_format)
 
 
 def _run(operations: Sequence[_Operation], values: dict[int, torch.Tensor]) -> dict:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import caffe
+from caffe.blob import Blob
 from caffe.kernels import compiled
 from caffe.net import compiled_step
 
@@ -130,6 +131,30 @@ def test_new_weights_are_used_at_once_and_compiled_later(twins):
     assert not twins.compiled()
     twins.forward(4)
     assert twins.compiled()
+
+
+def test_another_blob_in_the_place_of_a_weight_is_used_at_once(twins):
+    twins.forward(6)
+    assert twins.compiled()
+    for net in (twins.net, twins.plain):
+        blob = Blob(net.params["c2"][0].shape)
+        blob.data[...] = 0.25
+        net.params["c2"][0] = blob
+    twins.forward()
+    assert not twins.compiled()
+    twins.forward(6)
+    assert twins.compiled()
+
+
+@pytest.mark.parametrize("name", ["prob", "c2"])
+def test_a_blob_that_was_given_another_shape_gets_its_own_again(twins, name):
+    twins.forward(6)
+    assert twins.compiled()
+    for net in (twins.net, twins.plain):
+        net.blobs[name].reshape(1, 2)
+    twins.forward(2)
+    twins.equal("prob")
+    twins.equal("c2")
 
 
 def test_other_shapes_and_back(twins):
