@@ -9,6 +9,7 @@ was not registered.  :meth:`Graph.replay` repeats the launches on the same memor
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,12 +66,16 @@ class Backend:
         states = [g.get_state() for g in graph.generators]
         run, note_copy = pretend_device._run, pretend_device._note_copy
 
+        thread = threading.get_ident()  # others go on as they are
+
         def no_copy(source: Any, target: Any, *how: Any, **named: Any) -> None:
-            if source.device != target.device:
+            if source.device != target.device and threading.get_ident() == thread:
                 raise RuntimeError("operation not permitted when stream is capturing: a copy")
             note_copy(source, target, *how, **named)
 
         def record(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+            if threading.get_ident() != thread:
+                return run(func, args, kwargs)
             name = func._schema.name
             operands = tree_flatten((args, kwargs))[0]
             on_host = [

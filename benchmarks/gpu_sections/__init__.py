@@ -26,6 +26,9 @@ SECTIONS = OrderedDict(
         ("environment", Section("Versions, switches and the card", 40)),
         ("parity", Section("FCN-8s against the CPU and against float64", 110)),
         ("golden", Section("Golden cases of every layer type", 110, parts=4)),
+        ("layers", Section("Layers of forks against the CPU", 90, parts=2)),
+        ("ways", Section("Every way to a convolution against float64", 60)),
+        ("data", Section("Pictures go up as bytes", 60)),
         ("graphs", Section("CUDA graphs on and off give the same", 100)),
         ("solvers", Section("Six solvers, clipping, iter_size", 90)),
         ("switching", Section("From the CPU to the GPU and back", 90)),
@@ -35,6 +38,7 @@ SECTIONS = OrderedDict(
         ("memory", Section("Training FCN-8s under memory caps", 60, parts=5)),
         ("speed", Section("Speed against plain PyTorch", 120, parts=3, alone=True)),
         ("training", Section("CamVid steps and the wait for data", 60, alone=True)),
+        ("border", Section("The pad of 100 computed once, against all rows", 60, alone=True)),
         ("sizes", Section("Images of ever-changing sizes", 60, alone=True)),
         ("inference", Section("infer.py on 20 pictures", 60, alone=True)),
     ]

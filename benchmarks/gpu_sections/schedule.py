@@ -5,10 +5,12 @@ never touches the GPU itself, so a child starts CUDA afresh. A child that cannot
 a fresh interpreter.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +26,8 @@ CORES_PER_PROCESS = 3
 #: Share of the limit after which sections that run side by side must leave time to the others.
 SIDE_BY_SIDE = 0.55
 LEAST = 4  # seconds: with less left, nothing is started
+PATIENCE = 5  # seconds that a killed process may take to go; a driver can hold one for ever
+ROOM = 10  # GB of a card's memory for each process
 LOG_TAIL = 1500
 COMMAND = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "gpu_check.py")
 
@@ -38,6 +42,35 @@ def cuda_starts():
         print(f"CUDA does not start in a forked process: {error}", flush=True)
         return False
     return True
+
+
+def memory_of_the_smallest_card():
+    """In GB, by nvidia-smi, which does not start CUDA here; None where it cannot tell."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+        return min(float(line) for line in done.stdout.split("\n") if line.strip()) / 1e3
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+
+
+class Stopped(Exception):
+    """The command was told to end."""
+
+
+@contextlib.contextmanager
+def stopping():
+    """SIGTERM and SIGINT raise Stopped, so that children are ended and the report is written."""
+
+    def stop(number, frame):
+        raise Stopped(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_part(options, threads, name, part, folder):
@@ -79,6 +112,8 @@ class Job:
         status = 1
         try:
             os.setpgid(0, 0)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)  # the parent's would go on in the child
             log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -107,8 +142,8 @@ class Job:
             else:
                 self.status = "ended" if code == 0 else "died of an exception"
         elif time.time() > self.deadline:
-            self.kill()
             self.status = f"was ended after {time.time() - self.began:.0f} s, its limit"
+            self.kill()
         else:
             return False
         self.seconds = time.time() - self.began
@@ -121,8 +156,12 @@ class Job:
                 break
             except OSError:  # the child has no group of its own yet
                 continue
-        _, _, used = os.wait4(self.pid, 0)
-        self.processor = used.ru_utime + used.ru_stime
+        for _ in range(PATIENCE * 50):
+            done, _, used = os.wait4(self.pid, os.WNOHANG)
+            if done:
+                self.processor = used.ru_utime + used.ru_stime
+                return
+            time.sleep(0.02)
 
     def found(self):
         """What the part wrote (see Record), or nothing; with how it ended."""
@@ -163,6 +202,9 @@ class Schedule:
         ]
         self.cores = len(os.sched_getaffinity(0))
         self.slots = options.processes or max(2, self.cores // CORES_PER_PROCESS)
+        memory = memory_of_the_smallest_card() if options.device == "gpu" else None
+        if memory and not options.processes:
+            self.slots = max(1, min(self.slots, int(memory // ROOM)))
 
     def run(self):
         """Run everything; the exit status."""
@@ -179,10 +221,14 @@ class Schedule:
             deadline = self.began + self.options.limit * SIDE_BY_SIDE
         running = []
         try:
-            self._all(beside, self.slots, deadline, running)
-            self._all(alone, 1, self.deadline, running)
+            with stopping():
+                self._all(beside, self.slots, deadline, running)
+                self._all(alone, 1, self.deadline, running)
+        except Stopped as stopped:
+            print(f"stopped by {stopped}: what was found until then", flush=True)
         finally:
             for job in running:
+                job.status = f"was ended after {time.time() - job.began:.0f} s, with the command"
                 job.kill()
             found = self._write()
         print(report.table(found), flush=True)

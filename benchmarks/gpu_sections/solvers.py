@@ -2,11 +2,12 @@
 
 import os
 import sys
+import tempfile
 
 import numpy as np
 
 from gpu_sections import golden
-from gpu_sections.machine import CHECKOUT, Machine
+from gpu_sections.machine import CHECKOUT, Machine, share
 
 sys.path.insert(0, os.path.join(CHECKOUT, "tests", "oracle"))
 import case_runner
@@ -29,9 +30,47 @@ def run(record):
             name = f"{kind}, iter_size {iter_size}" + (", clipping" if clip else "")
             with record.step(name):
                 against_the_cpu(record, machine, name, combination(kind, clip, iter_size, steps))
+    for kind in TYPES[:1] if record.options.quick else TYPES:
+        with record.step(f"{kind}, diffs"):
+            diffs_afterwards(record, machine, kind, steps)
     machine.enter()
     kinds = [kind for kind in cases.types() if kind.startswith("solver ")]
     golden.check_kinds(record, kinds, machine)
+
+
+def diffs_afterwards(record, machine, kind, steps):
+    """What a diff holds after an update is what was subtracted, though nobody copied it: read it
+    after some updates, let it be after others, and write one before another."""
+    made = combination(kind, None, 1, 1)
+    feeds = [step for step in made["steps"] if step["op"] != "step"]
+    machine.leave()
+    expected = diffs_read(made, feeds, steps)
+    machine.enter()
+    found = diffs_read(made, feeds, steps)
+    worst = max(share(a, b) for a, b in zip(expected, found))
+    moved = all(a.any() for a in expected)
+    text = f"worst {worst:.2g} of the largest, {len(found)} diffs"
+    record.check(f"{kind}: diffs after updates", worst <= TOLERANCE and moved, text)
+
+
+def diffs_read(made, feeds, steps):
+    with tempfile.TemporaryDirectory() as folder:
+        run = case_runner.Run(made, folder)
+        run.execute(feeds)
+        found = []
+        for number in range(steps):
+            run.solver.step(1)
+            if number % 2 == 0:
+                found += [b.diff.copy() for blobs in run.net.params.values() for b in blobs]
+        run.net.clear_param_diffs()
+        run.net.forward()
+        run.net.backward()
+        run.net.params["conv"][0].diff[...] *= 2
+        run.solver.apply_update()
+        return found + [
+            run.net.params["conv"][0].diff.copy(),
+            run.net.params["conv"][0].data.copy(),
+        ]
 
 
 def combination(kind, clip, iter_size, steps):

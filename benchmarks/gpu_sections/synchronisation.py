@@ -9,6 +9,7 @@ import torch
 import caffe
 from gpu_sections import fcn8s
 from gpu_sections.machine import Machine, has
+from gpu_sections.traffic import traffic
 
 WARM, STEPS = 8, 5
 KINDS = {
@@ -64,6 +65,7 @@ def one_solver(record, machine, name, fields, folder, share, height, width):
 
     fed = counted(machine, fed_step)
     record.check(f"{name}: a new input each step", not fed, fed or "none")
+    calls_of_cuda(record, machine, name, fed_step, height, width)
     loss = float(solver.net.blobs["loss"].data)
     record.check(f"{name}: the loss afterwards", loss == loss and loss > 0, f"{loss:g}")
 
@@ -82,6 +84,24 @@ def counted(machine, step):
         finally:
             torch.cuda.set_sync_debug_mode("default")
     return "; ".join(f"{place} ×{count}" for place, count in places.items())
+
+
+def calls_of_cuda(record, machine, name, step, height, width):
+    """The same by the profiler, which also sees copies from memory that is not pinned, and what
+    CUDA allocates; and the bytes that go up: a picture and its labels in float32."""
+
+    def steps():
+        for number in range(STEPS):
+            step(number)
+
+    seen = traffic(machine, steps)
+    if not seen.seen:
+        record.left_out(f"{name}: calls of CUDA", "the profiler sees nothing here")
+        return
+    record.check(f"{name}: calls of CUDA that wait", not seen.waits, seen.waited() or "none")
+    wanted = STEPS * 4 * 4 * height * width
+    text = f"{seen.up} bytes up in {STEPS} steps, {seen.down} down, {seen.allocations} allocations"
+    record.check(f"{name}: bytes", wanted <= seen.up <= wanted + 4096 and not seen.down, text)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -129,6 +131,79 @@ def test_a_section_without_a_check_does_not_hold(command, sections, tmp_path):
     assert found["empty"]["verdict"] == "FAILS: nothing was checked"
 
 
+def test_a_command_that_is_ended_writes_what_it_has(command, sections, tmp_path, capfd):
+    """As a caller's time limit does it: children are ended, the report and the table are whole."""
+    sections(good=(holds, {}), hanging=(hangs, {}), late=(holds, {"alone": True}))
+    alarm = threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM))
+    alarm.start()
+    began = time.monotonic()
+    status, found, markdown = run(command, tmp_path, "--processes", "2")
+    assert status == 1 and time.monotonic() - began < 20
+    assert found["good"]["verdict"] == "holds"
+    assert "with the command" in found["hanging"]["verdict"]
+    assert found["hanging"]["checks"][0]["name"] == "before"
+    assert found["late"]["verdict"] == "not run"
+    assert "figures of it" in markdown
+    printed = capfd.readouterr().out
+    assert "stopped by SIGTERM" in printed and "NOT every section holds" in printed
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_child_that_does_not_die_holds_nobody_up(command, sections, tmp_path, monkeypatch):
+    """A driver can keep a process that was killed; the time limit counts all the same."""
+    from gpu_sections import schedule
+
+    sections(hanging=(hangs, {"limit": 1}), good=(holds, {}))
+    monkeypatch.setattr(schedule, "PATIENCE", 1)
+    kill, killed = os.kill, []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", lambda pid, number: killed.append(pid))
+        status, found, _ = run(command, tmp_path, "--processes", "1", "--limit", "30")
+    kill(max(killed), signal.SIGKILL)
+    os.waitpid(max(killed), 0)
+    assert found["hanging"]["verdict"].startswith("FAILS: was ended after 1 s")
+    assert (status, found["good"]["verdict"]) == (1, "holds")
+
+
+@pytest.mark.parametrize(("gigabytes", "slots"), [(85, 5), (24, 2), (8, 1), (None, 5)])
+def test_no_more_processes_than_a_card_has_memory_for(command, monkeypatch, gigabytes, slots):
+    from gpu_sections import schedule
+
+    monkeypatch.setattr(schedule, "memory_of_the_smallest_card", lambda: gigabytes)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert schedule.Schedule(command.parse([])).slots == slots
+    assert schedule.Schedule(command.parse(["--processes", "7"])).slots == 7
+
+
+def test_what_a_trace_says_of_waits_and_bytes(command):
+    from gpu_sections.traffic import SPAN, of_trace
+
+    def event(name, category, at, **given):
+        return {"name": name, "cat": category, "ts": at, "dur": 1, "args": given}
+
+    pinned, pageable = (f"Memcpy HtoD ({kind} -> Device)" for kind in ("Pinned", "Pageable"))
+    inside = [
+        {"name": SPAN, "cat": "user_annotation", "ts": 10, "dur": 20},
+        event("cudaMemcpyAsync", "cuda_runtime", 11, correlation=1),
+        event(pinned, "gpu_memcpy", 40, correlation=1, bytes=600),  # it ends later: it counts
+        event("cudaMalloc", "cuda_runtime", 12, correlation=2),
+        event("cudaDeviceSynchronize", "cuda_runtime", 35, correlation=3),  # the profiler's own
+        event(pinned, "gpu_memcpy", 15, correlation=9, bytes=5),  # asked for before
+    ]
+    found = of_trace(inside)
+    assert (found.up, found.down, found.waits, found.allocations) == (600, 0, {}, 1)
+    assert found.seen and not found.waited()
+    for waiting in ("cudaStreamSynchronize", "cudaEventSynchronize", "cudaFree"):
+        assert of_trace([*inside, event(waiting, "cuda_runtime", 13)]).waits == {waiting: 1}
+    found = of_trace([*inside, event(pageable, "gpu_memcpy", 20, correlation=1, bytes=8)])
+    assert found.waits == {pageable: 1} and found.up == 608
+    found = of_trace(
+        [*inside, event("Memcpy DtoH (Device -> Pinned)", "gpu_memcpy", 20, correlation=1, bytes=4)]
+    )
+    assert found.down == 4 and not found.waits
+    assert not of_trace([]).seen and not of_trace(inside[:1]).seen
+
+
 def test_an_unknown_section_is_refused(command, capsys):
     with pytest.raises(SystemExit):
         command.main(["--only", "golden,sped"])
@@ -180,6 +255,12 @@ def test_rehearsal_on_the_pretend_gpu(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     names = sorted(os.listdir(tmp_path))
     assert names == ["gpu_check.json", "gpu_check.log", "gpu_check.md"]
+
+
+def test_the_page_names_every_section(command):
+    with open(os.path.join(ROOT, "docs", "gpu.md"), encoding="utf-8") as page:
+        table = page.read().split("| section | it holds if |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.M) == list(command.SECTIONS)
 
 
 def test_the_costliest_kernels_are_named_with_their_sums(command):

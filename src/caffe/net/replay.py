@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import warnings
 import weakref
 from collections import OrderedDict
@@ -56,6 +57,7 @@ _LEARNED_IN_TEST = 5  # the pass that is watched: images of many sizes do not st
 _MOST_LOST = 3  # graphs of one range that blobs moved away from before it is given up
 _MOST_COUNTED = 256  # shapes whose passes are counted
 
+_capturing = threading.Lock()
 _state = SimpleNamespace(on=os.environ.get("CAFFE_GRAPHS", "1") != "0")
 
 
@@ -345,7 +347,7 @@ class _Range:
             self._reads.clear()
         count = self._seen[key] = self._seen.get(key, 0) + 1
         learned = 2 if self._trains else _LEARNED_IN_TEST
-        with _search(self._trains, stays=count >= learned):
+        with _search(self._trains, stays=count >= learned, captures=count > learned):
             if count < learned or self.refused:
                 return ordinary()
             if count == learned:
@@ -389,11 +391,14 @@ class _Range:
         for generator in _generators(self.layers):
             graph.register_generator_state(generator)
         try:
-            with backend.capture(graph), watched(watcher):
+            # One thread at a time: a capture begins with a wait for the whole device, which CUDA
+            # refuses while another thread's is going on.
+            with _capturing, backend.capture(graph), watched(watcher):
                 result = ordinary()
         except BaseException as error:  # an interrupt too must leave nothing that never ran
             self._undo([*watcher.changed.values(), *found], states)
-            backend.settle()
+            with _capturing:
+                backend.settle()
             if isinstance(error, _NotCapturable):  # another pass than the one that was watched
                 self._lose()
                 return self._learn(key, ordinary)
@@ -475,8 +480,33 @@ class Replay:
         return end, found
 
 
+class _Switches:
+    """cuDNN's switches, which are the process's: given back when the last thread is done."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._was = threading.Lock(), 0, (False, False)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Any]:
+        cudnn = torch.backends.cudnn
+        with self._lock:
+            if not self._users:
+                self._was = cudnn.benchmark, cudnn.deterministic
+            self._users += 1
+        try:
+            yield cudnn
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    cudnn.benchmark, cudnn.deterministic = self._was
+
+
+_switches = _Switches()
+
+
 @contextlib.contextmanager
-def _search(trains: bool, stays: bool) -> Iterator[None]:
+def _search(trains: bool, stays: bool, captures: bool) -> Iterator[None]:
     """Search for the fastest algorithms meanwhile, where the shape has come before.
 
     Images of many sizes bring shapes that never come again: a search would take seconds for each,
@@ -488,20 +518,19 @@ def _search(trains: bool, stays: bool) -> Iterator[None]:
     pass asks for deterministic ones; a net that tests searches among these, which forward nearly
     all are.
 
+    A pass that is captured takes what was found in the pass before.  PyTorch tells shapes apart by
+    where their memory begins, too; what it does not know there has the rule of thumb, for a search
+    waits for the device, which no graph can hold.
+
     In float32 cuDNN takes its rule of thumb always: the algorithms that its search prefers there
     want gigabytes of working memory (FCN-8s trained in 9.3 GB with them, in 4.4 GB without).
     """
     if deterministic():
         yield
         return
-    cudnn = torch.backends.cudnn
-    was = cudnn.benchmark, cudnn.deterministic
-    if precision() != "fp32":
-        cudnn.benchmark = stays
-        cudnn.deterministic = trains != stays
     mode = tuning.measuring() if stays else contextlib.nullcontext() if trains else tuning.passing()
-    try:
-        with mode:
-            yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic = was
+    with _switches.lent() as cudnn, mode:
+        if precision() != "fp32":
+            cudnn.benchmark = stays and not captures
+            cudnn.deterministic = trains != stays
+        yield

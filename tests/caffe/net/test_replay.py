@@ -1,6 +1,9 @@
 """Passes replayed from CUDA graphs, on the pretend GPU: the same numbers as ordinary passes."""
 
+import contextlib
 import gc
+import threading
+import time
 import weakref
 
 import numpy as np
@@ -409,3 +412,69 @@ def test_algorithms_are_searched_for_shapes_that_stay_alone(phase, tmp_path, cap
     finally:
         caffe.set_precision("fp32")
     assert not torch.backends.cudnn.benchmark
+
+
+def test_nothing_is_searched_while_a_graph_is_captured(tmp_path, captured, monkeypatch):
+    """cuDNN's search waits for the device; the algorithms found in the pass before are kept."""
+    capture, seen = pretend_graphs.Backend.capture, []
+
+    @contextlib.contextmanager
+    def watched(graph):
+        with capture(graph):
+            yield
+            seen.append((torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic))
+
+    monkeypatch.setattr(pretend_graphs.Backend, "capture", staticmethod(watched))
+    caffe.set_precision("tf32")
+    try:
+        net = make(tmp_path)
+        for _ in range(5):
+            feed(net)
+            net.forward()
+            net.backward()
+    finally:
+        caffe.set_precision("fp32")
+    assert len(captured) == 2 and seen == [(False, False)] * 2
+
+
+def test_one_thread_captures_at_a_time_and_cudnns_switches_come_back(
+    tmp_path, captured, monkeypatch
+):
+    capture, inside, most = pretend_graphs.Backend.capture, [0], [0]
+
+    @contextlib.contextmanager
+    def watched(graph):
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.02)  # let the other thread come here
+        try:
+            with capture(graph):
+                yield
+        finally:
+            inside[0] -= 1
+
+    monkeypatch.setattr(pretend_graphs.Backend, "capture", staticmethod(watched))
+    nets, failures = [make(tmp_path) for _ in range(2)], []
+
+    def work(net):
+        try:
+            pretend_device.set_mode_pretend()
+            for _ in range(5):
+                feed(net)
+                net.forward()
+                net.backward()
+        except Exception as error:
+            failures.append(error)
+
+    was = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    caffe.set_precision("tf32")
+    try:
+        threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        caffe.set_precision("fp32")
+    assert not failures and len(captured) == 4 and most == [1]
+    assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic) == was

@@ -1,0 +1,116 @@
+"""The pad of 100 computed once for each kind of row (net/border_step.py), against all rows: blobs,
+gradients, those between too, and the time that it saves."""
+
+import contextlib
+import statistics
+import tempfile
+
+import torch
+
+import caffe
+from caffe.net import border_step
+from gpu_sections import fcn8s
+from gpu_sections.machine import Machine, has, relative_error
+from gpu_sections.timing import times_of
+
+BOUNDS = {"fp32": 1e-5, "tf32": 3e-3, "bf16": 3e-2}  # of the norm; rounding differs by algorithm
+SIZES = ((120, 160), (97, 143), (33, 500))
+BETWEEN = ("conv1_1", "conv1_2", "pool1", "conv2_2", "pool2", "conv3_3")
+PARAMS = ("conv1_1", "conv1_2", "conv2_1", "conv3_1", "conv3_3", "conv4_1", "fc6")
+FASTER = 1.1  # a pass forward and backward, at least, at 500×500
+PASSES, CALLS, WARM = 4, 8, 6
+
+
+def run(record):
+    machine = Machine(record.options.device)
+    machine.enter()
+    if not has(record, "set_precision", "set_graphs"):
+        return
+    quick = record.options.quick
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in list(BOUNDS)[: 1 if quick else None]:
+            caffe.set_precision(precision)
+            for size in SIZES[1 : 2 if quick else None]:
+                name = f"{precision}, {size[0]}×{size[1]}"
+                with record.step(name):
+                    one_size(record, folder, name, size, 32 if quick else 8, BOUNDS[precision])
+        for precision in ("tf32", "bf16")[: 1 if quick else None]:
+            with record.step(f"{precision}, time"):
+                caffe.set_precision(precision)
+                time_saved(record, machine, folder, precision)
+
+
+@contextlib.contextmanager
+def all_rows():
+    """Nets compute every row of the padding."""
+    kept, border_step._WORTH = border_step._WORTH, 0.0
+    try:
+        yield
+    finally:
+        border_step._WORTH = kept
+
+
+def one_size(record, folder, name, size, share, bound):
+    short = results(folder, size, share, record, name)
+    with all_rows():
+        whole = results(folder, size, share)
+    errors = {key: relative_error(whole[key], short[key]) for key in whole}
+    worst = max(errors, key=errors.get)
+    text = f"worst of {len(errors)} arrays {errors[worst]:.2g} of the norm, {worst}"
+    record.check(name, errors[worst] <= bound, text)
+
+
+def results(folder, size, share, record=None, name=""):
+    """Scores, gradients, and, after a last pass, what lies between, of a net that trains."""
+    param = fcn8s.train_param(*size, share, force_backward=False)
+    net = fcn8s.net_of(param, folder, caffe.TEST)  # no Dropout; it runs backward all the same
+    fcn8s.set_weights(net, fcn8s.random_weights(net))
+    images, labels = fcn8s.pictures(*size, classes=5)
+    for number in range(PASSES + 4):  # the last ones from graphs
+        net.blobs["data"].data[...] = images[number % 2] / 75
+        net.blobs["label"].data[...] = labels[number % 2]
+        net.clear_param_diffs()
+        net._forward(0, len(net.layers) - 1)
+        net.backward()
+    if record is not None:
+        used = getattr(net.layer_dict["conv1_1"], "short", None) is not None
+        record.check(f"{name}: short maps are used", used)
+    found = {f"gradient of {k}": net.params[k][0].diff.copy() for k in PARAMS}
+    found["scores"] = net.blobs["score"].data.copy()
+    found.update({f"diff of {k}": net.blobs[k].diff.copy() for k in BETWEEN[1:3]})
+    found.update({k: net.blobs[k].data.copy() for k in BETWEEN})
+    net.clear_param_diffs()
+    net.backward()  # somebody has looked between: layer by layer
+    found.update({f"{k} afterwards": net.params[k][0].diff.copy() for k in PARAMS})
+    return found
+
+
+def time_saved(record, machine, folder, precision):
+    seconds = {}
+    for name, how in (("short maps", contextlib.nullcontext()), ("all rows", all_rows())):
+        with how:
+            seconds[name] = step_seconds(machine, folder, record.options.quick)
+        if machine.real:
+            torch.cuda.empty_cache()
+    ratio = seconds["all rows"] / seconds["short maps"]
+    text = f"{ratio:.2f}×: a step takes " + " and ".join(
+        f"{s * 1e3:.2f} ms with {n}" for n, s in seconds.items()
+    )
+    record.fact(f"{precision}, time", dict(seconds))
+    if machine.real:
+        record.check(f"{precision}: short maps save time", ratio >= FASTER, text)
+    else:
+        record.report(f"{precision}: short maps", text)
+
+
+def step_seconds(machine, folder, quick):
+    """The median of some steps of FCN-8s, whose picture stays."""
+    height, width, share = (40, 48, 64) if quick else (500, 500, 1)
+    solver = fcn8s.solver(fcn8s.train_param(height, width, share), folder)
+    fcn8s.set_weights(solver.net, fcn8s.random_weights(solver.net))
+    images, labels = fcn8s.pictures(height, width)
+    solver.net.blobs["data"].data[...] = images[0]
+    solver.net.blobs["label"].data[...] = labels[0]
+    calls, warm = (1, 1) if quick else (CALLS, WARM)
+    done, _ = times_of(lambda: solver.step(1), lambda n: (), machine.synchronize, calls, warm)
+    return statistics.median(done)

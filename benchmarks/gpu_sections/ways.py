@@ -1,0 +1,104 @@
+"""Every way to a convolution that the engine chooses among, against float64, and its time."""
+
+import torch
+
+import caffe
+from caffe.kernels import device as convolutions
+from caffe.kernels.device import Settings
+from gpu_sections.machine import Machine, has, relative_error
+
+#: name -> N, C, H, W, outputs, kernel, stride, pad, dilation, groups: FCN's, ResNet's, MobileNet's.
+CASES = {
+    "conv1_1": (1, 3, 230, 230, 64, 3, 1, 1, 1, 1),
+    "conv4": (1, 256, 44, 44, 512, 3, 1, 1, 1, 1),
+    "fc6": (1, 512, 22, 22, 1024, 7, 1, 0, 1, 1),
+    "fc7, a product": (1, 1024, 16, 16, 1024, 1, 1, 0, 1, 1),
+    "score, a product": (1, 1024, 16, 16, 21, 1, 1, 0, 1, 1),
+    "pointwise, batch 4": (4, 64, 28, 28, 256, 1, 1, 0, 1, 1),
+    "a stride": (2, 64, 29, 31, 128, 3, 2, 1, 1, 1),
+    "a dilation": (1, 256, 24, 24, 512, 3, 1, 2, 2, 1),
+    "groups": (2, 96, 27, 27, 256, 5, 1, 2, 1, 2),
+    "by channel": (2, 96, 28, 28, 96, 3, 1, 1, 1, 96),
+}
+BOUNDS = {"fp32": 2e-5, "tf32": 2e-3, "bf16": 1.5e-2}  # of the norm
+GRADIENTS = ("of the input", "of the weights", "of the bias")
+TIMES = 5
+
+
+def run(record):
+    machine = Machine(record.options.device)
+    machine.enter()
+    if not has(record, "set_precision"):
+        return
+    device = caffe.device.current().torch_device if machine.real else torch.device("cpu")
+    if not machine.real:
+        machine.leave()
+    names = list(CASES)[::4] if record.options.quick else list(CASES)
+    for precision, bound in BOUNDS.items():
+        caffe.set_precision(precision)
+        for name in names:
+            with record.step(f"{precision}, {name}"):
+                worst, texts = one(CASES[name], device, machine, record.options.quick)
+                record.check(f"{precision}, {name}", worst <= bound, "; ".join(texts))
+
+
+def one(case, device, machine, quick):
+    """(largest error of any way, what each way took and was off by)."""
+    n, c, h, w, outputs, kernel, stride, pad, dilation, groups = case
+    if quick:
+        h, w = min(h, 14), min(w, 14)
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(n, c, h, w, generator=generator).to(device)
+    weight = torch.randn(outputs, c // groups, kernel, kernel, generator=generator).to(device)
+    weight *= (2 / weight[0].numel()) ** 0.5
+    bias = torch.randn(outputs, generator=generator).to(device)
+    settings = Settings(*([k, k] for k in (stride, pad, dilation)), False, [0, 0], groups)
+    leaves = [t.double().requires_grad_() for t in (x, weight, bias)]
+    want = torch.conv2d(*leaves, stride, pad, dilation, groups)
+    dy = torch.randn(want.shape, generator=generator).to(device)
+    want.backward(dy.double())
+    x, dy = convolutions.operand(x), convolutions.operand(dy)
+    lies = torch.channels_last if caffe.precision() != "fp32" else torch.contiguous_format
+    weight = weight.to(x.dtype).contiguous(memory_format=lies)
+    bias = bias.to(x.dtype)
+    worst, texts = 0.0, []
+    for relu in (False, True):
+        ways = convolutions._forward_ways(x, weight, bias, settings, relu)
+        expected = want.detach().relu() if relu else want.detach()
+        off, text = of_ways(ways, expected, machine)
+        worst = max(worst, off)
+        texts.append(f"forward{' and ReLU' if relu else ''} {text}")
+    backward = convolutions._backward_ways(dy, x, weight, settings, outputs)
+    for what, ways, leaf in zip(GRADIENTS, backward, leaves):
+        off, text = of_ways(ways, leaf.grad, machine)
+        worst = max(worst, off)
+        texts.append(f"gradient {what} {text}")
+    return worst, texts
+
+
+def of_ways(ways, expected, machine):
+    """(largest error of the ways that run, their errors and times); the first must run."""
+    worst, told = 0.0, []
+    for number, way in enumerate(ways):
+        try:
+            found = way()
+        except RuntimeError as error:
+            if number == 0:
+                raise
+            told.append(f"none ({str(error).splitlines()[0][:60]})")
+            continue
+        error = relative_error(expected, found)
+        worst = max(worst, error)
+        time = f" {milliseconds(way):.3f} ms" if machine.real else ""
+        told.append(f"{error:.1e}{time}")
+    return worst, ", ".join(told)
+
+
+def milliseconds(way):
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(TIMES + 1)]
+    marks[0].record()
+    for mark in marks[1:]:
+        way()
+        mark.record()
+    marks[-1].synchronize()
+    return min(a.elapsed_time(b) for a, b in zip(marks, marks[1:]))
