@@ -5,10 +5,12 @@
 PROGRAM: "engine" or "bvlc" (whichever `caffe` is imported; pycaffe API only), "opencv", "onnx",
 "openvino", "torch" or "torch-last" (eager, in NCHW or channels_last), "torch-compiled" (the latter
 by torch.compile, forward only; it needs a C++ compiler). A request is a line of JSON:
-{"do": "load", "net": NET, "job": "forward" or "step"}, {"do": "scores"} or {"do": "time",
-"seconds": S}; an answer a line "ANSWER " and JSON.
+{"do": "start"}, {"do": "load", "net": NET, "job": "forward" or "step", "warm": S}, {"do":
+"scores"}, {"do": "time", "seconds": S}, {"do": "unload"} or {"do": "peak"}; an answer a line
+"ANSWER " and JSON.
 """
 
+import gc
 import json
 import os
 import sys
@@ -16,11 +18,14 @@ import time
 
 import numpy as np
 
-WARM_PASSES, WARM_SECONDS = 25, 3  # before anything is timed: some programs compile as they go
+# Before anything is timed. The engine makes a program of a net in the 20th pass.
+WARM_PASSES, ENGINES_WARM_PASSES = 6, 30
 
 
 class Program:
     """A program with at most one net.  `run(number)` is one pass, its input's copy included."""
+
+    warm_passes = WARM_PASSES
 
     def __init__(self, work, threads):
         self.work, self.threads, self.count, self.scores = work, threads, 0, None
@@ -32,13 +37,19 @@ class Program:
         self.labels = np.load(self.path("labels.npy"))
         self.open(job)
 
-    def warm(self, first):
-        """Passes until each program is as fast as it gets; ``first``: the seconds of one."""
-        end = time.perf_counter() + WARM_SECONDS - first
-        for number in range(WARM_PASSES):
-            if time.perf_counter() > end:
+    def warm(self, seconds):
+        """Passes until each program is as fast as it gets, as far as the time suffices."""
+        end = time.perf_counter() + seconds
+        for number in range(self.warm_passes):
+            if time.perf_counter() >= end:
                 break
             self.run(number % 2)
+
+    def unload(self):
+        """Let go of the net, for the memory."""
+        for name in ("net", "solver", "step", "session", "model", "inputs", "labels", "scores"):
+            setattr(self, name, None)
+        gc.collect()
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -70,6 +81,8 @@ class Caffe(Program):
         self.caffe = caffe
         caffe.set_mode_cpu()
         self.version = getattr(caffe, "__engine__", "BVLC Caffe " + caffe.__version__)
+        if hasattr(caffe, "__engine__"):
+            self.warm_passes = ENGINES_WARM_PASSES
 
     def open(self, job):
         self.net = self.solver = None
@@ -211,6 +224,11 @@ def peak_gigabytes():
     return int(line.split()[1]) * 1024 / 1e9
 
 
+def told(error):
+    """The first line of what an exception says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def answer(program, request):
     if request["do"] == "load":
         try:
@@ -219,14 +237,19 @@ def answer(program, request):
             scores = program.run(0)
             first = time.perf_counter() - start
         except Exception as error:
-            return {"error": str(error).strip().splitlines()[0][:200]}
+            return {"error": told(error)}
         program.scores = None if scores is None else np.array(scores)
-        program.warm(first)
+        program.warm(request["warm"] - first)
         return {"version": program.version, "first": first}
     if request["do"] == "scores":
-        path = os.path.join(program.folder, f"scores-{sys.argv[1]}.npy")
+        path = os.path.join(program.folder, f"scores-{sys.argv[1]}-{sys.argv[3]}.npy")
         np.save(path, program.scores)
         return {"path": path}
+    if request["do"] == "start":
+        return {"version": program.version}
+    if request["do"] == "unload":
+        program.unload()
+        return {}
     if request["do"] == "peak":
         return {"gigabytes": peak_gigabytes()}
     return {"seconds": program.time(request["seconds"])}
