@@ -24,6 +24,7 @@ __all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "diagonal", "is_channels
 
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 1024
+_COLUMNS_FEW = 1 << 15
 _CHANNELS_LAST_LEAST_OUTPUT = 16
 _OWN_KERNEL_WIDTH = 3
 
@@ -205,19 +206,26 @@ class Winograd(Way):
 
 
 class Columns(Way):
-    """Large weights and few outputs (FCN's fc6): a matrix product with the weights as they lie in
-    memory; the general operator re-lays-out all of them in every call."""
+    """A matrix product with the weights as they lie in memory.  For large weights and few outputs
+    (FCN's fc6), which the general operator lays out anew in every call; and for one small image,
+    where its call takes longer than its work."""
 
     name = "columns"
 
     def applies(self, g: Geometry, weight: torch.Tensor) -> bool:
-        few = g.top[0] * g.top[2] * g.top[3] <= _COLUMNS_MOST_OUTPUTS
-        return g.plain and few and weight.numel() >= _COLUMNS_LEAST_WEIGHTS
+        if not g.plain:
+            return False
+        positions = g.top[0] * g.top[2] * g.top[3]
+        if g.top[0] == 1 and math.prod(weight.shape[1:]) * positions <= _COLUMNS_FEW:
+            return True
+        return positions <= _COLUMNS_MOST_OUTPUTS and weight.numel() >= _COLUMNS_LEAST_WEIGHTS
 
     def _whole(self, call: Call) -> torch.Tensor:
-        y = torch.mm(call.weight.flatten(1), _columns(call.geometry, call.x))
-        if call.bias is not None:
-            y += call.bias[:, None]
+        matrix, columns = call.weight.flatten(1), _columns(call.geometry, call.x)
+        if call.bias is None:
+            y = torch.mm(matrix, columns)
+        else:
+            y = torch.addmm(call.bias[:, None], matrix, columns)
         n, o, h, w = call.geometry.top
         return y.view(o, n, h, w).transpose(0, 1).contiguous()
 

@@ -308,18 +308,18 @@ class Layer:
         bottoms = self._in_precision(bottom)
         # A blob that was read or written since the forward pass is float32, others are not.
         kind = bottoms[0].dtype if bottoms else torch.float32
-        tops = [t.to(kind) for t in self._in_precision(top)]
-        top_diffs = [b.diff_tensor().to(kind) for b in top]
+        tops = [_as(kind, t) for t in self._in_precision(top)]
+        top_diffs = [_as(kind, b.diff_tensor()) for b in top]
         params = [b.data_tensor() for b in self.blobs]
         bottom_diffs, param_diffs = self.backward(tops, top_diffs, bottoms, params, need)
         for blob, diff in zip(bottom, bottom_diffs):
             if diff is not None:
                 diff = diff if self.in_place else _own_memory(diff, top_diffs)
-                blob.set_diff(diff.to(blob.data_tensor().dtype))  # the precision of the data
+                blob.set_diff(_as(blob.data_tensor().dtype, diff))  # the precision of the data
         for i, (blob, diff) in enumerate(zip(self.blobs, param_diffs)):
             if diff is None:
                 continue
-            diff = _own_memory(diff, top_diffs).float()
+            diff = _as(torch.float32, _own_memory(diff, top_diffs))
             if self.overwrites_param_diff(i):
                 blob.set_diff(diff)
             else:
@@ -329,7 +329,12 @@ class Layer:
         """The blobs' data as this layer may compute with it."""
         if self.any_precision:
             return [b.data_tensor() for b in blobs]
-        return [b.data_tensor().float() for b in blobs]
+        return [_as(torch.float32, b.data_tensor()) for b in blobs]
+
+
+def _as(kind: torch.dtype, value: torch.Tensor) -> torch.Tensor:
+    """``value.to(kind)``, without the call where it is that already."""
+    return value if value.dtype is kind else value.to(kind)
 
 
 def _moved(value: Any, where: torch.device) -> Any:

@@ -251,6 +251,7 @@ class Convolution(_Filter):
     transposed = False
     window: Window | None = None  # the execution plan's: in which parts the output is computed
     short: Any = None  # the plan's, on a GPU: what its forward pass kept (net/border_step.py)
+    _chosen: Any = None  # what _way has found last, and for what
 
     def compute(
         self,
@@ -269,13 +270,15 @@ class Convolution(_Filter):
         if self._narrow(x):
             return on_device.forward(x, weight, bias, self._storages(), self._settings(), relu)
         x = _wide(x)
-        way = self._way(x, weight)
-        if way is None:
+        chosen = self._way(x, weight)
+        if chosen is None:
             return super()._apply(x, weight, bias, relu)
+        way, geometry = chosen
         blocks = None
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
-        return way.forward(self._call(x, weight, bias), relu, out, blocks)
+        call = convolution.Call(geometry, x, weight, bias, self.blobs[0].data_storage)
+        return way.forward(call, relu, out, blocks)
 
     def _narrow(self, x: torch.Tensor) -> bool:
         """Whether the CPU computes this in bfloat16: when asked for, in TEST."""
@@ -302,22 +305,27 @@ class Convolution(_Filter):
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
     ) -> convolution.Grads:
-        way = self._way(x, weight)
-        if way is None:
+        chosen = self._way(x, weight)
+        if chosen is None:
             return super()._gradients(x, g, weight, mask)
-        return way.backward(self._call(x, weight, None), g, mask)
-
-    def _call(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> convolution.Call:
+        way, geometry = chosen
         memory = self.blobs[0].data_storage
-        return convolution.Call(self._geometry(x.shape), x, weight, bias, memory)
+        return way.backward(convolution.Call(geometry, x, weight, None, memory), g, mask)
 
-    def _way(self, x: torch.Tensor, weight: torch.Tensor) -> convolution.Way | None:
+    def _way(
+        self, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[convolution.Way, convolution.Geometry] | None:
         """The CPU's own way to compute this, None where PyTorch's operator is called as it is."""
-        if x.device.type != "cpu" or self.spatial_axes != 2 or any(self._overhang(x.shape[2:])):
+        if not x.is_cpu:
             return None
-        return convolution.choose(self._geometry(x.shape), weight)
+        key = x.shape, weight.shape, *self.pad, kernels.enabled()  # border_step.py changes the pad
+        if self._chosen is None or self._chosen[0] != key:
+            found = None
+            if self.spatial_axes == 2 and not any(self._overhang(x.shape[2:])):
+                geometry = self._geometry(x.shape)
+                found = convolution.choose(geometry, weight), geometry
+            self._chosen = key, found
+        return self._chosen[1]
 
     def _geometry(self, bottom: Shape) -> convolution.Geometry:
         sizes = [self.out_size(i, n) for i, n in enumerate(bottom[2:])]

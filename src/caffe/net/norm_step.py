@@ -29,8 +29,16 @@ class _State(NamedTuple):
 
     x: torch.Tensor
     mean: torch.Tensor
-    inverse: torch.Tensor  # 1 / sqrt(variance + eps)
-    variance: torch.Tensor | None  # where the statistics are stored ones
+    spread: torch.Tensor  # 1 / sqrt(variance + eps); the variance where the statistics are stored
+    stored: bool
+
+
+class _Stored(NamedTuple):
+    """Mean and variance, from parameters of these versions."""
+
+    versions: list[int | None]
+    mean: torch.Tensor
+    variance: torch.Tensor
 
 
 class NormStep:
@@ -49,6 +57,7 @@ class NormStep:
         self._in_place = self._bottom is self._top
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._state: _State | None = None
+        self._stored: _Stored | None = None
         self._last_diff: torch.Tensor | None = None  # what backward came with, if it has run
 
     def run(self) -> bool:
@@ -70,13 +79,12 @@ class NormStep:
             x = x.clone()
         weight, *rest = (blob.data_tensor() for blob in scale.blobs)
         bias = rest[0] if rest else None
-        mean_sum, variance_sum, number = (blob.data_tensor() for blob in norm.blobs)
         if norm.use_global:
-            factor = torch.where(number == 0, 0.0, 1 / number)
-            mean, variance = mean_sum * factor, variance_sum * factor
+            mean, variance = self._statistics()
             y = aten.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, norm.eps)[0]
-            state = _State(x, mean, (variance + norm.eps).rsqrt_(), variance)
+            state = _State(x, mean, variance, True)
         else:
+            mean_sum, variance_sum, number = (blob.data_tensor() for blob in norm.blobs)
             mean, variance = torch.zeros(norm.channels), torch.zeros(norm.channels)
             y, saved_mean, inverse = aten.native_batch_norm(
                 x, weight, bias, mean, variance, True, 1.0, norm.eps
@@ -86,11 +94,22 @@ class NormStep:
             variance_sum.mul_(norm.decay).add_(variance)  # times m / (m - 1), as Caffe's
             for blob in norm.blobs:
                 blob.touch_data()
-            state = _State(x, saved_mean, inverse, None)
+            state = _State(x, saved_mean, inverse, False)
         self._top.set_data(y)
         self._state = state
         norm.inverse = norm.normal = scale.saved = None  # see _is_current
         return True
+
+    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The stored mean and variance; made anew where a parameter may have changed."""
+        blobs = self._norm.blobs
+        versions = [blob.data_storage.version() for blob in blobs]
+        known = self._stored
+        if known is None or known.versions != versions or None in versions:
+            mean_sum, variance_sum, number = (blob.data_tensor() for blob in blobs)
+            factor = torch.where(number == 0, 0.0, 1 / number)
+            known = self._stored = _Stored(versions, mean_sum * factor, variance_sum * factor)
+        return known.mean, known.variance
 
     def backward(self, norm_need: Need, scale_need: Need) -> bool:
         """The backward pass of both; False, with nothing changed, where the step declines."""
@@ -109,15 +128,15 @@ class NormStep:
         weight = scale.blobs[0].data_tensor()
         has_bias = len(scale.blobs) > 1
         mask = [True, scale_need.params[0], has_bias and scale_need.params[1]]
-        stored = state.variance is not None
+        stored = state.stored
         dx, dw, db = aten.native_batch_norm_backward(
             g,
             state.x,
             weight,
             state.mean if stored else None,
-            state.variance,
+            state.spread if stored else None,
             None if stored else state.mean,
-            None if stored else state.inverse,
+            None if stored else state.spread,
             not stored,
             norm.eps,
             mask,
@@ -142,9 +161,12 @@ class NormStep:
         if state is None or not self._is_current():
             return
         self._state = None
-        normal = (state.x - state.mean.view(-1, 1, 1)).mul_(state.inverse.view(-1, 1, 1))
-        self._norm.inverse = state.inverse
-        self._norm.normal = None if state.variance is not None else normal
+        stored, inverse = state.stored, state.spread
+        if stored:
+            inverse = (inverse + self._norm.eps).rsqrt_()
+        normal = (state.x - state.mean.view(-1, 1, 1)).mul_(inverse.view(-1, 1, 1))
+        self._norm.inverse = inverse
+        self._norm.normal = None if stored else normal
         # A backward pass leaves the gradient times it in the Scale, as Caffe's does.
         last = self._last_diff
         self._scale.saved = normal.clone() if last is None else normal * last

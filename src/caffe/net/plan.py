@@ -65,6 +65,7 @@ class Plan:
             self._borders,
         )
         self.planned = {first for steps in kinds for first in steps}
+        self._norm_ends = {n.end - 1 for n in self._norms.values()}
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -130,7 +131,7 @@ class Plan:
     def backward_group(self, k: int, last: int, needs: Sequence[Need]) -> int:
         """Run the backward pass of the step that ends with layer ``k``, if it begins no earlier
         than ``last``; the index of the next layer to run, ``k`` itself where there is none."""
-        if not kernels.enabled():
+        if not (self._borders or k in self._norm_ends) or not kernels.enabled():
             return k
         if not current().shares_host:
             for border in self._borders.values():

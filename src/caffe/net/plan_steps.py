@@ -126,7 +126,9 @@ class Step(ABC):
         self._reshape()
         storage = self.top.data_storage
         out = self._own_memory(storage)
-        weights = tuple(b.data_storage.version() for b in self._layers[0].blobs)
+        weights: tuple[int | None, ...] = ()  # a border depends on them
+        if self._window is not None:
+            weights = tuple(b.data_storage.version() for b in self._layers[0].blobs)
         keep = out is not None and self._border_is_valid(storage, weights)
         border = self._result.border if keep and self._result else _Border()
         self._result = None  # nothing is known if the computation stops half-way

@@ -47,15 +47,18 @@ class SolverUpdate:
         """
         one_by_one = current().torch_device.type == "cpu"
         groups: dict[tuple[Any, ...], list[int]] = {}
+        known: dict[tuple[float, float], tuple[float, float, bool]] = {}  # the same come often
         multipliers = zip(self._net.params_lr, self._net.params_weight_decay)
-        for k, (lr_mult, decay_mult) in enumerate(multipliers):
-            # Where the rate is inside the history, an older one may still move such a parameter.
-            frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
-            own_rate = float(_F32(rate) * _F32(lr_mult))
-            decay = float(_F32(param.weight_decay) * _F32(decay_mult))
+        for k, pair in enumerate(multipliers):
+            if pair not in known:
+                lr_mult, decay_mult = pair
+                # Where the rate is inside the history, an older one may still move a parameter.
+                frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
+                own_rate = float(_F32(rate) * _F32(lr_mult))
+                decay = float(_F32(param.weight_decay) * _F32(decay_mult))
+                known[pair] = own_rate, decay, frozen
             alone = one_by_one and self._params[k].count >= _LARGE
-            key = own_rate, decay, frozen, k if alone else None
-            groups.setdefault(key, []).append(k)
+            groups.setdefault((*known[pair], k if alone else None), []).append(k)
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
             factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
@@ -184,14 +187,17 @@ def _share(iter_size: int) -> float | None:
 
 
 def _laid_out_like(data: torch.Tensor, blob: Blob) -> torch.Tensor:
-    """The blob's diff; on a GPU in the memory order of the data, which updates of many tensors at
+    """The blob's diff, its axes of 1 with the strides of the data's (the gradients of depthwise
+    weights have others); on a GPU in the memory order of the data, which updates of many tensors at
     once need (cuDNN gives the gradients of some weights channels-last)."""
     diff = blob.diff_tensor()
     wanted = data.stride()
-    if diff.device.type == "cpu" or diff.stride() == wanted:
+    if diff.stride() == wanted:
         return diff
     if all(a == b or n == 1 for a, b, n in zip(diff.stride(), wanted, data.shape)):
         return diff.as_strided(data.shape, wanted)  # an axis of 1 has no stride to speak of
+    if diff.is_cpu:
+        return diff
     diff = torch.empty_like(data).copy_(diff)
     blob.set_diff(diff)
     return diff

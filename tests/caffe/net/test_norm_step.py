@@ -105,6 +105,21 @@ def test_forward_and_backward_equal_the_two_layers(pair, steps, n, top, stored, 
     compare(nets)
 
 
+@pytest.mark.parametrize("index", range(3))
+def test_stored_statistics_that_change_between_passes_count(pair, steps, index):
+    """The mean and the variance that come of them are kept from pass to pass."""
+    both, nets = pair(stored=True)
+    both(step)
+
+    def edit(net):
+        net.params["bn"][index].data[...] *= 1.5
+
+    both(edit)
+    both(step)
+    assert steps == {"run": 2, "backward": 2}
+    compare(nets)
+
+
 @pytest.mark.parametrize(("n", "top", "stored", "bias"), FORMS)
 def test_a_second_backward_pass_without_a_forward_pass(pair, steps, n, top, stored, bias):
     """It starts from what the first has left in the Scale, as Caffe's does."""

@@ -58,6 +58,25 @@ def test_a_diff_that_nobody_asks_for_is_not_written_by_an_update():
     assert solver.net.params["ip1"][0].diff_storage.deferred
 
 
+@pytest.mark.cpu_only
+def test_a_gradient_whose_axes_of_1_have_other_strides_is_updated_with_the_rest():
+    """As those of depthwise weights have.  One of them used to send all to the single steps."""
+    net = """
+        layer { name: "data" type: "Input" top: "data"
+          input_param { shape { dim: 2 dim: 4 dim: 6 dim: 6 } } }
+        layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+          num_output: 4 group: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+        layer { name: "loss" type: "Reduction" bottom: "conv" top: "loss" loss_weight: 1 }
+    """
+    solver = make(SGD, net)
+    weight, bias = solver.net.params["conv"]
+    start, gradient = weight.data.copy(), np.arange(36.0, dtype=np.float32).reshape(4, 1, 3, 3)
+    weight.set_diff(torch.from_numpy(gradient.copy()).as_strided((4, 1, 3, 3), (9, 1, 3, 1)))
+    solver.apply_update()
+    assert weight.diff_storage.deferred and bias.diff_storage.deferred  # all in one operator
+    np.testing.assert_allclose(weight.data, start - solver.lr * gradient, rtol=1e-5, atol=1e-6)
+
+
 def test_apply_update_uses_the_gradients_as_they_are():
     solver = make('base_lr: 0.5 lr_policy: "fixed" momentum: 0')
     weight = solver.net.params["ip1"][0]
