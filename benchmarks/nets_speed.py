@@ -20,9 +20,10 @@ program that is not installed is left out and named. Where a ratio is below 1 th
 reason, from nets_reasons.py.
 
 --limit is for the whole run, the making of the nets included. Nets, jobs and numbers of threads
-that take least come first; each has an equal share of what is left, and within it each program,
-the engine first. Who cannot load and make a pass in its share is left out, and the table says so; a
-program that fails or hangs is ended and named, and the run goes on. --write writes the file anew
+that take least come first; each has an equal share of what is left. In it the engine loads first,
+then the fastest peers, each in half of what is left at most. Who cannot load and make a pass is
+left out, and the table says so; a program that fails or hangs is ended and named, and the run goes
+on. --write writes the file anew
 after each line of the table, so a run that is cut off leaves what it has. --quick takes 2 short
 rounds and a limit of 460 seconds.
 """
@@ -100,9 +101,9 @@ def _load(row, made, options, end):
         # Half of what is left is for the rounds, or less where they need less, or a turn at least.
         left, turn = end - time.monotonic(), sum(first.values())
         rounds = options.rounds * (turn + len(first) * options.seconds)
-        own = (left - max(turn, min(rounds, left / 2))) / (len(waiting) + 1)
-        if name == "engine":
-            own = left / 2
+        own = left - max(turn, min(rounds, left / 2))
+        if waiting:  # who needs less than half leaves more to those after it
+            own /= 2
         if own <= 0:
             row.left_out[name] = NO_TIME
             continue

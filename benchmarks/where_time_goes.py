@@ -1,9 +1,12 @@
-"""Where a forward pass of the engine spends its time on the CPU: a table of layer kinds.
+"""Where a forward pass of the engine spends its time on the CPU: a table of layer kinds, and one of
+the parts of a pass whose layers run as one program.
 
     python benchmarks/where_time_goes.py NET… [--seconds 4] [--layers]
 
-Nets: those of nets_speed.py. One thread, and the thread's own time. Each layer, or group of layers
-that runs as one call, counts with its least time over all passes. --layers prints every one.
+Nets: those of nets_speed.py. One thread, and the thread's own time. In the first table no stretch
+of layers is compiled; each layer, or group of layers that runs as one call, counts with its least
+time over all passes. --layers prints every one. The second table is of the best pass with the
+programs of net/compiled_step.py.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLOG_minloglevel", "2")
@@ -23,13 +27,27 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "src"))
 
 import caffe  # noqa: E402
+from caffe.kernels import compiled, fused  # noqa: E402
+from caffe.net import compiled_step  # noqa: E402
+
+NEVER = 1 << 30  # passes
+PARTS = {
+    "program": "the program: oneDNN's kernels, PyTorch's between them, and TorchScript's calls",
+    "checks": "checks that inputs and outputs are finite",
+    "step": "copies of inputs and outputs, checks of shapes and weights",
+    "rest": "other layers, the caller's input, Python around",
+}
+
+
+def opened(folder):
+    """The net, and two inputs for it."""
+    files = [os.path.join(folder, name) for name in ("deploy.prototxt", "weights.caffemodel")]
+    return caffe.Net(*files, caffe.TEST), np.load(os.path.join(folder, "inputs.npy"))
 
 
 def measure(folder, seconds):
-    """(rows of (first layer, kind, milliseconds), milliseconds of the best pass)."""
-    files = [os.path.join(folder, name) for name in ("deploy.prototxt", "weights.caffemodel")]
-    net = caffe.Net(*files, caffe.TEST)
-    images = np.load(os.path.join(folder, "inputs.npy"))
+    """(rows of (first layer, kind, milliseconds), those of the best pass), layer by layer."""
+    net, images = opened(folder)
     passes, best, clock = net._passes, {}, time.thread_time
 
     def timed(run, span):
@@ -49,10 +67,11 @@ def measure(folder, seconds):
     for k, step in enumerate(passes._steps):
         step.forward = timed(step.forward, lambda loss, *args, k=k: (k, k + 1))
     whole, end, count = 1e9, time.perf_counter() + seconds, 0
-    while count < 5 or time.perf_counter() < end:
-        start = clock()
-        net.forward(**{net.inputs[0]: images[count % 2]})
-        whole, count = min(whole, clock() - start), count + 1
+    with mock.patch.object(compiled_step, "PATIENCE", NEVER):
+        while count < 5 or time.perf_counter() < end:
+            start = clock()
+            net.forward(**{net.inputs[0]: images[count % 2]})
+            whole, count = min(whole, clock() - start), count + 1
     rows = []
     for (first, after), took in sorted(best.items()):
         layer = net.layers[first]
@@ -63,6 +82,56 @@ def measure(folder, seconds):
         kind += " and what follows" if after > first + 1 else ""
         rows.append((net._layer_names[first], kind, took * 1e3))
     return rows, whole * 1e3
+
+
+def measure_parts(folder, seconds):
+    """({part: milliseconds} of the best pass with programs, that pass's milliseconds, how many
+    programs it runs); no parts where the net has no programs."""
+    net, images = opened(folder)
+    clock, spent, calls = time.thread_time, defaultdict(float), defaultdict(int)
+
+    def timed(part, run):
+        def call(*args):
+            start = clock()
+            try:
+                return run(*args)
+            finally:
+                spent[part] += clock() - start
+                calls[part] += 1
+
+        return call
+
+    make, steps = compiled.compiled, compiled_step.CompiledStep
+
+    def made(*args):
+        program = make(*args)
+        return program and timed("program", program)
+
+    best, parts, programs, end, count = 1e9, {}, 0, time.perf_counter() + seconds, 0
+    with (
+        mock.patch.object(compiled, "compiled", made),
+        mock.patch.object(steps, "run", timed("step", steps.run)),
+        mock.patch.object(fused, "finite", timed("checks", fused.finite)),
+    ):
+        while count < 3 * compiled_step.PATIENCE or time.perf_counter() < end:
+            spent.clear(), calls.clear()
+            start = clock()
+            net.forward(**{net.inputs[0]: images[count % 2]})
+            whole, count = clock() - start, count + 1
+            if count > 2 * compiled_step.PATIENCE and whole < best and calls["program"]:
+                best, programs, parts = whole, calls["program"], dict(spent)
+    if parts:
+        parts["rest"] = best - parts["step"]
+        parts["step"] -= parts["program"] + parts.get("checks", 0)
+    return {part: took * 1e3 for part, took in parts.items()}, best * 1e3, programs
+
+
+def print_parts(parts, best, programs):
+    print(f"\nwith {programs} program{'s' * (programs > 1)}: best pass {best:.3f} ms\n")
+    print("| part | ms | share |\n|---|---|---|")
+    for part, title in PARTS.items():
+        if part in parts:
+            print(f"| {title} | {parts[part]:.3f} | {parts[part] / best:.0%} |")
 
 
 def main():
@@ -92,6 +161,11 @@ def main():
                 print(f"| {kind} | {counts[kind]} | {kinds[kind]:.2f} | {share:.0%} |")
             rest = whole - sum(kinds.values())
             print(f"| between layers, input and output | | {rest:.2f} | {rest / whole:.0%} |")
+            parts = measure_parts(os.path.join(work, name), options.seconds)
+            if parts[0]:
+                print_parts(*parts)
+            else:
+                print("\nno stretch of it runs as a program")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""benchmarks/where_time_goes.py: the layers of a pass, and the parts of one that runs a program."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from fcn_helpers import ROOT
+
+from caffe.kernels import compiled
+
+
+@pytest.mark.slow
+def test_lenets_layers_and_the_parts_of_its_program():
+    script = os.path.join(ROOT, "benchmarks", "where_time_goes.py")
+    command = [sys.executable, script, "lenet", "--seconds", "0.3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    layers, _, parts = done.stdout.partition("\nwith 1 program: best pass ")
+    assert "lenet: best pass " in layers and "| 5x5 Convolution | 2 |" in layers
+    if not compiled.available():
+        assert "no stretch of it runs as a program" in done.stdout
+        return
+    rows = re.findall(r"^\| (.+) \| ([0-9.]+) \| [0-9]+% \|$", parts, re.MULTILINE)
+    assert [title.split()[0] for title, _ in rows] == ["the", "checks", "copies", "other"]
+    whole = float(parts.split()[0])
+    assert abs(sum(float(took) for _, took in rows) - whole) < 0.005 * len(rows)
