@@ -46,6 +46,7 @@ from caffe.sentinel import Sentinel
 __all__ = ["Storage", "Watcher", "watched"]
 
 ZERO, HOST, TENSOR, BOTH, DEFERRED = "zero", "host", "tensor", "both", "deferred"
+_LARGE = 1 << 20  # numbers of a tensor whose memory is kept for the next ones
 T = TypeVar("T")
 _versions = itertools.count()  # of all storages: a blob may be given another one's memory
 
@@ -124,6 +125,7 @@ class Storage:
         self._make: Callable[[], torch.Tensor] | None = None  # in the state DEFERRED
         self._lent = False  # somebody counts on the tensor's numbers
         self._sentinels: list[weakref.ref[Sentinel]] = []
+        self._spare: torch.Tensor | None = None  # memory kept for the next numbers
 
     @classmethod
     def around(cls, memory: np.ndarray) -> Storage:
@@ -141,7 +143,7 @@ class Storage:
         if self._sentinels:
             self.alert()
         self._drop()
-        self._make = self._alias = None
+        self._make = self._alias = self._spare = None
         self._host = memory
         self.state = HOST
 
@@ -292,6 +294,7 @@ class Storage:
         self._version = next(_versions)
         if self._sentinels:
             self.alert()
+        self._spare = None
         device = current()
         if device.shares_host and self.leases:
             host = self._allocated_host()
@@ -333,13 +336,16 @@ class Storage:
         elif self.state == BOTH:
             self.state = TENSOR
 
-    def zero(self) -> None:
-        """Make everything zero; costs nothing until somebody looks."""
+    def zero(self, keep_memory: bool = False) -> None:
+        """Make everything zero; costs nothing until somebody looks.  With ``keep_memory`` the
+        tensor's memory waits for the next numbers (:meth:`spare`)."""
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
         if self._sentinels:
             self.alert()
+        if keep_memory:
+            self._save_memory()
         self._drop()
         self._make = None
         if self.leases:
@@ -364,23 +370,42 @@ class Storage:
         self._version = next(_versions)
         if self._sentinels:
             self.alert()
-        self._make = None
+        self._make = self._spare = None
         self._keep(tensor)
         self.state = TENSOR
 
-    def defer(self, make: Callable[[], torch.Tensor]) -> None:
+    def defer(self, make: Callable[[], torch.Tensor], keep_memory: bool = False) -> None:
         """Take what ``make()`` gives as the new contents, once somebody asks for them.  On the CPU
-        no array that was handed out may be alive."""
+        no array that was handed out may be alive.  With ``keep_memory`` the tensor's memory waits
+        for the next numbers (:meth:`spare`)."""
         if _watching.by is not None:
             _watching.by.changes(self)
         self._version = next(_versions)
         if self._sentinels:
             self.alert()
+        if keep_memory:
+            self._save_memory()
         self._drop()
         if not self.leases:  # else the next array is to be the same memory
             self._host = self._alias = None
         self._make = make
         self.state = DEFERRED
+
+    def spare(self, shape: Sequence[int]) -> torch.Tensor | None:
+        """Memory of ``shape`` that held earlier numbers and that nobody uses, where there is any:
+        to be filled and given to :meth:`write` or :meth:`add`."""
+        found, self._spare = self._spare, None
+        if found is None or found.numel() != math.prod(shape) or not current().shares_host:
+            return None
+        return found.as_strided(tuple(shape), torch.empty(shape, device="meta").stride())
+
+    def _save_memory(self) -> None:
+        """Keep the tensor's memory as the spare one if it is large and this storage's alone."""
+        t = self._tensor
+        if t is not None and self.state == TENSOR and t.is_cpu and t.numel() >= _LARGE:
+            alone = self._host is None and not self.leases and not self._lent
+            dense = t.is_contiguous() or t.is_contiguous(memory_format=torch.channels_last)
+            self._spare = t if alone and dense else None
 
     @property
     def deferred(self) -> bool:
@@ -506,7 +531,7 @@ class Storage:
                 self.alert()
             with torch.no_grad():
                 value = self._make()
-            self._make = None
+            self._make = self._spare = None
             self._keep(value)
             self.state = TENSOR
 

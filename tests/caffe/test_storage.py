@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from caffe import storage as storage_module
 from caffe.device import current
 from caffe.storage import Storage
 
@@ -355,3 +356,38 @@ def test_no_two_storages_have_the_same_version():
         s.array((3,))[...] = 1
         seen.append(s.version())
     assert len(set(seen)) == len(seen)
+
+
+def test_memory_of_numbers_that_are_gone_serves_the_next(monkeypatch):
+    monkeypatch.setattr(storage_module, "_LARGE", 4)
+    storage = Storage(6)
+    assert storage.spare((2, 3)) is None
+    first = torch.arange(6.0).view(2, 3)
+    storage.write(first)
+    storage.zero(keep_memory=True)
+    assert storage.is_zero
+    assert storage.spare((5,)) is None  # and that was the only offer
+    storage.write(first)
+    storage.defer(lambda: torch.ones(2, 3), keep_memory=True)
+    storage.zero()
+    spare = storage.spare((3, 2))
+    assert spare.shape == (3, 2)
+    assert spare.is_contiguous()
+    assert spare.data_ptr() == first.data_ptr()
+    assert storage.spare((3, 2)) is None  # it has been given away
+
+
+def test_memory_that_somebody_has_is_never_spare(monkeypatch):
+    monkeypatch.setattr(storage_module, "_LARGE", 4)
+    for keep in (lambda s: s.array((6,)), lambda s: s.lend()):
+        storage = Storage(6)
+        storage.write(torch.arange(6.0))
+        held = keep(storage)
+        storage.zero(keep_memory=True)
+        assert storage.spare((6,)) is None
+        del held
+    storage = Storage(6)
+    storage.write(torch.arange(6.0))
+    storage.defer(lambda: torch.ones(6), keep_memory=True)
+    assert storage.array((6,)).sum() == 6  # the promise has been kept in other memory
+    assert storage.spare((6,)) is None

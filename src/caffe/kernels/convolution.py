@@ -7,8 +7,9 @@ equal to the general one's to rounding.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from caffe import kernels
 from caffe._planes import planes
 from caffe.kernels import fused, winograd
+from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.window import Block
 from caffe.storage import Storage
 
@@ -27,6 +29,8 @@ _COLUMNS_MOST_OUTPUTS = 1024
 _COLUMNS_FEW = 1 << 15
 _CHANNELS_LAST_LEAST_OUTPUT = 16
 _OWN_KERNEL_WIDTH = 3
+_STRIPS_LEAST_OUTPUT = 1 << 22
+_STRIP_NUMBERS, _STRIP_ROWS = 1 << 21, 16  # of a strip, at least
 
 Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
 Grads = tuple["torch.Tensor | None", "torch.Tensor | None", "torch.Tensor | None"]
@@ -57,7 +61,9 @@ class Geometry(NamedTuple):
 class Call(NamedTuple):
     """One convolution: x (N, C, H, W) in any memory format and Caffe's weights (O, C, kh, kw).
 
-    ``storage`` holds the weights and what is derived from them.
+    ``storage`` holds the weights and what is derived from them, ``diff`` their gradient and
+    ``bottom_diff`` that of x: their spare memory may be used for new ones.  With ``learns`` the
+    weights will soon be others.
     """
 
     geometry: Geometry
@@ -65,6 +71,9 @@ class Call(NamedTuple):
     weight: torch.Tensor
     bias: torch.Tensor | None
     storage: Storage
+    diff: Storage | None = None
+    bottom_diff: Storage | None = None
+    learns: bool = False
 
 
 class Way:
@@ -100,6 +109,10 @@ class Way:
         db = dy.sum((0, 2, 3)) if mask[2] else None
         return dx, None if dw is None else dw.view(call.weight.shape), db
 
+    def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
+        """:meth:`backward` for a gradient that comes from a pooling."""
+        return self.backward(call, dy.whole(), mask)
+
     def _whole(self, call: Call) -> torch.Tensor:
         """The convolution in new memory."""
         raise TypeError(f"{type(self).__name__} must define forward or _whole")
@@ -120,7 +133,7 @@ class Pointwise(Way):
         return g.plain and list(g.kernel) == [1, 1] and not any(g.pad)
 
     def _whole(self, call: Call) -> torch.Tensor:
-        g, _, weight, bias, _ = call
+        g, weight, bias = call.geometry, call.weight, call.bias
         x = _strided(g, call.x)
         if is_channels_last(x):
             return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias))
@@ -191,17 +204,30 @@ class Winograd(Way):
     def _gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        diffs = _nhwc(dy)
+        return self._from_rows(call, lambda i, first, end: diffs[i, first:end], mask)
+
+    def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
+        return *self._from_rows(call, dy.rows, mask), dy.sums() if mask[2] else None
+
+    def _from_rows(
+        self, call: Call, rows: Callable[[int, int, int], torch.Tensor], mask: Mask
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The gradients of x and weights where ``rows`` gives an image's rows of the output's."""
         u = self._transformed(call)
-        images, diffs = _nhwc(call.x), _nhwc(dy)
-        dx = torch.empty_like(images) if mask[0] else None
+        images = _nhwc(call.x)
+        dx = _nhwc(_bottom_memory(call)) if mask[0] else None
         dw = torch.zeros(call.weight.shape) if mask[1] else None
         if mask[0] or mask[1]:
             for i in range(len(images)):
-                winograd.backward(images[i], u, diffs[i], None if dx is None else dx[i], dw)
+                of_image = functools.partial(rows, i)
+                winograd.backward(images[i], u, of_image, None if dx is None else dx[i], dw)
         return None if dx is None else _nchw(dx), dw
 
     @staticmethod
     def _transformed(call: Call) -> torch.Tensor:
+        if call.learns:  # an update is near, and they are 24/9 of the weights' memory
+            return winograd.transform_weights(call.weight, passing=True)
         return call.storage.cached("winograd", lambda: winograd.transform_weights(call.weight))
 
 
@@ -234,7 +260,11 @@ class Columns(Way):
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         g = call.geometry
         rows = dy.transpose(0, 1).reshape(g.top[1], -1)  # (O, N H W)
-        dw = torch.mm(rows, _columns(g, call.x).t()) if mask[1] else None
+        dw = None
+        if mask[1]:
+            shape = len(rows), call.weight[0].numel()
+            spare = None if call.diff is None else call.diff.spare(shape)
+            dw = torch.mm(rows, _columns(g, call.x).t(), out=spare)
         dx = _from_columns(g, torch.mm(call.weight.flatten(1).t(), rows)) if mask[0] else None
         return dx, dw
 
@@ -252,11 +282,15 @@ class General(Way):
         out: torch.Tensor | None = None,
         blocks: Sequence[Block] | None = None,
     ) -> torch.Tensor:
+        g = call.geometry
         if blocks is None:
-            return super().forward(call, relu)
-        out = _channels_last_memory(call.geometry, out)
+            if not _in_strips(g, call.weight):
+                return super().forward(call, relu)
+            blocks = [(0, g.top[2], 0, g.top[3])]
+        out = _channels_last_memory(g, out)
         for block in blocks:
-            _general_block(call, relu, out, block)
+            for strip in _strips(g, block):
+                _general_block(call, relu, out, strip)
         return out
 
     def _whole(self, call: Call) -> torch.Tensor:
@@ -289,6 +323,36 @@ class General(Way):
         # A gradient in channels-last memory would make the update several times as slow.
         return dx, None if dw is None else dw.contiguous(), db
 
+    def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
+        """Strip by strip, so that ``dy`` stays in the cache."""
+        g, weight = call.geometry, call.weight
+        same = all(2 * p == k - 1 for p, k in zip(g.pad, g.kernel))
+        if not (g.unit and same and _in_strips(g, weight)):
+            return super().backward_pooled(call, dy, mask)
+        x = call.x.contiguous(memory_format=torch.channels_last)
+        dx = _bottom_memory(call) if mask[0] else None
+        dw = torch.zeros(weight.shape) if mask[1] else None
+        turned = weight.transpose(0, 1).flip(2, 3).contiguous()
+        settings = [1, 1], [0, g.pad[1]], [1, 1], False, [0, 0], 1
+        height, reach = g.top[2], g.pad[0]
+        for i in range(g.top[0]):
+            for first, end, _, _ in _strips(g, (0, height, 0, g.top[3])):
+                above, below = max(first - reach, 0), min(end + reach, height)
+                d = dy.rows(i, above, below).permute(2, 0, 1)[None]
+                pads = 0, 0, above - (first - reach), end + reach - below
+                if dx is not None:
+                    seen = F.pad(d, pads) if any(pads) else d
+                    dx[i : i + 1, :, first:end] = torch.convolution(seen, turned, None, *settings)
+                if dw is not None:
+                    part = x[i : i + 1, :, above:below]
+                    part = F.pad(part, pads) if any(pads) else part
+                    d = d[:, :, first - above : end - above]
+                    none = [False, True, False]
+                    dw += torch.ops.aten.convolution_backward(
+                        d, part, weight, [g.top[1]], *settings, none
+                    )[1]
+        return dx, dw, dy.sums() if mask[2] else None
+
 
 GENERAL = General()
 WAYS: tuple[Way, ...] = (Pointwise(), Winograd(), Columns(), GENERAL)  # the first that applies
@@ -298,6 +362,27 @@ def choose(g: Geometry, weight: torch.Tensor) -> Way:
     """The fastest way for this geometry."""
     ways = WAYS if kernels.enabled() else (GENERAL,)
     return next(way for way in ways if way.applies(g, weight))
+
+
+def _bottom_memory(call: Call) -> torch.Tensor:
+    """Channels-last memory for the gradient of x; an earlier one's, where nobody needs that."""
+    n, c, h, w = call.geometry.bottom
+    spare = None if call.bottom_diff is None else call.bottom_diff.spare((n, h, w, c))
+    return _nchw(torch.empty(n, h, w, c) if spare is None else spare)
+
+
+def _in_strips(g: Geometry, weight: torch.Tensor) -> bool:
+    """Whether the general operator computes an output strip by strip: a large one, so that it is
+    written once, after the ReLU, and into memory that is there already."""
+    large = g.group == 1 and len(g.kernel) == 2 and math.prod(g.top) >= _STRIPS_LEAST_OUTPUT
+    return large and kernels.enabled() and g.top[1] >= _CHANNELS_LAST_LEAST_OUTPUT
+
+
+def _strips(g: Geometry, block: Block) -> list[Block]:
+    """The block in strips of some rows; a small one is one strip."""
+    first, end, c0, c1 = block
+    rows = max(_STRIP_ROWS, _STRIP_NUMBERS // ((c1 - c0) * g.top[0] * g.top[1]))
+    return [(r, min(end, r + rows), c0, c1) for r in range(first, end, rows)]
 
 
 def _channels_last_memory(g: Geometry, out: torch.Tensor | None) -> torch.Tensor:

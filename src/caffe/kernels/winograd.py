@@ -13,7 +13,7 @@ columns of tiles in a strip; u the transformed weights (24, O, C).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -65,10 +65,12 @@ def applies(weight: torch.Tensor, height: int, width: int) -> bool:
     return channels >= _LEAST_CHANNELS and tiles * channels >= _LEAST_PRODUCT
 
 
-def transform_weights(weight: torch.Tensor) -> torch.Tensor:
-    """(O, C, 3, 3) -> u of (24, O, C): 24/9 of the weights' memory."""
+def transform_weights(weight: torch.Tensor, passing: bool = False) -> torch.Tensor:
+    """(O, C, 3, 3) -> u of (24, O, C): 24/9 of the weights' memory.  Where it is ``passing`` the
+    next call uses that memory again."""
     o, c = weight.shape[:2]
-    return torch.mm(_G, weight.reshape(o * c, 9).t()).view(24, o, c)
+    out = buffer("weights", 24, o * c) if passing else None
+    return torch.mm(_G, weight.reshape(o * c, 9).t(), out=out).view(24, o, c)
 
 
 def forward(
@@ -114,16 +116,17 @@ def forward(
 def backward(
     x: torch.Tensor,
     u: torch.Tensor,
-    dy: torch.Tensor,
+    dy: Callable[[int, int], torch.Tensor],
     dx: torch.Tensor | None,
     dw: torch.Tensor | None,
 ) -> None:
     """Write the gradient of one image into ``dx`` (H, W, C); add the weights' to ``dw``.
 
-    The exact adjoint of :func:`forward`: one transform of ``dy`` (H, W, O) serves both.
+    The exact adjoint of :func:`forward`: one transform of the output's gradient serves both.
+    ``dy`` gives it from one row to another, (rows, W, O).
     """
-    height, width, o = dy.shape
-    c = x.shape[2]
+    height, width, c = x.shape
+    o = u.shape[1]
     wt = (width + 1) // 2
     du = None
     if dw is not None:
@@ -131,10 +134,10 @@ def backward(
     carry = None  # the last two rows of a strip overlap the first two of the next
     for r, t in _strips(0, height, wt, max(c, o)):
         end = min(r + 4 * t, height)
-        d = dy[r:end]
+        d = dy(r, end)
         if end - r < 4 * t:
-            d = buffer("last rows", 4 * t, width, o)
-            d[: end - r] = dy[r:end]
+            rest, d = d, buffer("last rows", 4 * t, width, o)
+            d[: end - r] = rest
             d[end - r :].zero_()
         e = _output_tiles(d, t, wt)
         if du is not None:

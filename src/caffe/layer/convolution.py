@@ -15,6 +15,7 @@ from caffe.device import current
 from caffe.errors import LayerError
 from caffe.kernels import convolution, upsampling
 from caffe.kernels import device as on_device
+from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
@@ -193,6 +194,10 @@ class _Filter(Layer):
         y = y.squeeze(2) if self.spatial_axes == 0 else y
         return y.relu_() if relu else y
 
+    def _learns(self) -> bool:
+        specs = self.param.param
+        return self.phase == 0 and (not specs or specs[0].lr_mult != 0)
+
     def _storages(self) -> list[Storage]:
         """What holds the parameters, and what is derived from them."""
         return [blob.data_storage for blob in self.blobs]
@@ -250,6 +255,7 @@ class Convolution(_Filter):
 
     transposed = False
     window: Window | None = None  # the execution plan's: in which parts the output is computed
+    _bottom_diff: Storage | None = None  # while one bottom's gradient is computed
     short: Any = None  # the plan's, on a GPU: what its forward pass kept (net/border_step.py)
     _chosen: Any = None  # what _way has found last, and for what
 
@@ -277,8 +283,7 @@ class Convolution(_Filter):
         blocks = None
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
-        call = convolution.Call(geometry, x, weight, bias, self.blobs[0].data_storage)
-        return way.forward(call, relu, out, blocks)
+        return way.forward(self._call(geometry, x, weight, bias), relu, out, blocks)
 
     def _narrow(self, x: torch.Tensor) -> bool:
         """Whether the CPU computes this in bfloat16: when asked for, in TEST."""
@@ -302,6 +307,33 @@ class Convolution(_Filter):
     ) -> torch.Tensor:
         return self.compute(x, weight, bias, relu)
 
+    def backward_blobs(self, top: list[Blob], need: Need, bottom: list[Blob]) -> None:
+        self._bottom_diff = bottom[0].diff_storage if len(bottom) == 1 else None
+        try:
+            super().backward_blobs(top, need, bottom)
+        finally:
+            self._bottom_diff = None
+
+    def backward_pooled(self, dy: PooledDiff, need: Need, bottom: Blob) -> None:
+        """:meth:`backward_blobs` where the top's gradient comes from a pooling."""
+        x, weight = _wide(bottom.data_tensor()), self.blobs[0].data_tensor()
+        self._bottom_diff = bottom.diff_storage
+        try:
+            mask = [need.bottoms[0], need.params[0], self.has_bias and need.params[1]]
+            chosen = self._way(x, weight)
+            if chosen is None:
+                dx, *grads = super()._gradients(x, dy.whole(), weight, mask)
+            else:
+                call = self._call(chosen[1], x, weight, None)
+                dx, *grads = chosen[0].backward_pooled(call, dy, mask)
+        finally:
+            self._bottom_diff = None
+        if dx is not None:
+            bottom.set_diff(dx)
+        for blob, grad in zip(self.blobs, grads):
+            if grad is not None:
+                blob.add_diff(grad.view(blob.dims))
+
     def _gradients(
         self, x: torch.Tensor, g: torch.Tensor, weight: torch.Tensor, mask: list[bool]
     ) -> convolution.Grads:
@@ -309,8 +341,18 @@ class Convolution(_Filter):
         if chosen is None:
             return super()._gradients(x, g, weight, mask)
         way, geometry = chosen
-        memory = self.blobs[0].data_storage
-        return way.backward(convolution.Call(geometry, x, weight, None, memory), g, mask)
+        return way.backward(self._call(geometry, x, weight, None), g, mask)
+
+    def _call(
+        self,
+        geometry: convolution.Geometry,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> convolution.Call:
+        blob = self.blobs[0]
+        own = blob.data_storage, blob.diff_storage, self._bottom_diff, self._learns()
+        return convolution.Call(geometry, x, weight, bias, *own)
 
     def _way(
         self, x: torch.Tensor, weight: torch.Tensor
@@ -417,10 +459,6 @@ class Deconvolution(_Filter):
         if self.group != 1 or self.spatial_axes != 2 or weight.device.type != "cpu":
             return None
         return convolution.diagonal(weight, self.blobs[0].data_storage)
-
-    def _learns(self) -> bool:
-        specs = self.param.param
-        return self.phase == 0 and (not specs or specs[0].lr_mult != 0)
 
     def _find_bands(self, bottom: Shape) -> upsampling.Bands | None:
         """The matrices that do the same along the rows and the columns, on a device, where the

@@ -70,7 +70,10 @@ class InnerProduct(Layer):
         bottom_diff = None
         param_diffs: MaybeTensors = [None] * len(params)
         if need.params[0]:
-            param_diffs[0] = rows.t() @ g if self.transpose else g.t() @ rows
+            a, b = (rows, g) if self.transpose else (g, rows)
+            spare = self.blobs[0].diff_storage.spare((a.shape[1], b.shape[1]))
+            spare = spare if a.is_cpu else None
+            param_diffs[0] = torch.mm(a.t(), b, out=spare)
         if self.has_bias and need.params[1]:
             param_diffs[1] = g.sum(0, dtype=torch.float32)
         if need.bottoms[0]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
 
+from caffe import kernels
 from caffe.errors import LayerError
+from caffe.kernels import pooling
 from caffe.kernels.convolution import is_channels_last
 from caffe.kernels.window import Block
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
@@ -140,6 +142,8 @@ class Pooling(Layer):
             index = tops[1].long()  # Caffe reads the second top, which a user may have edited
         elif index is None or index.shape != g.shape:
             index = torch.zeros_like(g, dtype=torch.long)  # no forward yet: all zero, as in Caffe
+        elif self.plain and index.dtype is torch.int16:
+            return [self.pooled_diff(g, x.shape).whole()], []
         elif self.plain:
             args = self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
             return [aten.max_pool2d_with_indices_backward(g, x, *args, index)], []
@@ -147,6 +151,16 @@ class Pooling(Layer):
         g = g.masked_fill(index < 0, 0.0)
         d.scatter_add_(2, index.clamp(min=0).flatten(2), g.flatten(2))
         return [d.view(x.shape)], []
+
+    def pooled_diff(
+        self, g: torch.Tensor, shape: Sequence[int], maxima: torch.Tensor | None = None
+    ) -> pooling.PooledDiff:
+        """The gradient of a bottom of ``shape`` where the last forward pass kept places of two
+        bytes; through a ReLU before the pooling with its ``maxima``."""
+        places = cast(torch.Tensor, self.index)
+        return pooling.PooledDiff(
+            g, places, maxima, self.kernel, bool(self.ceil_mode), tuple(shape)
+        )
 
     def needs_no_index(self) -> bool:
         """True where :meth:`maxima` can do this layer's forward pass: MAX without pad or mask."""
@@ -193,6 +207,10 @@ class Pooling(Layer):
 
     def _maximum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
         """Maxima, their indices, and whether PyTorch's own pooling found them."""
+        if self._in_strips(x):
+            y, index = pooling.forward(x, self.kernel, self.out, bool(self.ceil_mode))
+            if bool(y.amin() >= LOWEST):  # as below
+                return y, index, True
         if self.ceil_mode is not None:
             # On the CPU PyTorch searches channels-last memory several times as fast, even counting
             # the way there and back; it vectorises over the channels.
@@ -219,6 +237,12 @@ class Pooling(Layer):
         column = index % x.shape[3] - self.pad[1]
         index = torch.where(y > lowest, row * width + column, -1)
         return y, index, False
+
+    def _in_strips(self, x: torch.Tensor) -> bool:
+        """Whether places of two bytes are kept: on the CPU, of large maps."""
+        if self.ceil_mode is None or any(self.pad) or self.num_tops == 2 or not kernels.enabled():
+            return False
+        return pooling.applies(x, self.kernel, self.stride, self.out)
 
     # STOCHASTIC -----------------------------------------------------------------------------------
 

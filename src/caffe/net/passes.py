@@ -18,6 +18,7 @@ from caffe.net.layer_step import LayerStep, plus
 from caffe.net.plan import Plan
 from caffe.net.replay import Loss, Replay
 from caffe.net.small_work import SmallWork
+from caffe.net.unread_diffs import UnreadDiffs
 from caffe.net.wiring import Graph
 
 __all__ = ["LayerCallback", "Passes"]
@@ -43,6 +44,7 @@ class Passes:
         self.plan = Plan(graph)
         self.replay = Replay(graph)
         self._work = SmallWork(graph)
+        self._unread = UnreadDiffs(graph, self._needs)
         self._device = current()  # where the last pass ran
         self.logs = logs
         self.callbacks: dict[str, list[LayerCallback]] = {
@@ -137,6 +139,8 @@ class Passes:
                     for call in after:
                         call(k)
                 return
+            if self._device.shares_host:
+                self._unread.release(i, j)
             if not self.replay.on():
                 self._backward_layers(i, j)
                 return

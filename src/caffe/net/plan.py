@@ -32,6 +32,7 @@ from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
 from caffe.net.norm_step import norm_steps
 from caffe.net.plan_steps import ConvolutionStep, PoolingStep, Step
+from caffe.net.pooled_step import pooled_steps
 from caffe.net.upsample_step import upsample_steps
 from caffe.net.wiring import Graph
 
@@ -53,6 +54,7 @@ class Plan:
         self._upsamples = upsample_steps(graph)
         self._norms = norm_steps(graph)
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
+        self._pooled = pooled_steps(graph)
         self._borders = border_steps(graph)
         self._compiled = compiled_steps(graph)
         # Where a step may begin.
@@ -62,10 +64,11 @@ class Plan:
             self._fused,
             self._upsamples,
             self._norms,
+            self._pooled,
             self._borders,
         )
         self.planned = {first for steps in kinds for first in steps}
-        self._norm_ends = {n.end - 1 for n in self._norms.values()}
+        self._ends = {n.end - 1 for n in self._norms.values()} | self._pooled.keys()
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -113,6 +116,9 @@ class Plan:
             norm = self._norms.get(k)
             if norm is not None and norm.end - 1 <= last and norm.run():
                 return norm.end
+            if k in self._pooled:
+                self._pooled[k].forward()
+                return k + 1
         if self._on and not self._host:
             border = self._borders.get(k)
             if border is not None and border.run(last):
@@ -131,13 +137,16 @@ class Plan:
     def backward_group(self, k: int, last: int, needs: Sequence[Need]) -> int:
         """Run the backward pass of the step that ends with layer ``k``, if it begins no earlier
         than ``last``; the index of the next layer to run, ``k`` itself where there is none."""
-        if not (self._borders or k in self._norm_ends) or not kernels.enabled():
+        if not (self._borders or k in self._ends) or not kernels.enabled():
             return k
         if not current().shares_host:
             for border in self._borders.values():
                 if border.ends_with(k) and border.backward(last, needs):
                     return border.first - 1
             return k
+        pooled = self._pooled.get(k)
+        if pooled is not None:
+            return pooled.first - 1 if pooled.backward(last, needs) else k
         norm = self._norms.get(k - 1)
         if norm is None or k - 1 < last:
             return k

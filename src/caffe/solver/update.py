@@ -158,7 +158,7 @@ class SolverUpdate:
             else:
                 # A copy of all parameters that hardly anyone reads: it is made on request.  The
                 # next update reads the diffs before it changes the history.
-                blob.diff_storage.defer(histories[0][k].clone)
+                blob.diff_storage.defer(histories[0][k].clone, keep_memory=True)
             if not frozen:
                 blob.touch_data()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,12 +42,24 @@ class Segment(NamedTuple):
 
     def copy(self, buffer: Any, out: np.ndarray) -> None:
         """Copy the numbers to a flat float32 array of ``count`` elements."""
-        raw = np.frombuffer(buffer, np.uint8, self.count * self.stride, self.offset)
+        length = self.count * self.stride
+        raw = np.frombuffer(buffer, np.uint8, length, self.offset)
         if self.stride == self.size == 4:
             np.copyto(out.view(np.uint8), raw)
-            return
-        numbers = raw.reshape(-1, self.stride)[:, self.stride - self.size :]
-        out[:] = np.ascontiguousarray(numbers).view(f"<f{self.size}")[:, 0]
+        else:
+            numbers = raw.reshape(-1, self.stride)[:, self.stride - self.size :]
+            out[:] = np.ascontiguousarray(numbers).view(f"<f{self.size}")[:, 0]
+        _unmap(buffer, self.offset, length)
+
+
+def _unmap(buffer: Any, offset: int, length: int) -> None:
+    """Take the whole pages of a mapped file that were read out of the process's memory; they stay
+    in the system's cache, and come back when they are read again."""
+    if isinstance(buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        pages = (offset + length - first) // mmap.PAGESIZE
+        if pages > 0:
+            buffer.madvise(mmap.MADV_DONTNEED, first, pages * mmap.PAGESIZE)
 
 
 class StoredBlob:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from caffe.kernels import convolution
+from caffe.kernels import convolution, pooling
 from caffe.kernels.convolution import Geometry
 from caffe.storage import Storage
 
@@ -133,3 +133,51 @@ def test_gradients_keep_the_blobs_layout(x_last, dy_last):
     for a, b in zip(found, expected):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     assert convolution.is_channels_last(found[0]) == (x_last or dy_last)
+
+
+POOLED = {
+    "winograd": [((2, 128, 34, 40), (136, 128, 3, 3), 1), ((1, 128, 35, 41), (136, 128, 3, 3), 1)],
+    "general": [((2, 8, 35, 41), (16, 8, 5, 5), 2), ((1, 8, 34, 40), (16, 8, 3, 3), 0)],
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "case"), [(way, case) for way, cases in POOLED.items() for case in cases]
+)
+def test_a_gradient_that_comes_from_a_pooling(way, case, monkeypatch):
+    """In strips, from the pooling's own gradient: what the whole gradient gives."""
+    monkeypatch.setattr(pooling, "_LEAST_NUMBERS", 0)
+    monkeypatch.setattr(convolution, "_STRIPS_LEAST_OUTPUT", 0)
+    monkeypatch.setattr(convolution, "_STRIP_NUMBERS", 0)
+    monkeypatch.setattr(convolution, "_STRIP_ROWS", 6)
+    bottom, shape, pad = case
+    g = torch.Generator().manual_seed(3)
+    x = torch.randn(bottom, generator=g).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.randn(shape, generator=g), torch.randn(shape[0], generator=g)
+    want = torch.conv2d(x, weight, bias, 1, pad).relu()
+    geometry = Geometry(shape[2:], [1, 1], [pad] * 2, [1, 1], 1, bottom, tuple(want.shape))
+    chosen = convolution.choose(geometry, weight)
+    assert chosen.name == way
+    storages = Storage(1), Storage(1), Storage(x.numel())
+    call = convolution.Call(geometry, x, weight, bias, *storages)
+    y = chosen.forward(call, relu=True)
+    assert (y - want).abs().max() <= 1e-5 * want.abs().max()
+    out = [-(-n // 2) for n in y.shape[2:]]
+    maxima, places = pooling.forward(y, [2, 2], out, ceil_mode=True)
+    dy = torch.randn(maxima.shape, generator=g).contiguous(memory_format=torch.channels_last)
+    pooled = pooling.PooledDiff(dy, places, maxima, [2, 2], True, tuple(y.shape))
+    expected = chosen.backward(call, pooled.whole(), [True] * 3)
+    for a, b in zip(chosen.backward_pooled(call, pooled, [True] * 3), expected):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+    assert chosen.backward_pooled(call, pooled, [False] * 3) == (None, None, None)
+
+
+def test_strips_are_written_into_memory_that_is_given(monkeypatch):
+    monkeypatch.setattr(convolution, "_STRIPS_LEAST_OUTPUT", 0)
+    x, weight = torch.randn(2, 3, 40, 30), torch.randn(16, 3, 3, 3)
+    want = torch.conv2d(x, weight, None, 1, 20)
+    g = Geometry([3, 3], [1, 1], [20, 20], [1, 1], 1, x.shape, tuple(want.shape))
+    out = torch.empty(want.shape, memory_format=torch.channels_last)
+    call = convolution.Call(g, x, weight, None, Storage(1))
+    assert convolution.GENERAL.forward(call, out=out) is out
+    assert (out - want).abs().max() <= 1e-5 * want.abs().max()

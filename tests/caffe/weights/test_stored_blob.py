@@ -1,5 +1,7 @@
 """Blobs as files hold them: which shapes they fit, numbers in several places."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,20 @@ def test_a_large_blob_is_copied_in_pieces(tmp_path):
     weights.write_net(tmp_path / "big", net, [[blob]])
     (layer,) = weights.read_layers(tmp_path / "big")
     np.testing.assert_array_equal(layer.blobs[0].array(), numbers)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs /proc/self/smaps")
+def test_what_was_copied_no_longer_counts_as_memory(tmp_path):
+    numbers = np.arange(3_000_000, dtype=np.float32)
+    net = caffe_pb2.NetParameter(layer=[caffe_pb2.LayerParameter(name="big")])
+    read = staticmethod(lambda: numbers)
+    blob = type("Big", (), {"shape": numbers.shape, "data_numbers": read})
+    weights.write_net(tmp_path / "big", net, [[blob]])
+    (layer,) = weights.read_layers(tmp_path / "big")
+    for _ in range(2):
+        np.testing.assert_array_equal(layer.blobs[0].array(), numbers)
+        with open("/proc/self/smaps") as stream:
+            text = stream.read()
+        of_file = text[text.index(str(tmp_path / "big")) :]
+        resident = int(of_file[of_file.index("Rss:") :].split()[1])  # KB
+        assert resident < 1000

@@ -1,0 +1,193 @@
+"""Convolution, ReLU and pooling backward as one step: what the blobs hold is what the layers alone
+leave."""
+
+import numpy as np
+import pytest
+
+import caffe
+from caffe.kernels import pooling
+from caffe.net.pooled_step import PooledStep
+
+pytestmark = pytest.mark.cpu_only
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 13 dim: 10
+  } } }
+layer { name: "target" type: "Input" top: "target" input_param { shape { dim: 2 dim: 6 dim: 4
+  dim: 3 } } }
+layer { name: "first" type: "Convolution" bottom: "data" top: "first" convolution_param {
+  num_output: 16 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "relu0" type: "ReLU" bottom: "first" top: "first" }
+layer { name: "conv" type: "Convolution" bottom: "first" top: "conv" convolution_param {
+  num_output: 16 kernel_size: 3 pad: 1 weight_filler { type: "msra" }
+  bias_filler { type: "gaussian" std: 1 } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {
+  kernel_size: 2 stride: 2 } }
+layer { name: "last" type: "Convolution" bottom: "pool" top: "last" convolution_param {
+  num_output: 6 kernel_size: 3 stride: 2 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "last" bottom: "target" top: "loss" }
+"""
+NAMES = ("data", "first", "conv", "pool", "last")
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    """(both, nets): ``both(act)`` does the same to a net and to one with plain operators."""
+    monkeypatch.setattr(pooling, "_LEAST_NUMBERS", 0)
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    nets = []
+    for _ in range(2):
+        caffe.set_random_seed(2)
+        net = caffe.Net(str(path), caffe.TRAIN)
+        numbers = np.random.RandomState(4)
+        for name in ("data", "target"):
+            net.blobs[name].data[...] = numbers.randn(*net.blobs[name].data.shape)
+        nets.append(net)
+
+    def both(act):
+        results = [act(nets[0])]
+        with monkeypatch.context() as m:
+            m.setenv("CAFFE_KERNELS", "plain")
+            results.append(act(nets[1]))
+        return results
+
+    return both, nets
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """How often the step ran backward."""
+    count = [0]
+    plain = PooledStep.backward
+
+    def backward(self, last, needs):
+        done = plain(self, last, needs)
+        count[0] += done
+        return done
+
+    monkeypatch.setattr(PooledStep, "backward", backward)
+    return count
+
+
+def equal(nets, names=NAMES):
+    for name in names:
+        for kind in ("diff", "data"):
+            a, b = (getattr(net.blobs[name], kind) for net in nets)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * np.abs(b).max())
+    for name in nets[0].params:
+        for a, b in zip(nets[0].params[name], nets[1].params[name]):
+            np.testing.assert_allclose(a.diff, b.diff, rtol=1e-4, atol=2e-5 * np.abs(b.diff).max())
+
+
+def pass_(net):
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+
+
+def between(net):
+    return net.blobs["conv"].diff_storage
+
+
+def test_passes_give_what_the_layers_give(pair, ran):
+    both, nets = pair
+    for _ in range(3):
+        both(pass_)
+        assert between(nets[0]).deferred
+    assert ran == [3]
+    equal(nets)
+    assert not between(nets[0]).deferred
+    both(pass_)
+    equal(nets)
+
+
+def test_the_gradient_is_that_of_its_pass_when_another_forward_has_run(pair):
+    both, nets = pair
+    both(pass_)
+
+    def forward_with_another_input(net):
+        net.blobs["data"].data[...] *= -1
+        net.params["last"][0].data[...] += 1
+        net.forward()
+
+    both(forward_with_another_input)
+    assert between(nets[0]).deferred
+    equal(nets)
+
+
+def test_a_held_array_shows_each_gradient(pair, ran):
+    both, nets = pair
+    both(pass_)
+    held = both(lambda net: net.blobs["conv"].diff)
+    both(pass_)
+    assert ran == [1]
+    np.testing.assert_allclose(*held, rtol=1e-4, atol=1e-5)
+    equal(nets)
+
+
+@pytest.mark.parametrize("name", ["conv", "pool"])
+def test_edits_between_the_passes_count(pair, ran, name):
+    both, nets = pair
+
+    def edited(net):
+        net.clear_param_diffs()
+        net.forward()
+        net.blobs[name].data[...] *= -1
+        net.backward()
+
+    both(edited)
+    assert ran == [0]
+    equal(nets)
+
+
+def test_an_edited_gradient_counts(pair):
+    both, nets = pair
+    both(pass_)
+
+    def again_from_the_convolution(net):
+        net.blobs["conv"].diff[...] *= 2
+        net.clear_param_diffs()
+        net.backward(start="conv")
+
+    both(again_from_the_convolution)
+    equal(nets)
+
+
+def test_the_poolings_gradient_may_be_overwritten_afterwards(pair):
+    both, nets = pair
+    both(pass_)
+
+    def overwrite(net):
+        net.blobs["pool"].diff[...] = 7
+        net.blobs["pool"].data[...] = -7
+
+    both(overwrite)
+    equal(nets)
+
+
+def test_ranges_that_end_inside_run_layer_by_layer(pair, ran):
+    both, nets = pair
+
+    def parts(net):
+        net.clear_param_diffs()
+        net.forward()
+        net.backward(end="relu")
+        net.backward(start="conv")
+
+    both(parts)
+    assert ran == [0]
+    equal(nets)
+
+
+def test_not_a_number_runs_layer_by_layer(pair, ran):
+    both, nets = pair
+
+    def poisoned(net):
+        net.blobs["data"].data[0, 0, 5, 5] = np.nan
+        pass_(net)
+
+    both(poisoned)
+    assert ran == [0]
+    assert np.isnan(nets[0].blobs["conv"].data).any()
