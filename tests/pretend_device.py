@@ -21,6 +21,7 @@ knows the first device only.
 Kinds that are counted:
 
     launch  an operator that computes on the device
+    moved   bytes of its operands and results: what the memory moves at least, each read once
     view    an operator that only makes another view: no launch
     alloc   memory taken without writing it: no launch
     H2D     a copy from the host to the device; H2D bytes its size
@@ -228,6 +229,10 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         inner_kwargs["device"] = HOST
     inner_kwargs.pop("pin_memory", None)
     result = func(*inner_args, **inner_kwargs)
+    if _open and _launches(name, func):
+        written = [t for t in tree_flatten(result)[0] if isinstance(t, torch.Tensor)]
+        read = {id(t): t for t in ours}.values()  # an out= may be an operand as well
+        _note("moved", name, sum(_bytes(t) for t in [*read, *written]))
     if target == HOST:
         return result
     known = {id(t.inner): t for t in ours}  # in-place operators give back the very objects
@@ -275,14 +280,18 @@ def _check_devices(name: str, args: Any, operands: list[Any], ours: list[Pretend
                 )
 
 
+def _launches(name: str, func: Any) -> bool:
+    """Whether an operator computes, and neither only takes memory nor only makes a view."""
+    if name in NOTHING or name in ALLOCATES:
+        return False
+    returns = func._schema.returns
+    return not any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+
+
 def _count(name: str, func: Any, args: Any) -> None:
-    if name in NOTHING:
-        return
-    if name in ALLOCATES:
-        _note("alloc", name)
-        return
-    if any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
-        _note("view", name)
+    if not _launches(name, func):
+        if name not in NOTHING:
+            _note("alloc" if name in ALLOCATES else "view", name)
         return
     _note("launch", name)
     if name in WAITS:

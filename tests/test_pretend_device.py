@@ -61,6 +61,15 @@ def test_launches_views_and_memory_are_told_apart(pretend):
     assert (counts["launch"], counts["H2D"]) == (1, 0)
 
 
+def test_bytes_that_an_operator_moves(pretend):
+    x, y = torch.ones(4).to(D0), torch.ones(4).to(D0)
+    for run, moved in ((lambda: x + y, 48), (lambda: x.add_(1), 32), (lambda: x.view(2, 2), 0)):
+        with pretend.counting() as counts:
+            run()
+        assert counts["moved"] == moved
+    assert counts.lines("moved") == {}
+
+
 def test_what_the_host_waits_for(pretend):
     x = torch.tensor([1.0, 2.0], device=D0)
     for wait in (

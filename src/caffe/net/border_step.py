@@ -171,24 +171,30 @@ class BorderStep:
             g = border.fold(top.to(kept.outputs[-1].dtype), *form.out)
             for k in range(len(form.parts) - 1, len(form.parts) - 1 - len(wanted), -1):
                 part = form.parts[k]
-                g = self._backward_part(part, kept, k, g, needs[part.link.place])
+                g = self._backward_part(form.parts, kept, k, g, needs[part.link.place])
                 if part.into is not None and k > len(form.parts) - len(wanted):
                     g = border.fold(g, *part.into)
         return True
 
     def _backward_part(
-        self, part: _Part, kept: _Kept, k: int, g: torch.Tensor, need: Need
+        self, parts: list[_Part], kept: _Kept, k: int, g: torch.Tensor, need: Need
     ) -> torch.Tensor:
         """Add to the diffs of the part's parameters; the gradient of its input, if it has one."""
+        part = parts[k]
         x, y, layer = kept.inputs[k], kept.outputs[k], part.layer
         if isinstance(layer, Pooling):
+            if parts[k - 1].link.relu:
+                # A ReLU before a max pooling stops the gradients of maxima that are 0: the same
+                # ones are stopped here, where the map is a quarter as large.
+                g = aten.threshold_backward(g, y, 0.0)
             layer.index = kept.places[k]
             (d,), _ = layer.backward([y], [g], [x], [], need)
             layer.index = None
             return cast(torch.Tensor, d)
         if k == 0:
             x = self._bottom.data_tensor()
-        if part.link.relu:
+        pooled = k + 1 < len(parts) and isinstance(parts[k + 1].layer, Pooling)
+        if part.link.relu and not pooled:
             g = aten.threshold_backward.grad_input(g, y, 0.0, grad_input=g)
         params = [blob.data_tensor() for blob in layer.blobs]
         (d,), grads = layer.backward([y], [g], [x], params, need)

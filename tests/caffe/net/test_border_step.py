@@ -334,3 +334,34 @@ def test_sizes_beyond_those_that_are_kept_run_as_they_are(pretend, tmp_path, mon
     net.blobs["data"].reshape(1, 3, 14, 11)
     net.forward(end="pool2")
     assert not short(net)
+
+
+def test_a_relu_before_a_pooling_is_undone_on_the_pooled_map(pretend, tmp_path):
+    """Maxima that are 0 pass no gradient on: the map of the maxima is a quarter as large.  Equal
+    bits, and the memory of the large map is not moved for it."""
+    net = make(tmp_path, net_text())
+    forward_backward(net)
+    kept = step_of(net)._conv.short
+    parts = [part.link.layer.name for part in kept.form[0].parts]
+    assert parts[:3] == ["conv1", "conv2", "pool1"]
+    outputs = dict(zip(parts, kept.outputs))
+    net.forward()
+    with pretend.counting() as counts:
+        net.backward()
+    moved = {name: 0 for _, _, name in counts.where}
+    for (kind, _, name), number in counts.where.items():
+        moved[name] += number * (kind == "moved")
+    pooled = {"conv2": "pool1", "conv4": "pool2"}
+    sizes = [
+        outputs[pooled.get(name, name)].numel() if name in outputs else net.blobs[name].count
+        for name in ("conv1", "conv2", "conv3", "conv4")
+    ]
+    assert moved["aten::threshold_backward"] == 12 * sum(sizes)
+
+
+def test_zeros_and_negative_maxima_stop_the_gradient(pretend, tmp_path):
+    """Windows whose values are all negative before the ReLU, in a map where many are."""
+    text = net_text().replace('type: "gaussian" std: 0.1', 'type: "constant" value: -0.7')
+    net, expected = on_cpu_and(None, tmp_path, text, forward_backward)
+    assert (net.blobs["pool1"].data == 0).mean() > 0.2
+    assert_near(everything(net), expected)
