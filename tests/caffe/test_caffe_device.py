@@ -39,3 +39,24 @@ def test_a_gpu_that_is_not_there_is_told_with_the_remedy(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(DeviceError, match=r"GPU 2 does not exist: this machine has 0\.\.1"):
         device.set_device(2)
+
+
+def test_set_device_mid_way(monkeypatch):
+    """In GPU mode the next pass is on the other GPU; before it, the choice waits for the mode."""
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    try:
+        device.set_device(1)
+        assert device.current().name == "cpu"
+        device.set_mode_gpu()
+        assert device.current().torch_device == torch.device("cuda", 1)
+        device.set_device(0)
+        assert device.current().torch_device == torch.device("cuda", 0) and chosen[-1] == 0
+        with pytest.raises(DeviceError, match=r"GPU 2 does not exist: this machine has 0\.\.1"):
+            device.set_device(2)
+        assert device.current().torch_device == torch.device("cuda", 0)
+    finally:
+        device._mode.gpu = 0
+        device.set_mode_cpu()

@@ -36,3 +36,16 @@ def test_on_the_cpu_there_is_no_way_to_go():
     assert not Levels.worthwhile()
     caffe.device.set_mode_mirror()
     assert Levels.worthwhile()
+
+
+def test_tables_follow_to_another_device(pretend):
+    """The same ones, which would be taken for those that are up already."""
+    rng = np.random.RandomState(1)
+    top, levels = Blob((1, 3, 6, 7)), Levels()
+    pixels = rng.randint(0, 256, (1, 3, 6, 7)).astype(np.uint8)
+    tables, windows = rng.randn(1, 3, 256).astype(np.float32), np.array([[0, 0, 6, 7]])
+    for index in (0, 1, 0):
+        pretend.set_mode_pretend(index)
+        levels.write(top, pixels, tables, windows)
+        assert str(top.data_tensor().device) == f"pretend:{index}"
+        np.testing.assert_array_equal(top.data, by_hand(pixels, tables, windows))

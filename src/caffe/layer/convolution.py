@@ -409,6 +409,11 @@ class Deconvolution(_Filter):
         self._known: dict[tuple[Shape, torch.device], upsampling.Bands] = {}
         self._bands: upsampling.Bands | None = None  # see _find_bands
 
+    def move_state(self, where: torch.device) -> None:
+        filters = self._filters
+        super().move_state(where)
+        self._filters = filters  # they stay with the host, which makes bands of them
+
     def before_forward(self, bottom: list[Blob]) -> None:
         if current().shares_host:
             self._bands = self.variant = None

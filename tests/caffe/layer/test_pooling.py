@@ -8,6 +8,7 @@ import pytest
 from harness import Rig, check_gradient, close, random
 
 from caffe.errors import LayerError, ShapeError
+from caffe.layer import Need
 
 LOWEST = np.finfo(np.float32).min
 
@@ -156,3 +157,16 @@ def test_bad_bottoms_are_refused():
     for method in ("AVE", "STOCHASTIC"):
         with pytest.raises(LayerError, match="mask"):
             pool(f"kernel_size: 2 pool: {method}", tops=2)
+
+
+@pytest.mark.parametrize("text", ["kernel_size: 2 stride: 3", "kernel_size: 2 stride: 2 pad: 1"])
+def test_on_a_gpu_nobody_waits_whether_windows_see_the_image(pretend, text):
+    """Where one lies outside, its maximum is the lowest number, found without a look."""
+    x = random(1, 2, 4, 4)
+    rig = pool(f"pool: MAX {text}", x.shape)
+    rig.forward(x)
+    rig.layer.all_see_image = False
+    with pretend.counting() as counts:
+        rig.layer.forward_blobs(rig.bottom, rig.top)
+        rig.layer.backward_blobs(rig.top, Need((True,), ()), rig.bottom)
+    assert counts["sync"] == 0, counts.lines("sync")

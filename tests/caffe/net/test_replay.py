@@ -478,3 +478,33 @@ def test_one_thread_captures_at_a_time_and_cudnns_switches_come_back(
         caffe.set_precision("fp32")
     assert not failures and len(captured) == 4 and most == [1]
     assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic) == was
+
+
+def test_a_graph_is_of_one_device(tmp_path, captured):
+    """A net that moves to another GPU computes there, and not where its graph is."""
+    net = make(tmp_path)
+    for index in (0, 1, 0):
+        pretend_device.set_mode_pretend(index)
+        for _ in range(5):
+            feed(net)
+            net._forward(0, len(net.layers) - 1)
+            where = net.blobs["score"].data_storage.held.device
+            assert where == torch.device("pretend", index)
+    assert len(captured) == 2
+
+
+def test_upsampling_moves_from_one_gpu_to_another(tmp_path, captured):
+    """Also where its weights have changed meanwhile."""
+    net = make(tmp_path)
+    for index in (0, 1, 0, 1):
+        pretend_device.set_mode_pretend(index)
+        feed(net)
+        for changed in (False, True):
+            if changed:
+                net.params["up"][0].data[...] *= 1.5
+            net.forward()
+            found = net.blobs["up"].data.copy()
+            caffe.set_mode_cpu()
+            net.forward(start="up", end="up")
+            np.testing.assert_allclose(net.blobs["up"].data, found, rtol=1e-5, atol=1e-6)
+            pretend_device.set_mode_pretend(index)

@@ -68,3 +68,16 @@ def test_what_nobody_asks_for_does_not_pile_up(pretend):
         losses.add_pass(torch.full((), float(i), device=current().torch_device))
         losses.end_iteration()
     assert losses.mean() == pytest.approx((_STRIP + 4) / 2, rel=1e-3)
+
+
+def test_a_solver_that_changes_its_device_keeps_losses_where_they_are(pretend):
+    losses, found = Losses(), []
+    losses.restart(4)
+    for k, device in enumerate(("pretend:0", "pretend:1", "pretend:1", "pretend:0")):
+        with pretend.counting() as counts:
+            losses.add_pass(torch.tensor(float(k)).to(device))
+            losses.end_iteration()
+        assert counts["P2P"] == 0, "a loss crossed to another device in a step"
+        found.append(str(losses._strip.device))
+    assert found == ["pretend:0", "pretend:1", "pretend:1", "pretend:0"]
+    assert losses.mean() == F32(1.5)
