@@ -34,6 +34,10 @@ class Child:
     def __init__(self, command, env):
         self._command, self._env, self._process = command, env, None
 
+    @property
+    def running(self):
+        return self._process is not None
+
     def start(self):
         """Start the process where it is not running; it answers when it is asked."""
         if self._process is not None:

@@ -188,11 +188,14 @@ class Run:
                 if left > 0:
                     self._row(row, left, len(self.rows) - number)
         finally:
-            for child in [self.maker, *self.made.values()]:
-                child.close(kill=True)
+            self._free()
+            self.maker.close(kill=True)
 
     def _row(self, row, left, waiting):
         folder = os.path.join(self.options.work, row.net)
+        large = NETS[row.net].seconds >= LARGE
+        if large:
+            self._free()
         if not os.path.exists(os.path.join(folder, "layers.json")):  # which is written last
             answer = self.maker.ask(left, net=row.net)
             if "error" in answer:
@@ -201,20 +204,24 @@ class Run:
                 shutil.rmtree(folder, ignore_errors=True)
                 return
             left = max(0, left - answer["seconds"])
+            if large:
+                self.maker.close(kill=True)
         row.begun = True
         measure(row, self.made, self.options, left / waiting)
-        for (_, threads), child in self.made.items():
-            if threads == row.threads:
-                if NETS[row.net].seconds >= LARGE:
-                    child.close(kill=True)
-                else:
-                    child.ask(30, do="unload")
+        for child in self.made.values():
+            if child.running and not large:
+                child.ask(30, do="unload")
         if not any(r.net == row.net and not r.begun and not r.problem for r in self.rows):
             shutil.rmtree(folder, ignore_errors=True)
         shown = [f"{TITLES[n]} {min(t) * 1e3:.2f}" for n, t in row.seconds.items() if t]
         print(f"{row} [ms]: " + ", ".join(shown), flush=True)
         if self.options.write:
             self.write()
+
+    def _free(self):
+        """End all programs: together they would keep more memory than there is."""
+        for child in self.made.values():
+            child.close(kill=True)
 
     def text(self):
         return report(self.rows, self.notes, self.options, self.load_average)
