@@ -20,7 +20,8 @@ program that is not installed is left out and named. Where a ratio is below 1 th
 reason, from nets_reasons.py.
 
 --limit is for the whole run, the making of the nets included. Nets, jobs and numbers of threads
-that take least come first; each has an equal share of what is left. In it the engine loads first,
+that take least come first; each has an equal share of what is left, or what it needs for a pass of
+each program, so that with little time it is the last that are left out. The engine loads first,
 then the fastest peers, each in half of what is left at most. Who cannot load and make a pass is
 left out, and the table says so; a program that fails or hangs is ended and named, and the run goes
 on. --write writes the file anew
@@ -53,6 +54,8 @@ COMPILED = ("lenet", "squeezenet1.1", "mobilenet2", "resnet50")  # by torch.comp
 TOLERANCE = 1e-3  # of the largest score
 NO_TIME = "no time"
 WARM_SECONDS = 5.0  # the engine compiles after 20 passes
+LOADING = 1.5  # seconds in which a program loads a net, about
+PEERS = 3  # times the engine's seconds: what the others take, about
 ENDING = 5.0  # seconds for ending the programs and writing the table
 LARGE = 0.15  # seconds of the engine's pass: of such nets a process keeps gigabytes
 
@@ -91,11 +94,7 @@ def measure(row, made, options, share):
 def _load(row, made, options, end):
     """{program: seconds of its first pass} of those that could load the net and run once."""
     first, warm = {}, WARM_SECONDS
-    waiting = [n for n in options.programs if (n, row.threads) in made]
-    if row.job == "step":
-        waiting = [name for name in waiting if name in TRAINS]
-    if row.net not in COMPILED:
-        waiting = [name for name in waiting if name != "torch-compiled"]
+    waiting = _programs_of(row, made, options)
     while waiting:
         name = waiting.pop(0)
         # Half of what is left is for the rounds, or less where they need less, or a turn at least.
@@ -119,6 +118,14 @@ def _load(row, made, options, end):
             options.versions[name] = answer["version"]
             first[name] = answer["first"]
     return first
+
+
+def _programs_of(row, made, options):
+    """The programs that a row is for."""
+    names = [n for n in options.programs if (n, row.threads) in made]
+    if row.job == "step":
+        names = [name for name in names if name in TRAINS]
+    return [name for name in names if name != "torch-compiled" or row.net in COMPILED]
 
 
 def _agreeing(row, made, names):
@@ -166,6 +173,13 @@ def _estimate(row):
     return made.seconds * batches / row.threads
 
 
+def share_of(row, programs, left, waiting):
+    """The seconds that a row may take: an equal share of what is left to those that wait; more
+    where so many programs could not load and make two passes in that, at the cost of the last."""
+    need = programs * (LOADING + 2 * PEERS * _estimate(row))
+    return max(left / waiting, min(left, need))
+
+
 class Run:
     """All rows, one after the other; what comes of them is in `rows`."""
 
@@ -178,11 +192,7 @@ class Run:
         self.made, self.notes = children.programs(self.options)
         self.maker = children.maker(self.options)
         try:
-            for child in [self.maker, *self.made.values()]:
-                child.start()
-            # Loading PyTorch takes seconds, which belong to no row.
-            for child in self.made.values():
-                child.ask(max(1, min(60, end - time.monotonic())), do="start")
+            self.maker.start()
             for number, row in enumerate(self.rows):
                 left = end - time.monotonic()
                 if left > 0:
@@ -203,11 +213,13 @@ class Run:
                     row.problem = f"the net was not made: {answer['error']}"
                 shutil.rmtree(folder, ignore_errors=True)
                 return
-            left = max(0, left - answer["seconds"])
+            left -= answer["seconds"]
             if large:
                 self.maker.close(kill=True)
+        left -= self._start(row, left)
         row.begun = True
-        measure(row, self.made, self.options, left / waiting)
+        count = len(_programs_of(row, self.made, self.options))
+        measure(row, self.made, self.options, share_of(row, count, left, waiting))
         for child in self.made.values():
             if child.running and not large:
                 child.ask(30, do="unload")
@@ -217,6 +229,18 @@ class Run:
         print(f"{row} [ms]: " + ", ".join(shown), flush=True)
         if self.options.write:
             self.write()
+
+    def _start(self, row, left):
+        """Start the row's programs that do not run; the seconds that took, which are not theirs."""
+        begin = time.monotonic()
+        names = _programs_of(row, self.made, self.options)
+        new = [self.made[name, row.threads] for name in names]
+        new = [child for child in new if not child.running]
+        for child in new:
+            child.start()
+        for child in new:
+            child.ask(max(1, min(60, begin + left - time.monotonic())), do="start")
+        return time.monotonic() - begin
 
     def _free(self):
         """End all programs: together they would keep more memory than there is."""

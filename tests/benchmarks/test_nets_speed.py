@@ -115,6 +115,15 @@ def test_what_takes_least_comes_first(speed):
     assert names.index("vgg16 forward, 1 thread") < names.index("fcn8s forward, 2 threads")
 
 
+def test_with_little_time_the_last_rows_go_without(speed):
+    rows = speed.rows_of(speed.parse_arguments([]))
+    first, last = rows[0], rows[-1]
+    assert speed.share_of(first, 8, left=5600, waiting=56) == 100  # equal shares
+    assert 8 < speed.share_of(first, 8, left=100, waiting=56) < 20  # what eight programs need
+    assert speed.share_of(first, 8, left=3, waiting=56) == 3
+    assert speed.share_of(last, 4, left=3000, waiting=1) == 3000
+
+
 def child(code):
     return importlib.import_module("nets_children").Child(
         [sys.executable, "-c", textwrap.dedent(code)], dict(os.environ)

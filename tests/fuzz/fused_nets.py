@@ -196,15 +196,26 @@ class Pair:
 
         self.both(write_image)
 
+    def comparable(self):
+        """The blobs up to the first that holds numbers close to the largest there are, as MAX
+        pooling makes them of not-a-numbers: what is summed of these depends on the order."""
+        names = list(self.plain.blobs)
+        for i, name in enumerate(names):
+            values = np.abs(self.plain.blobs[name].data)
+            if (np.isfinite(values) & (values > 1e30)).any():
+                return names[: i + 1]
+        return names
+
     def check(self):
-        for name in self.rng.sample(list(self.fused.blobs), min(3, len(self.fused.blobs))):
+        names = self.comparable()
+        for name in self.rng.sample(names, min(3, len(names))):
 
             def read(net, name=name):
                 return net.blobs[name].data.copy()
 
             read.__name__ = f"read {name}"
             self.both(read)
-        for array, expected in self.kept:
+        for array, expected in self.kept if len(names) == len(self.plain.blobs) else ():
             self.compare(array, expected, "a kept array")
 
     # The acts -------------------------------------------------------------------------------------
