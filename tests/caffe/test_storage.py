@@ -391,3 +391,16 @@ def test_memory_that_somebody_has_is_never_spare(monkeypatch):
     storage.defer(lambda: torch.ones(6), keep_memory=True)
     assert storage.array((6,)).sum() == 6  # the promise has been kept in other memory
     assert storage.spare((6,)) is None
+
+
+def test_an_array_lies_where_its_storage_says():
+    made, given = Storage(6), Storage.around(np.arange(6, dtype=np.float32))
+    made.write(torch.arange(6.0).view(2, 3))
+    for storage in (made, given):
+        array = storage.array((2, 3))
+        assert storage.address() == array.ctypes.data
+        array[...] = 7
+        assert storage.tensor((6,)).tolist() == [7.0] * 6
+        del array
+        storage.write(torch.ones(2, 3))
+        assert storage.array((2, 3)).sum() == 6

@@ -101,7 +101,7 @@ class CompiledStep:
         if not all(fused.finite(y) for y in found):
             return False
         for b, y in zip(program.outputs, found):
-            self._graph.blobs[b].set_data(y)
+            self._graph.blobs[b].data_storage.write(y)  # hide() has seen to the shape
         return True
 
     def _weights(self) -> list[Blob]:

@@ -70,7 +70,7 @@ class Passes:
         nobody has waited for."""
         self._follow_device()
         before, after = self.callbacks["before_forward"], self.callbacks["after_forward"]
-        with torch.no_grad(), self._work.threads():
+        with torch.no_grad(), self._work:
             self.plan.prepare(i)
             if before or after or self.logs:
                 loss: Loss = np.float32(0)
@@ -130,7 +130,7 @@ class Passes:
         """Run the backward passes of layers ``i`` down to ``j``."""
         self._follow_device()
         before, after = self.callbacks["before_backward"], self.callbacks["after_backward"]
-        with torch.no_grad(), self._work.threads():
+        with torch.no_grad(), self._work:
             if before or after or self.logs:
                 for k in range(i, j - 1, -1):
                     for call in before:

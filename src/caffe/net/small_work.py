@@ -6,9 +6,7 @@ second to wake.  So passes over nets whose work is small keep to the calling thr
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 
 import torch
 
@@ -33,21 +31,21 @@ class SmallWork:
         ]
         self._shapes: list[tuple[int, ...]] | None = None  # for which it is small or not
         self._small = False
+        self._entered: list[tuple[bool, int]] = []  # passes: whether known, and the threads before
 
-    @contextlib.contextmanager
-    def threads(self) -> Iterator[None]:
-        """As many threads as the work of a pass is worth; afterwards as before."""
-        shapes = [blob.dims for blob in self._inputs]
-        known = self._shapes == shapes
+    def __enter__(self) -> None:
+        """Go on with as many threads as the work of a pass is worth, until :meth:`__exit__`."""
+        known = self._shapes == [blob.dims for blob in self._inputs]
         before = torch.get_num_threads() if known and self._small else 1
         if before > 1:
             torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if before > 1:
-                torch.set_num_threads(before)
-        if not known:
+        self._entered.append((known, before))
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        known, before = self._entered.pop()
+        if before > 1:
+            torch.set_num_threads(before)
+        if not known and kind is None:
             self._small = self.work() <= _SMALL
             self._shapes = [blob.dims for blob in self._inputs]
 

@@ -73,3 +73,17 @@ def test_a_failed_pass_leaves_the_threads_alone(build, two_threads):
     with pytest.raises(KeyError):
         net.forward()
     assert torch.get_num_threads() == 2
+
+
+def test_an_error_in_a_pass_leaves_the_threads_as_they_were(build, two_threads):
+    net = build(1)
+    net.forward()
+
+    def fail(i):
+        raise RuntimeError("stop")
+
+    net.before_forward(fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        net.forward()
+    assert torch.get_num_threads() == 2
+    assert not net._passes._work._entered
