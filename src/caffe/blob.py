@@ -261,7 +261,7 @@ class Blob:
             )
 
     def _check_shape(self, value: torch.Tensor) -> None:
-        if tuple(value.shape) != self.dims:
+        if value.shape != self.dims:
             raise ShapeError(f"a result of shape {tuple(value.shape)} for a blob of {self.dims}")
 
     def _check_count(self, other: Blob) -> None:

@@ -203,9 +203,8 @@ class Storage:
 
         Writing into it is allowed and must be followed by :meth:`touch`.
         """
-        if _watching.by is not None:
-            return _watching.by.reads(self, shape)
-        return self.newest(shape)
+        by = _watching.by
+        return self.newest(shape) if by is None else by.reads(self, shape)
 
     def newest(self, shape: Sequence[int]) -> torch.Tensor:
         """:meth:`tensor`, unwatched."""
@@ -315,8 +314,11 @@ class Storage:
             self.state = HOST
             return
         if not device.shares_host or self.state != HOST or not self._is_own_host(value):
-            self._make = None
-            self._keep(value)
+            self._make = self._given = None
+            self._lent = False
+            if self._views:
+                self._views.clear()
+            self._tensor = value
             self.state = TENSOR
             if device.shares_host:
                 self._host = self._alias = None

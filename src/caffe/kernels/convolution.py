@@ -137,6 +137,8 @@ class Pointwise(Way):
         x = _strided(g, call.x)
         if is_channels_last(x):
             return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias))
+        if self._weights_prevail(x, weight):
+            return _nchw(F.linear(_nhwc(x), weight.flatten(1), bias)).contiguous()
         y = torch.matmul(weight.flatten(1), x.contiguous().flatten(2))
         if bias is not None:
             y += bias[:, None]
@@ -149,20 +151,33 @@ class Pointwise(Way):
             return self._strided_gradients(call, dy, mask)
         x, matrix = call.x, call.weight.flatten(1)
         dx = dw = None
-        if is_channels_last(x):
+        last = is_channels_last(x)
+        if last or self._weights_prevail(x, matrix):
+            images = _nhwc(x)
             rows = _nhwc(dy).flatten(0, 2)
             if mask[0]:
-                dx = _nchw(torch.mm(rows, matrix).view(_nhwc(x).shape))
+                dx = _nchw(torch.mm(rows, matrix).view(images.shape))
+                dx = dx if last else dx.contiguous()
             if mask[1]:
-                dw = torch.mm(rows.t(), _nhwc(x).flatten(0, 2))
+                dw = torch.mm(rows.t(), images.flatten(0, 2))
             return dx, dw
         planes = dy.contiguous().flatten(2)
         if mask[0]:
             dx = torch.matmul(matrix.t(), planes).view(x.shape)
         if mask[1]:
-            each = torch.matmul(planes, x.contiguous().flatten(2).transpose(1, 2))
-            dw = each[0] if len(each) == 1 else each.sum(0)
+            columns = x.contiguous().flatten(2).transpose(1, 2)
+            dw = torch.mm(planes[0], columns[0]) if len(planes) else torch.zeros_like(matrix)
+            for image, column in zip(planes[1:], columns[1:]):
+                dw.addmm_(image, column)
         return dx, dw
+
+    @staticmethod
+    def _weights_prevail(x: torch.Tensor, weight: torch.Tensor) -> bool:
+        """Whether several images in NCHW memory are better laid out anew: as one product of all
+        positions they read the weights, and write their gradient, once."""
+        n, c, h, w = x.shape
+        o = weight.shape[0]
+        return n > 1 and o * c > h * w * (c + o)
 
     def _strided_gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask

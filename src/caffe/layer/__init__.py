@@ -359,11 +359,12 @@ def _own_memory(result: torch.Tensor, inputs: Tensors) -> torch.Tensor:
     if result.numel() == 0:
         return result
     memory = result.untyped_storage().data_ptr()
-    if any(t.numel() and t.untyped_storage().data_ptr() == memory for t in inputs):
-        # Also of a part of the channels, in the layout of the whole: the next layer's is that, too.
-        last = result.ndim == 4 and result.stride(1) == 1 and result.shape[1] > 1
-        layout = torch.channels_last if last else torch.contiguous_format
-        return result.clone(memory_format=layout)
+    for t in inputs:
+        if t.untyped_storage().data_ptr() == memory and t.numel():
+            # Also of a part of the channels, in the layout of the whole: the next layer's is that.
+            last = result.ndim == 4 and result.stride(1) == 1 and result.shape[1] > 1
+            layout = torch.channels_last if last else torch.contiguous_format
+            return result.clone(memory_format=layout)
     return result
 
 

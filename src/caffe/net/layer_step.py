@@ -18,16 +18,19 @@ class LayerStep:
 
     The shapes of the tops are found anew where those of the bottoms, the tops or the parameters
     have changed, and always for a layer that reads, runs user code or shares memory.
+
+    Attributes:
+        layer, bottom, top: the layer and its blobs.
     """
 
     def __init__(self, graph: Graph, i: int) -> None:
         self.layer = layer = graph.layers[i]
-        self._bottom, self._top = graph.bottom(i), graph.top(i)
-        self._losses = [b for b, w in zip(self._top, graph.loss_weights[i]) if w]
-        self._blobs = self._bottom + self._top
+        self.bottom, self.top = graph.bottom(i), graph.top(i)
+        self._losses = [b for b, w in zip(self.top, graph.loss_weights[i]) if w]
+        self._blobs = self.bottom + self.top
         kind = type(layer)
         shares = kind.reshape_blobs is not Layer.reshape_blobs
-        self._lasting = layer.graphable and bool(self._bottom) and not shares
+        self._lasting = layer.graphable and bool(self.bottom) and not shares
         self._announces = kind.before_forward is not Layer.before_forward
         self._shapes: list[tuple[int, ...]] | None = None
 
@@ -40,8 +43,8 @@ class LayerStep:
         try:
             self.reshape()
             if self._announces and not announced:
-                layer.before_forward(self._bottom)
-            layer.forward_blobs(self._bottom, self._top)
+                layer.before_forward(self.bottom)
+            layer.forward_blobs(self.bottom, self.top)
         except Error as error:
             name_in(error, layer)
             raise
@@ -50,10 +53,10 @@ class LayerStep:
     def reshape(self) -> None:
         """Give the tops their shapes."""
         if not self._lasting:
-            self.layer.reshape_blobs(self._bottom, self._top)
+            self.layer.reshape_blobs(self.bottom, self.top)
         elif self._shapes != self._present_shapes():
             self._shapes = None
-            self.layer.reshape_blobs(self._bottom, self._top)
+            self.layer.reshape_blobs(self.bottom, self.top)
             self._shapes = self._present_shapes()
 
     def _present_shapes(self) -> list[tuple[int, ...]]:

@@ -173,13 +173,14 @@ class Passes:
         graph = self._graph
         if not graph.layer_needs_backward[i]:
             return
-        layer, need = graph.layers[i], self._needs[i]
+        step, need = self._steps[i], self._needs[i]
+        layer = step.layer
         self.plan.settle(i)
         if layer.is_loss:
             self._refuse_label_gradient(i, need)
         if not announced:
-            layer.before_backward(graph.bottom(i))
-        layer.backward_blobs(graph.top(i), need, graph.bottom(i))
+            layer.before_backward(step.bottom)
+        layer.backward_blobs(step.top, need, step.bottom)
         if self.logs:
             debug_info.log_backward(graph, i)
 

@@ -21,6 +21,9 @@ CASES = {
         ((1, 5, 7, 6), (9, 5, 1, 1), 1, 0),
         ((2, 5, 7, 6), (9, 5, 1, 1), 2, 0),
         ((1, 5, 7, 9), (9, 5, 1, 1), 3, 0),
+        ((3, 20, 2, 3), (30, 20, 1, 1), 1, 0),  # more weights than numbers
+        ((3, 20, 1, 1), (30, 20, 1, 1), 1, 0),
+        ((3, 20, 4, 5), (30, 20, 1, 1), 2, 0),
     ],
     "general": [((2, 3, 17, 19), (16, 3, 5, 5), 2, 3), ((2, 4, 9, 9), (6, 4, 3, 3), 1, 1)],
 }
@@ -56,6 +59,15 @@ def test_equals_the_general_operator(way, case, layout):
         mask = [j == i for j in range(3)]
         some = chosen.backward(call, dy, mask)
         assert torch.allclose(some[i], grads[i], rtol=1e-4, atol=1e-4)
+
+
+def test_no_images_have_no_gradient():
+    x, weight, dy = torch.zeros(0, 5, 7, 6), torch.ones(9, 5, 1, 1), torch.zeros(0, 9, 7, 6)
+    settings = [1, 1], [1, 1], [0, 0], [1, 1], 1
+    geometry = Geometry(*settings, tuple(x.shape), tuple(dy.shape))
+    call = convolution.Call(geometry, x, weight, None, Storage(1))
+    dx, dw, db = convolution.choose(geometry, weight).backward(call, dy, [True] * 3)
+    assert dx.shape == x.shape and dw.shape == weight.shape and not dw.any() and not db.any()
 
 
 @pytest.mark.parametrize("layout", FORMATS, ids=["nchw", "nhwc"])
