@@ -52,12 +52,14 @@ ELSEWHERE = (
     "tests/fuzz",
     "tests/oracle",
     "tests/test_faster_rcnn.py",
+    "tests/test_fork_layers.py",
     "tests/test_names_of_tests.py",
     "tests/test_package.py",
     "tests/test_pretend_device.py",
     "tests/test_published_exports.py",
     "tests/test_ssd.py",
     "tests/test_ssd_nets.py",
+    "tests/test_start_up.py",
 )
 
 
