@@ -333,6 +333,7 @@ def _note_copy(
 ) -> None:
     if source.device == target.device:
         _note("launch", "aten::copy_")
+        _note("moved", "aten::copy_", _bytes(source) + _bytes(target))
         return
     up, down = isinstance(target, PretendTensor), isinstance(source, PretendTensor)
     if up and down:
