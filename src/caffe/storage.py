@@ -125,6 +125,7 @@ class Storage:
         self._make: Callable[[], torch.Tensor] | None = None  # in the state DEFERRED
         self._lent = False  # somebody counts on the tensor's numbers
         self._sentinels: list[weakref.ref[Sentinel]] = []
+        self._borrowers: list[weakref.ref[Any]] = []  # who does, while they live
         self._spare: torch.Tensor | None = None  # memory kept for the next numbers
 
     @classmethod
@@ -289,6 +290,8 @@ class Storage:
         """Let go of the tensor."""
         self._tensor = self._given = None
         self._lent = False
+        if self._borrowers:
+            self._borrowers.clear()
         if self._views:
             self._views.clear()
 
@@ -411,7 +414,7 @@ class Storage:
         """Keep the tensor's memory as the spare one if it is large and this storage's alone."""
         t = self._tensor
         if t is not None and self.state == TENSOR and t.is_cpu and t.numel() >= _LARGE:
-            alone = self._host is None and not self.leases and not self._lent
+            alone = self._host is None and not self.leases and not self._is_lent()
             dense = t.is_contiguous() or t.is_contiguous(memory_format=torch.channels_last)
             self._spare = t if alone and dense else None
 
@@ -424,12 +427,25 @@ class Storage:
         """Promise that the tensor, the newest copy, keeps its numbers while anyone has it: whoever
         would write into it (:meth:`holds`, :meth:`to_overwrite`) uses other memory from now on.
         False where that cannot be promised."""
-        self._lent = self.state == TENSOR and self._host is None and not self.leases
+        self._lent = self.lends
         return self._lent
+
+    def lend_to(self, borrower: object) -> None:
+        """:meth:`lend`, where it :attr:`lends`, for as long as ``borrower`` lives."""
+        self._borrowers = [ref for ref in self._borrowers if ref() is not None]
+        self._borrowers.append(weakref.ref(borrower))
+
+    @property
+    def lends(self) -> bool:
+        """Whether :meth:`lend` would be True."""
+        return self.state == TENSOR and self._host is None and not self.leases
+
+    def _is_lent(self) -> bool:
+        return self._lent or any(ref() is not None for ref in self._borrowers)
 
     def to_overwrite(self, tensor: torch.Tensor) -> torch.Tensor:
         """``tensor``, which :meth:`tensor` gave, or a copy where it is lent."""
-        return tensor.clone() if self._lent else tensor
+        return tensor.clone() if self._is_lent() else tensor
 
     @property
     def promised(self) -> Callable[[], torch.Tensor] | None:
@@ -466,7 +482,7 @@ class Storage:
     def holds(self, tensor: torch.Tensor | None) -> bool:
         """True while ``tensor`` is the newest copy and no array that was handed out is alive: then
         it may be written in place, followed by :meth:`touch`."""
-        if tensor is None or self.leases or self._lent or self.state not in (TENSOR, BOTH):
+        if tensor is None or self.leases or self._is_lent() or self.state not in (TENSOR, BOTH):
             return False
         return tensor is self._tensor or tensor is self._views.get(tuple(tensor.shape))
 
@@ -568,7 +584,7 @@ class Storage:
                 and t.dtype is torch.float32
                 and t.numel() == self.capacity
                 and t.is_contiguous()
-                and not self._lent
+                and not self._is_lent()
             ):
                 self._alias = flat.view(-1)
                 self._host = self._alias.numpy()  # no copy: the tensor becomes the host

@@ -404,3 +404,25 @@ def test_an_array_lies_where_its_storage_says():
         del array
         storage.write(torch.ones(2, 3))
         assert storage.array((2, 3)).sum() == 6
+
+
+def test_what_is_lent_is_free_again_when_the_borrower_has_gone():
+    class Borrower:
+        pass
+
+    storage = Storage(6)
+    storage.write(full(1))
+    tensor = storage.tensor(SHAPE)
+    assert storage.holds(tensor)
+    assert storage.lends
+    borrower = Borrower()
+    storage.lend_to(borrower)
+    assert not storage.holds(tensor)
+    assert storage.to_overwrite(tensor) is not tensor
+    del borrower
+    gc.collect()
+    assert storage.holds(tensor)
+    assert storage.to_overwrite(tensor) is tensor
+    held = storage.array(SHAPE)
+    assert not storage.lends
+    assert held.sum() == 6

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from caffe import kernels
 from caffe._planes import planes
 from caffe.kernels import fused, winograd
 from caffe.kernels.pooling import PooledDiff
+from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
 from caffe.storage import Storage
 
@@ -29,6 +30,8 @@ _COLUMNS_MOST_OUTPUTS = 1024
 _COLUMNS_FEW = 1 << 15
 _CHANNELS_LAST_LEAST_OUTPUT = 16
 _OWN_KERNEL_WIDTH = 3
+_APART_LEAST_OUTPUT = 1 << 20
+_FEW_INPUTS = 64
 _STRIPS_LEAST_OUTPUT = 1 << 22
 _STRIP_NUMBERS, _STRIP_ROWS = 1 << 21, 16  # of a strip, at least
 
@@ -109,6 +112,26 @@ class Way:
         db = dy.sum((0, 2, 3)) if mask[2] else None
         return dx, None if dw is None else dw.view(call.weight.shape), db
 
+    def strips(self, call: Call, relu: bool, step: int) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """The convolution in strips of rows, from the first on: (first, end, those rows), which are
+        (N, O, end - first, W') in channels-last memory that the next strip may use again.  Each
+        begins at a multiple of ``step``.  Only where :attr:`in_blocks`."""
+        g, width = call.geometry, call.geometry.top[3]
+        rows = -(-self.strip_rows(g) // step) * step
+        for first in range(0, g.top[2], rows):
+            end = min(first + rows, g.top[2])
+            y = _nchw(buffer("strip", g.top[0], end - first, width, g.top[1]))
+            self._strip(call, relu, y, (first, end, 0, width))
+            yield first, end, y
+
+    def strip_rows(self, g: Geometry) -> int:
+        """How many rows of the output are best computed together."""
+        return max(_STRIP_ROWS, _STRIP_NUMBERS // (g.top[3] * g.top[0] * g.top[1]))
+
+    def _strip(self, call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
+        """Write whole rows of the output, a block, into ``y``."""
+        raise TypeError(f"{type(self).__name__} cannot compute a part of its output")
+
     def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
         """:meth:`backward` for a gradient that comes from a pooling."""
         return self.backward(call, dy.whole(), mask)
@@ -166,9 +189,13 @@ class Pointwise(Way):
             dx = torch.matmul(matrix.t(), planes).view(x.shape)
         if mask[1]:
             columns = x.contiguous().flatten(2).transpose(1, 2)
-            dw = torch.mm(planes[0], columns[0]) if len(planes) else torch.zeros_like(matrix)
-            for image, column in zip(planes[1:], columns[1:]):
-                dw.addmm_(image, column)
+            dw = torch.zeros_like(matrix) if not len(planes) else None
+            for image, column in zip(planes, columns):
+                if dw is None:
+                    spare = None if call.diff is None else call.diff.spare(matrix.shape)
+                    dw = torch.mm(image, column, out=spare)
+                else:
+                    dw.addmm_(image, column)
         return dx, dw
 
     @staticmethod
@@ -215,6 +242,11 @@ class Winograd(Way):
             for block in blocks or (None,):
                 winograd.forward(image, u, call.bias, y, relu, block)
         return out
+
+    def _strip(self, call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
+        u = self._transformed(call)
+        for image, rows in zip(_nhwc(call.x), _nhwc(y)):
+            winograd.forward(image, u, call.bias, rows, relu, block, above=block[0])
 
     def _gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask
@@ -303,10 +335,15 @@ class General(Way):
                 return super().forward(call, relu)
             blocks = [(0, g.top[2], 0, g.top[3])]
         out = _channels_last_memory(g, out)
-        for block in blocks:
-            for strip in _strips(g, block):
-                _general_block(call, relu, out, strip)
+        for r0, r1, c0, c1 in blocks:
+            rows = self.strip_rows(g._replace(top=(*g.top[:3], c1 - c0)))
+            for r in range(r0, r1, rows):
+                end = min(r + rows, r1)
+                self._strip(call, relu, out[:, :, r:end, c0:c1], (r, end, c0, c1))
         return out
+
+    def _strip(self, call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
+        _general_block(call, relu, y, block)
 
     def _whole(self, call: Call) -> torch.Tensor:
         g = call.geometry
@@ -332,9 +369,15 @@ class General(Way):
                 dx = General.backward(self, call, dy, [True, False, False])[0] if mask[0] else None
                 # The operator would find the weights' gradient again for the sake of the bias'.
                 return dx, narrow, dy.sum((0, 2, 3)) if mask[2] else None
+            if mask[1] and not mask[0] and _few_inputs(g) and dy.numel() >= _APART_LEAST_OUTPUT:
+                return None, _by_columns(g, x, dy), dy.sum((0, 2, 3)) if mask[2] else None
+        # Beside the weights' gradient oneDNN takes many times as long for the bias' as a sum does.
+        apart = mask[1] and mask[2] and dy.numel() >= _APART_LEAST_OUTPUT
+        wanted = [mask[0], mask[1], mask[2] and not apart]
         dx, dw, db = torch.ops.aten.convolution_backward(
-            dy, x, call.weight, [g.top[1]], *_settings(g), list(mask)
+            dy, x, call.weight, [g.top[1]], *_settings(g), wanted
         )
+        db = dy.sum((0, 2, 3)) if apart else db
         # A gradient in channels-last memory would make the update several times as slow.
         return dx, None if dw is None else dw.contiguous(), db
 
@@ -349,9 +392,10 @@ class General(Way):
         dw = torch.zeros(weight.shape) if mask[1] else None
         turned = weight.transpose(0, 1).flip(2, 3).contiguous()
         settings = [1, 1], [0, g.pad[1]], [1, 1], False, [0, 0], 1
-        height, reach = g.top[2], g.pad[0]
+        height, reach, rows = g.top[2], g.pad[0], self.strip_rows(g)
         for i in range(g.top[0]):
-            for first, end, _, _ in _strips(g, (0, height, 0, g.top[3])):
+            for first in range(0, height, rows):
+                end = min(first + rows, height)
                 above, below = max(first - reach, 0), min(end + reach, height)
                 d = dy.rows(i, above, below).permute(2, 0, 1)[None]
                 pads = 0, 0, above - (first - reach), end + reach - below
@@ -393,13 +437,6 @@ def _in_strips(g: Geometry, weight: torch.Tensor) -> bool:
     return large and kernels.enabled() and g.top[1] >= _CHANNELS_LAST_LEAST_OUTPUT
 
 
-def _strips(g: Geometry, block: Block) -> list[Block]:
-    """The block in strips of some rows; a small one is one strip."""
-    first, end, c0, c1 = block
-    rows = max(_STRIP_ROWS, _STRIP_NUMBERS // ((c1 - c0) * g.top[0] * g.top[1]))
-    return [(r, min(end, r + rows), c0, c1) for r in range(first, end, rows)]
-
-
 def _channels_last_memory(g: Geometry, out: torch.Tensor | None) -> torch.Tensor:
     """``out`` where it is laid out so, else new memory of the shape ``g.top``."""
     if out is not None and out.is_contiguous(memory_format=torch.channels_last):
@@ -432,6 +469,25 @@ def _wide_own_gradient(g: Geometry, x: torch.Tensor, dy: torch.Tensor) -> torch.
     return dw
 
 
+def _few_inputs(g: Geometry) -> bool:
+    """Whether an output is made of few numbers, as in the layer that sees the image."""
+    return g.unit and len(g.kernel) == 2 and g.bottom[1] * math.prod(g.kernel) <= _FEW_INPUTS
+
+
+def _by_columns(g: Geometry, x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
+    """The gradient of the weights as products, strip by strip: oneDNN's takes as long, and half of
+    ``dy`` in memory."""
+    kh, kw = g.kernel
+    x = F.pad(x.contiguous(), (g.pad[1], g.pad[1], g.pad[0], g.pad[0]))
+    dw = torch.zeros(x.shape[1] * kh * kw, g.top[1])
+    for image, diffs in zip(x, _nhwc(dy)):
+        for r in range(0, g.top[2], 2 * _STRIP_ROWS):
+            rows = diffs[r : r + 2 * _STRIP_ROWS]
+            seen = image[:, r : r + len(rows) + kh - 1].unfold(1, kh, 1).unfold(2, kw, 1)
+            dw.addmm_(seen.permute(0, 3, 4, 1, 2).reshape(len(dw), -1), rows.flatten(0, 1))
+    return dw.t().reshape(g.top[1], -1, kh, kw)
+
+
 def _weights_prevail(g: Geometry, weight: torch.Tensor) -> bool:
     """Whether there are more weights than numbers in bottom and top, or very many.
 
@@ -449,8 +505,8 @@ def _general_layout(g: Geometry, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def _general_block(call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
-    """Write one block of the convolution into ``y``, from the part of ``x`` that it sees."""
+def _general_block(call: Call, relu: bool, target: torch.Tensor, block: Block) -> None:
+    """Write one block of the convolution, from the part of ``x`` that it sees."""
     g = call.geometry
     part = _general_layout(g, call.x)
     pads: list[int] = []  # zeros around the part, in the order of F.pad
@@ -467,8 +523,6 @@ def _general_block(call: Call, relu: bool, y: torch.Tensor, block: Block) -> Non
     part = F.pad(part, pads) if any(pads) else part
     settings = list(g.stride), [0, 0], list(g.dilation), False, [0, 0], g.group
     result = torch.convolution(_general_layout(g, part), call.weight, call.bias, *settings)
-    r0, r1, c0, c1 = block
-    target = y[:, :, r0:r1, c0:c1]
     if relu:
         torch.clamp_min(result, 0, out=target)
     else:

@@ -11,12 +11,13 @@ channels-last memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
-__all__ = ["PooledDiff", "applies", "forward"]
+__all__ = ["PooledDiff", "applies", "fits", "forward", "forward_into", "memory"]
 
 _LEAST_NUMBERS = 1 << 20
 _FARTHEST = 1 << 15  # what 16 bits can tell
@@ -28,22 +29,48 @@ def applies(
     x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int], out: Sequence[int]
 ) -> bool:
     """Whether :func:`forward` takes this: ``x`` pooled without a pad to a map of ``out``."""
-    if not x.is_cpu or x.dtype != torch.float32 or x.numel() < _LEAST_NUMBERS:
+    if not x.is_cpu or x.dtype != torch.float32:
         return False
-    height, width = x.shape[2:]
+    return fits(x.shape, kernel, stride, out) and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def fits(
+    shape: Sequence[int], kernel: Sequence[int], stride: Sequence[int], out: Sequence[int]
+) -> bool:
+    """:func:`applies` for a map of ``shape`` in channels-last memory."""
+    if math.prod(shape) < _LEAST_NUMBERS:
+        return False
+    height, width = shape[2:]
     covered = out[0] * stride[0] >= height and out[1] * stride[1] >= width
     near = list(kernel) == list(stride) and kernel[0] * width <= _FARTHEST
-    return covered and near and x.is_contiguous(memory_format=torch.channels_last)
+    return covered and near
 
 
 def forward(
     x: torch.Tensor, kernel: Sequence[int], out: Sequence[int], ceil_mode: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The maxima (N, C, H', W') and their places, int16."""
+    y, places = memory((*x.shape[:2], *out))
+    forward_into(x, kernel, y, places, ceil_mode)
+    return y, places
+
+
+def memory(shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """For maxima of ``shape`` and their places."""
+    y = torch.empty(tuple(shape), memory_format=torch.channels_last)
+    return y, torch.empty_like(y, dtype=torch.int16)
+
+
+def forward_into(
+    x: torch.Tensor,
+    kernel: Sequence[int],
+    y: torch.Tensor,
+    places: torch.Tensor,
+    ceil_mode: bool,
+) -> None:
+    """Write maxima and places; ``x`` may be rows of a map from the first of a window on."""
     n, c, height, width = x.shape
-    k = kernel[0]
-    y = torch.empty((n, c, *out), memory_format=torch.channels_last)
-    places = torch.empty_like(y, dtype=torch.int16)
+    k, out = kernel[0], y.shape[2:]
     rows = max(1, _STRIP_BYTES // (4 * c * width * k))
     base = (torch.arange(rows) * (k * width))[:, None]
     for i in range(n):
@@ -55,7 +82,6 @@ def forward(
             )
             y[i : i + 1, :, r:end] = best
             places[i : i + 1, :, r:end] = index.sub_(base[: end - r])
-    return y, places
 
 
 class PooledDiff(NamedTuple):
@@ -102,10 +128,13 @@ class PooledDiff(NamedTuple):
 
     def sums(self) -> torch.Tensor:
         """The sum for each channel: the gradient of a bias."""
-        g = self.g
-        if self.maxima is not None:
-            g = aten.threshold_backward(g, self.maxima, 0.0)
-        return g.sum((0, 2, 3))
+        if self.maxima is None:
+            return self.g.sum((0, 2, 3))
+        total = torch.zeros(self.shape[1])
+        step = max(1, _STRIP_BYTES // (4 * self.g[:, :, 0].numel()))
+        for g, maxima in zip(self.g.split(step, 2), self.maxima.split(step, 2)):
+            total += aten.threshold_backward(g, maxima, 0.0).sum((0, 2, 3))
+        return total
 
     @staticmethod
     def _last(x: torch.Tensor) -> torch.Tensor:

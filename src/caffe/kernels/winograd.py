@@ -80,10 +80,12 @@ def forward(
     y: torch.Tensor,
     relu: bool = False,
     window: tuple[int, int, int, int] | None = None,
+    above: int = 0,
 ) -> None:
     """Write the convolution of one image ``x`` (H, W, C) into ``y`` (H, W, O).
 
-    With ``window`` = (r0, r1, c0, c1), only those rows and columns of ``y`` are written.
+    With ``window`` = (r0, r1, c0, c1), only those rows and columns of the output are written; ``y``
+    may then leave out so many rows ``above``.
     """
     r0, r1, c0, c1 = window or (0, y.shape[0], 0, y.shape[1])
     o, width = y.shape[2], c1 - c0
@@ -103,14 +105,15 @@ def forward(
             n[1] += bias  # row 1 of the products reaches all four output rows with weight 1
         n = n.view(6, t, 2 * wt * o)[:, :, : width * o].permute(1, 0, 2)
         whole = r + 4 * t <= r1
-        out = target[r : r + 4 * t] if whole else buffer("last rows", 4 * t, width, o)
+        at = r - above
+        out = target[at : at + 4 * t] if whole else buffer("last rows", 4 * t, width, o)
         step = out.stride(0)
         rows = out.as_strided((t, 4, width * o), (4 * step, step, 1), out.storage_offset())
         torch.bmm(_AT4.expand(t, 4, 6), n, out=rows)
         if relu:
             out.relu_()
         if not whole:
-            target[r:r1] = out[: r1 - r]
+            target[at : r1 - above] = out[: r1 - r]
 
 
 def backward(

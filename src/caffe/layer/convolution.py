@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -313,6 +313,17 @@ class Convolution(_Filter):
             super().backward_blobs(top, need, bottom)
         finally:
             self._bottom_diff = None
+
+    def strips(
+        self, x: torch.Tensor, step: int, params: list[torch.Tensor]
+    ) -> Iterable[tuple[int, int, torch.Tensor]] | None:
+        """The convolution with a ReLU in strips of rows: see :meth:`convolution.Way.strips`.  None
+        where it is not computed so."""
+        chosen = self._way(x, params[0]) if x.dtype == torch.float32 else None
+        if chosen is None or not chosen[0].in_blocks:
+            return None
+        call = self._call(chosen[1], x, params[0], params[1] if self.has_bias else None)
+        return chosen[0].strips(call, True, step)
 
     def backward_pooled(self, dy: PooledDiff, need: Need, bottom: Blob) -> None:
         """:meth:`backward_blobs` where the top's gradient comes from a pooling."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -207,7 +207,7 @@ class Pooling(Layer):
 
     def _maximum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
         """Maxima, their indices, and whether PyTorch's own pooling found them."""
-        if self._in_strips(x):
+        if self._in_strips() and pooling.applies(x, self.kernel, self.stride, self.out):
             y, index = pooling.forward(x, self.kernel, self.out, bool(self.ceil_mode))
             if bool(y.amin() >= LOWEST):  # as below
                 return y, index, True
@@ -238,11 +238,31 @@ class Pooling(Layer):
         index = torch.where(y > lowest, row * width + column, -1)
         return y, index, False
 
-    def _in_strips(self, x: torch.Tensor) -> bool:
+    def _in_strips(self) -> bool:
         """Whether places of two bytes are kept: on the CPU, of large maps."""
-        if self.ceil_mode is None or any(self.pad) or self.num_tops == 2 or not kernels.enabled():
+        if self.ceil_mode is None or any(self.pad) or self.num_tops == 2:
             return False
-        return pooling.applies(x, self.kernel, self.stride, self.out)
+        return kernels.enabled()
+
+    def pool_strips(
+        self, shape: Sequence[int], strips: Iterable[tuple[int, int, torch.Tensor]]
+    ) -> torch.Tensor | None:
+        """The forward pass over a bottom of ``shape`` that comes in strips of rows (first, end,
+        rows); each begins with a window.  None where a maximum is no number."""
+        k = self.kernel[0]
+        y, places = pooling.memory((*shape[:2], *self.out))
+        for first, end, rows in strips:
+            a, b = first // k, -(-end // k)
+            into = y[:, :, a:b], places[:, :, a:b]
+            pooling.forward_into(rows, self.kernel, *into, bool(self.ceil_mode))
+        if not bool(y.amin() >= LOWEST):
+            return None
+        self.index, self.plain = places, True
+        return y
+
+    def takes_strips(self, shape: Sequence[int]) -> bool:
+        """Whether :meth:`pool_strips` is for a bottom of ``shape``."""
+        return self._in_strips() and pooling.fits(shape, self.kernel, self.stride, self.out)
 
     # STOCHASTIC -----------------------------------------------------------------------------------
 

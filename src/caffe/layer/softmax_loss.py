@@ -75,6 +75,7 @@ class SoftmaxWithLoss(LabelReader):
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
         index, counts = self._labels(scores, labels)
+        self.prob = None  # so that new ones may take its memory
         self.prob = softmax(scores, self.class_axis)
         losses = self.prob.gather(self.class_axis, index).clamp_(min=SMALLEST).log_()
         if self.param.loss_param.weight_by_label_freqs:

@@ -81,6 +81,7 @@ class Passes:
                     for call in after:
                         call(k)
                 return loss
+            self.plan.release(i, j)
             if not self.replay.on():
                 return self._forward_layers(i, j)
             loss = np.float32(0)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caffe import kernels
+from caffe.blob import Blob
 from caffe.device import current
 from caffe.kernels import fused
 from caffe.layer import Need
@@ -37,6 +38,8 @@ from caffe.net.upsample_step import upsample_steps
 from caffe.net.wiring import Graph
 
 __all__ = ["Plan"]
+
+_LARGE = 1 << 20  # numbers of a top that is let go before it is overwritten
 
 
 class Plan:
@@ -69,6 +72,7 @@ class Plan:
         )
         self.planned = {first for steps in kinds for first in steps}
         self._ends = {n.end - 1 for n in self._norms.values()} | self._pooled.keys()
+        self._renewed = _renewed(graph)
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
         self._on = False
@@ -116,9 +120,12 @@ class Plan:
             norm = self._norms.get(k)
             if norm is not None and norm.end - 1 <= last and norm.run():
                 return norm.end
-            if k in self._pooled:
-                self._pooled[k].forward()
+            pooled = self._pooled.get(k)
+            if pooled is not None and k != pooled.first:
+                pooled.forward_pooling()
                 return k + 1
+            if pooled is not None and k + 2 <= last and pooled.forward():
+                return k + 3
         if self._on and not self._host:
             border = self._borders.get(k)
             if border is not None and border.run(last):
@@ -145,7 +152,7 @@ class Plan:
                     return border.first - 1
             return k
         pooled = self._pooled.get(k)
-        if pooled is not None:
+        if pooled is not None and k != pooled.first:
             return pooled.first - 1 if pooled.backward(last, needs) else k
         norm = self._norms.get(k - 1)
         if norm is None or k - 1 < last:
@@ -153,6 +160,18 @@ class Plan:
         if not all(self._graph.layer_needs_backward[k - 1 : k + 1]):
             return k
         return k - 2 if norm.backward(needs[k - 1], needs[k]) else k
+
+    def release(self, first: int, last: int) -> None:
+        """Called before a forward pass from layer ``first`` to ``last`` in which nobody looks: let
+        go of what it overwrites."""
+        if not self._host:
+            return
+        for k, blob in self._renewed:
+            if first <= k <= last and blob.count >= _LARGE and not blob.data_storage.leases:
+                blob.data_storage.zero()
+        for k, step in self._pooled.items():
+            if first <= k == step.first and k + 2 <= last:
+                step.release()
 
     def announce_backward(self) -> None:
         """Called before a backward pass that may be replayed from a CUDA graph."""
@@ -168,6 +187,16 @@ class Plan:
                 norm.settle()
         elif i in self._normed:
             self._normed[i].settle()
+
+
+def _renewed(graph: Graph) -> list[tuple[int, Blob]]:
+    """Layers of training whose top is new memory in every pass, large in an FCN, and that top."""
+    found = []
+    for i, layer in enumerate(graph.layers):
+        new = layer.type in ("Crop", "Deconvolution") and graph.layer_needs_backward[i]
+        if new and len(graph.tops[i]) == 1 and not layer.in_place:
+            found.append((i, graph.blobs[graph.tops[i][0]]))
+    return found
 
 
 def _step_at(graph: Graph, i: int) -> Step | None:

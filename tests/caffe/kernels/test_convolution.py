@@ -193,3 +193,17 @@ def test_strips_are_written_into_memory_that_is_given(monkeypatch):
     call = convolution.Call(g, x, weight, None, Storage(1))
     assert convolution.GENERAL.forward(call, out=out) is out
     assert (out - want).abs().max() <= 1e-5 * want.abs().max()
+
+
+def test_a_bias_gradient_apart_is_the_same(monkeypatch):
+    g = torch.Generator().manual_seed(5)
+    x, weight = torch.randn(2, 3, 9, 8, generator=g), torch.randn(16, 3, 3, 3, generator=g)
+    geometry = Geometry([3, 3], [1, 1], [1, 1], [1, 1], 1, x.shape, (2, 16, 9, 8))
+    dy = torch.randn(geometry.top, generator=g)
+    call = convolution.Call(geometry, x, weight, None, Storage(1))
+    together = convolution.GENERAL.backward(call, dy, [True] * 3)
+    monkeypatch.setattr(convolution, "_APART_LEAST_OUTPUT", 0)
+    for mask in ([True] * 3, [False, True, True], [False, True, False], [False, False, True]):
+        for a, b, wanted in zip(convolution.GENERAL.backward(call, dy, mask), together, mask):
+            if wanted:
+                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)

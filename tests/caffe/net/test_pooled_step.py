@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe.kernels import pooling
+from caffe.kernels import convolution, pooling
 from caffe.net.pooled_step import PooledStep
 
 pytestmark = pytest.mark.cpu_only
@@ -35,6 +35,8 @@ NAMES = ("data", "first", "conv", "pool", "last")
 def pair(tmp_path, monkeypatch):
     """(both, nets): ``both(act)`` does the same to a net and to one with plain operators."""
     monkeypatch.setattr(pooling, "_LEAST_NUMBERS", 0)
+    monkeypatch.setattr(convolution, "_STRIP_NUMBERS", 0)
+    monkeypatch.setattr(convolution, "_STRIP_ROWS", 5)
     path = tmp_path / "net.prototxt"
     path.write_text(NET)
     nets = []
@@ -100,6 +102,77 @@ def test_passes_give_what_the_layers_give(pair, ran):
     equal(nets)
     assert not between(nets[0]).deferred
     both(pass_)
+    equal(nets)
+
+
+def data_of(net):
+    return net.blobs["conv"].data_storage
+
+
+def test_what_lies_between_is_computed_when_somebody_asks(pair):
+    both, nets = pair
+    for _ in range(2):
+        both(pass_)
+        assert data_of(nets[0]).deferred
+    both(lambda net: net.params["conv"][0].data.fill(3))  # an update comes after the pass
+    equal(nets)
+    both(pass_)
+    equal(nets)
+
+
+def test_the_input_keeps_its_memory_from_pass_to_pass(pair, monkeypatch):
+    monkeypatch.setattr(convolution, "_STRIPS_LEAST_OUTPUT", 0)
+    both, nets = pair
+    both(pass_)
+    first = nets[0].blobs["first"].data_storage.held.data_ptr()
+    for _ in range(3):
+        both(pass_)
+        assert nets[0].blobs["first"].data_storage.held.data_ptr() == first
+    equal(nets)
+
+
+def test_what_it_follows_from_may_change_afterwards(pair):
+    both, nets = pair
+    both(pass_)
+
+    def change(net):
+        net.blobs["first"].data[...] = 5
+        net.params["conv"][1].data[...] += 2
+
+    both(change)
+    equal(nets)
+    both(pass_)
+
+    def another_first(net):
+        net.blobs["data"].data[...] *= 2
+        net.forward(end="relu0")
+
+    both(another_first)
+    equal(nets)
+
+
+@pytest.mark.parametrize("name", ["first", "conv"])
+def test_arrays_that_are_held_show_each_pass(pair, name):
+    both, nets = pair
+    both(pass_)
+    held = both(lambda net: net.blobs[name].data)
+    both(lambda net: net.blobs["data"].data.__imul__(-1))
+    both(pass_)
+    np.testing.assert_allclose(*held, rtol=1e-4, atol=1e-5)
+    equal(nets)
+
+
+def test_edits_inside_a_forward_pass_count(pair):
+    both, nets = pair
+
+    def edited(net):
+        net.clear_param_diffs()
+        net.forward(end="relu")
+        net.blobs["conv"].data[...] -= 1
+        net.forward(start="pool")
+        net.backward()
+
+    both(edited)
     equal(nets)
 
 
