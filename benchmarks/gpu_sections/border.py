@@ -13,7 +13,10 @@ from gpu_sections import fcn8s
 from gpu_sections.machine import Machine, has, relative_error
 from gpu_sections.timing import times_of
 
-BOUNDS = {"fp32": 1e-5, "tf32": 3e-3, "bf16": 3e-2}  # of the norm; rounding differs by algorithm
+#: Of the norm, for blobs and for gradients: maps of other sizes have other algorithms, and rounding
+#: decides at a few positions where ReLU and pooling let a gradient pass (section parity has the
+#: errors against float64). A gradient that forgets the rows of a run is off by 2e-2: fp32 tells.
+BOUNDS = {"fp32": (1e-5, 5e-3), "tf32": (3e-3, 6e-2), "bf16": (3e-2, 1.8e-1)}
 SIZES = ((120, 160), (97, 143), (33, 500))
 BETWEEN = ("conv1_1", "conv1_2", "pool1", "conv2_2", "pool2", "conv3_3")
 PARAMS = ("conv1_1", "conv1_2", "conv2_1", "conv3_1", "conv3_3", "conv4_1", "fc6")
@@ -50,14 +53,16 @@ def all_rows():
         border_step._WORTH = kept
 
 
-def one_size(record, folder, name, size, share, bound):
+def one_size(record, folder, name, size, share, bounds):
     short = results(folder, size, share, record, name)
     with all_rows():
         whole = results(folder, size, share)
-    errors = {key: relative_error(whole[key], short[key]) for key in whole}
-    worst = max(errors, key=errors.get)
-    text = f"worst of {len(errors)} arrays {errors[worst]:.2g} of the norm, {worst}"
-    record.check(name, errors[worst] <= bound, text)
+    for what, bound in zip(("blobs", "gradients"), bounds):
+        keys = [key for key in whole if key.startswith("blob") == (what == "blobs")]
+        errors = {key: relative_error(whole[key], short[key]) for key in keys}
+        worst = max(errors, key=errors.get)
+        text = f"worst of {len(errors)} {errors[worst]:.2g} of the norm, {worst}"
+        record.check(f"{name}: {what}", errors[worst] <= bound, text)
 
 
 def results(folder, size, share, record=None, name=""):
@@ -76,12 +81,12 @@ def results(folder, size, share, record=None, name=""):
         used = getattr(net.layer_dict["conv1_1"], "short", None) is not None
         record.check(f"{name}: short maps are used", used)
     found = {f"gradient of {k}": net.params[k][0].diff.copy() for k in PARAMS}
-    found["scores"] = net.blobs["score"].data.copy()
+    found["blob score"] = net.blobs["score"].data.copy()
     found.update({f"diff of {k}": net.blobs[k].diff.copy() for k in BETWEEN[1:3]})
-    found.update({k: net.blobs[k].data.copy() for k in BETWEEN})
+    found.update({f"blob {k}": net.blobs[k].data.copy() for k in BETWEEN})
     net.clear_param_diffs()
     net.backward()  # somebody has looked between: layer by layer
-    found.update({f"{k} afterwards": net.params[k][0].diff.copy() for k in PARAMS})
+    found.update({f"gradient of {k} afterwards": net.params[k][0].diff.copy() for k in PARAMS})
     return found
 
 
