@@ -185,6 +185,7 @@ class Run:
 
     def __init__(self, options):
         self.options, self.rows, self.notes = options, rows_of(options), []
+        self.ended = f"{options.limit:.0f} seconds were over"
         self.load_average = os.getloadavg()[0]
 
     def all(self, end):
@@ -248,7 +249,7 @@ class Run:
             child.close(kill=True)
 
     def text(self):
-        return report(self.rows, self.notes, self.options, self.load_average)
+        return report(self.rows, self.notes, self.options, self.load_average, self.ended)
 
     def write(self):
         """The dated file in results/, whole or not at all."""
@@ -308,8 +309,7 @@ def main():
         try:
             run.all(end)
         except KeyboardInterrupt:
-            interrupted = True
-            run.notes.append("interrupted")
+            interrupted, run.ended = True, "interrupted"
     print("\n" + run.text())
     if options.write and any(row.seconds for row in run.rows):
         print(f"written: {run.write()}")

@@ -108,8 +108,8 @@ def summary(rows):
     return found
 
 
-def report(rows, notes, options, load_average):
-    """The result as a page."""
+def report(rows, notes, options, load_average, ended):
+    """The result as a page; ``ended``: why rows are missing, where some are."""
     paragraphs = [
         f"{options.date}. Milliseconds: best pass of up to {options.rounds} rounds; in brackets "
         "the median of the rounds' best. The ratio: the fastest peer of a round over the engine in "
@@ -135,7 +135,7 @@ def report(rows, notes, options, load_average):
     told += [f"{row}: {row.problem}" for row in rows if row.problem]
     missing = [str(row) for row in rows if not row.begun and not row.problem]
     if missing:
-        told.append(f"not measured ({options.limit:.0f} seconds were over): {'; '.join(missing)}")
+        told.append(f"not measured ({ended}): {'; '.join(missing)}")
     if "torch-compiled" in options.programs:
         told.append(
             "torch.compile takes minutes a net, so it runs some nets' forward pass only; its work "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
+from caffe import _collector
 from caffe.tools.flags import guarded, help_text, parse
 
 __all__ = ["main"]
@@ -93,7 +94,9 @@ def _main(argv: list[str]) -> int:
 
 
 def _function(tool: _Tool) -> Callable[..., int]:
-    return getattr(import_module(f"caffe.tools.{tool.module}"), tool.function)
+    with _collector.resting():  # PyTorch may come with it
+        module = import_module(f"caffe.tools.{tool.module}")
+    return getattr(module, tool.function)
 
 
 def _usage() -> str:

@@ -213,7 +213,7 @@ def test_the_report_names_what_did_not_come_to_be_measured(speed):
         speed.Row("lenet", "step", 1),
     )
     done.left_out = {"onnx": "broke"}
-    text = speed.report([done, missing], ["a note"], options, 0.5)
+    text = speed.report([done, missing], ["a note"], options, 0.5, "9 seconds were over")
     assert "## Forward, 1 thread" in text and "- a note" in text
     assert "- lenet forward, 1 thread: ONNX Runtime: broke" in text
     assert "- not measured (9 seconds were over): lenet step, 1 thread" in text
