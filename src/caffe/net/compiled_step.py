@@ -182,6 +182,7 @@ class _Program:
         self._weights_watched: Sentinel | None = None
         self._hidden_watched: Sentinel | None = None
         self._outputs: list[tuple[Blob, tuple[int, ...]]] = []  # with their shapes
+        self._sources: list[tuple[Blob, Storage]] = []  # the input blobs, with their memory
         self._plain: list[_Operation] = []  # layer by layer
         self._inputs: list[torch.Tensor] = []  # of the last pass
         self._values: dict[int, torch.Tensor] | None = None  # of the hidden blobs, if asked for
@@ -282,6 +283,9 @@ class _Program:
         for blob, dims in self._outputs:
             if blob.dims is not dims:
                 as_left = False
+        for blob, storage in self._sources:  # which Splits share
+            if blob.data_storage is not storage:
+                as_left = False
         if not as_left and not self._find_hidden():
             return False
         self._inputs, self._values = inputs, None
@@ -310,6 +314,7 @@ class _Program:
             storage.defer(promise)
         self._hidden_watched = Sentinel(storage for storage, _ in hidden)
         self._outputs = [(graph.blobs[b], graph.blobs[b].dims) for b in self.outputs]
+        self._sources = [(blob, blob.data_storage) for blob in step._input_blobs]
         return True
 
     def _reveal(self, b: int) -> torch.Tensor:

@@ -157,6 +157,23 @@ def test_a_blob_that_was_given_another_shape_gets_its_own_again(twins, name):
     twins.equal("c2")
 
 
+def test_the_parts_of_a_split_follow_an_input_to_other_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled_step, "PATIENCE", 2)
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET.replace('bottom: "bn" top: "c2"', 'bottom: "data" top: "c2"'))
+    net = caffe.Net(str(path), caffe.TEST)
+    net.params["bn"][1].data[...] = 1
+    for value in range(6):
+        net.blobs["data"].data[...] = value
+        net.forward()
+    assert net.blobs["sum"].data_storage.deferred
+    net.blobs["data"].reshape(2, 3, 12, 10)
+    net.blobs["data"].reshape(1, 3, 12, 10)
+    net.blobs["data"].data[...] = 9
+    net.forward()
+    assert (net.blobs["data_data_0_split_1"].data == 9).all()
+
+
 def test_other_shapes_and_back(twins):
     twins.forward(3)
     for shape in ((3, 3, 12, 10), (2, 3, 12, 10), (1, 3, 12, 10), (2, 3, 12, 10)):
