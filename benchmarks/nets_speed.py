@@ -58,6 +58,7 @@ LOADING = 1.5  # seconds in which a program loads a net, about
 PEERS = 3  # times the engine's seconds: what the others take, about
 ENDING = 5.0  # seconds for ending the programs and writing the table
 LARGE = 0.15  # seconds of the engine's pass: of such nets a process keeps gigabytes
+NEED = {"forward": 3, "step": 7}  # gigabytes a program, of a large net
 
 
 def measure(row, made, options, share):
@@ -106,6 +107,9 @@ def _load(row, made, options, end):
         if own <= 0:
             row.left_out[name] = NO_TIME
             continue
+        if NETS[row.net].seconds >= LARGE and available_gigabytes() < NEED[row.job]:
+            row.left_out[name] = f"less than {NEED[row.job]} GB of memory were left for it"
+            continue
         request = {"net": row.net, "job": row.job, "warm": min(warm, own / 3)}
         answer = made[name, row.threads].ask(own, do="load", **request)
         if answer.get("late"):
@@ -118,6 +122,13 @@ def _load(row, made, options, end):
             options.versions[name] = answer["version"]
             first[name] = answer["first"]
     return first
+
+
+def available_gigabytes():
+    """What programs may take without the system ending one."""
+    with open("/proc/meminfo") as stream:
+        line = next(line for line in stream if line.startswith("MemAvailable"))
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 def _programs_of(row, made, options):

@@ -57,9 +57,9 @@ class Program:
         return answers[do]
 
 
-def measured(speed, programs, share=5.0, job="forward", rounds=3):
+def measured(speed, programs, share=5.0, job="forward", rounds=3, net="lenet"):
     options = argparse.Namespace(programs=list(programs), rounds=rounds, seconds=0, versions={})
-    row = speed.Row("lenet", job, 1)
+    row = speed.Row(net, job, 1)
     speed.measure(row, {(name, 1): p for name, p in programs.items()}, options, share)
     return row
 
@@ -116,6 +116,15 @@ def test_a_step_runs_where_it_can_be_and_compiling_where_it_is_quick(speed, tmp_
         "engine", "torch"
     }  # fmt: skip
     assert "torch-compiled" in speed.measure.__globals__["TITLES"]
+
+
+def test_a_large_net_is_not_loaded_where_memory_is_short(speed, tmp_path, monkeypatch):
+    left = iter([20, 8, 6])
+    monkeypatch.setattr(speed, "available_gigabytes", lambda: next(left))
+    programs = {n: Program(tmp_path, n) for n in ("engine", "torch", "bvlc")}
+    row = measured(speed, programs, job="step", net="fcn8s")
+    assert set(row.seconds) == {"engine", "torch"}
+    assert row.left_out == {"bvlc": "less than 7 GB of memory were left for it"}
 
 
 def test_what_takes_least_comes_first(speed):
