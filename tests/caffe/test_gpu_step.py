@@ -2,6 +2,7 @@
 
 import os
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -100,3 +101,32 @@ def test_a_wrong_label_that_the_gpu_alone_has_stops_the_run_at_the_next_display(
     solver.step(1)
     with pytest.raises(caffe.Error, match=r"label 21 at \(n, h, w\) = \(0, 2, 3\)"):
         solver.snapshot()
+
+
+@pytest.mark.slow
+def test_the_loop_of_solve_py_waits_for_nothing_until_it_displays(pretend, solver):
+    """Loss and labels of each step are kept on the GPU, and read when a line is shown."""
+    from fcn import catalog
+    from fcn.training.loop import Run
+
+    class Progress:
+        reads = ()
+
+        def step(self, done, read, *rest):
+            self.reads = (*self.reads, read)
+
+    label = solver.net.blobs["label"]
+    label.data[...] = np.random.default_rng(0).integers(0, 21, label.data.shape)
+    loop = types.SimpleNamespace(
+        solver=solver, net=solver.net, param=solver.param, seed=1, normalized=False, steps=100,
+        outputs=[types.SimpleNamespace(label="label")], _clock=0.0,
+        args=types.SimpleNamespace(gpu=0), _not_a_number=lambda what, step: what,
+    )  # fmt: skip
+    progress = Progress()
+    with pretend.counting() as counts:
+        for _ in range(3):
+            Run._step(loop, progress)
+    assert (counts["sync"], counts["D2H"]) == (0, 0), counts.lines("D2H")
+    total, per_pixel = progress.reads[-1]()
+    count = int((label.data != catalog.IGNORE).sum())
+    assert total == pytest.approx(per_pixel * count) and total > 0
