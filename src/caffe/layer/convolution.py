@@ -323,7 +323,8 @@ class Convolution(_Filter):
         if chosen is None or not chosen[0].in_blocks:
             return None
         call = self._call(chosen[1], x, params[0], params[1] if self.has_bias else None)
-        return chosen[0].strips(call, True, step)
+        # The parameters may be earlier ones: nothing that is derived from them is to be kept.
+        return chosen[0].strips(call._replace(learns=True), True, step)
 
     def backward_pooled(self, dy: PooledDiff, need: Need, bottom: Blob) -> None:
         """:meth:`backward_blobs` where the top's gradient comes from a pooling."""

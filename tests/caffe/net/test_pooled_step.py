@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe.kernels import convolution, pooling
+from caffe.kernels import convolution, pooling, winograd
+from caffe.layer.convolution import Convolution
 from caffe.net.pooled_step import PooledStep
 
 pytestmark = pytest.mark.cpu_only
@@ -264,3 +265,19 @@ def test_not_a_number_runs_layer_by_layer(pair, ran):
     both(poisoned)
     assert ran == [0]
     assert np.isnan(nets[0].blobs["conv"].data).any()
+
+
+def test_a_frozen_convolution_keeps_nothing_of_earlier_weights(pair, monkeypatch):
+    """What is derived from weights is kept for frozen layers; not from a copy of earlier ones."""
+    monkeypatch.setattr(winograd, "applies", lambda *args: True)
+    monkeypatch.setattr(Convolution, "_learns", lambda self: False)
+    both, nets = pair
+    both(pass_)
+
+    def edit(net):
+        net.params["conv"][0].data[...] *= -1
+        return net.blobs["conv"].data.copy()  # of the pass before
+
+    np.testing.assert_allclose(*both(edit), rtol=1e-4, atol=1e-4)
+    both(pass_)
+    equal(nets)
