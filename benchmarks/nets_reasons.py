@@ -1,9 +1,10 @@
 """Why the engine is behind a peer where it is: (net, job) -> a few words for the table.
 
 nets_speed.py prints a reason only where the ratio is below 1.  What they rest on, with what was
-tried: benchmarks/results/2026-11-27-where-time-goes.md.
+tried: benchmarks/results/2026-11-27-where-time-goes.md and -training-steps.md.
 """
 
+_STEP = "level on one thread, as far as runs differ; two threads lose by how they wait"
 REASONS = {
     ("lenet", "forward"): "0.14 ms in oneDNN, and as much again in Python and copies",
     ("lenet-64", "forward"): "oneDNN's kernels are 91 % of the pass",
@@ -28,4 +29,8 @@ REASONS = {
     ("camvid-fcn8s", "forward"): "upsampling, outside oneDNN's program, takes a fifth",
     ("voc-fcn4s-lite0", "forward"): "oneDNN's programs are 60 % of the pass; upsampling and copies "
     "are the rest",
+    **{
+        (net, "step"): _STEP
+        for net in ("squeezenet1.1", "mobilenet1", "mobilenet2", "resnet50", "camvid-fcn8s")
+    },
 }
