@@ -30,6 +30,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import operator
 import sys
 import threading
 import weakref
@@ -408,7 +409,8 @@ class Storage:
         found, self._spare = self._spare, None
         if found is None or found.numel() != math.prod(shape) or not current().shares_host:
             return None
-        return found.as_strided(tuple(shape), torch.empty(shape, device="meta").stride())
+        strides = list(itertools.accumulate(reversed(shape[1:]), operator.mul, initial=1))[::-1]
+        return found.as_strided(tuple(shape), strides if shape else ())
 
     def _save_memory(self) -> None:
         """Keep the tensor's memory as the spare one if it is large and this storage's alone."""

@@ -177,18 +177,16 @@ def test_before_forward_runs_before_each_layer(tmp_path, monkeypatch):
     close(model.blobs["b"].data, np.array([[0, 2]], np.float32))
 
 
-def test_check_verdicts_raises_once_what_a_layer_found(tmp_path):
-    model = net(NET, tmp_path)
-    layer = model.layer_dict["b"]
-    model.check_verdicts()
-    layer.verdict = torch.tensor(1, dtype=torch.int32)
-
-    def raise_verdict():
+def test_check_verdicts_raises_once_what_a_layer_found(tmp_path, monkeypatch):
+    def raise_verdict(layer):
         if int(layer.verdict):
             layer.verdict.zero_()
             raise LayerError("a wrong number")
 
-    layer.raise_verdict = raise_verdict
+    monkeypatch.setattr(class_of("ReLU"), "raise_verdict", raise_verdict)
+    model = net(NET, tmp_path)
+    model.check_verdicts()
+    model.layer_dict["b"].verdict = torch.tensor(1, dtype=torch.int32)
     with pytest.raises(LayerError, match=r"layer 'b' \(type ReLU\): a wrong number"):
         model.check_verdicts()
     model.check_verdicts()
