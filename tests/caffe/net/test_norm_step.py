@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from net_pair import net_pair
 
-import caffe
 from caffe.net.norm_step import NormStep
 
 pytestmark = pytest.mark.cpu_only
@@ -31,29 +31,14 @@ FORMS = list(itertools.product((1, 3), ("conv", "bn"), (False, True), (False, Tr
 def pair(tmp_path, monkeypatch):
     """(both, nets): ``both(act)`` does the same to a net and to one with plain operators."""
 
+    def fill(net, numbers):
+        for blob, value in zip(net.params["bn"], (numbers.randn(8), numbers.rand(8) + 0.5, 1)):
+            blob.data[...] = value
+
     def make(n=3, top="bn", stored=False, bias=True):
-        path = tmp_path / "net.prototxt"
         settings = "use_global_stats: true" if stored else ""
         text = NET.format(n=n, top=top, stored=settings, bias=str(bias).lower())
-        path.write_text(text)
-        nets = []
-        for _ in range(2):
-            caffe.set_random_seed(2)
-            net = caffe.Net(str(path), caffe.TRAIN)
-            numbers = np.random.RandomState(4)
-            for name in ("data", "target"):
-                net.blobs[name].data[...] = numbers.randn(*net.blobs[name].data.shape)
-            for blob, value in zip(net.params["bn"], (numbers.randn(8), numbers.rand(8) + 0.5, 1)):
-                blob.data[...] = value
-            nets.append(net)
-
-        def both(act):
-            act(nets[0])
-            with monkeypatch.context() as m:
-                m.setenv("CAFFE_KERNELS", "plain")
-                act(nets[1])
-
-        return both, nets
+        return net_pair(tmp_path / "net.prototxt", text, monkeypatch, fill)
 
     return make
 

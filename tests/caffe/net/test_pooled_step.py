@@ -3,8 +3,8 @@ leave."""
 
 import numpy as np
 import pytest
+from net_pair import net_pair
 
-import caffe
 from caffe.kernels import convolution, pooling, winograd
 from caffe.layer.convolution import Convolution
 from caffe.net.pooled_step import PooledStep
@@ -38,25 +38,7 @@ def pair(tmp_path, monkeypatch):
     monkeypatch.setattr(pooling, "_LEAST_NUMBERS", 0)
     monkeypatch.setattr(convolution, "_STRIP_NUMBERS", 0)
     monkeypatch.setattr(convolution, "_STRIP_ROWS", 5)
-    path = tmp_path / "net.prototxt"
-    path.write_text(NET)
-    nets = []
-    for _ in range(2):
-        caffe.set_random_seed(2)
-        net = caffe.Net(str(path), caffe.TRAIN)
-        numbers = np.random.RandomState(4)
-        for name in ("data", "target"):
-            net.blobs[name].data[...] = numbers.randn(*net.blobs[name].data.shape)
-        nets.append(net)
-
-    def both(act):
-        results = [act(nets[0])]
-        with monkeypatch.context() as m:
-            m.setenv("CAFFE_KERNELS", "plain")
-            results.append(act(nets[1]))
-        return results
-
-    return both, nets
+    return net_pair(tmp_path / "net.prototxt", NET, monkeypatch)
 
 
 @pytest.fixture
