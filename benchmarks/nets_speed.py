@@ -41,13 +41,15 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
-sys.path[:0] = [HERE, os.path.join(CHECKOUT, "tests", "oracle")]
+sys.path[:0] = [CHECKOUT, HERE, os.path.join(CHECKOUT, "tests", "oracle")]
 
 import nets_children as children  # noqa: E402
 import numpy as np  # noqa: E402
 from nets_made import NETS  # noqa: E402
 from nets_table import JOBS, TITLES, Row, report  # noqa: E402
 from root import default_root  # noqa: E402
+
+from fcn.inference import memory  # noqa: E402
 
 TRAINS = ("engine", "torch-last", "torch", "bvlc")
 COMPILED = ("lenet", "squeezenet1.1", "mobilenet2", "resnet50")  # by torch.compile
@@ -126,9 +128,8 @@ def _load(row, made, options, end):
 
 def available_gigabytes():
     """What programs may take without the system ending one."""
-    with open("/proc/meminfo") as stream:
-        line = next(line for line in stream if line.startswith("MemAvailable"))
-    return int(line.split()[1]) * 1024 / 1e9
+    free = memory.available()
+    return float("inf") if free is None else free / 1e9
 
 
 def _programs_of(row, made, options):
