@@ -1,0 +1,41 @@
+"""Builds the native kernels (src/caffe/native) where a C compiler for them is at hand.
+
+Everything works without them: installing needs no compiler.  pyproject.toml has all the rest.
+"""
+
+import glob
+import platform
+import sys
+
+from setuptools import Extension, setup
+
+# What src/caffe/native asks the processor for before it loads the kernels.
+FLAGS = [
+    "-O3", "-std=gnu11", "-fno-math-errno", ""
+    "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16", "-mfma",
+    "-mamx-tile", "-mamx-bf16",
+]  # fmt: skip
+
+
+def kernels() -> list[Extension]:
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
+        return []
+    sources = sorted(glob.glob("src/caffe/native/c/*.c"))
+    headers = sorted(glob.glob("src/caffe/native/c/*.h"))
+    return [
+        Extension(
+            "caffe.native._kernels",
+            sources,
+            depends=headers,
+            extra_compile_args=FLAGS,
+            libraries=["m"],
+            py_limited_api=True,  # it is a plain library: nothing of Python's is in it
+            optional=True,
+        )
+    ]
+
+
+setup(
+    ext_modules=kernels(),
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if kernels() else {},
+)

@@ -1,0 +1,120 @@
+/* Between Caffe's layout, channels first, and the maps of programs, channels last. */
+
+#include "native.h"
+
+#include <immintrin.h>
+#include <stdlib.h>
+
+typedef struct {
+    int slot;
+    map of;
+} crossing;
+
+/* A map of this shape as numbers in order: 16 pixels by 16 channels are turned at a time. */
+enum { BLOCK = 16 };
+
+static inline __mmask16 first(int64_t count) {
+    return count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
+}
+
+static inline int all_finite(__m512 v) {
+    const __m512i exponent = _mm512_set1_epi32(0x7f800000);
+    __m512i bits = _mm512_and_si512(_mm512_castps_si512(v), exponent);
+    return _mm512_cmpeq_epi32_mask(bits, exponent) == 0;
+}
+
+static void turn(__m512 r[16]) {
+    __m512 t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        r[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+
+/* Turns the block of `rows` rows and `columns` columns at `from` to `to`. */
+static int turn_block(const float *from, int64_t from_row, float *to, int64_t to_row, int64_t rows,
+                      int64_t columns) {
+    __m512 r[16];
+    int finite = 1;
+    __mmask16 have = first(columns), give = first(rows);
+    for (int i = 0; i < 16; i++) {
+        r[i] = i < rows ? _mm512_maskz_loadu_ps(have, from + i * from_row) : _mm512_setzero_ps();
+        finite &= all_finite(r[i]);
+    }
+    turn(r);
+    for (int i = 0; i < 16 && i < columns; i++)
+        _mm512_mask_storeu_ps(to + i * to_row, give, r[i]);
+    return finite;
+}
+
+static void import_run(const void *prepared, worker *w) {
+    const crossing *o = prepared;
+    const map *m = &o->of;
+    const float *from = worker_slot(w, o->slot);
+    int64_t area = (int64_t)m->h * m->w, blocks = (area + BLOCK - 1) / BLOCK;
+    int64_t share = (m->n * blocks + worker_count(w) - 1) / worker_count(w);
+    int64_t end = (worker_index(w) + 1) * share;
+    if (end > m->n * blocks) end = m->n * blocks;
+    int finite = 1;
+    for (int64_t b = worker_index(w) * share; b < end; b++) {
+        int64_t image = b / blocks, at = b % blocks * BLOCK;
+        for (int64_t c = 0; c < m->c; c += BLOCK)
+            finite &= turn_block(from + (image * m->c + c) * area + at, area,
+                                 m->at + (image * area + at) * m->pixel + c, m->pixel,
+                                 m->c - c, area - at);
+    }
+    if (!finite) worker_not_finite(w);
+}
+
+static void export_run(const void *prepared, worker *w) {
+    const crossing *o = prepared;
+    const map *m = &o->of;
+    float *to = worker_slot(w, o->slot);
+    int64_t area = (int64_t)m->h * m->w, blocks = (area + BLOCK - 1) / BLOCK;
+    int64_t share = (m->n * blocks + worker_count(w) - 1) / worker_count(w);
+    int64_t end = (worker_index(w) + 1) * share;
+    if (end > m->n * blocks) end = m->n * blocks;
+    int finite = 1;
+    for (int64_t b = worker_index(w) * share; b < end; b++) {
+        int64_t image = b / blocks, at = b % blocks * BLOCK;
+        for (int64_t c = 0; c < m->c; c += BLOCK)
+            finite &= turn_block(m->at + (image * area + at) * m->pixel + c, m->pixel,
+                                 to + (image * m->c + c) * area + at, area, area - at, m->c - c);
+    }
+    if (!finite) worker_not_finite(w);
+}
+
+static int add_crossing(program *p, operation run, int slot, const map *of) {
+    crossing *o = malloc(sizeof *o);
+    if (!o) return -1;
+    *o = (crossing){slot, *of};
+    return program_add(p, run, o, NULL);
+}
+
+/* The map from the n c h w numbers that are given under a slot; notes what is not finite. */
+int kernels_import(program *p, int slot, const map *to) {
+    return add_crossing(p, import_run, slot, to);
+}
+
+/* The map as n c h w numbers to what is given under a slot; notes what is not finite. */
+int kernels_export(program *p, const map *from, int slot) {
+    return add_crossing(p, export_run, slot, from);
+}

@@ -1,0 +1,155 @@
+/* Programs: lists of operations, and the threads that run them.
+
+   The threads are those of PyTorch's OpenMP library, so that no second pool fights for the
+   processors: GOMP_parallel comes from the library that PyTorch has loaded. */
+
+#define _GNU_SOURCE
+#include "native.h"
+
+#include <immintrin.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define XFEATURE_TILE_DATA 18
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define MOST_THREADS 256
+#define SPINS 4000 /* looks at a flag, some 40 µs, before others may have the processor */
+
+typedef void (*parallel)(void (*run)(void *), void *data, unsigned threads, unsigned flags);
+
+typedef struct {
+    operation run;
+    void *prepared;
+    void (*free_prepared)(void *);
+} entry;
+
+struct program {
+    entry *entries;
+    int count, room;
+    size_t shared_size, own_size, allocated;
+    int allocated_threads;
+    char *memory; /* the shared part, then one for each thread */
+    /* of the run */
+    int threads;
+    float **slots;
+    atomic_int started, not_finite;
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_uint phase;
+    _Alignas(64) atomic_llong next;
+};
+
+struct worker {
+    program *p;
+    int index;
+    unsigned phase;
+};
+
+static parallel run_parallel;
+
+/* Called once: GOMP_parallel of the OpenMP library in use. Returns 0 where the processor's tiles may
+   be used. */
+int kernels_start(parallel with) {
+    run_parallel = with;
+    return (int)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA);
+}
+
+program *kernels_new(void) {
+    program *p = aligned_alloc(64, (sizeof(program) + 63) / 64 * 64);
+    if (p) memset(p, 0, sizeof *p);
+    return p;
+}
+
+void kernels_free(program *p) {
+    for (int i = 0; i < p->count; i++) {
+        if (p->entries[i].free_prepared) p->entries[i].free_prepared(p->entries[i].prepared);
+        free(p->entries[i].prepared);
+    }
+    free(p->entries);
+    free(p->memory);
+    free(p);
+}
+
+int program_add(program *p, operation run, void *prepared, void (*free_prepared)(void *)) {
+    if (p->count == p->room) {
+        int room = p->room ? 2 * p->room : 32;
+        entry *entries = realloc(p->entries, room * sizeof(entry));
+        if (!entries) return -1;
+        p->entries = entries, p->room = room;
+    }
+    p->entries[p->count++] = (entry){run, prepared, free_prepared};
+    return 0;
+}
+
+static size_t up(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+
+void program_reserve(program *p, size_t shared, size_t own) {
+    if (up(shared) > p->shared_size) p->shared_size = up(shared);
+    if (up(own) > p->own_size) p->own_size = up(own);
+}
+
+int worker_index(const worker *w) { return w->index; }
+int worker_count(const worker *w) { return w->p->threads; }
+void *worker_shared(const worker *w) { return w->p->memory; }
+void *worker_own(const worker *w) {
+    return w->p->memory + w->p->shared_size + w->index * w->p->own_size;
+}
+float *worker_slot(const worker *w, int slot) { return w->p->slots[slot]; }
+void worker_not_finite(worker *w) { atomic_store(&w->p->not_finite, 1); }
+int64_t worker_take(worker *w) {
+    return atomic_fetch_add_explicit(&w->p->next, 1, memory_order_relaxed);
+}
+
+void worker_meet(worker *w) {
+    program *p = w->p;
+    unsigned phase = ++w->phase;
+    if (atomic_fetch_add(&p->arrived, 1) == p->threads - 1) {
+        atomic_store(&p->arrived, 0);
+        atomic_store(&p->next, 0);
+        atomic_store(&p->phase, phase);
+        return;
+    }
+    for (long spins = 0; atomic_load_explicit(&p->phase, memory_order_acquire) != phase; spins++) {
+        if (spins < SPINS)
+            _mm_pause();
+        else
+            sched_yield(); /* the other thread may need this processor */
+    }
+}
+
+static void work(void *data) {
+    program *p = data;
+    worker w = {p, atomic_fetch_add(&p->started, 1), 0};
+    for (int i = 0; i < p->count; i++) {
+        p->entries[i].run(p->entries[i].prepared, &w);
+        worker_meet(&w);
+    }
+}
+
+/* Runs the program on so many threads. Returns 0; 1 where an operation saw a number that is not
+   finite; -1 without memory. Not for two callers at once with the same program. */
+int kernels_run(program *p, int threads, float **slots) {
+    if (threads < 1) threads = 1;
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    size_t bytes = p->shared_size + threads * p->own_size + 4096;
+    if (bytes > p->allocated || threads > p->allocated_threads) {
+        free(p->memory);
+        p->memory = aligned_alloc(4096, up(bytes));
+        p->allocated = p->memory ? bytes : 0, p->allocated_threads = threads;
+        if (!p->memory) return -1;
+    }
+    p->threads = threads, p->slots = slots;
+    atomic_store(&p->started, 0);
+    atomic_store(&p->not_finite, 0);
+    atomic_store(&p->arrived, 0);
+    atomic_store(&p->next, 0);
+    atomic_store(&p->phase, 0);
+    if (threads == 1)
+        work(p);
+    else
+        run_parallel(work, p, (unsigned)threads, 0);
+    return atomic_load(&p->not_finite);
+}
