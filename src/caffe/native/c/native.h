@@ -65,4 +65,9 @@ typedef struct {
     const float *slopes; /* PRELU: c numbers */
 } finish;
 
+/* How a kernel of a convolution or pooling moves over a map. */
+typedef struct {
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+} window;
+
 #endif
