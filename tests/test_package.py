@@ -2,6 +2,7 @@
 
 import email
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def source(tmp_path_factory):
     """The source distribution, built without a network from a copy of what goes into it."""
     pytest.importorskip("build.__main__", reason="needs the package build")
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
-    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     shutil.copytree(ROOT / "src" / "caffe", copy / "src" / "caffe")
     command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(out)]
@@ -113,8 +114,39 @@ def test_the_metadata_say_what_it_is(wheel, source):
         found.get_all("Provides-Extra")
     )
     with tarfile.open(source) as archive:
-        folders = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+        names = archive.getnames()
+        folders = {name.split("/")[1] for name in names if "/" in name}
     assert "src" in folders and "tests" not in folders
+    kernels = {path.name for path in (ROOT / "src" / "caffe" / "native" / "c").iterdir()}
+    assert "native.h" in kernels
+    assert kernels <= {name.split("/")[-1] for name in names}
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("gcc"),
+    reason="the native kernels are built with a C compiler on x86-64 Linux",
+)
+def test_the_wheel_holds_the_native_kernels(wheel):
+    assert "caffe/native/_kernels.abi3.so" in zipfile.ZipFile(wheel).namelist()
+    assert "-cp310-abi3-linux_x86_64" in wheel.name
+
+
+def test_installing_needs_no_compiler(tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "src" / "caffe" / "native", copy / "src" / "caffe" / "native")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for built in copy.rglob("_kernels*.so"):
+        built.unlink()
+    done = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        cwd=copy,
+        env={**os.environ, "CC": str(tmp_path / "no-compiler")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(copy.rglob("_kernels*.so"))
 
 
 def test_the_wheel_holds_caffe_and_nothing_else(wheel):

@@ -1,4 +1,4 @@
-"""Kernels in C for processors with AVX-512 and AMX: a whole stretch of an inference net as one call.
+"""Kernels in C for processors with AVX-512 and AMX: a stretch of an inference net as one call.
 
 The kernels are built when the package is installed, where a C compiler is at hand (setup.py), and
 used on Linux where the processor has what they need.  Without them everything runs on PyTorch's
