@@ -23,6 +23,16 @@ WORKDIR /data
 ENTRYPOINT ["python3", "/fcn/docker/entrypoint.py"]
 CMD ["help"]
 
+# The native kernels for CPUs with AMX. Elsewhere there is no x86-64 compiler, and nothing is built.
+FROM ${BASE} AS kernels
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      gcc libc6-dev python3 python3-venv \
+ && rm -rf /var/lib/apt/lists/* \
+ && python3 -m venv /build && /build/bin/pip install --no-cache-dir "setuptools>=77"
+COPY --from=project /fcn /fcn
+RUN cd /fcn && /build/bin/python setup.py build_ext --inplace
+
 # Last, so that it is what a plain `docker build` makes.
 FROM ${BASE} AS gpu
 # A requirement and options for pip: PyTorch's CUDA build is what pip finds under the plain version
@@ -35,6 +45,7 @@ RUN apt-get update \
 ENV PATH=/fcn-venv/bin:$PATH
 RUN pip install --no-cache-dir ${TORCH}
 COPY --from=project /fcn /fcn
+COPY --from=kernels /fcn/src/caffe/native /fcn/src/caffe/native
 RUN pip install --no-cache-dir --editable "/fcn[leveldb,progress]" \
  && useradd --create-home --uid 1000 fcn && mkdir /data && chown fcn /data
 # The NVIDIA container runtime mounts the driver where these ask for it.

@@ -1,4 +1,5 @@
-"""``caffe device_query``: what PyTorch knows about the GPUs that ``-gpu`` names."""
+"""``caffe device_query``: what PyTorch knows about the GPUs that ``-gpu`` names, and which kernels
+the CPU runs."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from types import SimpleNamespace
 
 import torch
 
+from caffe import native
 from caffe.device import set_device
 from caffe.tools import brew
 
@@ -26,7 +28,10 @@ PROPERTIES = {
 
 
 def run(flags: SimpleNamespace) -> int:
-    """Print the properties of the GPUs; returns 0, also where no GPU was named."""
+    """Print the kernels of the CPU and the properties of the GPUs; returns 0, also without GPUs."""
+    lacking = native.why_not()
+    kernels = "native (AVX-512, AMX)" if not lacking else f"PyTorch's; not native: {lacking}"
+    brew.log(f"{'CPU kernels:':<40}{kernels}")
     brew.log(f"Querying GPUs {flags.gpu}")
     for index in brew.gpus(flags):
         set_device(index)

@@ -1,6 +1,9 @@
 """The native kernels load where they can, and say why where they cannot."""
 
 import os
+import pathlib
+import runpy
+import shutil
 import subprocess
 import sys
 
@@ -52,3 +55,14 @@ def test_a_library_that_cannot_be_loaded_is_named(monkeypatch, tmp_path):
     kernels, why = native._load.__wrapped__()
     assert kernels is None
     assert why.startswith("_kernels.abi3.so cannot be loaded: ")
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+def test_the_compiler_has_no_complaints(monkeypatch):
+    root = pathlib.Path(__file__).parents[3]
+    sources = sorted((root / "src" / "caffe" / "native" / "c").glob("*.c"))
+    monkeypatch.setattr("setuptools.setup", lambda **settings: None)
+    flags = runpy.run_path(str(root / "setup.py"))["FLAGS"]
+    command = ["gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *flags, *map(str, sources)]
+    done = subprocess.run(command, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
