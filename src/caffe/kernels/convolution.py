@@ -241,14 +241,14 @@ class Winograd(Way):
         blocks: Sequence[Block] | None = None,
     ) -> torch.Tensor:
         out = _channels_last_memory(call.geometry, out)
-        u = self._transformed(call)
+        u = self._prepared(call)
         for image, y in zip(_nhwc(call.x), _nhwc(out)):
             for block in blocks or (None,):
                 winograd.forward(image, u, call.bias, y, relu, block)
         return out
 
     def _strip(self, call: Call, relu: bool, y: torch.Tensor, block: Block) -> None:
-        u = self._transformed(call)
+        u = self._prepared(call)
         for image, rows in zip(_nhwc(call.x), _nhwc(y)):
             winograd.forward(image, u, call.bias, rows, relu, block, above=block[0])
 
@@ -274,6 +274,12 @@ class Winograd(Way):
                 of_image = functools.partial(rows, i)
                 winograd.backward(images[i], u, of_image, None if dx is None else dx[i], dw)
         return None if dx is None else _nchw(dx), dw
+
+    @staticmethod
+    def _prepared(call: Call) -> winograd.Prepared:
+        if call.learns:
+            return winograd.prepare(call.weight, passing=True)
+        return call.storage.cached("winograd forward", lambda: winograd.prepare(call.weight))
 
     @staticmethod
     def _transformed(call: Call) -> torch.Tensor:

@@ -17,9 +17,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from caffe import native
 from caffe.kernels.scratch import buffer
+from caffe.native.winograd import Winograd as NativeWinograd
 
-__all__ = ["applies", "backward", "forward", "transform_weights"]
+__all__ = ["Prepared", "applies", "backward", "forward", "prepare", "transform_weights"]
+
+#: Weights as :func:`forward` takes them: transformed, and packed where the native kernels run.
+Prepared = torch.Tensor | NativeWinograd
 
 _BT4 = torch.tensor(  # F(4,3), points 0, 1, -1, 2, -2 and infinity: input transform
     [
@@ -55,6 +60,8 @@ _B4, _A4 = _BT4.t().contiguous(), _AT4.t().contiguous()
 # peak where a product of few tiles and few channels is bound by memory.
 _LEAST_CHANNELS = 128
 _LEAST_PRODUCT = 23_000  # of the tiles of an image and the channels of the narrower side
+_NATIVE_LEAST_CHANNELS = 48
+_NATIVE_LEAST_TILES = 96  # fewer are done before the weights are read
 _STRIP_BYTES = 16 << 20
 
 
@@ -62,7 +69,15 @@ def applies(weight: torch.Tensor, height: int, width: int) -> bool:
     """True where this way is worth it, given kernel 3x3, stride 1, pad 1, no groups or holes."""
     tiles = ((height + 3) // 4) * ((width + 1) // 2)
     channels = min(weight.shape[:2])
+    if native.available():
+        return channels >= _NATIVE_LEAST_CHANNELS and tiles >= _NATIVE_LEAST_TILES
     return channels >= _LEAST_CHANNELS and tiles * channels >= _LEAST_PRODUCT
+
+
+def prepare(weight: torch.Tensor, passing: bool = False) -> Prepared:
+    """(O, C, 3, 3) for :func:`forward`."""
+    u = transform_weights(weight, passing)
+    return NativeWinograd(u) if native.available() else u
 
 
 def transform_weights(weight: torch.Tensor, passing: bool = False) -> torch.Tensor:
@@ -75,7 +90,7 @@ def transform_weights(weight: torch.Tensor, passing: bool = False) -> torch.Tens
 
 def forward(
     x: torch.Tensor,
-    u: torch.Tensor,
+    u: Prepared,
     bias: torch.Tensor | None,
     y: torch.Tensor,
     relu: bool = False,
@@ -87,6 +102,9 @@ def forward(
     With ``window`` = (r0, r1, c0, c1), only those rows and columns of the output are written; ``y``
     may then leave out so many rows ``above``.
     """
+    if isinstance(u, NativeWinograd):
+        u.forward(x, bias, y, relu, window, above)
+        return
     r0, r1, c0, c1 = window or (0, y.shape[0], 0, y.shape[1])
     o, width = y.shape[2], c1 - c0
     wt = (width + 1) // 2

@@ -153,7 +153,7 @@ class FusedStep:
         if way == PRODUCT:
             compute = fused.product(weight, bias, group.activation)
         elif way == WINOGRAD:
-            u = winograd.transform_weights(weight)
+            u = winograd.prepare(weight)
             compute = functools.partial(self._by_winograd, u, bias)
         else:
             packed = fused.pack(weight.to(dtype), self._settings, self._bottom.dims)
@@ -169,7 +169,7 @@ class FusedStep:
 
     def _by_winograd(
         self,
-        u: torch.Tensor,
+        u: winograd.Prepared,
         bias: torch.Tensor | None,
         x: torch.Tensor,
         other: torch.Tensor | None = None,

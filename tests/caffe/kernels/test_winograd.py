@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from caffe import native
 from caffe.kernels import winograd
+from caffe.native.winograd import Winograd as NativeWinograd
 
 
 def case(h, w, c, o):
@@ -19,14 +21,24 @@ def conv64(x, weight, bias=None):
     return y[0].permute(1, 2, 0)
 
 
+#: From weights to what forward() takes.
+PREPARED = [
+    winograd.transform_weights,
+    pytest.param(
+        lambda weight: NativeWinograd(winograd.transform_weights(weight)),
+        marks=pytest.mark.skipif(not native.available(), reason=native.why_not() or "available"),
+    ),
+]
+both = pytest.mark.parametrize("prepare", PREPARED, ids=["torch", "native"])
 SIZES = [(4, 2, 32, 32), (1, 1, 3, 5), (5, 3, 8, 4), (23, 41, 16, 24), (37, 30, 32, 48)]
 
 
+@both
 @pytest.mark.parametrize("size", SIZES)
-def test_forward(size):
+def test_forward(size, prepare):
     x, weight, bias, _ = case(*size)
     y = torch.empty(size[0], size[1], size[3])
-    winograd.forward(x, winograd.transform_weights(weight), bias, y)
+    winograd.forward(x, prepare(weight), bias, y)
     want = conv64(x, weight, bias)
     assert (y - want).abs().max() <= 5e-6 * want.abs().max()
 
@@ -45,15 +57,30 @@ def test_several_strips_equal_one(monkeypatch):
         assert (a - b).abs().max() <= 5e-6 * b.abs().max()
 
 
-def test_window_leaves_the_rest_alone():
+@both
+def test_window_leaves_the_rest_alone(prepare):
     x, weight, bias, _ = case(31, 29, 32, 32)
     y = torch.full((31, 29, 32), 7.0)
-    winograd.forward(x, winograd.transform_weights(weight), bias, y, True, (4, 21, 6, 25))
+    winograd.forward(x, prepare(weight), bias, y, True, (4, 21, 6, 25))
     want = conv64(x, weight, bias).clamp(min=0)
     inside = torch.zeros(31, 29, dtype=torch.bool)
     inside[4:21, 6:25] = True
     assert (y[~inside] == 7).all()
     assert (y[inside] - want[inside]).abs().max() <= 5e-6 * want.abs().max()
+
+
+@both
+def test_rows_above_may_be_left_out(prepare):
+    x, weight, bias, _ = case(31, 29, 32, 32)
+    rows = torch.empty(13, 29, 32)
+    winograd.forward(x, prepare(weight), bias, rows, False, (8, 21, 0, 29), above=8)
+    want = conv64(x, weight, bias)
+    assert (rows - want[8:21]).abs().max() <= 5e-6 * want.abs().max()
+
+
+def test_weights_are_packed_where_the_native_kernels_run():
+    prepared = winograd.prepare(torch.randn(4, 3, 3, 3))
+    assert isinstance(prepared, NativeWinograd) == native.available()
 
 
 @pytest.mark.parametrize("size", SIZES)

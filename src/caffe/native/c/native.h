@@ -27,6 +27,9 @@ typedef void (*operation)(const void *prepared, worker *w);
 
 typedef struct program program;
 
+program *kernels_new(void);
+void kernels_free(program *p);
+
 /* Adds an operation.  `prepared` is the program's from now on: free_prepared (may be NULL) and then
    free() get it in the end. Returns 0, or -1 without memory. */
 int program_add(program *p, operation run, void *prepared, void (*free_prepared)(void *));

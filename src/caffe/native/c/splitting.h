@@ -1,0 +1,51 @@
+/* A float32 as the exact sum of three bfloat16, and how these lie in tiles.
+
+   Cutting a number's lower 16 bits off leaves a bfloat16; what was cut off has 16 digits at most, is
+   exact in float32 and is cut again. Of the nine products of two numbers split so the six largest are
+   computed; the others are below 2^-24 of the product. */
+
+#ifndef CAFFE_SPLITTING_H
+#define CAFFE_SPLITTING_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint16_t bfloat;
+
+enum {
+    PARTS = 3,
+    ROWS = 16,           /* of a tile */
+    DEPTH = 32,          /* bfloat16 numbers in a row of a tile */
+    TILE = ROWS * DEPTH, /* numbers of a tile */
+};
+
+/* The tiles of this thread: all of them 16 rows of 64 bytes. _tile_release() when done. */
+static inline void tiles_begin(void) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } settings;
+    memset(&settings, 0, sizeof settings);
+    settings.palette = 1;
+    for (int i = 0; i < 8; i++)
+        settings.bytes[i] = 64, settings.rows[i] = ROWS;
+    _tile_loadconfig(&settings);
+}
+
+/* The upper 16 bits of sixteen numbers, and in `rest` what they leave. */
+static inline __m256i cut(__m512 v, __m512 *rest) {
+    __m512i bits = _mm512_castps_si512(v);
+    __m512i upper = _mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000u));
+    *rest = _mm512_sub_ps(v, _mm512_castsi512_ps(upper));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16));
+}
+
+/* The three parts of sixteen numbers to `to`, `to` + step, `to` + 2 step. */
+static inline void split(__m512 v, bfloat *to, int64_t step) {
+    for (int part = 0; part < PARTS; part++)
+        _mm256_storeu_si256((__m256i *)(to + part * step), cut(v, &v));
+}
+
+#endif
