@@ -1,0 +1,179 @@
+/* Convolutions as matrix products on AMX's tiles. */
+
+#include "convolution.h"
+#include "tiles.h"
+
+#include <stdlib.h>
+
+/* Memory of a thread while it runs. */
+typedef struct {
+    char *entries, *panel;
+    float *results, *room; /* room: for one more product and to unfold */
+} scratch;
+
+static scratch scratch_of(const convolution *o, worker *w) {
+    char *own = worker_own(w);
+    scratch s;
+    s.results = (float *)own, own += o->results_bytes;
+    s.room = (float *)own, own += o->unfold_bytes + 4 * TILE_FLOATS * sizeof(float);
+    s.panel = own, own += o->panel_bytes;
+    s.entries = own;
+    return s;
+}
+
+static size_t own_bytes(const convolution *o) {
+    return o->results_bytes + o->unfold_bytes + 4 * TILE_FLOATS * sizeof(float) + o->panel_bytes +
+           o->entries_bytes;
+}
+
+/* Rows of entries that a band needs. */
+static int64_t rows_to_split(const convolution *o, int64_t band) {
+    return o->unfolded ? band_height(o, band) : o->input_rows;
+}
+
+/* Stores what is in tiles of results: tile m of the run, `count` tiles of outputs side by side. */
+static void finish_tiles(const convolution *o, int64_t image, int64_t band, int64_t m, int64_t channel,
+                         int64_t left, int count, const float *c) {
+    int64_t run = (band_height(o, band) - 1) * o->pitch + o->width, at = m * o->rows;
+    int64_t y = at / o->pitch, x = at % o->pitch, end = at + o->rows < run ? at + o->rows : run;
+    int64_t row = (image * o->height + band_first(o, band) + y) * o->width;
+    for (; at < end; at++, c += SIDE) {
+        if (x < o->width) {
+            int64_t pixel = row + x;
+            float *to = o->out.at + pixel * o->out.pixel + channel;
+            for (int i = 0; i < count; i++) {
+                __mmask16 mask = lanes(left - i * SIDE);
+                __m512 v = _mm512_load_ps(c + i * TILE_FLOATS);
+                v = finish_vector(v, &o->done, channel + i * SIDE,
+                                  finish_other(&o->done, pixel, channel + i * SIDE, mask), mask);
+                _mm512_mask_storeu_ps(to + i * SIDE, mask, v);
+            }
+        }
+        if (++x == o->pitch) x = 0, row += o->width;
+    }
+}
+
+/* The results of a band for `count` tiles of outputs of a group, from `tile` on. */
+static void multiply(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
+                     int count, const char *entries, const scratch *s) {
+    int64_t run = (band_height(o, band) - 1) * o->pitch + o->width;
+    int64_t tiles = (run + o->rows - 1) / o->rows, next = o->rows * PIXEL_BYTES;
+    int64_t channel = group * o->out_channels + tile * SIDE, left = o->out_channels - tile * SIDE;
+    const char *a = entries + group * o->group_bytes;
+    for (int64_t first = 0; first < o->steps; first += o->chunk) {
+        int64_t steps = o->steps - first < o->chunk ? o->steps - first : o->chunk;
+        int sum = first > 0, last = first + steps == o->steps, many = o->chunk < o->steps;
+        int64_t panel = (o->keep ? o->chunk : o->steps) * WEIGHT_BYTES;
+        const char *b = s->panel;
+        if (o->keep)
+            for (int i = 0; i < count; i++)
+                convolution_pack(o, o->weights, group, tile + i, first, steps, s->panel + i * panel);
+        else
+            b = o->packed + (group * o->tiles + tile) * panel + first * WEIGHT_BYTES;
+        const int32_t *offsets = o->offsets + first;
+        for (int64_t m = 0; m < tiles;) {
+            float *c = s->results + (many ? m * count * TILE_FLOATS : 0);
+            const char *am = a + m * next;
+            int done = 1;
+            if (count == 2 && m + 1 < tiles) {
+                product_2x2(am, am + next, offsets, steps, b, b + panel, c, sum);
+                done = 2;
+            } else if (count == 1 && m + 3 < tiles) {
+                product_4x1(am, next, offsets, steps, b, c, sum);
+                done = 4;
+            } else if (count == 4) {
+                product_1x4(am, offsets, steps, b, panel, c, sum);
+            } else {
+                for (int i = 0; i < count; i++)
+                    product_1x1(am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->room, sum);
+            }
+            if (last)
+                for (int i = 0; i < done; i++)
+                    finish_tiles(o, image, band, m + i, channel, left, count,
+                                 c + i * count * TILE_FLOATS);
+            m += done;
+        }
+    }
+}
+
+/* Pairs of tiles of outputs, or fours where there is one tile of results only. */
+static int64_t width_of_share(const convolution *o) {
+    return (o->band_rows - 1) * o->pitch + o->width > SIDE ? 2 : 4;
+}
+
+static void multiply_share(const convolution *o, int64_t image, int64_t band, int64_t share,
+                           const char *entries, const scratch *s) {
+    int64_t width = width_of_share(o), shares = (o->tiles + width - 1) / width;
+    int64_t group = share / shares, tile = share % shares * width;
+    int count = (int)(o->tiles - tile < width ? o->tiles - tile : width);
+    multiply(o, image, band, group, tile, count, entries, s);
+}
+
+static void convolution_run(const void *prepared, worker *w) {
+    const convolution *o = prepared;
+    scratch s = scratch_of(o, w);
+    int64_t bands = o->images * o->bands, width = width_of_share(o);
+    int64_t shares = o->win.groups * ((o->tiles + width - 1) / width);
+    tiles_begin(o->rows);
+    if (o->shared_bytes && worker_count(w) > 1 && bands < 4 * worker_count(w)) {
+        /* Few bands: all threads write the entries of all, then share the products. */
+        char *shared = worker_shared(w);
+        int64_t part = (o->input_rows + worker_count(w) - 1) / worker_count(w);
+        for (int64_t i = 0; i < bands; i++) {
+            int64_t rows = rows_to_split(o, i % o->bands), from = worker_index(w) * part;
+            int64_t to = from + part < rows ? from + part : rows;
+            if (from < to)
+                convolution_split(o, i / o->bands, i % o->bands, from, to,
+                                  shared + i * o->entries_bytes, s.room);
+        }
+        worker_meet(w);
+        for (int64_t i; (i = worker_take(w)) < bands * shares;)
+            multiply_share(o, i % bands / o->bands, i % bands % o->bands, i / bands,
+                           shared + i % bands * o->entries_bytes, &s);
+    } else {
+        for (int64_t i; (i = worker_take(w)) < bands;) {
+            int64_t image = i / o->bands, band = i % o->bands;
+            convolution_split(o, image, band, 0, rows_to_split(o, band), s.entries, s.room);
+            for (int64_t share = 0; share < shares; share++)
+                multiply_share(o, image, band, share, s.entries, &s);
+        }
+    }
+    tiles_end();
+}
+
+int convolution_weights(convolution *o, const float *weights) {
+    o->weights = weights;
+    if (o->keep) return 0;
+    size_t panel = (size_t)o->steps * WEIGHT_BYTES;
+    if (!o->packed) o->packed = aligned_alloc(4096, (o->win.groups * o->tiles * panel + 4095) / 4096 * 4096);
+    if (!o->packed) return -1;
+    for (int64_t g = 0; g < o->win.groups; g++)
+        for (int64_t t = 0; t < o->tiles; t++)
+            convolution_pack(o, weights, g, t, 0, o->steps, o->packed + (g * o->tiles + t) * panel);
+    return 0;
+}
+
+convolution *convolution_new(program *p, const map *in, const map *out, const window *win,
+                             const float *weights, int keep, const finish *done) {
+    convolution *o = convolution_plan(in, out, win, keep);
+    if (!o) return NULL;
+    int64_t bands = o->images * o->bands;
+    if (bands <= MOST_SHARED_BANDS) o->shared_bytes = bands * o->entries_bytes;
+    if (finish_copy(&o->done, done, out->c) || convolution_weights(o, weights) ||
+        program_add(p, convolution_run, o, convolution_free)) {
+        convolution_free(o);
+        free(o);
+        return NULL;
+    }
+    program_reserve(p, o->shared_bytes, own_bytes(o));
+    return o;
+}
+
+/* Adds a convolution. `weights` are Caffe's: outputs, inputs of a group, kernel_h, kernel_w. With `keep`
+   they stay alive and unchanged as long as the program: large ones are then read in each run, and
+   no copy is made. Returns 0, or -1 without memory or where the shapes do not fit each other. */
+int kernels_convolution(program *p, const map *in, const map *out, const window *win,
+                        const float *weights, int keep, const finish *done) {
+    int64_t count = (int64_t)out->c * in->c / win->groups * win->kernel_h * win->kernel_w;
+    return convolution_new(p, in, out, win, weights, keep && count > LEAST_KEPT, done) ? 0 : -1;
+}

@@ -1,0 +1,72 @@
+/* What the files of the convolution share: its plan. */
+
+#ifndef CAFFE_CONVOLUTION_H
+#define CAFFE_CONVOLUTION_H
+
+#include "finish.h"
+#include "native.h"
+
+/* Two ways to turn a convolution into a matrix product.
+
+   Shifted: the parts of the whole padded input are written once, in rows of `pitch` entries, and each
+   tap of the kernel reads them shifted.  A run of results goes through whole rows, so a few columns
+   of it are not stored.  With a stride there is a plane for each phase (y % stride, x % stride) that
+   the taps read: entries that follow each other belong to results that follow each other.
+
+   Unfolded: each result has its inputs of all taps as one row of numbers. For kernels of one tap,
+   few channels, and kernels as large as the map. The results of the batch are one run.
+
+   In both the results are computed in bands: some rows of an image (shifted), or some results. */
+typedef struct {
+    map in, out;
+    window win;
+    finish done;
+    int unfolded, keep;
+    int64_t taps, in_channels, out_channels; /* of a group */
+    /* the entries of a band */
+    int64_t images, height, width; /* of results: those of the batch, or 1, all, 1 where unfolded */
+    int64_t pitch, left;           /* entries of a row; zeros after a plane's last row */
+    int64_t band_rows, bands;      /* rows of results in a band; bands of an image */
+    int64_t input_rows;            /* rows of entries in a plane of a band */
+    int64_t phases, plane;         /* planes of 32 channels; entries in each */
+    int32_t *phase_y, *phase_x, *phase_of, *row_of, *column_of; /* of a phase; of a tap */
+    int64_t blocks, group_bytes, band_bytes; /* steps of a pixel; bytes */
+    /* the product */
+    int rows;                     /* results in a tile */
+    int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
+    int32_t *offsets;             /* of a step's entries, in bytes */
+    int32_t *places;              /* of the 32 weights of each step among an output's; -1: zero */
+    const float *weights;         /* Caffe's, where they are kept */
+    char *packed;                 /* all tiles of outputs of all groups otherwise */
+    size_t entries_bytes, results_bytes, panel_bytes, unfold_bytes, shared_bytes;
+} convolution;
+
+enum { LEAST_KEPT = 8000000, MOST_SHARED_BANDS = 32 };
+
+/* A plan, without weights; NULL without memory or where the shapes do not fit each other. */
+convolution *convolution_plan(const map *in, const map *out, const window *win, int keep);
+void convolution_free(void *planned);
+
+/* Packs steps first to first + count of the 16 outputs of a tile of a group. */
+void convolution_pack(const convolution *o, const float *weights, int64_t group, int64_t tile,
+                      int64_t first, int64_t count, char *to);
+
+/* Writes the entries of some rows of a band to the band's entries. */
+void convolution_split(const convolution *o, int64_t image, int64_t band, int64_t from, int64_t to,
+                       char *entries, float *room);
+
+/* Rows that convolution_split goes through, results in a band, and its first row of results. */
+static inline int64_t band_first(const convolution *o, int64_t band) { return band * o->band_rows; }
+static inline int64_t band_height(const convolution *o, int64_t band) {
+    int64_t left = o->height - band_first(o, band);
+    return left < o->band_rows ? left : o->band_rows;
+}
+
+/* A convolution that is part of a program; NULL as above. */
+convolution *convolution_new(program *p, const map *in, const map *out, const window *win,
+                             const float *weights, int keep, const finish *done);
+
+/* Other weights for it. 0, or -1 without memory. */
+int convolution_weights(convolution *o, const float *weights);
+
+#endif

@@ -1,0 +1,159 @@
+/* How a convolution becomes a matrix product. */
+
+#include "convolution.h"
+#include "tiles.h"
+
+#include <stdlib.h>
+
+/* Entries of a band and weights of a pass share a core's second cache. */
+#define BAND_BYTES (640 << 10)
+#define PASS_BYTES (400 << 10)
+
+static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int fits(const map *in, const map *out, const window *w) {
+    int64_t reach_h = (int64_t)(w->kernel_h - 1) * w->dilation_h;
+    int64_t reach_w = (int64_t)(w->kernel_w - 1) * w->dilation_w;
+    return in->n == out->n && w->groups > 0 && in->c % w->groups == 0 && out->c % w->groups == 0 &&
+           (in->h + 2 * w->pad_h - reach_h - 1) / w->stride_h + 1 == out->h &&
+           (in->w + 2 * w->pad_w - reach_w - 1) / w->stride_w + 1 == out->w;
+}
+
+/* Processor cycles for a result, measured roughly: a step of a result by 16 outputs costs 8 cycles, to
+   write a step of an entry 10, and 25 where it is gathered from several taps first. */
+static int unfolds(const convolution *o) {
+    const window *w = &o->win;
+    if (!w->pad_h && !w->pad_w &&
+        (o->taps == 1 || (w->kernel_h == o->in.h && w->kernel_w == o->in.w)))
+        return 1;
+    if (o->keep) return 0;
+    double unfolded = (double)ceiling(o->taps * o->in_channels, STEP);
+    double shifted = (double)ceiling(o->in_channels, STEP);
+    double waste = (double)(o->out.w + (w->kernel_w - 1) * w->dilation_w) / o->out.w;
+    double entries = (double)o->in.h * o->in.w / ((double)o->out.h * o->out.w);
+    return unfolded * (8.0 * o->tiles + 25) <
+           shifted * (o->taps * waste * 8.0 * o->tiles + 10 * entries);
+}
+
+/* The phases that taps read, and where: returns how many rows the last tap reads further down. */
+static int64_t find_phases(convolution *o) {
+    const window *w = &o->win;
+    int64_t down = 0, right = 0;
+    for (int64_t t = 0; t < o->taps; t++) {
+        int32_t y = t / w->kernel_w * w->dilation_h, x = t % w->kernel_w * w->dilation_w;
+        int32_t phase = 0;
+        while (phase < o->phases &&
+               (o->phase_y[phase] != y % w->stride_h || o->phase_x[phase] != x % w->stride_w))
+            phase++;
+        if (phase == o->phases) {
+            o->phase_y[phase] = y % w->stride_h, o->phase_x[phase] = x % w->stride_w;
+            o->phases++;
+        }
+        o->phase_of[t] = phase, o->row_of[t] = y / w->stride_h, o->column_of[t] = x / w->stride_w;
+        if (o->row_of[t] > down) down = o->row_of[t];
+        if (o->column_of[t] > right) right = o->column_of[t];
+    }
+    o->pitch = o->width + right;
+    if (w->stride_w == 1 && right >= w->pad_w) {
+        /* The zeros left of a row are those right of the row before. */
+        o->pitch -= w->pad_w;
+        o->left = w->pad_w;
+    }
+    return down;
+}
+
+/* Results in a tile: such that the tiles of a run are about equally full, and an even number. */
+static int tile_rows(int64_t run) {
+    int64_t tiles = ceiling(run, SIDE);
+    if (tiles > 1) tiles += tiles & 1;
+    return (int)ceiling(run, tiles);
+}
+
+static void cut_bands(convolution *o, int64_t down) {
+    int64_t row_bytes = o->blocks * o->win.groups * o->phases * o->pitch * PIXEL_BYTES;
+    int64_t rows = BAND_BYTES / row_bytes - down;
+    if (rows < 4) rows = 4;
+    if (o->unfolded && rows < 2 * SIDE) rows = 2 * SIDE;
+    if (o->keep) rows = o->height;
+    o->bands = ceiling(o->height, least(rows, o->height));
+    o->band_rows = ceiling(o->height, o->bands);
+    if (o->unfolded && o->bands > 1) o->band_rows = ceiling(o->band_rows, 2 * SIDE) * 2 * SIDE;
+    o->bands = ceiling(o->height, o->band_rows);
+    o->rows = tile_rows((o->band_rows - 1) * o->pitch + o->width);
+    o->input_rows = o->band_rows + down;
+    o->plane = o->input_rows * o->pitch + o->left;
+    o->group_bytes = o->blocks * o->phases * o->plane * PIXEL_BYTES;
+    o->band_bytes = o->win.groups * o->group_bytes;
+}
+
+/* Where the entries and weights of each step are. */
+static void list_steps(convolution *o) {
+    int64_t c = o->in_channels;
+    for (int64_t s = 0; s < o->steps; s++) {
+        int64_t block = o->unfolded ? s : s / o->taps, t = o->unfolded ? 0 : s % o->taps;
+        int64_t entry = block * o->phases * o->plane;
+        if (!o->unfolded)
+            entry += o->phase_of[t] * o->plane + o->row_of[t] * o->pitch + o->column_of[t];
+        o->offsets[s] = (int32_t)(entry * PIXEL_BYTES);
+        for (int64_t j = 0; j < STEP; j++) {
+            int64_t k = block * STEP + j, place = -1;
+            if (o->unfolded && k < o->taps * c) place = k % c * o->taps + k / c;
+            if (!o->unfolded && k < c) place = k * o->taps + t;
+            o->places[s * STEP + j] = (int32_t)place;
+        }
+    }
+}
+
+void convolution_free(void *planned) {
+    convolution *o = planned;
+    finish_free(&o->done);
+    free(o->phase_y);
+    free(o->offsets);
+    free(o->places);
+    free(o->packed);
+}
+
+convolution *convolution_plan(const map *in, const map *out, const window *win, int keep) {
+    if (!fits(in, out, win)) return NULL;
+    convolution *o = calloc(1, sizeof *o);
+    if (!o) return NULL;
+    o->in = *in, o->out = *out, o->win = *win, o->keep = keep;
+    o->taps = (int64_t)win->kernel_h * win->kernel_w;
+    o->in_channels = in->c / win->groups, o->out_channels = out->c / win->groups;
+    o->tiles = ceiling(o->out_channels, SIDE);
+    o->unfolded = unfolds(o);
+    o->images = o->unfolded ? 1 : out->n;
+    o->height = o->unfolded ? (int64_t)out->n * out->h * out->w : out->h;
+    o->width = o->unfolded ? 1 : out->w;
+    o->blocks = ceiling(o->unfolded ? o->taps * o->in_channels : o->in_channels, STEP);
+    o->steps = o->unfolded ? o->blocks : o->blocks * o->taps;
+    o->phase_y = calloc((size_t)(5 * o->taps), sizeof *o->phase_y);
+    o->offsets = malloc((size_t)o->steps * sizeof *o->offsets);
+    o->places = malloc((size_t)(o->steps * STEP) * sizeof *o->places);
+    int64_t down = 0;
+    if (o->phase_y && o->offsets && o->places) {
+        o->phase_x = o->phase_y + o->taps, o->phase_of = o->phase_x + o->taps;
+        o->row_of = o->phase_of + o->taps, o->column_of = o->row_of + o->taps;
+        o->phases = o->unfolded, o->pitch = 1;
+        if (!o->unfolded) down = find_phases(o);
+        cut_bands(o, down);
+    }
+    if (!o->phase_y || !o->offsets || !o->places || o->group_bytes > INT32_MAX) {
+        convolution_free(o);
+        free(o);
+        return NULL;
+    }
+    list_steps(o);
+    /* One pass where the weights of two tiles fit: else as few as do, of equal length. */
+    o->chunk = ceiling(o->steps, ceiling(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));
+    int64_t run = (o->band_rows - 1) * o->pitch + o->width;
+    int64_t passes = ceiling(o->steps, o->chunk), group = run > SIDE ? 2 : 4;
+    /* What lies behind the last entry is read too: tiles are filled up, and shifted by taps. */
+    o->entries_bytes = (size_t)(o->band_bytes + (4 * SIDE + o->pitch) * PIXEL_BYTES + 4095) / 4096 * 4096;
+    o->results_bytes = (passes > 1 ? ceiling(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);
+    o->panel_bytes = keep ? (size_t)(group * o->chunk * WEIGHT_BYTES) : 0;
+    o->unfold_bytes = o->unfolded && o->taps > 1 ? (size_t)(8 * (o->blocks * STEP + 16)) * sizeof(float) : 0;
+    return o;
+}
