@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "src"))
 
 import caffe  # noqa: E402
 from caffe.kernels import compiled, fused  # noqa: E402
-from caffe.net import compiled_step  # noqa: E402
+from caffe.net import compiled_step, ends  # noqa: E402
 
 NEVER = 1 << 30  # passes
 PARTS = {
@@ -111,6 +111,8 @@ def measure_parts(folder, seconds):
     with (
         mock.patch.object(compiled, "compiled", made),
         mock.patch.object(steps, "run", timed("step", steps.run)),
+        mock.patch.object(steps, "again", timed("step", steps.again)),
+        mock.patch.object(ends.Ends, "are_finite", timed("checks", ends.Ends.are_finite)),
         mock.patch.object(fused, "finite", timed("checks", fused.finite)),
     ):
         while count < 3 * compiled_step.PATIENCE or time.perf_counter() < end:

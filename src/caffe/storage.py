@@ -327,6 +327,20 @@ class Storage:
             if device.shares_host:
                 self._host = self._alias = None
 
+    def to_fill(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """Contiguous memory that the caller fills at once, on the CPU: its numbers are the new
+        contents, and arrays that were handed out show them."""
+        self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
+        self._make = self._spare = None
+        given = self._given
+        if self.state == HOST and given is not None and given[0] == HOST and given[1] == shape:
+            return given[2]
+        self._drop()
+        self.state = HOST
+        return self._tensor_in_host_memory(shape)
+
     def add(self, value: torch.Tensor, shape: Sequence[int]) -> None:
         """Add ``value``; the first addition to a zero storage just takes it."""
         if self.state == ZERO:

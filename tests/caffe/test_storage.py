@@ -426,3 +426,30 @@ def test_what_is_lent_is_free_again_when_the_borrower_has_gone():
     held = storage.array(SHAPE)
     assert not storage.lends
     assert held.sum() == 6
+
+
+@pytest.mark.cpu_only
+def test_memory_to_fill_is_what_arrays_show_and_stays_the_same():
+    s = Storage(6)
+    s.write(full(1))
+    before = s.version()
+    to = s.to_fill(SHAPE)
+    to.fill_(4)
+    assert s.version() != before
+    assert (s.array(SHAPE) == 4).all() and s.tensor(SHAPE).eq(4).all()
+    held = s.array(SHAPE)
+    assert s.to_fill(SHAPE) is to
+    to.fill_(5)
+    assert (held == 5).all()
+    s.write(full(7))
+    assert s.to_fill(SHAPE).fill_(6).eq(6).all() and (held == 6).all()
+
+
+@pytest.mark.cpu_only
+def test_memory_to_fill_is_not_what_was_lent():
+    s = Storage(6)
+    given = full(1)
+    s.write(given)
+    assert s.lend()
+    s.to_fill(SHAPE).fill_(2)
+    assert given.eq(1).all()

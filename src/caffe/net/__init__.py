@@ -97,6 +97,7 @@ class Net:
         self._checked_for_zeros = -1  # the last layer that was
         self._blobs_by_name = OrderedDict(zip(self._graph.blob_names, self._graph.blobs))
         self._params_by_name: OrderedDict[str, BlobVec] | None = None
+        self._output_names = self.outputs
 
     # What the net is made of ------------------------------------------------------------------
 
@@ -219,11 +220,14 @@ class Net:
         """
         first = 0 if start is None else self._layer_index(start)
         last = len(self._graph.layers) - 1 if end is None else self._layer_index(end)
-        wanted = self.outputs if end is None else self.top_names[end]
-        self._feed(kwargs, self.inputs, "data", "input")
+        wanted = self._output_names if end is None else self.top_names[end]
+        if kwargs:
+            self._feed(kwargs, self.inputs, "data", "input")
         self._run_forward(first, last)
         self.check_verdicts()
-        return {name: self._blob(name).data for name in chain(wanted, blobs or ())}
+        if blobs:
+            wanted = [*wanted, *blobs]
+        return {name: self._blob(name).data for name in wanted}
 
     def backward(
         self,
@@ -241,13 +245,12 @@ class Net:
         first = len(self._graph.layers) - 1 if start is None else self._layer_index(start)
         last = 0 if end is None else self._layer_index(end)
         wanted = self.inputs if end is None else self.bottom_names[end]
-        self._feed(kwargs, self.outputs, "diff", "output")
+        if kwargs:
+            self._feed(kwargs, self.outputs, "diff", "output")
         self._backward(first, last)
         return {name: self._blob(name).diff for name in chain(wanted, diffs or ())}
 
     def _feed(self, arrays: dict[str, Any], expected: list[str], part: str, what: str) -> None:
-        if not arrays:
-            return
         if set(arrays) != set(expected):
             raise DataError(
                 f"the arrays given do not match the net's {what}s: expected "

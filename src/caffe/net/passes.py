@@ -25,6 +25,8 @@ __all__ = ["LayerCallback", "Passes"]
 
 LayerCallback = Callable[[int], Any]
 
+_NO_LOSS: Loss = np.float32(0)
+
 
 class Passes:
     """Runs the layers of one net.
@@ -41,6 +43,7 @@ class Passes:
             Need(tuple(bottoms), tuple(params))
             for bottoms, params in zip(graph.bottom_needs_backward, graph.param_needs_backward)
         ]
+        self._last = len(graph.layers) - 1
         self.plan = Plan(graph)
         self.replay = Replay(graph)
         self._work = SmallWork(graph)
@@ -68,11 +71,23 @@ class Passes:
     def forward(self, i: int, j: int) -> Loss:
         """Run layers ``i`` to ``j``; the sum of their weighted losses, on a device a tensor that
         nobody has waited for."""
+        before, after = self.callbacks["before_forward"], self.callbacks["after_forward"]
+        watched = before or after or self.logs
+        device = current()
+        whole = i == 0 and j == self._last and device.shares_host and not watched
+        if whole and device is self._device and self.plan.direct.run():
+            return _NO_LOSS
+        loss = self._forward(i, j, bool(watched))
+        if whole:
+            self.plan.direct.learn()
+        return loss
+
+    def _forward(self, i: int, j: int, watched: bool) -> Loss:
         self._follow_device()
         before, after = self.callbacks["before_forward"], self.callbacks["after_forward"]
         with torch.no_grad(), self._work:
             self.plan.prepare(i)
-            if before or after or self.logs:
+            if watched:
                 loss: Loss = np.float32(0)
                 for k in range(i, j + 1):
                     for call in before:

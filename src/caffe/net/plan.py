@@ -29,6 +29,7 @@ from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.border_step import border_steps
 from caffe.net.compiled_step import compiled_steps
+from caffe.net.direct_pass import DirectPass
 from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
 from caffe.net.norm_step import norm_steps
@@ -60,6 +61,7 @@ class Plan:
         self._pooled = pooled_steps(graph)
         self._borders = border_steps(graph)
         self._compiled = compiled_steps(graph)
+        self.direct = DirectPass(graph, self._compiled)
         # Where a step may begin.
         kinds = (
             self._compiled,
