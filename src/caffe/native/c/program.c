@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE
 #include "native.h"
+#include "scratch.h"
 
 #include <immintrin.h>
 #include <sched.h>
@@ -30,10 +31,9 @@ typedef struct {
 struct program {
     entry *entries;
     int count, room;
-    size_t shared_size, own_size, allocated;
-    int allocated_threads;
-    char *memory; /* the shared part, then one for each thread */
+    size_t shared_size, own_size;
     /* of the run */
+    char *memory; /* the shared part, then one for each thread */
     int threads;
     float **slots;
     atomic_int started, not_finite;
@@ -69,7 +69,6 @@ void kernels_free(program *p) {
         free(p->entries[i].prepared);
     }
     free(p->entries);
-    free(p->memory);
     free(p);
 }
 
@@ -134,13 +133,8 @@ static void work(void *data) {
 int kernels_run(program *p, int threads, float **slots) {
     if (threads < 1) threads = 1;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    size_t bytes = p->shared_size + threads * p->own_size + 4096;
-    if (bytes > p->allocated || threads > p->allocated_threads) {
-        free(p->memory);
-        p->memory = aligned_alloc(4096, up(bytes));
-        p->allocated = p->memory ? bytes : 0, p->allocated_threads = threads;
-        if (!p->memory) return -1;
-    }
+    p->memory = scratch(p->shared_size + threads * p->own_size + 64);
+    if (!p->memory) return -1;
     p->threads = threads, p->slots = slots;
     atomic_store(&p->started, 0);
     atomic_store(&p->not_finite, 0);
