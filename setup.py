@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 FLAGS = [
     "-O3", "-std=gnu11", "-fno-math-errno", ""
     "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16", "-mfma",
-    "-mamx-tile", "-mamx-bf16",
+    "-mamx-tile", "-mamx-bf16", "-mprfchw",
 ]  # fmt: skip
 
 

@@ -1,23 +1,28 @@
 /* Convolutions as matrix products on AMX's tiles. */
 
-#include "convolution.h"
-#include "tiles.h"
+#define _GNU_SOURCE
+#include "convolution_side.h"
+#include "large.h"
 
 #include <stdlib.h>
 
 /* Memory of a thread while it runs. */
 typedef struct {
-    char *entries, *panel;
-    float *results, *room; /* room: for one more product and to unfold */
+    char *entries, *panel, *unfold;
+    float *results, *sums; /* sums: those of product_1x1 */
+    side beside;
 } scratch;
 
 static scratch scratch_of(const convolution *o, worker *w) {
     char *own = worker_own(w);
     scratch s;
     s.results = (float *)own, own += o->results_bytes;
-    s.room = (float *)own, own += o->unfold_bytes + 4 * TILE_FLOATS * sizeof(float);
+    s.sums = (float *)own, own += 4 * TILE_FLOATS * sizeof(float);
+    s.unfold = own, own += o->unfold_bytes;
     s.panel = own, own += o->panel_bytes;
     s.entries = own;
+    memset(&s.beside, 0, sizeof s.beside);
+    s.beside.o = o;
     return s;
 }
 
@@ -31,31 +36,20 @@ static int64_t rows_to_split(const convolution *o, int64_t band) {
     return o->unfolded ? band_height(o, band) : o->input_rows;
 }
 
-/* Stores what is in tiles of results: tile m of the run, `count` tiles of outputs side by side. */
-static void finish_tiles(const convolution *o, int64_t image, int64_t band, int64_t m, int64_t channel,
-                         int64_t left, int count, const float *c) {
-    int64_t run = (band_height(o, band) - 1) * o->pitch + o->width, at = m * o->rows;
-    int64_t y = at / o->pitch, x = at % o->pitch, end = at + o->rows < run ? at + o->rows : run;
-    int64_t row = (image * o->height + band_first(o, band) + y) * o->width;
-    for (; at < end; at++, c += SIDE) {
-        if (x < o->width) {
-            int64_t pixel = row + x;
-            float *to = o->out.at + pixel * o->out.pixel + channel;
-            for (int i = 0; i < count; i++) {
-                __mmask16 mask = lanes(left - i * SIDE);
-                __m512 v = _mm512_load_ps(c + i * TILE_FLOATS);
-                v = finish_vector(v, &o->done, channel + i * SIDE,
-                                  finish_other(&o->done, pixel, channel + i * SIDE, mask), mask);
-                _mm512_mask_storeu_ps(to + i * SIDE, mask, v);
-            }
-        }
-        if (++x == o->pitch) x = 0, row += o->width;
-    }
+/* The weights that a thread reads after `tile` and `first`: they are asked for while it computes. NULL
+   where all weights stay in the cache anyway. */
+static const char *weights_ahead(const convolution *o, int64_t group, int64_t tile, int count,
+                                 int64_t first) {
+    int64_t panel = o->steps * WEIGHT_BYTES, panels = o->win.groups * o->tiles;
+    if (o->keep || panels * panel < LEAST_AHEAD) return NULL;
+    int64_t at = group * o->tiles + tile;
+    if (first + o->chunk < o->steps) return o->packed + at * panel + (first + o->chunk) * WEIGHT_BYTES;
+    return o->packed + (at + count < panels ? at + count : 0) * panel;
 }
 
 /* The results of a band for `count` tiles of outputs of a group, from `tile` on. */
 static void multiply(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
-                     int count, const char *entries, const scratch *s) {
+                     int count, const char *entries, scratch *s) {
     int64_t run = (band_height(o, band) - 1) * o->pitch + o->width;
     int64_t tiles = (run + o->rows - 1) / o->rows, next = o->rows * PIXEL_BYTES;
     int64_t channel = group * o->out_channels + tile * SIDE, left = o->out_channels - tile * SIDE;
@@ -71,26 +65,33 @@ static void multiply(const convolution *o, int64_t image, int64_t band, int64_t 
         else
             b = o->packed + (group * o->tiles + tile) * panel + first * WEIGHT_BYTES;
         const int32_t *offsets = o->offsets + first;
+        side *d = &s->beside;
+        const char *ahead = weights_ahead(o, group, tile, count, first);
+        if (ahead) {
+            d->ahead = ahead, d->next = panel, d->lines_left = steps * WEIGHT_BYTES / 64;
+            d->lines = (2 * WEIGHT_BYTES / 64 + tiles - 1) / tiles;
+        }
         for (int64_t m = 0; m < tiles;) {
             float *c = s->results + (many ? m * count * TILE_FLOATS : 0);
             const char *am = a + m * next;
             int done = 1;
+            d->quota = (d->end - d->at + steps - 1) / steps;
+            if (d->quota < 8) d->quota = 8;
             if (count == 2 && m + 1 < tiles) {
-                product_2x2(am, am + next, offsets, steps, b, b + panel, c, sum);
+                product_2x2(am, am + next, offsets, steps, b, b + panel, c, sum, side_step, d);
                 done = 2;
             } else if (count == 1 && m + 3 < tiles) {
-                product_4x1(am, next, offsets, steps, b, c, sum);
+                product_4x1(am, next, offsets, steps, b, c, sum, side_step, d);
                 done = 4;
             } else if (count == 4) {
-                product_1x4(am, offsets, steps, b, panel, c, sum);
+                product_1x4(am, offsets, steps, b, panel, c, sum, side_step, d);
             } else {
+                side_finish(d);
                 for (int i = 0; i < count; i++)
-                    product_1x1(am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->room, sum);
+                    product_1x1(am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->sums, sum,
+                                side_step, d);
             }
-            if (last)
-                for (int i = 0; i < done; i++)
-                    finish_tiles(o, image, band, m + i, channel, left, count,
-                                 c + i * count * TILE_FLOATS);
+            if (last) side_results(d, image, band, m, done, channel, left, count, c);
             m += done;
         }
     }
@@ -102,7 +103,7 @@ static int64_t width_of_share(const convolution *o) {
 }
 
 static void multiply_share(const convolution *o, int64_t image, int64_t band, int64_t share,
-                           const char *entries, const scratch *s) {
+                           const char *entries, scratch *s) {
     int64_t width = width_of_share(o), shares = (o->tiles + width - 1) / width;
     int64_t group = share / shares, tile = share % shares * width;
     int count = (int)(o->tiles - tile < width ? o->tiles - tile : width);
@@ -124,7 +125,7 @@ static void convolution_run(const void *prepared, worker *w) {
             int64_t to = from + part < rows ? from + part : rows;
             if (from < to)
                 convolution_split(o, i / o->bands, i % o->bands, from, to,
-                                  shared + i * o->entries_bytes, s.room);
+                                  shared + i * o->entries_bytes, s.unfold);
         }
         worker_meet(w);
         for (int64_t i; (i = worker_take(w)) < bands * shares;)
@@ -133,11 +134,12 @@ static void convolution_run(const void *prepared, worker *w) {
     } else {
         for (int64_t i; (i = worker_take(w)) < bands;) {
             int64_t image = i / o->bands, band = i % o->bands;
-            convolution_split(o, image, band, 0, rows_to_split(o, band), s.entries, s.room);
+            convolution_split(o, image, band, 0, rows_to_split(o, band), s.entries, s.unfold);
             for (int64_t share = 0; share < shares; share++)
                 multiply_share(o, image, band, share, s.entries, &s);
         }
     }
+    side_finish(&s.beside);
     tiles_end();
 }
 
@@ -145,7 +147,7 @@ int convolution_weights(convolution *o, const float *weights) {
     o->weights = weights;
     if (o->keep) return 0;
     size_t panel = (size_t)o->steps * WEIGHT_BYTES;
-    if (!o->packed) o->packed = aligned_alloc(4096, (o->win.groups * o->tiles * panel + 4095) / 4096 * 4096);
+    if (!o->packed) o->packed = large_alloc(o->win.groups * o->tiles * panel);
     if (!o->packed) return -1;
     for (int64_t g = 0; g < o->win.groups; g++)
         for (int64_t t = 0; t < o->tiles; t++)

@@ -6,6 +6,12 @@
 #include "finish.h"
 #include "native.h"
 
+/* Some of sixteen numbers that lie side by side: numbers `mask` of those at `offset` in an input row. */
+typedef struct {
+    int32_t row, offset;
+    __mmask16 mask;
+} piece;
+
 /* Two ways to turn a convolution into a matrix product.
 
    Shifted: the parts of the whole padded input are written once, in rows of `pitch` entries, and each
@@ -31,6 +37,10 @@ typedef struct {
     int64_t phases, plane;         /* planes of 32 channels; entries in each */
     int32_t *phase_y, *phase_x, *phase_of, *row_of, *column_of; /* of a phase; of a tap */
     int64_t blocks, group_bytes, band_bytes; /* steps of a pixel; bytes */
+    /* unfolded: the pieces of each sixteen numbers; rows are copied with padding first where there is any */
+    piece *pieces;
+    int32_t *first_piece;
+    int64_t row_pixel, row_floats, row_copies; /* floats to the next pixel; in a copy; copies, 0: none */
     /* the product */
     int rows;                     /* results in a tile */
     int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
@@ -41,7 +51,7 @@ typedef struct {
     size_t entries_bytes, results_bytes, panel_bytes, unfold_bytes, shared_bytes;
 } convolution;
 
-enum { LEAST_KEPT = 8000000, MOST_SHARED_BANDS = 32 };
+enum { LEAST_KEPT = 8000000, MOST_SHARED_BANDS = 32, LEAST_AHEAD = 512 << 10 };
 
 /* A plan, without weights; NULL without memory or where the shapes do not fit each other. */
 convolution *convolution_plan(const map *in, const map *out, const window *win, int keep);
@@ -53,7 +63,7 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
 
 /* Writes the entries of some rows of a band to the band's entries. */
 void convolution_split(const convolution *o, int64_t image, int64_t band, int64_t from, int64_t to,
-                       char *entries, float *room);
+                       char *entries, char *room);
 
 /* Rows that convolution_split goes through, results in a band, and its first row of results. */
 static inline int64_t band_first(const convolution *o, int64_t band) { return band * o->band_rows; }

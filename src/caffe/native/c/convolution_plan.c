@@ -5,8 +5,11 @@
 
 #include <stdlib.h>
 
-/* Entries of a band and weights of a pass share a core's second cache. */
+/* Entries of a band and weights of a pass share a core's second cache. Where all weights are few, the
+   entries of a band lie in its first. */
 #define BAND_BYTES (640 << 10)
+#define SMALL_BAND_BYTES (48 << 10)
+#define FEW_WEIGHTS (256 << 10)
 #define PASS_BYTES (400 << 10)
 
 static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -21,8 +24,9 @@ static int fits(const map *in, const map *out, const window *w) {
            (in->w + 2 * w->pad_w - reach_w - 1) / w->stride_w + 1 == out->w;
 }
 
-/* Processor cycles for a result, measured roughly: a step of a result by 16 outputs costs 8 cycles, to
-   write a step of an entry 10, and 25 where it is gathered from several taps first. */
+/* Processor cycles for a result, measured roughly: a step of a result by 16 outputs costs 8 cycles, 10
+   where it is unfolded, as the taps then share nothing in the first cache; to write a step of an
+   entry 10, 13 where it is unfolded. */
 static int unfolds(const convolution *o) {
     const window *w = &o->win;
     if (!w->pad_h && !w->pad_w &&
@@ -31,9 +35,9 @@ static int unfolds(const convolution *o) {
     if (o->keep) return 0;
     double unfolded = (double)ceiling(o->taps * o->in_channels, STEP);
     double shifted = (double)ceiling(o->in_channels, STEP);
-    double waste = (double)(o->out.w + (w->kernel_w - 1) * w->dilation_w) / o->out.w;
+    double waste = 1 + (double)((w->kernel_w - 1) * w->dilation_w - w->pad_w) / w->stride_w / o->out.w;
     double entries = (double)o->in.h * o->in.w / ((double)o->out.h * o->out.w);
-    return unfolded * (8.0 * o->tiles + 25) <
+    return unfolded * (10.0 * o->tiles + 13) <
            shifted * (o->taps * waste * 8.0 * o->tiles + 10 * entries);
 }
 
@@ -73,9 +77,11 @@ static int tile_rows(int64_t run) {
 
 static void cut_bands(convolution *o, int64_t down) {
     int64_t row_bytes = o->blocks * o->win.groups * o->phases * o->pitch * PIXEL_BYTES;
-    int64_t rows = BAND_BYTES / row_bytes - down;
+    int64_t weights = o->tiles * o->win.groups * o->steps * WEIGHT_BYTES;
+    int64_t most = o->unfolded && weights <= FEW_WEIGHTS ? SMALL_BAND_BYTES : BAND_BYTES;
+    int64_t rows = most / row_bytes - down;
     if (rows < 4) rows = 4;
-    if (o->unfolded && rows < 2 * SIDE) rows = 2 * SIDE;
+    if (o->unfolded && rows < 4 * SIDE) rows = 4 * SIDE;
     if (o->keep) rows = o->height;
     o->bands = ceiling(o->height, least(rows, o->height));
     o->band_rows = ceiling(o->height, o->bands);
@@ -106,12 +112,46 @@ static void list_steps(convolution *o) {
     }
 }
 
+/* How each sixteen numbers of an unfolded result are put together. Returns -1 without memory. */
+static int list_pieces(convolution *o) {
+    const window *w = &o->win;
+    int64_t c = o->in_channels, vectors = 2 * o->blocks, count = 0;
+    if (w->pad_h || w->pad_w) o->row_copies = (int64_t)(w->kernel_h - 1) * w->dilation_h + 1;
+    o->row_pixel = o->row_copies ? o->in.c : o->in.pixel;
+    o->row_floats = (o->in.w + 2 * w->pad_w) * o->row_pixel;
+    o->pieces = malloc((size_t)(vectors * SIDE) * sizeof *o->pieces);
+    o->first_piece = malloc((size_t)(vectors + 1) * sizeof *o->first_piece);
+    if (!o->pieces || !o->first_piece) return -1;
+    for (int64_t v = 0; v < vectors; v++) {
+        o->first_piece[v] = (int32_t)count;
+        for (int64_t lane = 0; lane < SIDE; lane++) {
+            int64_t k = v * SIDE + lane, tap = k / c;
+            if (tap >= o->taps) break;
+            int32_t row = (int32_t)(tap / w->kernel_w);
+            int32_t at = (int32_t)(tap % w->kernel_w * w->dilation_w * o->row_pixel + k % c - lane);
+            piece *last = o->pieces + count - 1;
+            if (count == o->first_piece[v] || last->row != row || last->offset != at)
+                o->pieces[count++] = (piece){row, at, (__mmask16)(1u << lane)};
+            else
+                last->mask |= (__mmask16)(1u << lane);
+        }
+    }
+    o->first_piece[vectors] = (int32_t)count;
+    /* Addresses and numbers of the rows; a row of zeros and the copies. */
+    o->unfold_bytes = (size_t)(w->kernel_h * sizeof(void *) + o->row_copies * sizeof(int64_t) + 63) / 64 * 64;
+    if (o->row_copies)
+        o->unfold_bytes += (size_t)((o->row_copies + 1) * o->row_floats * sizeof(float) + 63) / 64 * 64;
+    return 0;
+}
+
 void convolution_free(void *planned) {
     convolution *o = planned;
     finish_free(&o->done);
     free(o->phase_y);
     free(o->offsets);
     free(o->places);
+    free(o->pieces);
+    free(o->first_piece);
     free(o->packed);
 }
 
@@ -140,7 +180,9 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
         if (!o->unfolded) down = find_phases(o);
         cut_bands(o, down);
     }
-    if (!o->phase_y || !o->offsets || !o->places || o->group_bytes > INT32_MAX) {
+    int failed = !o->phase_y || !o->offsets || !o->places || o->group_bytes > INT32_MAX;
+    if (!failed && o->unfolded && o->taps > 1) failed = list_pieces(o);
+    if (failed) {
         convolution_free(o);
         free(o);
         return NULL;
@@ -154,6 +196,5 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->entries_bytes = (size_t)(o->band_bytes + (4 * SIDE + o->pitch) * PIXEL_BYTES + 4095) / 4096 * 4096;
     o->results_bytes = (passes > 1 ? ceiling(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);
     o->panel_bytes = keep ? (size_t)(group * o->chunk * WEIGHT_BYTES) : 0;
-    o->unfold_bytes = o->unfolded && o->taps > 1 ? (size_t)(8 * (o->blocks * STEP + 16)) * sizeof(float) : 0;
     return o;
 }

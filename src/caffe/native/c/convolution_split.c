@@ -42,61 +42,107 @@ static void shifted_row(const convolution *o, int64_t image, int64_t first, int6
     }
 }
 
-static inline void copy(const float *from, int64_t count, float *to) {
-    for (int64_t i = 0; i < count; i += 16)
-        _mm512_storeu_ps(to + i, _mm512_maskz_loadu_ps(lanes(count - i), from + i));
+enum { MOST_PIECES = SIDE };
+
+/* Memory for the unfolding of a band. */
+typedef struct {
+    const float **rows;
+    int64_t *numbers; /* of the input rows that were copied */
+    float *zeros, *copies;
+} unfolding;
+
+static unfolding begin_unfolding(const convolution *o, char *room) {
+    unfolding u = {(const float **)room, NULL, NULL, NULL};
+    if (!o->row_copies) return u;
+    u.numbers = (int64_t *)(room + o->win.kernel_h * sizeof(void *));
+    for (int64_t i = 0; i < o->row_copies; i++) u.numbers[i] = -1;
+    size_t copies = (size_t)((o->row_copies + 1) * o->row_floats) * sizeof(float);
+    u.zeros = (float *)(room + o->unfold_bytes - (copies + 63) / 64 * 64);
+    u.copies = u.zeros + o->row_floats;
+    memset(u.zeros, 0, copies);
+    return u;
 }
 
-static inline void zeros(int64_t count, float *to) {
-    for (int64_t i = 0; i < count; i += 16) _mm512_storeu_ps(to + i, _mm512_setzero_ps());
-}
-
-/* The inputs of a result, in the order taps, channels: from `channel` on. Up to 15 numbers behind are
-   written too. */
-static void gather(const convolution *o, int64_t image, int64_t oy, int64_t ox, int64_t channel,
-                   float *to) {
+/* The input rows of a row of results: of the input, or copied between zeros. */
+static void find_rows(const convolution *o, int64_t image, int64_t oy, unfolding *u) {
     const window *w = &o->win;
-    int64_t c = o->in_channels, left = ox * w->stride_w - w->pad_w;
-    int joined = w->dilation_w == 1 && o->in.pixel == c;
-    int64_t begin = 0, end = w->kernel_w; /* of the taps of a row that are inside */
-    while (begin < end && left + begin * w->dilation_w < 0) begin++;
-    while (end > begin && left + (end - 1) * w->dilation_w >= o->in.w) end--;
-    for (int64_t ky = 0; ky < w->kernel_h; ky++, to += w->kernel_w * c) {
-        int64_t y = oy * w->stride_h - w->pad_h + ky * w->dilation_h;
-        if (y < 0 || y >= o->in.h) {
-            zeros(w->kernel_w * c, to);
-            continue;
+    for (int64_t ky = 0; ky < w->kernel_h; ky++) {
+        int64_t y = oy * w->stride_h - w->pad_h + ky * w->dilation_h, number = image * o->in.h + y;
+        const float *from = o->in.at + number * o->in.w * o->in.pixel;
+        if (!o->row_copies) {
+            u->rows[ky] = from;
+        } else if (y < 0 || y >= o->in.h) {
+            u->rows[ky] = u->zeros;
+        } else {
+            int64_t slot = number % o->row_copies;
+            float *copy = u->copies + slot * o->row_floats;
+            if (u->numbers[slot] != number) {
+                float *to = copy + w->pad_w * o->row_pixel;
+                if (o->in.pixel == o->in.c)
+                    memcpy(to, from, (size_t)(o->in.w * o->in.c) * sizeof *to);
+                else
+                    for (int64_t x = 0; x < o->in.w; x++)
+                        memcpy(to + x * o->in.c, from + x * o->in.pixel, (size_t)o->in.c * sizeof *to);
+                u->numbers[slot] = number;
+            }
+            u->rows[ky] = copy;
         }
-        const float *from = o->in.at + ((image * o->in.h + y) * o->in.w + left) * o->in.pixel + channel;
-        zeros(begin * c, to);
-        if (joined)
-            copy(from + begin * c, (end - begin) * c, to + begin * c);
-        else
-            for (int64_t kx = begin; kx < end; kx++)
-                copy(from + kx * w->dilation_w * o->in.pixel, c, to + kx * c);
-        zeros((w->kernel_w - end) * c, to + end * c);
     }
 }
 
-/* Entries of unfolded results; eight at a time are gathered first, so that stores are done when they
-   are read again. */
-static void unfolded(const convolution *o, int64_t first, int64_t from, int64_t to, char *entries,
-                     float *room) {
-    int64_t next = o->plane * PIXEL_BYTES, size = o->taps * o->in_channels;
-    int64_t stride = o->blocks * STEP + 16;
-    for (int64_t g = 0; g < o->win.groups; g++)
-        for (int64_t r = from; r < to; r += 8) {
-            int64_t count = to - r < 8 ? to - r : 8;
-            for (int64_t i = 0; i < count; i++) {
-                int64_t at = first + r + i, area = (int64_t)o->out.h * o->out.w;
-                gather(o, at / area, at % area / o->out.w, at % o->out.w, g * o->in_channels,
-                       room + i * stride);
-            }
-            for (int64_t i = 0; i < count; i++)
-                for (int64_t b = 0; b < o->blocks; b++)
-                    split_pixel(room + i * stride + b * STEP, size - b * STEP,
-                                entries + g * o->group_bytes + b * next + (r + i) * PIXEL_BYTES);
+/* Step `block` of `count` entries, `stride` floats of the input apart, from two times `most` pieces: with
+   a constant their masks and addresses stay in registers. */
+static inline __attribute__((always_inline)) void unfold_step(const convolution *o, int64_t block,
+                                                              int most, const float **rows, int64_t at,
+                                                              int64_t stride, int64_t count, char *to) {
+    const float *from[2][MOST_PIECES];
+    __mmask16 mask[2][MOST_PIECES];
+    for (int half = 0; half < 2; half++) {
+        const int32_t *first = o->first_piece + 2 * block + half;
+        for (int i = 0; i < most; i++) {
+            const piece *p = o->pieces + first[0] + i;
+            int there = first[0] + i < first[1];
+            from[half][i] = there ? rows[p->row] + at + p->offset : rows[0];
+            mask[half][i] = there ? p->mask : 0;
         }
+    }
+    for (int64_t n = 0; n < count; n++, to += PIXEL_BYTES) {
+        __m512 v[2];
+        for (int half = 0; half < 2; half++) {
+            v[half] = _mm512_maskz_loadu_ps(mask[half][0], from[half][0] + n * stride);
+            for (int i = 1; i < most; i++)
+                v[half] = _mm512_mask_loadu_ps(v[half], mask[half][i], from[half][i] + n * stride);
+        }
+        split_vectors(v[0], v[1], to, PART);
+    }
+}
+
+/* Entries of unfolded results. */
+static void unfolded(const convolution *o, int64_t first, int64_t from, int64_t to, char *entries,
+                     char *room) {
+    int64_t next = o->plane * PIXEL_BYTES, area = (int64_t)o->out.h * o->out.w;
+    unfolding u = begin_unfolding(o, room);
+    for (int64_t r = from, end; r < to; r = end) {
+        int64_t at = first + r, x = at % o->out.w;
+        end = r + o->out.w - x < to ? r + o->out.w - x : to;
+        find_rows(o, at / area, at % area / o->out.w, &u);
+        int64_t stride = o->win.stride_w * o->row_pixel;
+        for (int64_t g = 0; g < o->win.groups; g++)
+            for (int64_t b = 0; b < o->blocks; b++) {
+                const int32_t *p = o->first_piece + 2 * b;
+                int most = p[1] - p[0] > p[2] - p[1] ? p[1] - p[0] : p[2] - p[1];
+                int64_t pixel = x * stride + g * o->in_channels;
+                char *entry = entries + g * o->group_bytes + b * next + r * PIXEL_BYTES;
+                if (most == 1)
+                    unfold_step(o, b, 1, u.rows, pixel, stride, end - r, entry);
+                else if (most == 2)
+                    unfold_step(o, b, 2, u.rows, pixel, stride, end - r, entry);
+                else if (most <= 4)
+                    unfold_step(o, b, 4, u.rows, pixel, stride, end - r, entry);
+                else
+                    unfold_step(o, b, MOST_PIECES, u.rows, pixel, stride, end - r, entry);
+            }
+    }
 }
 
 static void pointwise(const convolution *o, int64_t first, int64_t from, int64_t to, char *entries) {
@@ -112,7 +158,7 @@ static void pointwise(const convolution *o, int64_t first, int64_t from, int64_t
 }
 
 void convolution_split(const convolution *o, int64_t image, int64_t band, int64_t from, int64_t to,
-                       char *entries, float *room) {
+                       char *entries, char *room) {
     int64_t first = band_first(o, band);
     if (!o->unfolded)
         for (int64_t row = from; row < to; row++) shifted_row(o, image, first, row, entries);

@@ -91,11 +91,14 @@ static inline void store_results(float *c) {
 }
 
 /* The products below go through `steps` steps: a pixel's is at a + offsets[step] bytes, the weights'
-   follow each other.  The four tiles of results at c are added to with `sum`. */
+   follow each other.  The four tiles of results at c are added to with `sum`.  side(data) is called
+   once in each step: what it does takes no time as long as it is less than the tiles' work. */
+#define PRODUCT static inline __attribute__((always_inline)) void
+typedef void side_work(void *data);
 
 /* Two tiles of pixels by two of outputs: c holds (0,0), (0,1), (1,0), (1,1). */
-static inline void product_2x2(const char *a0, const char *a1, const int32_t *offsets, int64_t steps,
-                               const char *b0, const char *b1, float *c, int sum) {
+PRODUCT product_2x2(const char *a0, const char *a1, const int32_t *offsets, int64_t steps,
+                               const char *b0, const char *b1, float *c, int sum, side_work *side, void *data) {
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b0 += WEIGHT_BYTES, b1 += WEIGHT_BYTES) {
         const char *p0 = a0 + offsets[s], *p1 = a1 + offsets[s];
@@ -119,6 +122,7 @@ static inline void product_2x2(const char *a0, const char *a1, const int32_t *of
         PIXELS(4, p0, 2);
         PIXELS(5, p1, 2);
         FOUR;
+        side(data);
     }
     store_results(c);
 }
@@ -134,8 +138,8 @@ static inline void product_2x2(const char *a0, const char *a1, const int32_t *of
     MULTIPLY(i, 4, 6)
 
 /* Four tiles of pixels, `next` bytes apart, by one of outputs. */
-static inline void product_4x1(const char *a, int64_t next, const int32_t *offsets, int64_t steps,
-                               const char *b, float *c, int sum) {
+PRODUCT product_4x1(const char *a, int64_t next, const int32_t *offsets, int64_t steps,
+                               const char *b, float *c, int sum, side_work *side, void *data) {
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
         const char *p0 = a + offsets[s], *p1 = p0 + next, *p2 = p1 + next, *p3 = p2 + next;
@@ -154,6 +158,7 @@ static inline void product_4x1(const char *a, int64_t next, const int32_t *offse
         MULTIPLY(2, 4, 7);
         PIXELS(5, p3, 0);
         MULTIPLY(3, 5, 7);
+        side(data);
     }
     store_results(c);
 }
@@ -169,8 +174,8 @@ static inline void product_4x1(const char *a, int64_t next, const int32_t *offse
     MULTIPLY(i, 4, 6)
 
 /* One tile of pixels by four of outputs, whose weights are `next` bytes apart. */
-static inline void product_1x4(const char *a, const int32_t *offsets, int64_t steps, const char *b,
-                               int64_t next, float *c, int sum) {
+PRODUCT product_1x4(const char *a, const int32_t *offsets, int64_t steps, const char *b,
+                               int64_t next, float *c, int sum, side_work *side, void *data) {
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
         const char *p = a + offsets[s], *b1 = b + next, *b2 = b1 + next, *b3 = b2 + next;
@@ -189,14 +194,15 @@ static inline void product_1x4(const char *a, const int32_t *offsets, int64_t st
         MULTIPLY(2, 4, 6);
         WEIGHTS(7, b3, 0);
         MULTIPLY(3, 4, 7);
+        side(data);
     }
     store_results(c);
 }
 
 /* One tile by one: four sums, so that no product waits for the one before. `room` is for four tiles;
    the result is at c. */
-static inline void product_1x1(const char *a, const int32_t *offsets, int64_t steps, const char *b,
-                               float *c, float *room, int sum) {
+PRODUCT product_1x1(const char *a, const int32_t *offsets, int64_t steps, const char *b,
+                               float *c, float *room, int sum, side_work *side, void *data) {
     load_results(room, 0);
     if (sum) _tile_loadd(0, c, 64);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
@@ -210,6 +216,7 @@ static inline void product_1x1(const char *a, const int32_t *offsets, int64_t st
         MULTIPLY(0, 5, 6);
         WEIGHTS(7, b, 2);
         MULTIPLY(1, 4, 7);
+        side(data);
     }
     store_results(room);
     for (int i = 0; i < TILE_FLOATS; i += 16) {
@@ -220,6 +227,7 @@ static inline void product_1x1(const char *a, const int32_t *offsets, int64_t st
     }
 }
 
+#undef PRODUCT
 #undef PIXELS
 #undef WEIGHTS
 #undef MULTIPLY
