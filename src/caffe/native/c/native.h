@@ -29,6 +29,7 @@ typedef struct program program;
 
 program *kernels_new(void);
 void kernels_free(program *p);
+int kernels_run(program *p, int threads, float **slots);
 
 /* Adds an operation.  `prepared` is the program's from now on: free_prepared (may be NULL) and then
    free() get it in the end. Returns 0, or -1 without memory. */

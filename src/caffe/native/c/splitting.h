@@ -48,4 +48,15 @@ static inline void split(__m512 v, bfloat *to, int64_t step) {
         _mm256_storeu_si256((__m256i *)(to + part * step), cut(v, &v));
 }
 
+/* The parts of two vectors: lane i of words[part] holds that of a[i], and above it that of b[i]. */
+static inline void split_pair(__m512 a, __m512 b, __m512i words[PARTS]) {
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+    for (int part = 0; part < PARTS; part++) {
+        __m512i low = _mm512_castps_si512(a), high = _mm512_castps_si512(b);
+        words[part] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(low, 16), high);
+        a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_and_si512(low, upper)));
+        b = _mm512_sub_ps(b, _mm512_castsi512_ps(_mm512_and_si512(high, upper)));
+    }
+}
+
 #endif

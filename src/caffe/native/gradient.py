@@ -1,0 +1,103 @@
+"""The gradient of a convolution's weights by the native kernels (c/weight_gradient.c)."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+
+import torch
+
+from caffe import native
+
+__all__ = ["of_weights"]
+
+Pair = Sequence[int]
+
+
+class _Gradient(ctypes.Structure):
+    """``weight_gradient`` in C."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "dy", "dw", "db")),
+        *((name, ctypes.c_int32) for name in ("n", "h", "w", "c", "out_h", "out_w", "out_c")),
+        *((name, ctypes.c_int64) for name in ("x_pixel", "dy_pixel")),
+        ("window", ctypes.c_int32 * 9),
+        ("add", ctypes.c_int32),
+    )
+
+
+class _Scratch(threading.local):
+    """The scratch memory of a thread, as large as its largest call needed."""
+
+    def __init__(self) -> None:
+        kernels = native.library()
+        if kernels is None:
+            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
+        kernels.kernels_weight_gradient_new.restype = ctypes.c_void_p
+        self.run = kernels.kernels_weight_gradient
+        self._free = kernels.kernels_free
+        self.program = ctypes.c_void_p(kernels.kernels_weight_gradient_new())
+        if not self.program:
+            raise MemoryError("no memory for a native kernel")
+
+    def __del__(self) -> None:
+        if getattr(self, "program", None):
+            self._free(self.program)
+
+
+_scratch: _Scratch | None = None
+
+
+def of_weights(
+    x: torch.Tensor,
+    dy: torch.Tensor,
+    shape: Sequence[int],
+    stride: Pair = (1, 1),
+    pad: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    bias: bool = False,
+    out: torch.Tensor | None = None,
+    threads: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The gradients of the weights, of ``shape`` (O, C / groups, kh, kw), and with ``bias`` of the
+    bias, (O,).
+
+    ``x`` is (N, C, H, W), ``dy`` the top's gradient (N, O, H', W'), both float32 on the CPU;
+    channels-last memory is read as it is, also where the channels are some of wider maps.  ``out``
+    is memory of the weights' shape that is written and returned.  The result does not depend on
+    the number of threads, PyTorch's unless it is given.
+    """
+    global _scratch
+    if _scratch is None:
+        _scratch = _Scratch()
+    x, x_pixel = _pixels(x)
+    dy, dy_pixel = _pixels(dy)
+    dw = torch.empty(tuple(shape)) if out is None else out
+    db = torch.empty(shape[0]) if bias else None
+    n, c, h, w = x.shape
+    _, o, out_h, out_w = dy.shape
+    window = (*shape[2:], *stride, *pad, *dilation, groups)
+    call = _Gradient(
+        *(x.data_ptr(), dy.data_ptr(), dw.data_ptr(), 0 if db is None else db.data_ptr()),
+        *(n, h, w, c, out_h, out_w, o, x_pixel, dy_pixel),
+        (ctypes.c_int32 * 9)(*window),
+    )
+    count = torch.get_num_threads() if threads is None else threads
+    if _scratch.run(_scratch.program, count, ctypes.byref(call)):
+        raise MemoryError(f"no memory for the gradient of weights {tuple(shape)}")
+    return dw, db
+
+
+def _pixels(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """A map in channels-last memory, and the numbers from pixel to pixel."""
+    n, c, h, w = x.shape
+    sn, sc, sh, sw = x.stride()
+    # PyTorch leaves the stride of an axis of size 1 undefined.
+    pixel = sw if w > 1 else sh if h > 1 else sn if n > 1 else c
+    rows = (h == 1 or sh == w * pixel) and (n == 1 or sn == h * w * pixel)
+    if (sc == 1 or c == 1) and rows and pixel >= c:
+        return x, pixel
+    x = x.contiguous(memory_format=torch.channels_last)
+    return x, c
