@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from caffe import native
-from caffe.native import gradient
+from caffe.native import weight_gradient
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
 
@@ -52,7 +52,7 @@ def drawn(case):
 def found(case, x, dy, bias=True, threads=1):
     bottom, outputs, kernel, *settings, groups = case
     shape = outputs, bottom[1] // groups, *kernel
-    return gradient.of_weights(x, dy, shape, *settings, groups, bias=bias, threads=threads)
+    return weight_gradient.of_weights(x, dy, shape, *settings, groups, bias=bias, threads=threads)
 
 
 def assert_close(got, want):
@@ -100,6 +100,6 @@ def test_memory_of_the_caller_is_used():
     case = CASES["1x1"]
     x, dy = drawn(case)
     out = torch.full((17, 40, 1, 1), 5.0)
-    got, _ = gradient.of_weights(x, dy, tuple(out.shape), out=out)
+    got, _ = weight_gradient.of_weights(x, dy, tuple(out.shape), out=out)
     assert got is out
     assert_close([out], expected(case, x, dy)[:1])
