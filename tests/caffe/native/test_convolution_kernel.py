@@ -194,3 +194,38 @@ def test_shapes_that_do_not_fit_are_declined(program):
         ctypes.c_void_p(weight.data_ptr()), 0, None,
     )  # fmt: skip
     assert failed == -1
+
+
+@pytest.mark.parametrize("shape", ["pointwise, odd", "3x3, odd", "7x7 of three channels"])
+def test_a_convolution_by_itself_takes_other_inputs_and_weights(shape):
+    kernels = native.library()
+    kernels.kernels_prepare_convolution.restype = ctypes.c_void_p
+    x, weight, window = random_case(SHAPES[shape])
+    stride, pad, dilation, groups = window
+    bias = torch.randn(len(weight))
+    like = torch.nn.functional.conv2d(x, weight, None, *window)
+    settings = Window(*weight.shape[2:], *stride, *pad, *dilation, groups)
+    finish = Finish(act=RELU, bias=bias.data_ptr())
+    nowhere = Map(None, *[x.shape[i] for i in (0, 2, 3, 1, 1)])
+    to = Map(None, *[like.shape[i] for i in (0, 2, 3, 1, 1)])
+    made = kernels.kernels_prepare_convolution(
+        ctypes.byref(nowhere), ctypes.byref(to), settings,
+        ctypes.c_void_p(weight.data_ptr()), 0, ctypes.byref(finish),
+    )  # fmt: skip
+    assert made
+    made = ctypes.c_void_p(made)
+    for sum_too in (False, True):
+        x = torch.randn_like(x).contiguous(memory_format=torch.channels_last)
+        other = torch.randn_like(like).contiguous(memory_format=torch.channels_last)
+        found = torch.full_like(like, GUARD).contiguous(memory_format=torch.channels_last)
+        weight, bias = torch.randn_like(weight), torch.randn_like(bias)
+        given = (ctypes.c_void_p(t.data_ptr()) for t in (weight, bias))
+        assert kernels.kernels_repack(made, *given) == 0
+        given = (ctypes.c_void_p(t.data_ptr()) for t in (x, found, other)[: 2 + sum_too])
+        assert kernels.kernels_convolve(made, 2, *given, *[None] * (not sum_too)) == 0
+        double = (t.double() for t in (x, weight, bias))
+        expected = torch.nn.functional.conv2d(*double, *window)
+        scale = expected.abs().max()
+        expected = torch.relu(expected + other.double() * sum_too)
+        assert (found - expected).abs().max() <= 2e-6 * scale
+    kernels.kernels_release(made)

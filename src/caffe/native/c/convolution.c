@@ -110,8 +110,7 @@ static void multiply_share(const convolution *o, int64_t image, int64_t band, in
     multiply(o, image, band, group, tile, count, entries, s);
 }
 
-static void convolution_run(const void *prepared, worker *w) {
-    const convolution *o = prepared;
+void convolution_run(const convolution *o, worker *w) {
     scratch s = scratch_of(o, w);
     int64_t bands = o->images * o->bands, width = width_of_share(o);
     int64_t shares = o->win.groups * ((o->tiles + width - 1) / width);
@@ -155,14 +154,15 @@ int convolution_weights(convolution *o, const float *weights) {
     return 0;
 }
 
-convolution *convolution_new(program *p, const map *in, const map *out, const window *win,
-                             const float *weights, int keep, const finish *done) {
-    convolution *o = convolution_plan(in, out, win, keep);
+convolution *convolution_new(program *p, operation run, const map *in, const map *out,
+                             const window *win, const float *weights, int keep, const finish *done) {
+    int64_t count = (int64_t)out->c * in->c / win->groups * win->kernel_h * win->kernel_w;
+    convolution *o = convolution_plan(in, out, win, keep && count > LEAST_KEPT);
     if (!o) return NULL;
     int64_t bands = o->images * o->bands;
     if (bands <= MOST_SHARED_BANDS) o->shared_bytes = bands * o->entries_bytes;
     if (finish_copy(&o->done, done, out->c) || convolution_weights(o, weights) ||
-        program_add(p, convolution_run, o, convolution_free)) {
+        program_add(p, run, o, convolution_free)) {
         convolution_free(o);
         free(o);
         return NULL;
@@ -171,11 +171,12 @@ convolution *convolution_new(program *p, const map *in, const map *out, const wi
     return o;
 }
 
+static void run(const void *prepared, worker *w) { convolution_run(prepared, w); }
+
 /* Adds a convolution. `weights` are Caffe's: outputs, inputs of a group, kernel_h, kernel_w. With `keep`
    they stay alive and unchanged as long as the program: large ones are then read in each run, and
    no copy is made. Returns 0, or -1 without memory or where the shapes do not fit each other. */
 int kernels_convolution(program *p, const map *in, const map *out, const window *win,
                         const float *weights, int keep, const finish *done) {
-    int64_t count = (int64_t)out->c * in->c / win->groups * win->kernel_h * win->kernel_w;
-    return convolution_new(p, in, out, win, weights, keep && count > LEAST_KEPT, done) ? 0 : -1;
+    return convolution_new(p, run, in, out, win, weights, keep, done) ? 0 : -1;
 }

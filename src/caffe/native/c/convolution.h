@@ -72,9 +72,10 @@ static inline int64_t band_height(const convolution *o, int64_t band) {
     return left < o->band_rows ? left : o->band_rows;
 }
 
-/* A convolution that is part of a program; NULL as above. */
-convolution *convolution_new(program *p, const map *in, const map *out, const window *win,
-                             const float *weights, int keep, const finish *done);
+/* A convolution that is part of a program, where run() runs it; NULL as above. */
+convolution *convolution_new(program *p, operation run, const map *in, const map *out,
+                             const window *win, const float *weights, int keep, const finish *done);
+void convolution_run(const convolution *o, worker *w);
 
 /* Other weights for it. 0, or -1 without memory. */
 int convolution_weights(convolution *o, const float *weights);

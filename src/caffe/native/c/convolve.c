@@ -1,0 +1,62 @@
+/* Convolutions by themselves, on whatever memory is given: for layers outside programs. */
+
+#include "convolution.h"
+
+#include <stdlib.h>
+
+program *kernels_new(void);
+void kernels_free(program *p);
+int kernels_run(program *p, int threads, float **slots);
+
+enum { IN, OUT, OTHER, SLOTS };
+
+typedef struct {
+    program *p;
+    convolution *of;
+} convolver;
+
+static void run_on_slots(const void *prepared, worker *w) {
+    convolution here = *(const convolution *)prepared;
+    here.in.at = worker_slot(w, IN), here.out.at = worker_slot(w, OUT);
+    here.done.other.at = worker_slot(w, OTHER);
+    convolution_run(&here, w);
+}
+
+void kernels_release(void *prepared) {
+    convolver *c = prepared;
+    if (c) kernels_free(c->p);
+    free(c);
+}
+
+/* A convolution for kernels_convolve(); as kernels_convolution(), but where the maps are is not looked
+   at. With the finish's other map (its `pixel` counts) each run may be given one. NULL without memory
+   or where the shapes do not fit. */
+void *kernels_prepare_convolution(const map *in, const map *out, const window *win,
+                                  const float *weights, int keep, const finish *done) {
+    convolver *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->p = kernels_new();
+    if (c->p) c->of = convolution_new(c->p, run_on_slots, in, out, win, weights, keep, done);
+    if (c->of) {
+        if (!done || !done->other.pixel) c->of->done.other.pixel = out->c;
+        return c;
+    }
+    if (c->p) kernels_free(c->p);
+    free(c);
+    return NULL;
+}
+
+/* Other weights; and another bias, where the first was not NULL. Returns 0, or -1 without memory. */
+int kernels_repack(void *prepared, const float *weights, const float *bias) {
+    convolution *o = ((convolver *)prepared)->of;
+    if (bias && o->done.bias)
+        memcpy((float *)o->done.bias, bias, (size_t)o->out.c * sizeof *bias);
+    return convolution_weights(o, weights);
+}
+
+/* Runs on n h w c numbers (a pixel's are in.pixel and out.pixel apart); `other` may be NULL. Returns 0,
+   or -1 without memory. Not for two callers at once. */
+int kernels_convolve(void *prepared, int threads, const float *in, float *out, const float *other) {
+    float *slots[SLOTS] = {(float *)in, out, (float *)other};
+    return kernels_run(((convolver *)prepared)->p, threads, slots);
+}
