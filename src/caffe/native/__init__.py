@@ -61,7 +61,8 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         kernels = ctypes.CDLL(str(file))
     except OSError as error:
         return None, f"{file.name} cannot be loaded: {error}"
-    if kernels.kernels_start(ctypes.cast(threads.GOMP_parallel, ctypes.c_void_p)) != 0:
+    functions = threads.GOMP_parallel, threads.omp_get_num_threads
+    if kernels.kernels_start(*(ctypes.cast(f, ctypes.c_void_p) for f in functions)) != 0:
         return None, "the kernel of the operating system does not let processes use AMX"
     return kernels, ""
 

@@ -21,6 +21,7 @@
 #define SPINS 4000 /* looks at a flag, some 40 µs, before others may have the processor */
 
 typedef void (*parallel)(void (*run)(void *), void *data, unsigned threads, unsigned flags);
+typedef int (*count)(void);
 
 typedef struct {
     operation run;
@@ -44,16 +45,17 @@ struct program {
 
 struct worker {
     program *p;
-    int index;
+    int index, count;
     unsigned phase;
 };
 
 static parallel run_parallel;
+static count threads_at_work;
 
-/* Called once: GOMP_parallel of the OpenMP library in use. Returns 0 where the processor's tiles may
-   be used. */
-int kernels_start(parallel with) {
-    run_parallel = with;
+/* Called once: GOMP_parallel and omp_get_num_threads of the OpenMP library in use. Returns 0 where the
+   processor's tiles may be used. */
+int kernels_start(parallel with, count threads) {
+    run_parallel = with, threads_at_work = threads;
     return (int)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA);
 }
 
@@ -91,7 +93,7 @@ void program_reserve(program *p, size_t shared, size_t own) {
 }
 
 int worker_index(const worker *w) { return w->index; }
-int worker_count(const worker *w) { return w->p->threads; }
+int worker_count(const worker *w) { return w->count; }
 void *worker_shared(const worker *w) { return w->p->memory; }
 void *worker_own(const worker *w) {
     return w->p->memory + w->p->shared_size + w->index * w->p->own_size;
@@ -105,7 +107,7 @@ int64_t worker_take(worker *w) {
 void worker_meet(worker *w) {
     program *p = w->p;
     unsigned phase = ++w->phase;
-    if (atomic_fetch_add(&p->arrived, 1) == p->threads - 1) {
+    if (atomic_fetch_add(&p->arrived, 1) == w->count - 1) {
         atomic_store(&p->arrived, 0);
         atomic_store(&p->next, 0);
         atomic_store(&p->phase, phase);
@@ -121,7 +123,10 @@ void worker_meet(worker *w) {
 
 static void work(void *data) {
     program *p = data;
-    worker w = {p, atomic_fetch_add(&p->started, 1), 0};
+    /* OpenMP may give fewer threads than were asked for: within another parallel region, or where the
+       environment limits them. Who waited for the others would wait for ever. */
+    int count = p->threads == 1 ? 1 : threads_at_work();
+    worker w = {p, atomic_fetch_add(&p->started, 1), count, 0};
     for (int i = 0; i < p->count; i++) {
         p->entries[i].run(p->entries[i].prepared, &w);
         worker_meet(&w);
