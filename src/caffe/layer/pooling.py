@@ -17,6 +17,7 @@ from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer import _stochastic as stochastic
 from caffe.layer._draws import DeviceDraws
 from caffe.layer._kernel import height_width, require_positive
+from caffe.native import places
 
 if TYPE_CHECKING:
     from caffe.blob import Blob
@@ -144,6 +145,8 @@ class Pooling(Layer):
             index = torch.zeros_like(g, dtype=torch.long)  # no forward yet: all zero, as in Caffe
         elif self.plain and index.dtype is torch.int16:
             return [self.pooled_diff(g, x.shape).whole()], []
+        elif index.dtype is torch.int32:
+            return [places.backward(g, index, x.shape, self.kernel, self.stride, self.pad)], []
         elif self.plain:
             args = self.kernel, self.stride, self.pad, [1, 1], self.ceil_mode
             return [aten.max_pool2d_with_indices_backward(g, x, *args, index)], []
@@ -157,10 +160,8 @@ class Pooling(Layer):
     ) -> pooling.PooledDiff:
         """The gradient of a bottom of ``shape`` where the last forward pass kept places of two
         bytes; through a ReLU before the pooling with its ``maxima``."""
-        places = cast(torch.Tensor, self.index)
-        return pooling.PooledDiff(
-            g, places, maxima, self.kernel, bool(self.ceil_mode), tuple(shape)
-        )
+        index = cast(torch.Tensor, self.index)
+        return pooling.PooledDiff(g, index, maxima, self.kernel, bool(self.ceil_mode), tuple(shape))
 
     def needs_no_index(self) -> bool:
         """True where :meth:`maxima` can do this layer's forward pass: MAX without pad or mask."""
@@ -211,6 +212,8 @@ class Pooling(Layer):
             y, index = pooling.forward(x, self.kernel, self.out, bool(self.ceil_mode))
             if bool(y.amin() >= LOWEST):  # as below
                 return y, index, True
+        if kernels.enabled() and places.applies(x):
+            return *places.forward(x, self.kernel, self.stride, self.pad, self.out), True
         if self.ceil_mode is not None:
             # On the CPU PyTorch searches channels-last memory several times as fast, even counting
             # the way there and back; it vectorises over the channels.
@@ -250,14 +253,14 @@ class Pooling(Layer):
         """The forward pass over a bottom of ``shape`` that comes in strips of rows (first, end,
         rows); each begins with a window.  None where a maximum is no number."""
         k = self.kernel[0]
-        y, places = pooling.memory((*shape[:2], *self.out))
+        y, index = pooling.memory((*shape[:2], *self.out))
         for first, end, rows in strips:
             a, b = first // k, -(-end // k)
-            into = y[:, :, a:b], places[:, :, a:b]
+            into = y[:, :, a:b], index[:, :, a:b]
             pooling.forward_into(rows, self.kernel, *into, bool(self.ceil_mode))
         if not bool(y.amin() >= LOWEST):
             return None
-        self.index, self.plain = places, True
+        self.index, self.plain = index, True
         return y
 
     def takes_strips(self, shape: Sequence[int]) -> bool:
