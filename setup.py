@@ -4,6 +4,8 @@ Everything works without them: installing needs no compiler.  pyproject.toml has
 """
 
 import glob
+import hashlib
+import pathlib
 import platform
 import sys
 
@@ -17,6 +19,14 @@ FLAGS = [
 ]  # fmt: skip
 
 
+def of_sources(files: list[str]) -> str:
+    """What tells whether kernels were built from these files: caffe.native computes it again."""
+    found = hashlib.sha256()
+    for file in map(pathlib.Path, files):
+        found.update(file.name.encode() + file.read_bytes())
+    return found.hexdigest()[:16]
+
+
 def kernels() -> list[Extension]:
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
         return []
@@ -28,6 +38,7 @@ def kernels() -> list[Extension]:
             sources,
             depends=headers,
             extra_compile_args=FLAGS,
+            define_macros=[("KERNELS_SOURCES", f'"{of_sources(sources + headers)}"')],
             libraries=["m"],
             py_limited_api=True,  # it is a plain library: nothing of Python's is in it
             optional=True,

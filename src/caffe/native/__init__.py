@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import platform
 from pathlib import Path
@@ -61,10 +62,32 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         kernels = ctypes.CDLL(str(file))
     except OSError as error:
         return None, f"{file.name} cannot be loaded: {error}"
+    if not _is_current(kernels):
+        return None, (
+            f"{file.name} is older than its sources: install the package again, or run "
+            "python setup.py build_ext --inplace"
+        )
     functions = threads.GOMP_parallel, threads.omp_get_num_threads
     if kernels.kernels_start(*(ctypes.cast(f, ctypes.c_void_p) for f in functions)) != 0:
         return None, "the kernel of the operating system does not let processes use AMX"
     return kernels, ""
+
+
+def _is_current(kernels: ctypes.CDLL) -> bool:
+    """Whether the kernels come from the sources beside them; an installed package has none."""
+    folder = Path(__file__).parent / "c"
+    files = sorted(folder.glob("*.c")) + sorted(folder.glob("*.h"))
+    if not files:
+        return True
+    found = hashlib.sha256()
+    for source in files:
+        found.update(source.name.encode() + source.read_bytes())
+    try:
+        kernels.kernels_sources.restype = ctypes.c_char_p
+        built_from: bytes = kernels.kernels_sources()
+    except AttributeError:
+        return False
+    return built_from.decode() == found.hexdigest()[:16]
 
 
 def _processor_flags() -> frozenset[str]:

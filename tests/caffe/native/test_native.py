@@ -66,3 +66,20 @@ def test_the_compiler_has_no_complaints(monkeypatch):
     command = ["gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *flags, *map(str, sources)]
     done = subprocess.run(command, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
+def test_kernels_older_than_their_sources_are_not_used(monkeypatch, tmp_path):
+    home = pathlib.Path(native.__file__).parent
+    shutil.copytree(home / "c", tmp_path / "c")
+    for library in home.glob("_kernels*.so"):
+        shutil.copy(library, tmp_path)
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
+    assert native._load.__wrapped__()[1] == ""
+    with (tmp_path / "c" / "native.h").open("a") as header:
+        header.write("/* new */")
+    kernels, why = native._load.__wrapped__()
+    assert kernels is None
+    assert "is older than its sources: install the package again" in why
+    shutil.rmtree(tmp_path / "c")  # as where a wheel was installed
+    assert native._load.__wrapped__()[1] == ""

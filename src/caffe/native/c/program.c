@@ -52,6 +52,13 @@ struct worker {
 static parallel run_parallel;
 static count threads_at_work;
 
+#ifndef KERNELS_SOURCES
+#define KERNELS_SOURCES "" /* setup.py gives it */
+#endif
+
+/* Tells from which sources the kernels were built. */
+const char *kernels_sources(void) { return KERNELS_SOURCES; }
+
 /* Called once: GOMP_parallel and omp_get_num_threads of the OpenMP library in use. Returns 0 where the
    processor's tiles may be used. */
 int kernels_start(parallel with, count threads) {
