@@ -39,4 +39,5 @@ def test_a_thread_that_ends_gives_its_memory_back():
         thread.start()
         thread.join()
         found.append(_resident())
-    assert found[-1] - found[1] < 24 * 3 * 128 * 512 * 2
+    lost = 6 * 24 * 3 * 128 * 512 * 2  # if each kept its own
+    assert found[-1] - found[1] < lost / 2
