@@ -59,6 +59,9 @@ class Wrong(NamedTuple):
         )
 
 
+_FEW = 64  # indices of which Python finds the least and the greatest sooner than PyTorch
+
+
 class IndexReader(Layer):
     """Base of the layers that take the values of one bottom, ``index_bottom``, for indices."""
 
@@ -138,8 +141,14 @@ class IndexReader(Layer):
         if not on_cpu:
             return self._clamped(index, values, limits), counts
         if index.numel():
-            low, high = index.aminmax()  # one pass; a mask of what is out of range is two
-            if int(low) < 0 or int(high) >= limits.size:
+            if index.numel() <= _FEW:
+                few = index.reshape(-1).tolist()
+                low, high = min(few), max(few)
+            else:
+                low, high = map(
+                    int, index.aminmax()
+                )  # a mask of what is out of range is two passes
+            if low < 0 or high >= limits.size:
                 self._raise(self._first_wrong(values, limits), limits)
         return index, counts
 

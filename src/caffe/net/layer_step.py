@@ -68,6 +68,10 @@ class LayerStep:
     def _loss(self) -> Loss:
         total: Loss = np.float32(0)
         for blob in self._losses:
+            if not blob.dims and blob.data_tensor().is_cpu:
+                loss, weight = blob.data_tensor().item(), blob.diff_tensor().item()
+                total = plus(total, np.float32(loss) * np.float32(weight))
+                continue
             product = (blob.data_tensor() * blob.diff_tensor()).sum()
             total = plus(total, np.float32(product.item()) if product.is_cpu else product)
         return total

@@ -35,6 +35,8 @@ class SolverUpdate:
         self._rule = rule
         self._net = net
         self._params = net.learnable_params
+        # The groups of parameters, and what they follow from.
+        self._grouped: tuple[Any, list[tuple[tuple[float, float], list[int]]]] = None, []
         self.history: list[torch.Tensor | None] = [None] * (rule.histories * len(self._params))
 
     def apply(self, param: Any, rate: float, iteration: int) -> None:
@@ -46,32 +48,35 @@ class SolverUpdate:
             iteration: updates done before this one.
         """
         one_by_one = current().torch_device.type == "cpu"
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        known: dict[tuple[float, float], tuple[float, float, bool]] = {}  # the same come often
-        multipliers = zip(self._net.params_lr, self._net.params_weight_decay)
-        for k, pair in enumerate(multipliers):
-            if pair not in known:
-                lr_mult, decay_mult = pair
-                # Where the rate is inside the history, an older one may still move a parameter.
-                frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
-                own_rate = float(_F32(rate) * _F32(lr_mult))
-                decay = float(_F32(param.weight_decay) * _F32(decay_mult))
-                known[pair] = own_rate, decay, frozen
-            alone = one_by_one and self._params[k].count >= _LARGE
-            groups.setdefault((*known[pair], k if alone else None), []).append(k)
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
             factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
-            for (own_rate, decay, frozen, _), members in groups.items():
+            for (lr_mult, decay_mult), members in self._groups(one_by_one):
                 settings = Settings(
-                    rate=own_rate,
+                    rate=float(_F32(rate) * _F32(lr_mult)),
                     momentum=param.momentum,
                     momentum2=param.momentum2,
                     rms_decay=param.rms_decay,
                     delta=param.delta,
                     t=iteration + 1,
                 )
+                decay = float(_F32(param.weight_decay) * _F32(decay_mult))
+                # Where the rate is inside the history, an older one may still move a parameter.
+                frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
                 self._apply_to(members, settings, factors, decay, param.regularization_type, frozen)
+
+    def _groups(self, one_by_one: bool) -> list[tuple[tuple[float, float], list[int]]]:
+        """Pairs of multipliers with the parameters that are updated at once with these; found anew
+        where a multiplier or a size has changed."""
+        net = self._net
+        known = one_by_one, net.params_lr, net.params_weight_decay, [b.dims for b in self._params]
+        if self._grouped[0] != known:
+            groups: dict[tuple[float, float, int | None], list[int]] = {}
+            for k, pair in enumerate(zip(net.params_lr, net.params_weight_decay)):
+                alone = one_by_one and self._params[k].count >= _LARGE
+                groups.setdefault((*pair, k if alone else None), []).append(k)
+            self._grouped = known, [(pair[:2], members) for pair, members in groups.items()]
+        return self._grouped[1]
 
     def _clip_factor(self, param: Any, on_cpu: bool) -> float | torch.Tensor | None:
         """What all gradients are multiplied with to bring their joint L2 norm to the limit; None
