@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from caffe import kernels, native
 from caffe._planes import planes
-from caffe.kernels import fused, native_gradient, winograd
+from caffe.kernels import fused, winograd
 from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
@@ -33,7 +33,6 @@ _OWN_KERNEL_WIDTH = 3
 _APART_LEAST_OUTPUT = 1 << 20
 _FEW_INPUTS = 64
 _STRIPS_LEAST_OUTPUT = 1 << 22
-_WHOLE_MOST_OUTPUT = 1 << 24  # a gradient's, that is written for native kernels: 64 MB
 _STRIP_NUMBERS, _STRIP_ROWS = 1 << 21, 16  # of a strip, at least
 
 Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
@@ -182,9 +181,7 @@ class Pointwise(Way):
             if mask[0]:
                 dx = _nchw(torch.mm(rows, matrix).view(images.shape))
                 dx = dx if last else dx.contiguous()
-            if mask[1] and native_gradient.takes(call.geometry, x, dy):
-                dw, _ = native_gradient.compute(call.geometry, x, dy, False)
-            elif mask[1]:
+            if mask[1]:
                 seen = images.flatten(0, 2)
                 if seen.shape[1] < rows.shape[1]:  # the narrow one first: a tenth faster
                     dw = torch.mm(seen.t(), rows).t().contiguous()
@@ -216,13 +213,7 @@ class Pointwise(Way):
     def _strided_gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        g, x = call.geometry, call.x
-        if mask[1] and native_gradient.takes(g, x, dy):
-            found, _ = native_gradient.compute(g, x, dy, False)
-            return self._strided_gradients(call, dy, [mask[0], False, False])[0], found
-        if not any(mask[:2]):
-            return None, None
-        seen = _strided(g, x)
+        g, seen = call.geometry, _strided(call.geometry, call.x)
         of_seen = g._replace(stride=[1, 1], bottom=tuple(seen.shape))
         d, dw = self._gradients(call._replace(geometry=of_seen, x=seen), dy, mask)
         if d is None:
@@ -264,16 +255,12 @@ class Winograd(Way):
     def _gradients(
         self, call: Call, dy: torch.Tensor, mask: Mask
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        diffs, g = _nhwc(dy), call.geometry
-        dx = dw = None
-        if native.available():
-            if mask[0]:
-                dx = self._native_bottom(call, diffs)
-            if mask[1] and native_gradient.takes(g, call.x, dy) and not winograd.gains(g.top):
-                dw, _ = native_gradient.compute(g, call.x, dy, False)
-            mask = [False, mask[1] and dw is None, False]
+        diffs, dx = _nhwc(dy), None
+        if mask[0] and native.available():
+            dx = self._native_bottom(call, diffs)
+            mask = [False, *mask[1:]]
         rest = self._from_rows(call, lambda i, first, end: diffs[i, first:end], mask)
-        return rest[0] if dx is None else dx, rest[1] if dw is None else dw
+        return rest[0] if dx is None else dx, rest[1]
 
     @staticmethod
     def _native_bottom(call: Call, diffs: torch.Tensor) -> torch.Tensor:
@@ -286,8 +273,6 @@ class Winograd(Way):
         return dx
 
     def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
-        if native.available() and math.prod(call.geometry.top) <= _WHOLE_MOST_OUTPUT:
-            return super().backward_pooled(call, dy, mask)
         return *self._from_rows(call, dy.rows, mask), dy.sums() if mask[2] else None
 
     def _from_rows(
@@ -408,10 +393,6 @@ class General(Way):
                 dx = General.backward(self, call, dy, [True, False, False])[0] if mask[0] else None
                 # The operator would find the weights' gradient again for the sake of the bias'.
                 return dx, narrow, dy.sum((0, 2, 3)) if mask[2] else None
-            if mask[1] and last and native_gradient.takes(g, x, dy):
-                dw, db = native_gradient.compute(g, x, dy, mask[2])
-                dx = self._of_bottom(call, dy) if mask[0] else None
-                return dx, dw, db
             if mask[1] and not mask[0] and _few_inputs(g) and dy.numel() >= _APART_LEAST_OUTPUT:
                 return None, _by_columns(g, x, dy), dy.sum((0, 2, 3)) if mask[2] else None
         # Beside the weights' gradient oneDNN takes many times as long for the bias' as a sum does.
@@ -423,15 +404,6 @@ class General(Way):
         db = dy.sum((0, 2, 3)) if apart else db
         # A gradient in channels-last memory would make the update several times as slow.
         return dx, None if dw is None else dw.contiguous(), db
-
-    @staticmethod
-    def _of_bottom(call: Call, dy: torch.Tensor) -> torch.Tensor:
-        """The gradient of x."""
-        g = call.geometry
-        mask = [True, False, False]
-        return torch.ops.aten.convolution_backward(
-            dy, call.x, call.weight, [g.top[1]], *_settings(g), mask
-        )[0]
 
     def backward_pooled(self, call: Call, dy: PooledDiff, mask: Mask) -> Grads:
         """Strip by strip, so that ``dy`` stays in the cache."""

@@ -13,7 +13,7 @@ from caffe import kernels
 from caffe.arithmetic import precision
 from caffe.device import current
 from caffe.errors import LayerError
-from caffe.kernels import convolution, upsampling
+from caffe.kernels import convolution, native_convolution, upsampling
 from caffe.kernels import device as on_device
 from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.window import Window
@@ -25,6 +25,7 @@ from caffe.storage import Storage
 if TYPE_CHECKING:
     from caffe.blob import Blob
 
+_WHOLE_MOST = 1 << 24  # numbers of a gradient that is written whole for native kernels: 64 MB
 _MOST_SIZES = 16  # of inputs, for which a Deconvolution keeps its matrices
 
 _HEIGHT_WIDTH = {
@@ -283,7 +284,9 @@ class Convolution(_Filter):
         blocks = None
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
-        return way.forward(self._call(geometry, x, weight, bias), relu, out, blocks)
+        call = self._call(geometry, x, weight, bias)
+        y = native_convolution.forward(call, relu) if blocks is None and out is None else None
+        return way.forward(call, relu, out, blocks) if y is None else y
 
     def _narrow(self, x: torch.Tensor) -> bool:
         """Whether the CPU computes this in bfloat16: when asked for, in TEST."""
@@ -336,8 +339,13 @@ class Convolution(_Filter):
             if chosen is None:
                 dx, *grads = super()._gradients(x, dy.whole(), weight, mask)
             else:
-                call = self._call(chosen[1], x, weight, None)
-                dx, *grads = chosen[0].backward_pooled(call, dy, mask)
+                way, geometry = chosen
+                call = self._call(geometry, x, weight, None)
+                small = math.prod(geometry.top) <= _WHOLE_MOST
+                if small and native_convolution.takes_backward(geometry, x, mask):
+                    dx, *grads = native_convolution.backward(call, dy.whole(), mask)
+                else:
+                    dx, *grads = way.backward_pooled(call, dy, mask)
         finally:
             self._bottom_diff = None
         if dx is not None:
@@ -353,7 +361,17 @@ class Convolution(_Filter):
         if chosen is None:
             return super()._gradients(x, g, weight, mask)
         way, geometry = chosen
-        return way.backward(self._call(geometry, x, weight, None), g, mask)
+        call = self._call(geometry, x, weight, None)
+        found = native_convolution.backward(call, g, mask)
+        left = [wanted and one is None for wanted, one in zip(mask, found)]
+        if not any(left):
+            return found
+        dx, dw, db = way.backward(call, g, left)
+        return (
+            dx if found[0] is None else found[0],
+            dw if found[1] is None else found[1],
+            db if found[2] is None else found[2],
+        )
 
     def _call(
         self,

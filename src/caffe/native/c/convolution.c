@@ -142,15 +142,18 @@ void convolution_run(const convolution *o, worker *w) {
     tiles_end();
 }
 
+void convolution_pack_panel(const convolution *o, const float *weights, int64_t i) {
+    size_t panel = (size_t)o->steps * WEIGHT_BYTES;
+    convolution_pack(o, weights, i / o->tiles, i % o->tiles, 0, o->steps, o->packed + i * panel);
+}
+
 int convolution_weights(convolution *o, const float *weights) {
     o->weights = weights;
     if (o->keep) return 0;
-    size_t panel = (size_t)o->steps * WEIGHT_BYTES;
-    if (!o->packed) o->packed = large_alloc(o->win.groups * o->tiles * panel);
+    int64_t panels = o->win.groups * o->tiles;
+    if (!o->packed) o->packed = large_alloc(panels * o->steps * WEIGHT_BYTES);
     if (!o->packed) return -1;
-    for (int64_t g = 0; g < o->win.groups; g++)
-        for (int64_t t = 0; t < o->tiles; t++)
-            convolution_pack(o, weights, g, t, 0, o->steps, o->packed + (g * o->tiles + t) * panel);
+    for (int64_t i = 0; weights && i < panels; i++) convolution_pack_panel(o, weights, i);
     return 0;
 }
 

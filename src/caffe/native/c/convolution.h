@@ -46,6 +46,7 @@ typedef struct {
     int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
     int32_t *offsets;             /* of a step's entries, in bytes */
     int32_t *places;              /* of the 32 weights of each step among an output's; -1: zero */
+    int64_t weights_row;          /* numbers from an output's weights to the next one's */
     const float *weights;         /* Caffe's, where they are kept */
     char *packed;                 /* all tiles of outputs of all groups otherwise */
     size_t entries_bytes, results_bytes, panel_bytes, unfold_bytes, shared_bytes;
@@ -77,7 +78,14 @@ convolution *convolution_new(program *p, operation run, const map *in, const map
                              const window *win, const float *weights, int keep, const finish *done);
 void convolution_run(const convolution *o, worker *w);
 
-/* Other weights for it. 0, or -1 without memory. */
+/* Other weights for it, or only memory for them where they are NULL. 0, or -1 without memory. */
 int convolution_weights(convolution *o, const float *weights);
+
+/* Packs the weights of the i-th of groups x tiles tiles of outputs. */
+void convolution_pack_panel(const convolution *o, const float *weights, int64_t i);
+
+/* From here on weights are taken for the transpose, which gives the gradient of the input: outputs
+   are what they call inputs, and the kernel is read from its end. */
+void convolution_turn(convolution *o);
 
 #endif

@@ -187,6 +187,7 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
         free(o);
         return NULL;
     }
+    o->weights_row = o->in_channels * o->taps;
     list_steps(o);
     /* One pass where the weights of two tiles fit: else as few as do, of equal length. */
     o->chunk = ceiling(o->steps, ceiling(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));

@@ -8,7 +8,7 @@ program *kernels_new(void);
 void kernels_free(program *p);
 int kernels_run(program *p, int threads, float **slots);
 
-enum { IN, OUT, OTHER, SLOTS };
+enum { IN, OUT, OTHER, WEIGHTS, BIAS, SLOTS };
 
 typedef struct {
     program *p;
@@ -19,6 +19,13 @@ static void run_on_slots(const void *prepared, worker *w) {
     convolution here = *(const convolution *)prepared;
     here.in.at = worker_slot(w, IN), here.out.at = worker_slot(w, OUT);
     here.done.other.at = worker_slot(w, OTHER);
+    const float *weights = worker_slot(w, WEIGHTS);
+    if (weights) {
+        here.done.bias = worker_slot(w, BIAS);
+        int64_t panels = here.win.groups * here.tiles;
+        for (int64_t i; (i = worker_take(w)) < panels;) convolution_pack_panel(&here, weights, i);
+        worker_meet(w);
+    }
     convolution_run(&here, w);
 }
 
@@ -57,6 +64,24 @@ int kernels_repack(void *prepared, const float *weights, const float *bias) {
 /* Runs on n h w c numbers (a pixel's are in.pixel and out.pixel apart); `other` may be NULL. Returns 0,
    or -1 without memory. Not for two callers at once. */
 int kernels_convolve(void *prepared, int threads, const float *in, float *out, const float *other) {
-    float *slots[SLOTS] = {(float *)in, out, (float *)other};
+    float *slots[SLOTS] = {(float *)in, out, (float *)other, NULL, NULL};
+    return kernels_run(((convolver *)prepared)->p, threads, slots);
+}
+
+/* A convolution for kernels_convolve_learning(), which brings the weights. `turned`: they are those of
+   another convolution, of stride 1, and this is the gradient of its input: `in` is its output's
+   gradient, and the window has its kernel, dilation and groups and the pad dilation * (kernel - 1) -
+   its pad. */
+void *kernels_prepare_learning(const map *in, const map *out, const window *win, int turned, int act) {
+    finish done = {.act = act};
+    convolver *c = kernels_prepare_convolution(in, out, win, NULL, 0, &done);
+    if (c && turned) convolution_turn(c->of);
+    return c;
+}
+
+/* As kernels_convolve(), with weights that are packed first, by all threads; `bias` may be NULL. */
+int kernels_convolve_learning(void *prepared, int threads, const float *in, const float *weights,
+                              const float *bias, float *out) {
+    float *slots[SLOTS] = {(float *)in, out, NULL, (float *)weights, (float *)bias};
     return kernels_run(((convolver *)prepared)->p, threads, slots);
 }

@@ -1,0 +1,132 @@
+"""The way of training on the native kernels: those parts of a convolution's forward and backward
+pass that they compute faster than the ways of kernels/convolution.py.
+
+Each part is chosen by the time that it takes, as measured on the processors that have the kernels.
+Results equal the other ways' to float32 rounding, and do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from caffe import kernels, native
+from caffe.kernels import winograd
+from caffe.native import learning, weight_gradient
+
+if TYPE_CHECKING:
+    from caffe.kernels.convolution import Call, Geometry, Grads, Mask
+
+__all__ = ["backward", "forward", "takes_backward"]
+
+# Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a number that the
+# gradient of the weights lays out, of x and of its output's gradient; for a weight that is laid out
+# and for one whose gradient is; for a call.
+_OURS, _ONEDNNS = 1 / 125, 1 / 65
+_X, _DY, _WEIGHT, _DIFF, _CALL = 0.5, 0.35, 1.3, 1.2, 15_000
+_TILE = 16  # channels
+_MOST_TAPS = 64
+
+
+def forward(call: Call, relu: bool = False) -> torch.Tensor | None:
+    """The convolution, with a ReLU on request; None where another way is to compute it."""
+    g, x = call.geometry, call.x
+    if not (call.learns and _possible(g, x) and _is_last(x)):
+        return None
+    inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
+    if not _product_gains(g, inputs, outputs, _positions(g.top)):
+        return None
+    y = _empty_last(g.top)
+    settings = g.stride, g.pad, g.dilation, g.group
+    learning.convolve(x, call.weight, call.bias, y, *settings, relu=relu)
+    return y
+
+
+def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
+    """The gradients of x, weights and bias that ``mask`` asks for and that are computed here; None
+    for those that another way is to compute."""
+    g, x = call.geometry, call.x
+    if not (_possible(g, x) and _possible(g, dy) and (_is_last(x) or _is_last(dy))):
+        return None, None, None
+    dx = dw = db = None
+    if mask[0] and _input_gains(g):
+        dx = _empty_last(g.bottom)
+        dy = dy.contiguous(memory_format=torch.channels_last)
+        learning.gradient_of_input(dy, call.weight, dx, g.pad, g.dilation, g.group)
+    if mask[1] and _weights_gain(g):
+        settings = call.weight.shape, g.stride, g.pad, g.dilation, g.group
+        dw, db = weight_gradient.of_weights(x, dy, *settings, bias=mask[2])
+    return dx, dw, db
+
+
+def takes_backward(g: Geometry, x: torch.Tensor, mask: Mask) -> bool:
+    """Whether :func:`backward` computes all that ``mask`` asks for, with x as it is."""
+    if not (_possible(g, x) and _is_last(x) and any(mask[:2])):
+        return False
+    return (not mask[0] or _input_gains(g)) and (not any(mask[1:]) or _weights_gain(g))
+
+
+def _possible(g: Geometry, x: torch.Tensor) -> bool:
+    if not (kernels.enabled() and native.available() and len(g.kernel) == 2 and x.is_cpu):
+        return False
+    few = max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= _TILE
+    return few and x.dtype == torch.float32 and x.numel() > 0
+
+
+def _is_last(x: torch.Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and (
+        not x.is_contiguous() or x.shape[2] * x.shape[3] == 1
+    )
+
+
+def _input_gains(g: Geometry) -> bool:
+    if list(g.stride) != [1, 1]:
+        return False
+    if any(p > d * (k - 1) for p, d, k in zip(g.pad, g.dilation, g.kernel)):
+        return False
+    inputs, outputs = g.top[1] // g.group, g.bottom[1] // g.group
+    return _product_gains(g, inputs, outputs, _positions(g.bottom))
+
+
+def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bool:
+    """Of a convolution that has so many inputs and outputs in a group."""
+    if list(g.kernel) == [3, 3] and g.unit and winograd.gains(g.top):
+        return False
+    taps = math.prod(g.kernel)
+    ours = g.group * _up(inputs, 2 * _TILE) * _up(outputs, _TILE) * taps
+    real = g.group * inputs * outputs * taps
+    return positions * ours * _OURS + real * _WEIGHT + _CALL < positions * real * _ONEDNNS
+
+
+def _weights_gain(g: Geometry) -> bool:
+    if list(g.kernel) == [3, 3] and g.unit and winograd.gains(g.top):
+        return False
+    inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
+    wide, across = _up(inputs, _TILE), _up(outputs, _TILE)
+    positions, phases = g.bottom[0], 1
+    for size, out, k, s, p, d in zip(
+        g.bottom[2:], g.top[2:], g.kernel, g.stride, g.pad, g.dilation
+    ):
+        # What lies between two rows of the grid is multiplied too (c/weight_gradient.c).
+        positions *= max(out, out + (d * (k - 1) - p) // s, -(-size // s) - (-p // s))
+        phases *= min(s, k)
+    products = math.prod(g.kernel) * wide * across
+    a_position = products * _OURS + phases * wide * _X + across * _DY
+    ours = g.group * (positions * a_position + products * _DIFF) + _CALL
+    return ours < math.prod(g.top) * inputs * math.prod(g.kernel) * _ONEDNNS
+
+
+def _positions(shape: Sequence[int]) -> int:
+    return shape[0] * shape[2] * shape[3]
+
+
+def _up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _empty_last(shape: Sequence[int]) -> torch.Tensor:
+    n, c, h, w = shape
+    return torch.empty(n, h, w, c).permute(0, 3, 1, 2)

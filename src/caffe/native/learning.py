@@ -1,0 +1,132 @@
+"""Convolutions whose weights are others each time, as in training, on the native kernels
+(c/convolve.c): forward, and the gradient of the input where the stride is 1."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from caffe import native
+from caffe.errors import Error
+
+__all__ = ["convolve", "gradient_of_input"]
+
+_MOST = 64  # prepared convolutions that a thread keeps, each with room for its packed weights
+_RELU = 1
+
+
+class _Map(ctypes.Structure):
+    """``map`` in C."""
+
+    _fields_ = (
+        ("at", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("n", "h", "w", "c")),
+        ("pixel", ctypes.c_int64),
+    )
+
+
+class _Prepared:
+    """A convolution of one geometry, for one thread."""
+
+    def __init__(
+        self,
+        bottom: Sequence[int],
+        top: Sequence[int],
+        window: tuple[int, ...],
+        kind: int,
+        act: int,
+    ) -> None:
+        kernels = native.library()
+        if kernels is None:
+            raise Error(f"the native kernels cannot be used: {native.why_not()}")
+        maps = []
+        for n, c, h, w in (bottom, top):
+            maps.append(ctypes.byref(_Map(None, n, h, w, c, c)))
+        make = kernels.kernels_prepare_learning
+        make.restype = ctypes.c_void_p
+        made = make(*maps, (ctypes.c_int32 * 9)(*window), kind, act)
+        if not made:
+            raise MemoryError(f"no memory for a convolution from {bottom} to {top}")
+        self._made = ctypes.c_void_p(made)
+        self._run = kernels.kernels_convolve_learning
+        weakref.finalize(self, kernels.kernels_release, self._made)
+
+    def run(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, y: torch.Tensor
+    ) -> None:
+        addresses = [None if t is None else t.data_ptr() for t in (x, weight, bias, y)]
+        given = map(ctypes.c_void_p, addresses)
+        if self._run(self._made, torch.get_num_threads(), *given) < 0:
+            raise MemoryError("no memory for a convolution")
+
+
+class _Known(threading.local):
+    def __init__(self) -> None:
+        self.by_geometry: OrderedDict[Any, _Prepared] = OrderedDict()
+
+
+_known = _Known()
+
+
+def convolve(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    y: torch.Tensor,
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilation: Sequence[int],
+    group: int,
+    relu: bool = False,
+) -> None:
+    """Write the convolution of ``x`` (N, C, H, W) with weights (O, C / group, kh, kw), and a
+    ReLU on request, into ``y`` (N, O, H', W').
+
+    All float32 on the CPU; ``x`` and ``y`` in dense channels-last memory.
+    """
+    window = (*weight.shape[2:], *stride, *pad, *dilation, group)
+    prepared = _prepared(x, y, window, False, _RELU if relu else 0)
+    prepared.run(x, weight.contiguous(), None if bias is None else bias.contiguous(), y)
+
+
+def gradient_of_input(
+    dy: torch.Tensor,
+    weight: torch.Tensor,
+    dx: torch.Tensor,
+    pad: Sequence[int],
+    dilation: Sequence[int],
+    group: int,
+) -> None:
+    """Write the gradient of the input of a convolution of stride 1 into ``dx`` (N, C, H, W), from
+    the output's ``dy`` (N, O, H', W').  Memory as for :func:`convolve`; no pad is above
+    dilation * (kernel - 1)."""
+    reach = [d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], pad)]
+    window = (*weight.shape[2:], 1, 1, *reach, *dilation, group)
+    _prepared(dy, dx, window, True, 0).run(dy, weight.contiguous(), None, dx)
+
+
+def _prepared(
+    x: torch.Tensor, y: torch.Tensor, window: tuple[int, ...], turned: bool, act: int
+) -> _Prepared:
+    for t in (x, y):
+        if t.dtype != torch.float32 or not t.is_contiguous(memory_format=torch.channels_last):
+            raise Error(
+                f"the native convolution takes float32 in channels-last memory; got {t.dtype} of "
+                f"{tuple(t.shape)} with strides {t.stride()}"
+            )
+    key = x.shape, y.shape, window, turned, act
+    known = _known.by_geometry
+    found = known.get(key)
+    if found is None:
+        found = known[key] = _Prepared(tuple(x.shape), tuple(y.shape), window, turned, act)
+        if len(known) > _MOST:
+            known.popitem(last=False)
+    else:
+        known.move_to_end(key)
+    return found

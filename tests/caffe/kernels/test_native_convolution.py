@@ -1,0 +1,82 @@
+"""Training's parts of a convolution on the native kernels against PyTorch's in float64."""
+
+import pytest
+import torch
+
+from caffe import native
+from caffe.kernels import convolution, native_convolution
+from caffe.kernels.convolution import Geometry
+from caffe.storage import Storage
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
+
+LAST = torch.channels_last
+CASES = {
+    # bottom, weights, stride, pad, dilation, group; whether the gradient of x is computed too
+    "3x3": ((2, 64, 24, 26), (96, 64, 3, 3), 1, 1, 1, 1, True),
+    "5x5 with a stride": ((2, 64, 28, 28), (64, 64, 5, 5), 2, 2, 1, 1, False),
+    "groups": ((2, 64, 26, 26), (128, 32, 5, 5), 1, 2, 1, 2, True),
+    "dilated": ((2, 64, 26, 30), (96, 64, 3, 3), 1, 1, 2, 1, True),
+    "without a pad": ((4, 32, 26, 30), (64, 32, 5, 4), 1, 0, 1, 1, True),
+    "1x1": ((4, 128, 28, 28), (512, 128, 1, 1), 1, 0, 1, 1, True),
+    "1x1 with a stride": ((4, 256, 28, 28), (512, 256, 1, 1), 2, 0, 1, 1, False),
+}
+
+
+def drawn(case):
+    bottom, shape, stride, pad, dilation, group, _ = case
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(bottom, generator=generator).contiguous(memory_format=LAST)
+    weight = torch.randn(shape, generator=generator)
+    y = torch.conv2d(x, weight, None, stride, pad, dilation, group)
+    dy = torch.randn(y.shape, generator=generator).contiguous(memory_format=LAST)
+    settings = [stride] * 2, [pad] * 2, [dilation] * 2, group
+    return Geometry(shape[2:], *settings, bottom, tuple(y.shape)), x, weight, dy
+
+
+def called(g, x, weight, bias=None, learns=True):
+    return convolution.Call(g, x, weight, bias, Storage(1), learns=learns)
+
+
+def close(got, want):
+    assert got.shape == want.shape
+    return (got - want).abs().max() <= 3e-6 * want.abs().max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_float64(name):
+    case = CASES[name]
+    g, x, weight, dy = drawn(case)
+    bias = torch.randn(len(weight))
+    x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
+    want = torch.conv2d(x64, w64, b64, g.stride, g.pad, g.dilation, g.group)
+    want.backward(dy.double())
+    assert close(native_convolution.forward(called(g, x, weight, bias)), want)
+    assert close(native_convolution.forward(called(g, x, weight, bias), relu=True), want.relu())
+    dx, dw, db = native_convolution.backward(called(g, x, weight), dy, [True] * 3)
+    assert close(dw, w64.grad) and close(db, b64.grad)
+    assert case[-1] == (dx is not None)
+    assert dx is None or close(dx, x64.grad)
+    other = weight * 2  # new weights, the same geometry
+    assert close(native_convolution.forward(called(g, x, other)), 2 * (want - b64.view(-1, 1, 1)))
+    for mask in ([False, True, False], [False, False, False]):
+        part = native_convolution.backward(called(g, x, weight), dy, mask)
+        assert [one is not None for one in part] == mask
+    assert native_convolution.takes_backward(g, x, [False, True, True])
+
+
+def test_what_other_ways_compute(monkeypatch):
+    g, x, weight, dy = drawn(CASES["3x3"])
+    none = None, None, None
+    call = called(g, x, weight)
+    assert native_convolution.forward(call) is not None
+    assert native_convolution.forward(call._replace(learns=False)) is None
+    assert native_convolution.forward(call._replace(x=x.contiguous())) is None
+    planes = call._replace(x=x.contiguous())
+    assert native_convolution.backward(planes, dy.contiguous(), [True] * 3) == none
+    few, image, of_image, diffs = drawn(((2, 3, 32, 32), (64, 3, 7, 7), 2, 3, 1, 1, False))
+    assert native_convolution.backward(called(few, image, of_image), diffs, [True] * 3) == none
+    assert not native_convolution.takes_backward(few, image, [False, True, False])
+    monkeypatch.setenv("CAFFE_KERNELS", "plain")
+    assert native_convolution.forward(call) is None
+    assert native_convolution.backward(call, dy, [True] * 3) == none

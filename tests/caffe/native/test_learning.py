@@ -1,0 +1,66 @@
+"""Native convolutions with weights that are others each time, against PyTorch's in float64."""
+
+import random
+
+import pytest
+import torch
+
+from caffe import native
+from caffe.errors import Error
+from caffe.native import learning
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
+
+LAST = torch.channels_last
+
+
+def close(got, want):
+    assert got.shape == want.shape
+    return (got - want).abs().max() <= 2e-6 * want.abs().max()
+
+
+def test_random_shapes(monkeypatch):
+    random.seed(5)
+    torch.manual_seed(5)
+    for number in range(40):
+        monkeypatch.setattr(torch, "get_num_threads", lambda k=number % 3 + 1: k)
+        group = random.choice((1, 1, 2))
+        kernel, stride, dilation = (
+            [random.randint(1, most) for _ in range(2)] for most in (5, 2, 3)
+        )
+        pad = [random.randint(0, d * (k - 1)) for d, k in zip(dilation, kernel)]
+        sizes = [d * (k - 1) + 1 + random.randint(0, 12) for d, k in zip(dilation, kernel)]
+        n, c, o = random.randint(1, 3), group * random.randint(1, 40), group * random.randint(1, 40)
+        x = torch.randn(n, c, *sizes).contiguous(memory_format=LAST)
+        for _ in range(2):  # other weights
+            weight, bias = torch.randn(o, c // group, *kernel), torch.randn(o)
+            x64 = x.double().requires_grad_()
+            want = torch.conv2d(x64, weight.double(), bias.double(), stride, pad, dilation, group)
+            y = torch.empty(want.shape).contiguous(memory_format=LAST)
+            learning.convolve(
+                x, weight, bias, y, stride, pad, dilation, group, relu=bool(number % 2)
+            )
+            assert close(y, want.relu() if number % 2 else want)
+            if stride == [1, 1]:
+                dy = torch.randn(want.shape).contiguous(memory_format=LAST)
+                want.backward(dy.double())
+                dx = torch.empty(x.shape).contiguous(memory_format=LAST)
+                learning.gradient_of_input(dy, weight, dx, pad, dilation, group)
+                assert close(dx, x64.grad)
+
+
+def test_what_it_keeps_is_bounded(monkeypatch):
+    monkeypatch.setattr(learning, "_MOST", 2)
+    weight = torch.ones(16, 16, 1, 1)
+    for width in range(1, 6):
+        x = torch.ones(1, 16, 2, width).contiguous(memory_format=LAST)
+        y = torch.empty(x.shape).contiguous(memory_format=LAST)
+        learning.convolve(x, weight, None, y, [1, 1], [0, 0], [1, 1], 1)
+        assert (y == 16).all()
+    assert len(learning._known.by_geometry) <= 66
+
+
+def test_other_memory_is_refused():
+    x = torch.ones(1, 16, 3, 3)
+    with pytest.raises(Error, match=r"channels-last memory; got torch.float32 of \(1, 16, 3, 3\)"):
+        learning.convolve(x, torch.ones(16, 16, 1, 1), None, x, [1, 1], [0, 0], [1, 1], 1)
