@@ -28,7 +28,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "src"))
 
 import caffe  # noqa: E402
 from caffe.kernels import compiled, fused  # noqa: E402
+from caffe.native.program import Program  # noqa: E402
 from caffe.net import compiled_step, ends  # noqa: E402
+from caffe.net.native_program import NativeProgram  # noqa: E402
+from caffe.net.onednn_program import OneDnnProgram  # noqa: E402
 
 NEVER = 1 << 30  # passes
 PARTS = {
@@ -67,7 +70,10 @@ def measure(folder, seconds):
     for k, step in enumerate(passes._steps):
         step.forward = timed(step.forward, lambda loss, *args, k=k: (k, k + 1))
     whole, end, count = 1e9, time.perf_counter() + seconds, 0
-    with mock.patch.object(compiled_step, "PATIENCE", NEVER):
+    with (
+        mock.patch.object(NativeProgram, "patience", NEVER),
+        mock.patch.object(OneDnnProgram, "patience", NEVER),
+    ):
         while count < 5 or time.perf_counter() < end:
             start = clock()
             net.forward(**{net.inputs[0]: images[count % 2]})
@@ -110,17 +116,18 @@ def measure_parts(folder, seconds):
     best, parts, programs, end, count = 1e9, {}, 0, time.perf_counter() + seconds, 0
     with (
         mock.patch.object(compiled, "compiled", made),
+        mock.patch.object(Program, "run", timed("program", Program.run)),
         mock.patch.object(steps, "run", timed("step", steps.run)),
         mock.patch.object(steps, "again", timed("step", steps.again)),
         mock.patch.object(ends.Ends, "are_finite", timed("checks", ends.Ends.are_finite)),
         mock.patch.object(fused, "finite", timed("checks", fused.finite)),
     ):
-        while count < 3 * compiled_step.PATIENCE or time.perf_counter() < end:
+        while count < 3 * OneDnnProgram.patience or time.perf_counter() < end:
             spent.clear(), calls.clear()
             start = clock()
             net.forward(**{net.inputs[0]: images[count % 2]})
             whole, count = clock() - start, count + 1
-            if count > 2 * compiled_step.PATIENCE and whole < best and calls["program"]:
+            if count > 2 * OneDnnProgram.patience and whole < best and calls["program"]:
                 best, programs, parts = whole, calls["program"], dict(spent)
     if parts:
         parts["rest"] = best - parts["step"]

@@ -34,6 +34,13 @@ ELSEWHERE = {
         "src/caffe/kernels/scratch.py",
         "src/caffe/kernels/window.py",
     ),
+    "caffe/net/test_compiled_step.py": (
+        "src/caffe/net/native_program.py",
+        "src/caffe/net/onednn_program.py",
+        "src/caffe/net/stretch_program.py",
+    ),
+    "caffe/net/test_native_layers.py": ("src/caffe/net/native_stretch.py",),
+    "caffe/net/test_folding.py": ("src/caffe/layer/_affine.py",),
     "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
     "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
     "caffe/prototxt/test_forks.py": ("src/caffe/prototxt/scan.py",),

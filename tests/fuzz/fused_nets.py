@@ -13,6 +13,7 @@ every act random blobs are compared, to float32 rounding.
 from __future__ import annotations
 
 import argparse
+import collections
 import os
 import random
 import sys
@@ -25,8 +26,11 @@ import numpy as np
 
 import caffe
 from caffe.errors import ShapeError
-from caffe.kernels import compiled
 from caffe.net import compiled_step, upsample_step
+from caffe.net.compiled_step import KINDS
+from caffe.net.native_program import NativeProgram
+from caffe.net.onednn_program import OneDnnProgram
+from caffe.net.stretch_program import StretchProgram
 
 TOLERANCE = 3e-5  # of the largest value of a blob
 FILL = 'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 0.3 }'
@@ -341,9 +345,12 @@ def one(seed: int, steps: int) -> tuple[int, int]:
     AssertionError."""
     rng = random.Random(seed)
     patience = rng.choice([1, 1, 3])  # passes until stretches are compiled
+    kinds = rng.choice([KINDS, *[(kind,) for kind in KINDS]])
     region = rng.choice([1, 1 << 20])  # upsampling by blocks, or by the general operator
     with (
-        mock.patch.object(compiled_step, "PATIENCE", patience),
+        mock.patch.object(compiled_step, "KINDS", kinds),
+        mock.patch.object(NativeProgram, "patience", patience),
+        mock.patch.object(OneDnnProgram, "patience", patience),
         mock.patch.object(upsample_step, "LEAST_REGION", region),
     ):
         return _one(rng, seed, steps)
@@ -380,20 +387,22 @@ def main() -> None:
     options = parser.parse_args()
     groups = cuts = nets = 0
     end = time.monotonic() + options.seconds
-    make, programs = compiled.compiled, []
+    make, programs = StretchProgram.make.__func__, collections.Counter()
 
-    def counted(*given):
-        program = make(*given)
-        programs.append(program is not None)
+    @classmethod
+    def counted(kind, stretch):
+        program = make(kind, stretch)
+        programs[kind] += program is not None
         return program
 
-    with mock.patch.object(compiled, "compiled", counted):
+    with mock.patch.object(StretchProgram, "make", counted):
         while nets < options.count and time.monotonic() < end:
             more = one(options.seed + nets, options.steps)
             groups, cuts, nets = groups + more[0], cuts + more[1], nets + 1
     print(
         f"{nets} nets with {groups} fused groups, {cuts} cropped upsamplings and "
-        f"{sum(programs)} programs, {options.steps} acts each, {Pair.compared} blobs compared: "
+        f"{programs[NativeProgram]} native programs and {programs[OneDnnProgram]} of oneDNN, "
+        f"{options.steps} acts each, {Pair.compared} blobs compared: "
         "all equal"
     )
 

@@ -9,6 +9,8 @@ is an ordinary one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from caffe import kernels
@@ -20,19 +22,23 @@ __all__ = ["DirectPass"]
 
 
 class DirectPass:
-    """The whole forward pass of one net, as its programs alone."""
+    """The whole forward pass of one net, as its programs of one kind alone."""
 
-    def __init__(self, graph: Graph, steps: dict[int, CompiledStep]) -> None:
-        self._steps = _all_but_inputs(graph, steps)
+    def __init__(self, graph: Graph, kinds: Sequence[dict[int, CompiledStep]]) -> None:
+        self._ways = [_all_but_inputs(graph, steps) for steps in kinds]
+        self._steps: list[CompiledStep] = []  # the way of the last ordinary pass
         self._known = False  # whether the last ordinary pass was programs alone
         self._outside = self._inside = 0  # threads: the caller's, and those of the programs
 
     def learn(self) -> None:
         """Called after an ordinary pass over the whole net, with the caller's number of threads."""
-        threads = {step.threads for step in self._steps}
-        self._known = len(threads) == 1 and 0 not in threads
-        if self._known:
-            self._outside, (self._inside,) = torch.get_num_threads(), threads
+        self._known = False
+        for steps in self._ways:
+            threads = {step.threads for step in steps}
+            if len(threads) == 1 and 0 not in threads:
+                self._known, self._steps = True, steps
+                self._outside, (self._inside,) = torch.get_num_threads(), threads
+                break
 
     def run(self) -> bool:
         """The pass; False where something has changed: an ordinary pass is to follow."""

@@ -7,33 +7,41 @@ it was made.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from caffe.kernels.convolution import diagonal
 from caffe.kernels.fused import Activation
 from caffe.layer import Layer, Shape
+from caffe.layer._affine import is_affine_of, scale_and_shift
 from caffe.layer.activation import ReLU, Sigmoid, TanH
 from caffe.layer.batch_norm import BatchNorm
 from caffe.layer.bias import Bias
 from caffe.layer.concat import Concat
-from caffe.layer.convolution import Convolution
+from caffe.layer.convolution import Convolution, Deconvolution
+from caffe.layer.crop import Crop
 from caffe.layer.dropout import Dropout
 from caffe.layer.eltwise import Eltwise
+from caffe.layer.extensions.depthwise import ConvolutionDepthwise, DepthwiseConvolution
 from caffe.layer.extensions.relu6 import ReLU6
 from caffe.layer.inner_product import InnerProduct
 from caffe.layer.lrn import LRN
 from caffe.layer.piecewise import Clip
 from caffe.layer.pooling import Pooling
 from caffe.layer.prelu import PReLU
+from caffe.layer.reshape import Flatten, Reshape
 from caffe.layer.scale import Scale
+from caffe.layer.slice import Slice
 from caffe.layer.softmax import Softmax
 from caffe.layer.split import Split
-from caffe.net.folding import affine_stage, is_affine_of, scale_and_shift
+from caffe.net.folding import affine_stage
+from caffe.storage import Storage
 
-__all__ = ["Expression", "Weights", "activation", "convolution", "expression"]
+__all__ = ["Expression", "Weights", "activation", "compiles", "convolution", "expression"]
 
 #: From a layer's bottoms to its tops.
 Expression = Callable[..., "list[torch.Tensor]"]
@@ -52,6 +60,19 @@ def expression(layer: Layer, bottoms: Sequence[Shape], weights: Weights) -> Expr
     if make is None or not all(min(shape, default=0) > 0 for shape in bottoms):
         return None
     return make(layer, bottoms, weights)
+
+
+def compiles(layer: Any) -> bool:
+    """Whether the function of ``layer`` gains from oneDNN's graph compiler, and is right there."""
+    if type(layer) in _NOT_COMPILED:
+        return False
+    if isinstance(layer, Convolution):
+        return not layer.blobs or layer.blobs[0].count <= _MOST_CONVOLUTION_WEIGHTS
+    if type(layer) is InnerProduct:
+        return not layer.transpose and layer.blobs[0].count <= _MOST_PRODUCT_WEIGHTS
+    if type(layer) is Eltwise:
+        return layer.operation == layer.SUM and all(c == 1 for c in layer.coeff)
+    return True
 
 
 def convolution(layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Expression:
@@ -83,16 +104,36 @@ def _number(value: float) -> torch.Tensor:
 def _convolution(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
     if layer.spatial_axes != 2 or layer.channel_axis != 1 or len(bottoms) != 1 or not weights:
         return None
-    if layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS or any(layer._overhang(bottoms[0][2:])):
+    if any(layer._overhang(bottoms[0][2:])):
         return None
     return convolution(layer, weights[0], weights[1] if len(weights) > 1 else None)
 
 
 def _inner_product(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
-    if layer.transpose or layer.first != 1 or layer.blobs[0].count > _MOST_PRODUCT_WEIGHTS:
+    if layer.first != 1:
         return None
-    bias = weights[1] if len(weights) > 1 else None
-    return lambda x: [F.linear(x.flatten(1), weights[0], bias)]
+    weight, bias = weights[0], weights[1] if len(weights) > 1 else None
+    if layer.transpose:
+        weight = weight.t()
+    return lambda x: [F.linear(x.flatten(1), weight, bias)]
+
+
+def _deconvolution(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    if layer.spatial_axes != 2 or layer.channel_axis != 1 or len(bottoms) != 1 or not weights:
+        return None
+    weight, bias = weights[0], weights[1] if len(weights) > 1 else None
+    stride, pad, dilation = list(layer.stride), list(layer.pad), list(layer.dilation)
+
+    @functools.cache
+    def kernels() -> tuple[torch.Tensor, int]:
+        own = diagonal(weight, Storage(0)) if layer.group == 1 else None
+        return (weight, layer.group) if own is None else (own, len(own))
+
+    def run(x: torch.Tensor) -> list[torch.Tensor]:
+        kernel, groups = kernels()
+        return [F.conv_transpose2d(x, kernel, bias, stride, pad, 0, groups, dilation)]
+
+    return run
 
 
 def _affine(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
@@ -190,17 +231,33 @@ def _dropout(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expressi
 
 
 def _eltwise(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
-    if layer.operation != layer.SUM or layer.in_place or any(c != 1 for c in layer.coeff):
+    if layer.in_place or len(bottoms) < 2:
         return None
-    if len(bottoms) < 2:
-        return None
+    factors = [None if c == 1 else _number(c) for c in layer.coeff]
 
-    def run(first: torch.Tensor, *others: torch.Tensor) -> list[torch.Tensor]:
-        for x in others:
-            first = first + x
-        return [first]
+    def add(*xs: torch.Tensor) -> list[torch.Tensor]:
+        terms = [x if a is None else x * a for x, a in zip(xs, factors)]
+        return [functools.reduce(torch.add, terms)]
 
-    return run
+    if layer.operation == layer.SUM:
+        return add
+    operator = torch.mul if layer.operation == layer.PROD else torch.maximum
+    return lambda *xs: [functools.reduce(operator, xs)]
+
+
+def _crop(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    window = layer.window
+    return lambda x, reference: [x[window]]
+
+
+def _slice(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    sizes, axis = list(layer.sizes), layer.cut_axis
+    return (lambda x: list(x.split(sizes, axis))) if len(sizes) > 1 else None
+
+
+def _other_shape(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
+    (top,) = layer.reshape([tuple(shape) for shape in bottoms])
+    return lambda x: [x.reshape(top)]
 
 
 def _softmax(layer: Any, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
@@ -214,17 +271,28 @@ _TABLE: dict[type[Layer], Callable[[Any, Sequence[Shape], Weights], Expression |
     Clip: _clip,
     Concat: _concat,
     Convolution: _convolution,
+    ConvolutionDepthwise: _convolution,
+    Crop: _crop,
+    Deconvolution: _deconvolution,
+    DepthwiseConvolution: _convolution,
     Dropout: _dropout,
     Eltwise: _eltwise,
+    Flatten: _other_shape,
     InnerProduct: _inner_product,
     LRN: _lrn,
     PReLU: _prelu,
     Pooling: _pooling,
     ReLU: _relu,
     ReLU6: _relu6,
+    Reshape: _other_shape,
     Scale: _affine,
     Sigmoid: lambda layer, bottoms, weights: lambda x: [torch.sigmoid(x)],
+    Slice: _slice,
     Softmax: _softmax,
     Split: _split,
     TanH: lambda layer, bottoms, weights: lambda x: [torch.tanh(x)],
 }
+#: What PyTorch computes as fast, or what oneDNN's graph compiler leaves alone.
+_NOT_COMPILED = (
+    ConvolutionDepthwise, Crop, Deconvolution, DepthwiseConvolution, Flatten, Reshape, Slice,
+)  # fmt: skip

@@ -8,22 +8,20 @@ middle that has a top of its own leaves a *hidden* blob: nothing computes it, un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 
 from caffe.kernels.fused import NONE, Activation
 from caffe.layer import Layer
+from caffe.layer._affine import is_affine_of, scale_and_shift
 from caffe.layer.activation import ReLU
-from caffe.layer.batch_norm import BatchNorm
-from caffe.layer.bias import Bias
 from caffe.layer.convolution import Convolution
 from caffe.layer.eltwise import Eltwise
 from caffe.layer.extensions.relu6 import ReLU6
 from caffe.layer.piecewise import Clip
 from caffe.layer.prelu import PReLU
-from caffe.layer.scale import Scale
 from caffe.net.wiring import Graph
 
 __all__ = [
@@ -32,8 +30,6 @@ __all__ = [
     "affine_stage",
     "fold",
     "group_at",
-    "is_affine_of",
-    "scale_and_shift",
     "stages",
 ]
 
@@ -118,16 +114,6 @@ def _adds(layer: Layer) -> bool:
     return layer.coeff == [1.0, 1.0]
 
 
-def is_affine_of(layer: Layer, channels: int) -> bool:
-    """Whether the layer multiplies and adds by channel, of so many, from parameters."""
-    if type(layer) is BatchNorm:
-        return bool(layer.use_global)
-    if type(layer) not in (Scale, Bias) or not layer.learned:  # type: ignore[attr-defined]
-        return False
-    settings = layer.param.scale_param if type(layer) is Scale else layer.param.bias_param
-    return settings.axis in (1, -3) and layer.blobs[0].dims == (channels,)
-
-
 def _activation(layer: Layer) -> Activation | None:
     if type(layer) is ReLU:
         return Activation("leaky_relu", (layer.slope,)) if layer.slope else Activation("relu")
@@ -136,23 +122,6 @@ def _activation(layer: Layer) -> Activation | None:
     if type(layer) is Clip and layer.low <= layer.high:
         return Activation("hardtanh", (layer.low, layer.high))
     return NONE if type(layer) is PReLU else None
-
-
-def scale_and_shift(
-    layer: Any, weights: Sequence[torch.Tensor] | None = None
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """An affine layer as ``x scale + shift`` by channel, in float64; with its own weights, or with
-    these."""
-    given = [blob.data_tensor() for blob in layer.blobs] if weights is None else weights
-    values = [value.double() for value in given]
-    if type(layer) is BatchNorm:
-        mean_sum, variance_sum, count = values
-        factor = torch.where(count == 0, 0.0, 1 / count)
-        scale = (variance_sum * factor + layer.eps).rsqrt()
-        return scale, -mean_sum * factor * scale
-    if type(layer) is Bias:
-        return None, values[0]
-    return values[0], values[1] if len(values) > 1 else None
 
 
 def fold(convolution: Layer, affine: list[Layer]) -> Folded:

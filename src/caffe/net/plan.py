@@ -18,7 +18,7 @@ which some sums run in another order: equal to rounding.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caffe import kernels
 from caffe.blob import Blob
@@ -28,7 +28,7 @@ from caffe.layer import Need
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
 from caffe.net.border_step import border_steps
-from caffe.net.compiled_step import compiled_steps
+from caffe.net.compiled_step import steps_of_all_kinds
 from caffe.net.direct_pass import DirectPass
 from caffe.net.folding import group_at
 from caffe.net.fused_step import FusedStep
@@ -60,11 +60,11 @@ class Plan:
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
         self._pooled = pooled_steps(graph)
         self._borders = border_steps(graph)
-        self._compiled = compiled_steps(graph)
-        self.direct = DirectPass(graph, self._compiled)
+        self._stretches = steps_of_all_kinds(graph)
+        self.direct = DirectPass(graph, self._stretches)
         # Where a step may begin.
-        kinds = (
-            self._compiled,
+        kinds: tuple[Mapping[int, object], ...] = (
+            *self._stretches,
             self._steps,
             self._fused,
             self._upsamples,
@@ -106,9 +106,10 @@ class Plan:
         """Run the step that starts at layer ``k``, if it ends by layer ``last``; the index of the
         next layer to run, ``k`` itself where there is no such step."""
         if self._on and self._host:
-            stretch = self._compiled.get(k)
-            if stretch is not None and stretch.end - 1 <= last and stretch.run():
-                return stretch.end
+            for stretches in self._stretches:
+                stretch = stretches.get(k)
+                if stretch is not None and stretch.end - 1 <= last and stretch.run():
+                    return stretch.end
         if self._fuses:
             fused_step = self._fused.get(k)
             if fused_step is not None and fused_step.end - 1 <= last:

@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
+from program_kinds import kind  # noqa: F401  # a fixture for every test
 
 import caffe
 from caffe.blob import Blob
-from caffe.kernels import compiled
 from caffe.net import compiled_step
 
-pytestmark = [
-    pytest.mark.cpu_only,
-    pytest.mark.skipif(
-        not compiled.available(), reason="this PyTorch has no compiler of oneDNN's graphs"
-    ),
-]
+pytestmark = pytest.mark.cpu_only
+
 
 NET = """
 layer { name: "data" type: "Input" top: "data"
@@ -44,7 +40,6 @@ class Twins:
         path = tmp_path / "net.prototxt"
         path.write_text(NET)
         caffe.set_random_seed(3)
-        monkeypatch.setattr(compiled_step, "PATIENCE", 2)
         self.net, self.plain = (caffe.Net(str(path), caffe.TEST) for _ in range(2))
         random = np.random.RandomState(0)
         for name, blobs in self.net.params.items():
@@ -56,7 +51,7 @@ class Twins:
 
     @property
     def step(self):
-        (step,) = self.net._passes.plan._compiled.values()
+        (step,) = self.net._passes.plan._stretches[0].values()
         return step
 
     def compiled(self):
@@ -158,7 +153,6 @@ def test_a_blob_that_was_given_another_shape_gets_its_own_again(twins, name):
 
 
 def test_the_parts_of_a_split_follow_an_input_to_other_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(compiled_step, "PATIENCE", 2)
     path = tmp_path / "net.prototxt"
     path.write_text(NET.replace('bottom: "bn" top: "c2"', 'bottom: "data" top: "c2"'))
     net = caffe.Net(str(path), caffe.TEST)
@@ -236,13 +230,13 @@ def test_deterministic_passes_never_change_their_way(twins):
 def test_a_training_net_has_no_stretches(tmp_path):
     path = tmp_path / "train.prototxt"
     path.write_text(NET)
-    assert not caffe.Net(str(path), caffe.TRAIN)._passes.plan._compiled
+    assert not caffe.Net(str(path), caffe.TRAIN)._passes.plan._stretches[0]
 
 
-def test_a_stretch_of_too_many_weights_goes_on_after_what_works_in_place(twins, monkeypatch):
-    monkeypatch.setattr(compiled_step, "_MOST_WEIGHTS", 224 + 17)  # c1 and bn, but not sc
-    monkeypatch.setattr(compiled_step, "_LEAST_CONVOLUTIONS", 1)
-    steps = compiled_step.compiled_steps(twins.net._graph).values()
+def test_a_stretch_of_too_many_weights_goes_on_after_what_works_in_place(twins, kind, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(kind, "most_weights", 224 + 17)  # c1 and bn, but not sc
+    monkeypatch.setattr(compiled_step, "_LEAST_PRODUCTS", 1)
+    steps = compiled_step.compiled_steps(twins.net._graph, kind).values()
     layers = twins.net._graph.layers
     found = [[layer.name for layer in layers[s.first : s.end]] for s in steps]
     assert found[0] == ["c1", "bn"]
@@ -272,9 +266,9 @@ layer { name: "c2" type: "Convolution" bottom: "pool" top: "c2"
 """
 
 
-def test_a_new_size_is_never_compiled_before_it_has_passed(tmp_path, monkeypatch):
+def test_a_new_size_is_never_compiled_before_it_has_passed(tmp_path, kind, monkeypatch):  # noqa: F811
     """The layers have the old shapes until then: of pooling that rounds up, other windows."""
-    monkeypatch.setattr(compiled_step, "PATIENCE", 1)
+    monkeypatch.setattr(kind, "patience", 1)
     path = tmp_path / "pooled.prototxt"
     path.write_text(POOLED)
     net, plain = (caffe.Net(str(path), caffe.TEST) for _ in range(2))
@@ -290,5 +284,5 @@ def test_a_new_size_is_never_compiled_before_it_has_passed(tmp_path, monkeypatch
             expected = plain.forward()["c2"]
         for _ in range(3):
             np.testing.assert_allclose(net.forward()["c2"], expected, rtol=1e-4, atol=1e-5)
-    (step,) = net._passes.plan._compiled.values()
+    (step,) = net._passes.plan._stretches[0].values()
     assert step._programs

@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from program_kinds import kind  # noqa: F401  # a fixture for every test
 
 import caffe
 from caffe.blob import Blob
-from caffe.kernels import compiled
-from caffe.net import compiled_step
 
-pytestmark = [
-    pytest.mark.cpu_only,
-    pytest.mark.skipif(
-        not compiled.available(), reason="this PyTorch has no compiler of oneDNN's graphs"
-    ),
-]
+pytestmark = pytest.mark.cpu_only
 
 NET = """
 layer { name: "data" type: "Input" top: "data"
@@ -40,7 +34,6 @@ class Watched:
         path = tmp_path / "net.prototxt"
         path.write_text(text)
         caffe.set_random_seed(3)
-        monkeypatch.setattr(compiled_step, "PATIENCE", 2)
         self.net, self.plain = caffe.Net(str(path), caffe.TEST), caffe.Net(str(path), caffe.TEST)
         for name, blobs in self.net.params.items():
             for blob, copy in zip(blobs, self.plain.params[name]):

@@ -99,7 +99,7 @@ ALWAYS void some(const row *r, int64_t x, int count, int kernel, int stride, int
         }
 #pragma GCC unroll 8
         for (int i = 0; i < count; i++) {
-            __m512 sum = clamps ? _mm512_min_ps(_mm512_max_ps(sums[i], low), high) : sums[i];
+            __m512 sum = clamps ? _mm512_min_ps(high, _mm512_max_ps(low, sums[i])) : sums[i];
             _mm512_mask_storeu_ps(out + i * out_pixel, mask, sum);
         }
     }
@@ -151,7 +151,7 @@ static void row_any(const row *r, int64_t width) {
                                           _mm512_load_ps(tap + (y * r->kernel_w + k) * LANES), sum);
                 }
             if (r->of->clamps)
-                sum = _mm512_min_ps(_mm512_max_ps(sum, low), high);
+                sum = _mm512_min_ps(high, _mm512_max_ps(low, sum));
             else
                 finish_sums(r, x, v * LANES, &sum, 1, mask);
             _mm512_mask_storeu_ps(r->out + x * r->out_pixel + v * LANES, mask, sum);

@@ -16,8 +16,8 @@ static inline __mmask16 lanes(int64_t count) {
 
 /* e^x to 1 or 2 units in the last place: 2^n times a polynomial (the coefficients of Cephes' expf). */
 static inline __m512 exp_vector(__m512 x) {
-    x = _mm512_min_ps(x, _mm512_set1_ps(88.7f));
-    x = _mm512_max_ps(x, _mm512_set1_ps(-103.0f));
+    x = _mm512_min_ps(_mm512_set1_ps(88.7f), x);
+    x = _mm512_max_ps(_mm512_set1_ps(-103.0f), x);
     __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
                                     _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
@@ -58,11 +58,11 @@ static inline __m512 activate(__m512 v, const finish *f, int64_t channel, __mmas
     const __m512 zero = _mm512_setzero_ps();
     switch (f->act) {
     case ACT_RELU:
-        return _mm512_max_ps(v, zero);
+        return _mm512_max_ps(zero, v);
     case ACT_LEAKY:
         return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v, _mm512_set1_ps(f->low));
     case ACT_CLAMP:
-        return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(f->low)), _mm512_set1_ps(f->high));
+        return _mm512_min_ps(_mm512_set1_ps(f->high), _mm512_max_ps(_mm512_set1_ps(f->low), v));
     case ACT_PRELU:
         return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v,
                                   _mm512_maskz_loadu_ps(mask, f->slopes + channel));

@@ -1,0 +1,126 @@
+"""Stretches of layers as programs of the native kernels (caffe.native).
+
+A program copies its inputs into memory of its own, where they stay until the next pass: hidden
+blobs are computed from them.  Weights beyond some millions are read where the blobs have them, in
+each run: the blobs that layers with such weights make are always outputs, so that nothing hidden
+has to be computed with weights that may have changed since.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from caffe import native
+from caffe.blob import Blob
+from caffe.layer.convolution import Convolution, Deconvolution
+from caffe.layer.inner_product import InnerProduct
+from caffe.native.program import Impossible
+from caffe.net import native_layers as layers
+from caffe.net import native_stretch as stretches
+from caffe.net.native_layers import Form
+from caffe.net.stretch_program import SHARING, Operation, Stretch, StretchProgram
+from caffe.net.wiring import Graph
+
+__all__ = ["NativeProgram"]
+
+
+class NativeProgram(StretchProgram):
+    """Making one takes about as long as three passes, one of them of the layers for comparison."""
+
+    patience = 3
+    most_work = float("inf")
+    most_weights = 1 << 26  # they are kept twice more, once as three bfloat16 each
+    products = (Convolution, Deconvolution, InnerProduct)
+
+    def __init__(self, stretch: Stretch) -> None:
+        super().__init__(stretch)
+        graph, all_layers = stretch.graph, range(stretch.first, stretch.end)
+        self._refer = {i for i in all_layers if self.refers(graph, i)}
+        self._shown = {stretch.roots[b] for i in self._refer for b in graph.tops[i]}
+        self._taken_blobs: list[Blob] = []
+        self._kept_outputs: dict[int, torch.Tensor] = {}  # of the last pass: those shown
+        self._built: stretches.Stretch
+
+    @classmethod
+    def available(cls) -> bool:
+        return native.available()
+
+    @classmethod
+    def takes(cls, graph: Graph, i: int) -> bool:
+        return _form(graph, i) is not None
+
+    @classmethod
+    def refers(cls, graph: Graph, i: int) -> bool:
+        form = _form(graph, i)
+        return form is not None and form.refers
+
+    def _run(self) -> bool:
+        tensors = [blob.data_tensor() for blob in self._taken_blobs]
+        tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
+        outputs = self._ends.to_fill()
+        if not self._built.program.run(tensors + outputs, torch.get_num_threads()):
+            return False
+        if self._shown:
+            self._kept_outputs = {
+                b: y.clone() for b, y in zip(self.outputs, outputs) if b in self._shown
+            }
+        return True
+
+    def _last(self) -> dict[int, torch.Tensor]:
+        values = self._inputs_taken()
+        values.update(self._kept_outputs)
+        return values
+
+    def _inputs_taken(self) -> dict[int, torch.Tensor]:
+        """The inputs of the last pass; of those that are read for their shapes alone, zeros."""
+        found = {}
+        for b, blob in zip(self._stretch.inputs, self._stretch.input_blobs):
+            if b in self._built.values:
+                found[b] = self._built.input(b).contiguous().view(blob.dims)
+            else:
+                found[b] = torch.zeros(()).expand(blob.dims)
+        return found
+
+    def _copies(self, i: int) -> list[torch.Tensor]:
+        given = [blob.data_tensor() for blob in self._stretch.graph.layers[i].blobs]
+        if i in self._refer:
+            return [given[0].contiguous(), *(t.clone() for t in given[1:])]
+        return [t.clone(memory_format=torch.contiguous_format) for t in given]
+
+    def _build(self, inputs: list[torch.Tensor]) -> bool:
+        stretch, graph = self._stretch, self._stretch.graph
+        nodes = []
+        for i in range(stretch.first, stretch.end):
+            form = _form(graph, i)
+            if form is None:
+                return False
+            layer = graph.layers[i]
+            nodes.append(
+                stretches.Node(layer, form, self._kept[i], graph.bottoms[i], graph.tops[i])
+            )
+        blobs = {*stretch.inputs, *stretch.made}
+        dims = {b: graph.blobs[b].dims for b in blobs}
+        try:
+            self._built = stretches.build(nodes, stretch.inputs, self.outputs, dims)
+        except Impossible:
+            return False
+        self._taken_blobs = [graph.blobs[b] for b in self._built.taken]
+        given = dict(zip(stretch.inputs, inputs))
+        found = [torch.empty(graph.blobs[b].dims) for b in self.outputs]
+        tensors = [given[b] for b in self._built.taken] + found
+        if not self._built.program.run(tensors, torch.get_num_threads()):
+            return False
+        if not self._is_equal(found, given):
+            return False
+        self._plain = [o for i, o in enumerate(self._plain, stretch.first) if self._is_plain(i, o)]
+        return True
+
+    def _is_plain(self, i: int, operation: Operation) -> bool:
+        """Whether hidden blobs are computed by this operation: not by those of which the last pass
+        has kept what they gave."""
+        roots = {self._stretch.roots[b] for b in operation.tops}
+        return isinstance(self._stretch.graph.layers[i], SHARING) or not roots & self._shown
+
+
+def _form(graph: Graph, i: int) -> Form | None:
+    return layers.form(graph.layers[i], [graph.blobs[b].dims for b in graph.bottoms[i]])

@@ -1,0 +1,295 @@
+"""What a stretch of layers (compiled_step.py) computes, as one program with the same weights.
+
+This is what the kinds of programs have in common: when they are current, which blobs they hide, and
+what somebody who asks for a hidden blob gets.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import ClassVar, NamedTuple
+
+import torch
+
+from caffe.blob import Blob
+from caffe.errors import naming
+from caffe.kernels import fused
+from caffe.layer import Layer
+from caffe.layer.reshape import Flatten, Reshape
+from caffe.layer.split import Split
+from caffe.net import expressions
+from caffe.net.ends import Ends
+from caffe.net.expressions import Expression
+from caffe.net.wiring import Graph
+from caffe.sentinel import Sentinel
+from caffe.storage import Storage
+
+__all__ = ["SHARING", "Operation", "Stretch", "StretchProgram", "equal", "run"]
+
+#: Layers whose tops share the memory of their bottom.
+SHARING = (Split, Flatten, Reshape)
+_TOLERANCE = 1e-4  # of the largest value, of a program against its operators one by one
+
+
+class Operation(NamedTuple):
+    """Blob indices, and the function from one to the other."""
+
+    run: Expression
+    bottoms: list[int]
+    tops: list[int]
+
+
+class Stretch:
+    """Layers ``first`` to ``end - 1`` of a net for inference.
+
+    Attributes:
+        inputs: the blobs that the layers read and do not make.
+        outputs: those that they make and that layers outside read, or that are the net's outputs.
+        made: all that they make.
+        roots: blob → the blob whose memory it shares.
+        asked: blobs that somebody has looked at: they are outputs of the next program too.
+        vectors: the layers' parameters, by layer.
+    """
+
+    def __init__(self, graph: Graph, first: int, end: int) -> None:
+        self.graph, self.first, self.end = graph, first, end
+        made = {b for i in range(first, end) for b in graph.tops[i]}
+        read = [b for i in range(first, end) for b in graph.bottoms[i]]
+        self.inputs = list(dict.fromkeys(b for b in read if b not in made))
+        self.input_blobs = [graph.blobs[b] for b in self.inputs]
+        outside = {b for bottoms in graph.bottoms[end:] for b in bottoms} | set(graph.outputs)
+        self.roots = _roots(graph, first, end)
+        self.outputs = sorted({self.roots[b] for b in made & outside} - set(self.inputs))
+        self.made = sorted(made)
+        self.vectors = [layer.blobs for layer in graph.layers[first:end] if layer.blobs]
+        self.asked: set[int] = set()
+
+    def weights(self) -> list[Blob]:
+        """The parameters of the layers, in their order."""
+        return list(chain.from_iterable(self.vectors))
+
+    def copies(self) -> list[torch.Tensor]:
+        """The inputs as they are now, in memory of their own."""
+        form = torch.contiguous_format
+        return [blob.data_tensor().clone(memory_format=form) for blob in self.input_blobs]
+
+    def asked_for(self, b: int) -> None:
+        """Somebody looks at a blob that was not computed."""
+        self.asked.add(b)
+
+
+class StretchProgram(ABC):
+    """What a stretch computes for inputs of certain shapes with certain weights.
+
+    Attributes:
+        patience: the passes with the same shapes and weights before the first program is made.
+        most_work: multiplications of a pass, with which the layers are faster without a program.
+        most_weights: of a stretch: numbers of which a program keeps copies.
+        products: the layers of which a stretch has at least two.
+        outputs: the blobs that it computes.
+    """
+
+    patience: ClassVar[int]
+    most_work: ClassVar[float]
+    most_weights: ClassVar[int]
+    products: ClassVar[tuple[type[Layer], ...]]
+
+    def __init__(self, stretch: Stretch) -> None:
+        self._stretch = stretch
+        self.outputs = sorted({*stretch.outputs, *stretch.asked})
+        self._weights: list[tuple[Storage, int]] = []
+        # The layers' blobs, and whether any of their storages may have changed since.
+        self._vectors = [list(vector) for vector in stretch.vectors]
+        self._weights_watched: Sentinel | None = None
+        self._hidden_watched: Sentinel | None = None
+        self._outputs: list[tuple[Blob, tuple[int, ...]]] = []  # with their shapes
+        self._sources: list[tuple[Blob, Storage]] = []  # the input blobs, with their memory
+        self._ends = Ends((), ())
+        self._plain: list[Operation] = []  # layer by layer
+        self._kept: dict[int, list[torch.Tensor]] = {}  # layer → its weights as they are now
+        self._values: dict[int, torch.Tensor] | None = None  # of the hidden blobs, if asked for
+
+    @classmethod
+    def make(cls, stretch: Stretch) -> StretchProgram | None:
+        """The program for the shapes and weights as they are; None where there can be none."""
+        if not stretch.outputs:
+            return None
+        self = cls(stretch)
+        inputs = stretch.copies()
+        if not self._keep_weights() or not all(map(fused.finite, inputs)):
+            return None
+        return self if self._build(inputs) else None
+
+    @classmethod
+    @abstractmethod
+    def available(cls) -> bool:
+        """Whether programs of this kind can run in this process."""
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, graph: Graph, i: int) -> bool:
+        """Whether layer ``i``, which has an expression, can be part of a stretch."""
+
+    @classmethod
+    def refers(cls, graph: Graph, i: int) -> bool:
+        """Whether a program reads weights of layer ``i`` where the layer has them.  What the layer
+        makes is then always an output: once they have changed nobody could compute it."""
+        return False
+
+    @classmethod
+    def keeps(cls, graph: Graph, i: int) -> int:
+        """The weights of layer ``i`` that a program keeps copies of."""
+        return 0 if cls.refers(graph, i) else sum(b.count for b in graph.layers[i].blobs)
+
+    def run(self) -> bool:
+        """The forward pass of the layers; False where the program declines: they run as ever."""
+        return self.hide() and self._run()
+
+    def again(self) -> bool:
+        """The pass, if nothing has changed since the last one but the inputs' numbers."""
+        weights, hidden = self._weights_watched, self._hidden_watched
+        if weights is None or hidden is None or not (weights.quiet and hidden.quiet):
+            return False
+        if not self._ends.have_stayed():
+            return False
+        if not all(map(operator.eq, self._stretch.vectors, self._vectors)):
+            return False
+        self._values = None
+        return self._run()
+
+    @abstractmethod
+    def _run(self) -> bool:
+        """Compute the outputs from the inputs; False where a number is not finite."""
+
+    @abstractmethod
+    def _build(self, inputs: list[torch.Tensor]) -> bool:
+        """Make the program, and try it on these inputs; False where that is not possible."""
+
+    @abstractmethod
+    def _last(self) -> dict[int, torch.Tensor]:
+        """Blobs of the last pass from which the expressions give all others."""
+
+    def is_current(self) -> bool:
+        """Whether the weights are those that the program was made with."""
+        watched, vectors = self._weights_watched, self._stretch.vectors
+        if watched is not None and watched.quiet:
+            return all(map(operator.eq, vectors, self._vectors))
+        weights = self._stretch.weights()
+        if len(weights) != len(self._weights):
+            return False
+        watched = Sentinel(storage for storage, _ in self._weights)
+        for blob, (storage, version) in zip(weights, self._weights):
+            if blob.data_storage is not storage or not storage.is_still(version):
+                return False
+        self._vectors = [list(vector) for vector in vectors]
+        self._weights_watched = watched
+        return True
+
+    def _keep_weights(self) -> bool:
+        """Keep the weights as they are, and what the layers compute with them; False where a layer
+        has no expression, or a weight is not finite."""
+        stretch, graph = self._stretch, self._stretch.graph
+        for i in range(stretch.first, stretch.end):
+            layer = graph.layers[i]
+            kept = self._kept[i] = self._copies(i)
+            self._weights += [
+                (blob.data_storage, blob.data_storage.version() or 0) for blob in layer.blobs
+            ]
+            shapes = [graph.blobs[b].dims for b in graph.bottoms[i]]
+            expression = expressions.expression(layer, shapes, kept)
+            if expression is None or not all(map(fused.finite, kept)):
+                return False
+            self._plain.append(Operation(expression, graph.bottoms[i], graph.tops[i]))
+        return True
+
+    def _copies(self, i: int) -> list[torch.Tensor]:
+        return [blob.data_tensor().clone() for blob in self._stretch.graph.layers[i].blobs]
+
+    def _is_equal(self, found: Sequence[torch.Tensor], values: dict[int, torch.Tensor]) -> bool:
+        """Whether the outputs are those of the layers' expressions."""
+        values = run(self._plain, dict(values))
+        return equal(found, [values[b] for b in self.outputs])
+
+    # Hidden blobs ---------------------------------------------------------------------------------
+
+    def hide(self) -> bool:
+        """Let the hidden blobs be those of the pass that begins; False where one cannot be."""
+        watched = self._hidden_watched
+        as_left = watched is not None and watched.quiet
+        for blob, dims in self._outputs:
+            if blob.dims is not dims:
+                as_left = False
+        for blob, storage in self._sources:  # which Splits share
+            if blob.data_storage is not storage:
+                as_left = False
+        if not as_left and not self._find_hidden():
+            return False
+        self._values = None
+        return True
+
+    def _find_hidden(self) -> bool:
+        """Give all blobs their shapes and memory, and let the hidden ones wait."""
+        stretch, graph = self._stretch, self._stretch.graph
+        for i in range(stretch.first, stretch.end):
+            layer = graph.layers[i]
+            with naming(layer):
+                layer.reshape_blobs(graph.bottom(i), graph.top(i))
+                if isinstance(layer, SHARING):
+                    layer.forward_blobs(graph.bottom(i), graph.top(i))
+        seen = {id(graph.blobs[b].data_storage) for b in [*stretch.inputs, *self.outputs]}
+        hidden: list[tuple[Storage, Callable[[], torch.Tensor]]] = []
+        for b in stretch.made:
+            storage = graph.blobs[b].data_storage
+            if id(storage) not in seen:
+                seen.add(id(storage))
+                hidden.append((storage, functools.partial(self._reveal, stretch.roots[b])))
+        if any(storage.leases for storage, _ in hidden):
+            self._hidden_watched = None
+            return False
+        for storage, promise in hidden:
+            storage.defer(promise)
+        self._hidden_watched = Sentinel(storage for storage, _ in hidden)
+        self._outputs = [(graph.blobs[b], graph.blobs[b].dims) for b in self.outputs]
+        self._sources = [(blob, blob.data_storage) for blob in stretch.input_blobs]
+        self._ends = Ends(stretch.input_blobs, [graph.blobs[b] for b in self.outputs])
+        return True
+
+    def _reveal(self, b: int) -> torch.Tensor:
+        """The values of a hidden blob."""
+        if self._values is None:
+            self._values = run(self._plain, self._last())
+        self._stretch.asked_for(b)
+        return self._values[b].clone(memory_format=torch.contiguous_format)
+
+
+def run(
+    operations: Sequence[Operation], values: dict[int, torch.Tensor]
+) -> dict[int, torch.Tensor]:
+    """The values of all blobs, by index."""
+    for expression, bottoms, tops in operations:
+        values.update(zip(tops, expression(*(values[b] for b in bottoms))))
+    return values
+
+
+def equal(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> bool:
+    """Whether results are the same to rounding."""
+    for a, b in zip(found, expected):
+        if a.shape != b.shape or not fused.finite(b):
+            return False
+        if float((a - b).abs().max()) > _TOLERANCE * float(b.abs().max()):
+            return False
+    return len(found) == len(expected)
+
+
+def _roots(graph: Graph, first: int, end: int) -> dict[int, int]:
+    """Blob → the blob whose memory it shares, through Splits and the like."""
+    roots: dict[int, int] = {}
+    for i in range(first, end):
+        for b in graph.tops[i]:
+            source = graph.bottoms[i][0] if isinstance(graph.layers[i], SHARING) else b
+            roots.setdefault(b, roots.get(source, source))
+    return roots
