@@ -110,6 +110,21 @@ static void multiply_share(const convolution *o, int64_t image, int64_t band, in
     multiply(o, image, band, group, tile, count, entries, s);
 }
 
+/* Asks for the input of a band while the one before is computed, in two halves. Where there are few
+   products for it, reading it twice costs more than waiting for it. */
+static void input_ahead(const convolution *o, int64_t band, int64_t shares, side *d) {
+    if (o->unfolded || band >= o->images * o->bands) return;
+    int64_t first = band_first(o, band % o->bands) * o->win.stride_h;
+    int64_t rows = o->band_rows * o->win.stride_h, left = o->in.h - first;
+    if (rows > left) rows = left;
+    if (rows <= 0) return;
+    int64_t bytes = rows * o->in.w * o->in.pixel * (int64_t)sizeof(float);
+    int64_t run = (o->band_rows - 1) * o->pitch + o->width, tiles = (run + o->rows - 1) / o->rows;
+    int64_t steps = shares * ((tiles + 1) / 2) * o->steps;
+    d->ahead = (const char *)(o->in.at + (band / o->bands * o->in.h + first) * o->in.w * o->in.pixel);
+    d->next = bytes / 2, d->lines_left = bytes / 128, d->lines = (d->lines_left + steps - 1) / steps;
+}
+
 void convolution_run(const convolution *o, worker *w) {
     scratch s = scratch_of(o, w);
     int64_t bands = o->images * o->bands, width = width_of_share(o);
@@ -134,6 +149,7 @@ void convolution_run(const convolution *o, worker *w) {
         for (int64_t i; (i = worker_take(w)) < bands;) {
             int64_t image = i / o->bands, band = i % o->bands;
             convolution_split(o, image, band, 0, rows_to_split(o, band), s.entries, s.unfold);
+            input_ahead(o, i + 1, shares, &s.beside);
             for (int64_t share = 0; share < shares; share++)
                 multiply_share(o, image, band, share, s.entries, &s);
         }

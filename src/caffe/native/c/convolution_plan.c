@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 
-/* Entries of a band and weights of a pass share a core's second cache. Where all weights are few, the
-   entries of a band lie in its first. */
-#define BAND_BYTES (640 << 10)
-#define SMALL_BAND_BYTES (48 << 10)
+/* Entries of a band and weights of a pass share a core's second cache. Smaller
+   bands are better where all weights are few. */
+#define BAND_BYTES (1000 << 10)
+#define SMALL_BAND_BYTES (256 << 10)
 #define FEW_WEIGHTS (256 << 10)
 #define PASS_BYTES (400 << 10)
 
@@ -85,7 +85,7 @@ static void cut_bands(convolution *o, int64_t down) {
     if (o->keep) rows = o->height;
     o->bands = ceiling(o->height, least(rows, o->height));
     o->band_rows = ceiling(o->height, o->bands);
-    if (o->unfolded && o->bands > 1) o->band_rows = ceiling(o->band_rows, 2 * SIDE) * 2 * SIDE;
+    if (o->unfolded && o->bands > 3) o->band_rows = ceiling(o->band_rows, 2 * SIDE) * 2 * SIDE;
     o->bands = ceiling(o->height, o->band_rows);
     o->rows = tile_rows((o->band_rows - 1) * o->pitch + o->width);
     o->input_rows = o->band_rows + down;
