@@ -31,15 +31,16 @@ _TILE = 16  # channels
 _MOST_TAPS = 64
 
 
-def forward(call: Call, relu: bool = False) -> torch.Tensor | None:
-    """The convolution, with a ReLU on request; None where another way is to compute it."""
+def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> torch.Tensor | None:
+    """The convolution, with a ReLU on request, in ``out`` where that is channels-last memory; None
+    where another way is to compute it."""
     g, x = call.geometry, call.x
     if not (call.learns and _possible(g, x) and _is_last(x)):
         return None
     inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
     if not _product_gains(g, inputs, outputs, _positions(g.top)):
         return None
-    y = _empty_last(g.top)
+    y = _empty_last(g.top) if out is None or not _is_last(out) else out
     settings = g.stride, g.pad, g.dilation, g.group
     learning.convolve(x, call.weight, call.bias, y, *settings, relu=relu)
     return y

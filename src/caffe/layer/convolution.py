@@ -285,7 +285,7 @@ class Convolution(_Filter):
         if self.window is not None and self.window.fits(x.shape):
             blocks = self.window.blocks[:1] if window_only else self.window.blocks
         call = self._call(geometry, x, weight, bias)
-        y = native_convolution.forward(call, relu) if blocks is None and out is None else None
+        y = native_convolution.forward(call, relu, out) if blocks is None else None
         return way.forward(call, relu, out, blocks) if y is None else y
 
     def _narrow(self, x: torch.Tensor) -> bool:

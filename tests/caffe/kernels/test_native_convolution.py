@@ -53,6 +53,9 @@ def test_equals_float64(name):
     want.backward(dy.double())
     assert close(native_convolution.forward(called(g, x, weight, bias)), want)
     assert close(native_convolution.forward(called(g, x, weight, bias), relu=True), want.relu())
+    memory = torch.full(want.shape, 7.0).contiguous(memory_format=LAST)
+    assert native_convolution.forward(called(g, x, weight, bias), out=memory) is memory
+    assert close(memory, want)
     dx, dw, db = native_convolution.backward(called(g, x, weight), dy, [True] * 3)
     assert close(dw, w64.grad) and close(db, b64.grad)
     assert case[-1] == (dx is not None)
