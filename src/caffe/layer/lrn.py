@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe import kernels
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.native import lrn_within
 
 aten = torch.ops.aten
 
@@ -30,7 +32,7 @@ class LRN(Layer):
             raise self.fail(f"only supports odd values for local_size, got {self.size}", LayerError)
         self.across = p.norm_region == p.ACROSS_CHANNELS
         self.scale: torch.Tensor | None = None  # s, or 1 + alpha times the mean square
-        self.factor: torch.Tensor | None = None  # of WITHIN_CHANNEL: scale^-beta
+        self.factor: torch.Tensor | None = None  # of WITHIN_CHANNEL: scale^-beta; None: native's
 
     def reshape(self, bottom_shapes: Sequence[Shape]) -> list[Shape]:
         if len(bottom_shapes[0]) != 4:
@@ -43,6 +45,10 @@ class LRN(Layer):
             self.scale = _channel_sums(x * x, self.size).mul_(self.alpha / self.size).add_(self.k)
             y = _inverse_power(self.scale, self.beta)
             return [y.mul_(y if self.in_place else x)]
+        if kernels.enabled() and lrn_within.applies(x):
+            y, self.scale = lrn_within.forward(x, self.size, self.alpha, self.beta)
+            self.factor = None
+            return [y]
         self.scale = self._image_means(x * x).mul_(self.alpha).add_(1)
         self.factor = _inverse_power(self.scale, self.beta)
         return [x * self.factor]
@@ -52,6 +58,10 @@ class LRN(Layer):
     ) -> tuple[MaybeTensors, MaybeTensors]:
         g, x, y = top_diffs[0], bottoms[0], tops[0]
         s, factor = self.scale, self.factor
+        if s is not None and factor is None and not self.across and s.shape == x.shape:
+            if not need.bottoms[0]:
+                return [None], []
+            return [lrn_within.backward(g, x, s, self.size, self.alpha, self.beta)], []
         if s is None or s.shape != x.shape:
             s = factor = torch.zeros_like(x)  # no forward yet: all zero, as in Caffe
         if self.across:  # Caffe writes this diff also where propagate_down says not to

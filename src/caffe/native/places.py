@@ -7,12 +7,12 @@ number at a time.
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Sequence
 
 import torch
 
 from caffe import native
+from caffe.native.calls import Calls
 
 __all__ = ["applies", "backward", "forward"]
 
@@ -31,31 +31,7 @@ class _Pooled(ctypes.Structure):
     )
 
 
-class _Programs(threading.local):
-    """The programs of a thread, by whether they go back."""
-
-    def __init__(self) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
-        make = kernels.kernels_places_new
-        make.restype = ctypes.c_void_p
-        self._run, self._free = kernels.kernels_places, kernels.kernels_free
-        self._programs = [ctypes.c_void_p(make(back)) for back in (0, 1)]
-        if not all(self._programs):
-            raise MemoryError("no memory for a native kernel")
-
-    def run(self, back: bool, of: _Pooled) -> None:
-        if self._run(self._programs[back], torch.get_num_threads(), ctypes.byref(of)):
-            raise MemoryError("no memory for a native kernel")
-
-    def __del__(self) -> None:
-        for program in getattr(self, "_programs", ()):
-            if program:
-                self._free(program)
-
-
-_programs: _Programs | None = None
+_calls = Calls("kernels_places_new", "kernels_places")
 
 
 def applies(x: torch.Tensor) -> bool:
@@ -113,13 +89,10 @@ def _run(
     sizes: tuple[Pair, Pair, Pair],
     layout: torch.memory_format,
 ) -> None:
-    global _programs
-    if _programs is None:
-        _programs = _Programs()
     n, c, h, w = x.shape
     of = _Pooled(
         *(x.data_ptr(), y.data_ptr(), places.data_ptr(), n, h, w, c, *y.shape[2:]),
         (ctypes.c_int32 * 9)(*sizes[0], *sizes[1], *sizes[2], 1, 1, 1),
         layout is torch.channels_last,
     )
-    _programs.run(back, of)
+    _calls.run(back, of)
