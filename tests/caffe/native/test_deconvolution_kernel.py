@@ -59,6 +59,39 @@ def test_the_finish(name, act, case):
     _check(name, (2, 21, 6, 7), 21, case, 2, act)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "inputs", "outputs"), [(2, 64, 32), (2, 33, 21), (3, 40, 16), ((1, 2), 35, 50)]
+)
+def test_windows_that_do_not_overlap(kernel, inputs, outputs, images, threads):
+    shape = (images, inputs, 9, 7)
+    _check("kernels_deconvolution", shape, outputs, (kernel, kernel, 0), threads)
+
+
+@pytest.mark.parametrize("act", range(7))
+def test_the_finish_where_windows_do_not_overlap(act):
+    x, weight = torch.randn(1, 32, 5, 6), torch.randn(32, 21, 2, 2) / 6
+    y = F.conv_transpose2d(x.double(), weight.double(), None, 2)
+    then = native_maps.some_finish(act, y.shape) | {"other": None}
+    given, out = Wide(x.shape, 2, x), Wide(y.shape, 3)
+    window, finish = native_maps.window(2, 2), native_maps.finish(**then)
+    found = native_maps.run("kernels_deconvolution", out, given, out, window, weight, finish)
+    tolerance = 1e-6 * max(1.0, float(y.abs().max()))
+    native_maps.assert_close(found, native_maps.finished(y, **then), tolerance)
+
+
+def test_a_crop_of_the_result_is_a_pad():
+    x, weight = torch.randn(1, 5, 6, 7), torch.randn(5, 1, 8, 8)
+    y = F.conv_transpose2d(x.double(), weight.double(), None, 4, 0, groups=5)
+    given, out = Wide(x.shape, 0, x), Wide((1, 5, 20, 21), 3)
+    window = native_maps.window(8, 4, (3, 5), 1, 5)
+    found = native_maps.run(
+        "kernels_deconvolution_by_channel", out, given, out, window, weight, None
+    )
+    native_maps.assert_close(found, y[:, :, 3:23, 5:26])
+
+
 def test_what_is_refused():
     kernels, program, m = native.library(), native_maps.program(), Wide((1, 2, 4, 4))
     weight = torch.randn(2, 2, 2, 2)

@@ -6,6 +6,7 @@
 
 #include "finish.h"
 #include "tasks.h"
+#include "upconvolution.h"
 
 #include <string.h>
 
@@ -186,7 +187,8 @@ static void by_channel_run(const void *prepared, worker *w) {
                 by_channel_row(o, row / o->out.h, row % o->out.h, vector);
 }
 
-/* Weights (c, 1, kernel_h, kernel_w): each channel by its own kernel, as in upsampling.
+/* Weights (c, 1, kernel_h, kernel_w): each channel by its own kernel, as in upsampling. `out` may have
+   any size: a Crop of the result is a pad of as much more, and costs nothing.
    -1: without memory, or dilated. */
 int kernels_deconvolution_by_channel(program *p, const map *in, const map *out, const window *win,
                                      const float *weights, const finish *then) {
@@ -290,7 +292,8 @@ static void deconvolution_run(const void *prepared, worker *w) {
 /* Weights (in, out, kernel_h, kernel_w), as in Caffe. -1: without memory, dilated, or in groups. */
 int kernels_deconvolution(program *p, const map *in, const map *out, const window *win,
                           const float *weights, const finish *then) {
-    if (win->groups > 1) return -1;
+    if (win->groups > 1 || win->dilation_h > 1 || win->dilation_w > 1) return -1;
+    if (upconvolution_fits(in, out, win, then)) return upconvolution_add(p, in, out, win, weights, then);
     int64_t taps = win->kernel_h * win->kernel_w, width = VECTORS * LANES;
     int64_t groups = divide_up(out->c, width);
     deconvolution *o = new_deconvolution(in, out, win, (size_t)(groups * taps * in->c * width), then);
