@@ -137,6 +137,14 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
             call.program.depthwise(call.xs[0], call.out, window, call.weights[0], _bias(call))
 
         return Form(add_depthwise, finishes=True, outputs=0)
+    if _covers(layer, bottoms[0]) and has("kernels_inner_product"):
+
+        def add_product(call: Call) -> None:
+            call.program.inner_product(call.xs[0], call.out, call.weights[0], _bias(call))
+
+        refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
+        outputs = None if refers else 0
+        return Form(add_product, finishes=True, outputs=outputs, refers=refers)
     if not has("kernels_convolution"):
         return None
     refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
@@ -147,6 +155,13 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         call.program.convolution(call.xs[0], call.out, window, weight, _bias(call), refers)
 
     return Form(add, finishes=True, outputs=None if refers else 0, refers=refers)
+
+
+def _covers(layer: Any, bottom: Shape) -> bool:
+    """Whether the kernel covers the whole image, of few: a matrix product."""
+    if bottom[0] > _FEW or layer.group != 1 or any(layer.pad):
+        return False
+    return list(layer.kernel) == list(bottom[2:]) and list(layer.dilation) == [1, 1]
 
 
 def _deconvolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
