@@ -29,6 +29,7 @@ _OURS, _ONEDNNS = 1 / 125, 1 / 65
 _X, _DY, _WEIGHT, _DIFF, _CALL = 0.5, 0.35, 1.3, 1.2, 15_000
 _TILE = 16  # channels
 _MOST_TAPS = 64
+_MOST_WEIGHTS = 1 << 22  # packed they take 6 bytes each, which stay: not FCN's fc6
 
 
 def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> torch.Tensor | None:
@@ -72,6 +73,9 @@ def takes_backward(g: Geometry, x: torch.Tensor, mask: Mask) -> bool:
 
 def _possible(g: Geometry, x: torch.Tensor) -> bool:
     if not (kernels.enabled() and native.available() and len(g.kernel) == 2 and x.is_cpu):
+        return False
+    weights = g.bottom[1] // g.group * g.top[1] * math.prod(g.kernel)
+    if weights > _MOST_WEIGHTS:
         return False
     few = max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= _TILE
     return few and x.dtype == torch.float32 and x.numel() > 0

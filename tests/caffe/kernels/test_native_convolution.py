@@ -77,6 +77,9 @@ def test_what_other_ways_compute(monkeypatch):
     assert native_convolution.forward(call._replace(x=x.contiguous())) is None
     planes = call._replace(x=x.contiguous())
     assert native_convolution.backward(planes, dy.contiguous(), [True] * 3) == none
+    large = Geometry((7, 7), [1, 1], [0, 0], [1, 1], 1, (1, 512, 22, 22), (1, 4096, 16, 16))
+    seen = torch.empty(1, 22, 22, 512).permute(0, 3, 1, 2)
+    assert not native_convolution.takes_backward(large, seen, [True] * 3)  # its packed weights stay
     few, image, of_image, diffs = drawn(((2, 3, 32, 32), (64, 3, 7, 7), 2, 3, 1, 1, False))
     assert native_convolution.backward(called(few, image, of_image), diffs, [True] * 3) == none
     assert not native_convolution.takes_backward(few, image, [False, True, False])
