@@ -139,6 +139,8 @@ SHAPES = {
     "few channels, dilation": (2, 3, 20, 18, 16, 3, 1, 2, 2, 1),
     "two groups": (1, 96, 13, 13, 128, 5, 1, 2, 1, 2),
     "many groups": (2, 64, 9, 9, 64, 3, 1, 1, 1, 16),
+    "groups of four": (1, 128, 14, 14, 128, 3, 1, 1, 1, 32),
+    "groups of ten, more outputs": (1, 60, 9, 8, 84, 3, 1, 1, 1, 6),
     "groups of pointwise": (2, 66, 9, 9, 33, 1, 1, 0, 1, 3),
     "by channel": (1, 24, 9, 9, 24, 3, 2, 1, 1, 24),
     "the kernel beyond the map": (1, 64, 2, 3, 32, 5, 1, 2, 1, 1),

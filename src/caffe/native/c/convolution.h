@@ -29,6 +29,7 @@ typedef struct {
     finish done;
     int unfolded, keep;
     int64_t taps, in_channels, out_channels; /* of a group */
+    int64_t joined; /* groups of Caffe in a group here: small ones share a step, with zeros between */
     /* the entries of a band */
     int64_t images, height, width; /* of results: those of the batch, or 1, all, 1 where unfolded */
     int64_t pitch, left;           /* entries of a row; zeros after a plane's last row */
@@ -46,6 +47,7 @@ typedef struct {
     int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
     int32_t *offsets;             /* of a step's entries, in bytes */
     int32_t *places;              /* of the 32 weights of each step among an output's; -1: zero */
+    int32_t *group_of;            /* of those weights: which of the groups that are joined */
     int64_t weights_row;          /* numbers from an output's weights to the next one's */
     const float *weights;         /* Caffe's, where they are kept */
     char *packed;                 /* all tiles of outputs of all groups otherwise */

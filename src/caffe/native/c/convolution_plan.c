@@ -96,7 +96,7 @@ static void cut_bands(convolution *o, int64_t down) {
 
 /* Where the entries and weights of each step are. */
 static void list_steps(convolution *o) {
-    int64_t c = o->in_channels;
+    int64_t c = o->in_channels, of_group = c / o->joined;
     for (int64_t s = 0; s < o->steps; s++) {
         int64_t block = o->unfolded ? s : s / o->taps, t = o->unfolded ? 0 : s % o->taps;
         int64_t entry = block * o->phases * o->plane;
@@ -105,9 +105,10 @@ static void list_steps(convolution *o) {
         o->offsets[s] = (int32_t)(entry * PIXEL_BYTES);
         for (int64_t j = 0; j < STEP; j++) {
             int64_t k = block * STEP + j, place = -1;
-            if (o->unfolded && k < o->taps * c) place = k % c * o->taps + k / c;
-            if (!o->unfolded && k < c) place = k * o->taps + t;
+            int64_t channel = o->unfolded ? k % c : k, tap = o->unfolded ? k / c : t;
+            if (o->unfolded ? k < o->taps * c : k < c) place = channel % of_group * o->taps + tap;
             o->places[s * STEP + j] = (int32_t)place;
+            o->group_of[s * STEP + j] = (int32_t)(channel / of_group);
         }
     }
 }
@@ -144,6 +145,14 @@ static int list_pieces(convolution *o) {
     return 0;
 }
 
+/* So many groups become one that its channels fill a step. */
+static int64_t join_groups(const map *in, const window *w) {
+    int64_t channels = in->c / w->groups, most = 1;
+    for (int64_t n = 2; n * channels <= STEP && n <= w->groups; n++)
+        if (w->groups % n == 0) most = n;
+    return most;
+}
+
 void convolution_free(void *planned) {
     convolution *o = planned;
     finish_free(&o->done);
@@ -160,8 +169,10 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     convolution *o = calloc(1, sizeof *o);
     if (!o) return NULL;
     o->in = *in, o->out = *out, o->win = *win, o->keep = keep;
+    o->joined = keep ? 1 : join_groups(in, win);
+    o->win.groups /= (int32_t)o->joined;
     o->taps = (int64_t)win->kernel_h * win->kernel_w;
-    o->in_channels = in->c / win->groups, o->out_channels = out->c / win->groups;
+    o->in_channels = in->c / o->win.groups, o->out_channels = out->c / o->win.groups;
     o->tiles = ceiling(o->out_channels, SIDE);
     o->unfolded = unfolds(o);
     o->images = o->unfolded ? 1 : out->n;
@@ -171,7 +182,8 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->steps = o->unfolded ? o->blocks : o->blocks * o->taps;
     o->phase_y = calloc((size_t)(5 * o->taps), sizeof *o->phase_y);
     o->offsets = malloc((size_t)o->steps * sizeof *o->offsets);
-    o->places = malloc((size_t)(o->steps * STEP) * sizeof *o->places);
+    o->places = malloc((size_t)(2 * o->steps * STEP) * sizeof *o->places);
+    o->group_of = o->places ? o->places + o->steps * STEP : NULL;
     int64_t down = 0;
     if (o->phase_y && o->offsets && o->places) {
         o->phase_x = o->phase_y + o->taps, o->phase_of = o->phase_x + o->taps;
@@ -187,7 +199,7 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
         free(o);
         return NULL;
     }
-    o->weights_row = o->in_channels * o->taps;
+    o->weights_row = o->in_channels / o->joined * o->taps;
     list_steps(o);
     /* One pass where the weights of two tiles fit: else as few as do, of equal length. */
     o->chunk = ceiling(o->steps, ceiling(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));
