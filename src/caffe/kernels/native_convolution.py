@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
 from caffe import kernels, native
 from caffe.kernels import winograd
 from caffe.native import learning, weight_gradient
+from caffe.native.kept import MOST_ROWS, Kept
 
 if TYPE_CHECKING:
     from caffe.kernels.convolution import Call, Geometry, Grads, Mask
@@ -28,6 +30,9 @@ __all__ = ["backward", "forward", "takes_backward"]
 _OURS, _ONEDNNS = 1 / 125, 1 / 65
 _X, _DY, _WEIGHT, _DIFF, _CALL = 0.5, 0.35, 1.3, 1.2, 15_000
 _TILE = 16  # channels
+_LEAST_KEPT = 1 << 23  # weights; fewer are better packed (native/layers.py)
+_MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
+_LEAST_POSITIONS = 64  # fewer outputs take less time than laying out the weights
 _MOST_TAPS = 64
 _MOST_WEIGHTS = 1 << 22  # packed they take 6 bytes each, which stay: not FCN's fc6
 
@@ -36,7 +41,9 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
     """The convolution, with a ReLU on request, in ``out`` where that is channels-last memory; None
     where another way is to compute it."""
     g, x = call.geometry, call.x
-    if not (call.learns and _possible(g, x) and _is_last(x)):
+    if not call.learns:
+        return _with_kept_weights(call, relu)
+    if not (_possible(g, x) and _is_last(x)):
         return None
     inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
     if not _product_gains(g, inputs, outputs, _positions(g.top)):
@@ -45,6 +52,37 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
     settings = g.stride, g.pad, g.dilation, g.group
     learning.convolve(x, call.weight, call.bias, y, *settings, relu=relu)
     return y
+
+
+def _with_kept_weights(call: Call, relu: bool) -> torch.Tensor | None:
+    """The convolution where the weights are many and stay (FCN's fc6 and fc7 in TEST)."""
+    g, weight = call.geometry, call.weight
+    positions = _positions(g.top)
+    many = weight.numel() >= _LEAST_KEPT and _LEAST_POSITIONS <= positions <= MOST_ROWS
+    runs = kernels.enabled() and native.available() and call.x.is_cpu
+    if not (many and runs and g.plain and call.x.dtype == torch.float32):
+        return None
+    known: dict[int, Kept] = call.storage.cached("native, by positions", dict)
+    run = known.get(positions)
+    if run is None:
+        if len(known) >= _MOST_SIZES:
+            known.clear()
+        run = known[positions] = Kept(positions, weight.flatten(1))
+    n, o, h, w = g.top
+    y = run(_rows(g, call.x))
+    if call.bias is not None:
+        y += call.bias
+    if relu:
+        y.relu_()
+    return y.view(n, h, w, o).permute(0, 3, 1, 2)
+
+
+def _rows(g: Geometry, x: torch.Tensor) -> torch.Tensor:
+    """(N H' W', C kh kw): what each output is the product of."""
+    if any(g.pad):
+        x = F.pad(x, (g.pad[1], g.pad[1], g.pad[0], g.pad[0]))
+    windows = x.unfold(2, g.kernel[0], g.stride[0]).unfold(3, g.kernel[1], g.stride[1])
+    return windows.permute(0, 2, 3, 1, 4, 5).reshape(_positions(g.top), -1)
 
 
 def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:

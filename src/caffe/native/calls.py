@@ -12,26 +12,6 @@ from caffe import native
 __all__ = ["Calls"]
 
 
-class _Programs:
-    """The programs of one thread, which are freed when it ends."""
-
-    def __init__(self, new: str, run: str) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
-        make = getattr(kernels, new)
-        make.restype = ctypes.c_void_p
-        self.run, self._free = getattr(kernels, run), kernels.kernels_free
-        self.by_direction = [ctypes.c_void_p(make(back)) for back in (0, 1)]
-        if not all(self.by_direction):
-            raise MemoryError("no memory for a native kernel")
-
-    def __del__(self) -> None:
-        for program in getattr(self, "by_direction", ()):
-            if program:
-                self._free(program)
-
-
 class Calls(threading.local):
     """A kernel with two directions; each thread has programs of its own, made at its first call.
 
@@ -41,15 +21,30 @@ class Calls(threading.local):
 
     def __init__(self, new: str, run: str) -> None:
         self._names = new, run
-        self._programs: _Programs | None = None
+        self._programs: list[ctypes.c_void_p] = []
 
     def run(self, back: bool, of: ctypes.Structure) -> None:
         """Compute what the structure says, on PyTorch's number of threads.
 
         Raises MemoryError.
         """
-        if self._programs is None:
-            self._programs = _Programs(*self._names)
-        made = self._programs
-        if made.run(made.by_direction[back], torch.get_num_threads(), ctypes.byref(of)):
+        if not self._programs:
+            self._make()
+        if self._run(self._programs[back], torch.get_num_threads(), ctypes.byref(of)):
             raise MemoryError("no memory for a native kernel")
+
+    def _make(self) -> None:
+        kernels = native.library()
+        if kernels is None:
+            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
+        make = getattr(kernels, self._names[0])
+        make.restype = ctypes.c_void_p
+        self._run, self._free = getattr(kernels, self._names[1]), kernels.kernels_free
+        made = [ctypes.c_void_p(make(back)) for back in (0, 1)]
+        if not all(made):
+            raise MemoryError("no memory for a native kernel")
+        self._programs = made
+
+    def __del__(self) -> None:
+        for program in getattr(self, "_programs", ()):
+            self._free(program)

@@ -86,3 +86,21 @@ def test_what_other_ways_compute(monkeypatch):
     monkeypatch.setenv("CAFFE_KERNELS", "plain")
     assert native_convolution.forward(call) is None
     assert native_convolution.backward(call, dy, [True] * 3) == none
+
+
+def test_many_weights_that_stay_are_read_where_they_lie():
+    """In TEST, from any memory format, anew where they have changed."""
+    g, x, weight, _ = drawn(((1, 512, 12, 14), (1100, 512, 4, 4), 1, 0, 1, 1, False))
+    bias, call = torch.randn(1100), called(g, x, weight, learns=False)
+    assert weight.numel() >= native_convolution._LEAST_KEPT
+    want = torch.conv2d(x.double(), weight.double(), bias.double())
+    for image in (x, x.contiguous()):
+        given = call._replace(x=image, bias=bias)
+        for relu in (False, True):
+            found = native_convolution.forward(given, relu)
+            assert close(found, want.relu() if relu else want)
+    call.storage.touch()
+    other = call._replace(weight=2 * weight)
+    assert close(native_convolution.forward(other), 2 * (want - bias.double().view(-1, 1, 1)))
+    few = drawn(((1, 512, 4, 4), (1100, 512, 4, 4), 1, 0, 1, 1, False))[:3]
+    assert native_convolution.forward(called(*few, learns=False)) is None

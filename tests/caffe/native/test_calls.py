@@ -29,23 +29,6 @@ def test_threads_call_at_once_without_disturbing_each_other():
         assert torch.equal(y, torch.nn.functional.max_pool2d(x, 2))
 
 
-@pytest.mark.skipif(not native.available(), reason=native.why_not())
-def test_a_thread_that_ends_leaves_no_programs(monkeypatch):
-    freed = []
-    end = calls._Programs.__del__
-
-    def watched(programs):
-        freed.append(len(programs.by_direction))
-        end(programs)
-
-    monkeypatch.setattr(calls._Programs, "__del__", watched)
-    x = torch.randn(1, 1, 4, 4)
-    thread = threading.Thread(target=places.forward, args=(x, (2, 2), (2, 2), (0, 0), (2, 2)))
-    thread.start()
-    thread.join()
-    assert freed == [2]
-
-
 def test_without_kernels_a_call_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(native, "library", lambda: None)
     monkeypatch.setattr(native, "why_not", lambda: "they were not built")

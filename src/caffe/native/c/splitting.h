@@ -20,20 +20,6 @@ enum {
     TILE = ROWS * DEPTH, /* numbers of a tile */
 };
 
-/* The tiles of this thread: all of them 16 rows of 64 bytes. _tile_release() when done. */
-static inline void tiles_begin(void) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } settings;
-    memset(&settings, 0, sizeof settings);
-    settings.palette = 1;
-    for (int i = 0; i < 8; i++)
-        settings.bytes[i] = 64, settings.rows[i] = ROWS;
-    _tile_loadconfig(&settings);
-}
-
 /* The upper 16 bits of sixteen numbers, and in `rest` what they leave. */
 static inline __m256i cut(__m512 v, __m512 *rest) {
     __m512i bits = _mm512_castps_si512(v);

@@ -13,6 +13,7 @@
 
 #include "native.h"
 #include "splitting.h"
+#include "tiles.h"
 #include "turn.h"
 
 #include <stdlib.h>
@@ -259,6 +260,7 @@ multiply(const uint16_t *a0, const uint16_t *a1, const uint16_t *b0, const uint1
     _tile_stored(1, found + ROWS * ROWS, 64);
     _tile_stored(2, found + 2 * ROWS * ROWS, 64);
     _tile_stored(3, found + 3 * ROWS * ROWS, 64);
+    tiles_fence();
     add_tile(c00, found);
     if (two_b) add_tile(c01, found + ROWS * ROWS);
     if (two_a) add_tile(c10, found + 2 * ROWS * ROWS);
@@ -380,7 +382,7 @@ static void weight_gradient_run(const void *none, worker *w) {
     plan mine = *p;
     lay_memory(&mine, worker_shared(w));
     int groups = p->of->v.groups;
-    tiles_begin();
+    tiles_begin(ROWS);
     for (int group = 0; group < groups; group++) {
         const float *x = p->of->x + group * (p->of->c / groups);
         const float *dy = p->of->dy + group * (p->of->out_c / groups);

@@ -11,6 +11,7 @@
 #include "finish.h"
 #include "native.h"
 #include "splitting.h"
+#include "tiles.h"
 #include "turn.h"
 
 enum {
@@ -239,11 +240,12 @@ static void compute(const winograd *o, const region *r, worker *w) {
     bfloat *inputs = worker_own(w);
     float *products = (float *)((char *)worker_own(w) + inputs_size(o));
     int64_t row = o->depth / DEPTH * TILE; /* sixteen blocks or outputs, one part */
-    tiles_begin();
+    tiles_begin(ROWS);
     for (int64_t s; (s = worker_take(w)) * size < blocks;) {
         int64_t first = s * size, count = blocks - first < size ? blocks - first : size;
         int64_t rows = up(count, 2 * ROWS), part = rows * o->depth;
         transform(o, r, first, count, across, inputs, part);
+        tiles_fence();
         for (int64_t n = 0; n < o->width; n += MOST_OUTPUTS) {
             int64_t wide = o->width - n < MOST_OUTPUTS ? o->width - n : MOST_OUTPUTS;
             for (int p = 0; p < PLACES; p++) {
@@ -255,10 +257,11 @@ static void compute(const winograd *o, const region *r, worker *w) {
                         product(a + k / ROWS * row, row, part, b + i / ROWS * PARTS * row,
                                 PARTS * row, o->depth, to + k * wide + i, wide);
             }
+            tiles_fence();
             finish_blocks(o, r, first, count, across, products, rows * wide, n, wide);
         }
     }
-    _tile_release();
+    tiles_end();
 }
 
 static void run(const void *prepared, worker *w) {

@@ -1,0 +1,58 @@
+"""Products with many weights that are read where they lie, in each run (c/product.c): packed they
+would take one and a half times their memory once more."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+
+import torch
+
+from caffe import native
+from caffe.errors import Error
+
+__all__ = ["MOST_ROWS", "Kept"]
+
+MOST_ROWS = 1024
+_Address = ctypes.POINTER(ctypes.c_void_p)
+
+
+class Kept:
+    """The product of a (rows, depth) matrix with the transpose of ``weight`` (outputs, depth).
+
+    The weights must keep their numbers as long as this is used.  At most :data:`MOST_ROWS` rows.
+    """
+
+    def __init__(self, rows: int, weight: torch.Tensor) -> None:
+        kernels = native.library()
+        if kernels is None:
+            raise Error(f"the native kernels cannot be used: {native.why_not()}")
+        self._weight = weight.contiguous()
+        self.outputs, self.depth = weight.shape
+        self.rows = rows
+        self._x, self._y = _Address(), _Address()
+        make = kernels.kernels_product
+        make.restype = ctypes.c_void_p
+        sizes = map(ctypes.c_int64, (rows, self.depth, self.outputs))
+        data = ctypes.c_void_p(self._weight.data_ptr())
+        made = make(*sizes, data, ctypes.byref(self._x), ctypes.byref(self._y))
+        if not made:
+            raise Error(f"a native product takes 1 to {MOST_ROWS} rows, not {rows}")
+        self._made, self._run = ctypes.c_void_p(made), kernels.kernels_run
+        self._one_at_a_time = threading.Lock()  # nets of several threads may share weights
+        weakref.finalize(self, kernels.kernels_free, self._made)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """(rows, depth), float32 -> (rows, outputs)."""
+        if tuple(x.shape) != (self.rows, self.depth) or x.dtype != torch.float32:
+            raise Error(
+                f"a native product takes float32 of {(self.rows, self.depth)}; "
+                f"got {x.dtype} of {tuple(x.shape)}"
+            )
+        x, y = x.contiguous(), torch.empty(self.rows, self.outputs)
+        with self._one_at_a_time:
+            self._x[0], self._y[0] = x.data_ptr(), y.data_ptr()
+            if self._run(self._made, torch.get_num_threads(), None) < 0:
+                raise MemoryError("no memory for a native product")
+        return y
