@@ -135,6 +135,12 @@ class Program:
             *_maps(x, out), ctypes.byref(window), data, ctypes.c_int(keep), self._finish(finish),
         )  # fmt: skip
 
+    def winograd(self, x: Map, out: Map, transformed: torch.Tensor, finish: Finish) -> None:
+        """3x3, stride 1, pad 1, with weights of :func:`caffe.kernels.winograd.transform_weights`,
+        (24, out, in)."""
+        data = self._numbers(transformed)
+        self._add("kernels_winograd", *_maps(x, out), data, self._finish(finish))
+
     def depthwise(
         self, x: Map, out: Map, window: Window, weight: torch.Tensor, finish: Finish
     ) -> None:

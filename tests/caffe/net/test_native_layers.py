@@ -8,7 +8,7 @@ from google.protobuf import text_format
 import caffe
 from caffe import native
 from caffe.layer import create
-from caffe.native import memory
+from caffe.native import memory, program
 from caffe.net import expressions
 from caffe.net import native_layers as layers
 from caffe.net.native_stretch import Node, build
@@ -82,6 +82,18 @@ REFUSED = {
     "Slice": 'top: "second" slice_param { axis: 0 }',
     "Softmax": "softmax_param { axis: 2 }",
 }
+
+
+def test_wide_convolutions_of_large_images_go_winograds_way(monkeypatch):
+    monkeypatch.setattr(layers, "_WINOGRAD_LEAST_CHANNELS", 16)
+    monkeypatch.setattr(layers, "_WINOGRAD_LEAST_BLOCKS", 6)
+    taken = []
+    add = program.Program.winograd
+    monkeypatch.setattr(program.Program, "winograd", lambda *given: (taken.append(1), add(*given)))
+    for settings in (LAYERS["Convolution"], LAYERS["Convolution, in groups"]):
+        for a, b in zip(*run(*made("Convolution", settings))):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=3e-6 * float(b.abs().max()))
+    assert taken == [1]
 
 
 def test_the_table_is_tested_whole():
