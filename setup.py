@@ -46,7 +46,8 @@ def kernels() -> list[Extension]:
     ]
 
 
-setup(
-    ext_modules=kernels(),
-    options={"bdist_wheel": {"py_limited_api": "cp310"}} if kernels() else {},
-)
+if __name__ == "__main__":
+    setup(
+        ext_modules=kernels(),
+        options={"bdist_wheel": {"py_limited_api": "cp310"}} if kernels() else {},
+    )

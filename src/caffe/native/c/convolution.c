@@ -130,7 +130,7 @@ void convolution_run(const convolution *o, worker *w) {
     int64_t bands = o->images * o->bands, width = width_of_share(o);
     int64_t shares = o->win.groups * ((o->tiles + width - 1) / width);
     tiles_begin(o->rows);
-    if (o->shared_bytes && worker_count(w) > 1 && bands < 4 * worker_count(w)) {
+    if (o->shared_bytes && worker_count(w) > 1 && bands < 2 * worker_count(w)) {
         /* Few bands: all threads write the entries of all, then share the products. */
         char *shared = worker_shared(w);
         int64_t part = (o->input_rows + worker_count(w) - 1) / worker_count(w);
@@ -142,11 +142,11 @@ void convolution_run(const convolution *o, worker *w) {
                                   shared + i * o->entries_bytes, s.unfold);
         }
         worker_meet(w);
-        for (int64_t i; (i = worker_take(w)) < bands * shares;)
+        for (int64_t i; (i = worker_next(w, bands * shares)) < bands * shares;)
             multiply_share(o, i % bands / o->bands, i % bands % o->bands, i / bands,
                            shared + i % bands * o->entries_bytes, &s);
     } else {
-        for (int64_t i; (i = worker_take(w)) < bands;) {
+        for (int64_t i; (i = worker_next(w, bands)) < bands;) {
             int64_t image = i / o->bands, band = i % o->bands;
             convolution_split(o, image, band, 0, rows_to_split(o, band), s.entries, s.unfold);
             input_ahead(o, i + 1, shares, &s.beside);

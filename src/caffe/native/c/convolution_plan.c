@@ -10,6 +10,7 @@
 #define BAND_BYTES (1000 << 10)
 #define SMALL_BAND_BYTES (256 << 10)
 #define FEW_WEIGHTS (256 << 10)
+#define WEIGHTS_FOR_EACH (700 << 10)
 #define PASS_BYTES (400 << 10)
 
 static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -82,6 +83,12 @@ static void cut_bands(convolution *o, int64_t down) {
     int64_t rows = most / row_bytes - down;
     if (rows < 4) rows = 4;
     if (o->unfolded && rows < 4 * SIDE) rows = 4 * SIDE;
+    /* Where each thread can read all weights it takes rows of its own, near those it made before. */
+    if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 4 * 2 * SIDE) {
+        int64_t parts = o->height >= 8 * 4 * SIDE ? 8 : 4;
+        rows = least(rows, ceiling(o->height, parts));
+        if (parts == 8) rows = ceiling(rows, 2 * SIDE) * 2 * SIDE;
+    }
     if (o->keep) rows = o->height;
     o->bands = ceiling(o->height, least(rows, o->height));
     o->band_rows = ceiling(o->height, o->bands);

@@ -29,18 +29,24 @@ typedef struct {
     void (*free_prepared)(void *);
 } entry;
 
+typedef struct {
+    _Alignas(64) atomic_llong taken;
+} counter;
+
 struct program {
     entry *entries;
     int count, room;
     size_t shared_size, own_size;
     /* of the run */
     char *memory; /* the shared part, then one for each thread */
+    int64_t *clock;
     int threads;
     float **slots;
     atomic_int started, not_finite;
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_uint phase;
     _Alignas(64) atomic_llong next;
+    counter shares[MOST_THREADS]; /* of worker_next(), one for each thread */
 };
 
 struct worker {
@@ -111,12 +117,30 @@ int64_t worker_take(worker *w) {
     return atomic_fetch_add_explicit(&w->p->next, 1, memory_order_relaxed);
 }
 
+int64_t worker_next(worker *w, int64_t total) {
+    for (int k = 0; k < w->count; k++) {
+        int of = (w->index + k) % w->count;
+        int64_t begin = total * of / w->count, end = total * (of + 1) / w->count;
+        atomic_llong *taken = &w->p->shares[of].taken;
+        if (begin + atomic_load_explicit(taken, memory_order_relaxed) >= end) continue;
+        int64_t i = begin + atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+        if (i < end) return i;
+    }
+    return total;
+}
+
+static void begin_phase(program *p, int threads) {
+    atomic_store(&p->next, 0);
+    for (int i = 0; i < threads; i++)
+        atomic_store_explicit(&p->shares[i].taken, 0, memory_order_relaxed);
+}
+
 void worker_meet(worker *w) {
     program *p = w->p;
     unsigned phase = ++w->phase;
     if (atomic_fetch_add(&p->arrived, 1) == w->count - 1) {
         atomic_store(&p->arrived, 0);
-        atomic_store(&p->next, 0);
+        begin_phase(p, w->count);
         atomic_store(&p->phase, phase);
         return;
     }
@@ -135,10 +159,15 @@ static void work(void *data) {
     int count = p->threads == 1 ? 1 : threads_at_work();
     worker w = {p, atomic_fetch_add(&p->started, 1), count, 0};
     for (int i = 0; i < p->count; i++) {
+        int64_t begin = p->clock && w.index == 0 ? (int64_t)__rdtsc() : 0;
         p->entries[i].run(p->entries[i].prepared, &w);
         worker_meet(&w);
+        if (p->clock && w.index == 0) p->clock[i] = (int64_t)__rdtsc() - begin;
     }
 }
+
+/* From now on each run writes how long each operation took, in the processor's ticks; NULL: no more. */
+void kernels_clock(program *p, int64_t *ticks) { p->clock = ticks; }
 
 /* Runs the program on so many threads. Returns 0; 1 where an operation saw a number that is not
    finite; -1 without memory. Not for two callers at once with the same program. */
@@ -151,7 +180,7 @@ int kernels_run(program *p, int threads, float **slots) {
     atomic_store(&p->started, 0);
     atomic_store(&p->not_finite, 0);
     atomic_store(&p->arrived, 0);
-    atomic_store(&p->next, 0);
+    begin_phase(p, threads);
     atomic_store(&p->phase, 0);
     if (threads == 1)
         work(p);

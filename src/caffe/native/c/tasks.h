@@ -23,7 +23,8 @@ ALWAYS float *pixel_at(const map *m, int64_t image, int64_t y, int64_t x) {
 static inline int tasks_next(worker *w, int64_t total, int64_t *from, int64_t *to) {
     int threads = worker_count(w);
     int64_t grain = threads == 1 ? total : divide_up(total, 4 * threads);
-    *from = worker_take(w) * grain;
+    if (total <= 0) return 0;
+    *from = worker_next(w, divide_up(total, grain)) * grain;
     *to = at_most(*from + grain, total);
     return *from < total;
 }
