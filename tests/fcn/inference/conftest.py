@@ -33,7 +33,9 @@ def weights(tmp_path):
             if name.startswith("upscore"):
                 continue  # bilinear from the start
             if len(shape) == 4:
-                blob.data[...] = rng.randn(*shape) * np.sqrt(2.0 / np.prod(shape[1:]))
+                # Scores of some hundred: of a thousand one rounding moves a probability by 1e-5.
+                scale = 0.1 if name.startswith("score") else 1
+                blob.data[...] = scale * rng.randn(*shape) * np.sqrt(2.0 / np.prod(shape[1:]))
             else:
                 blob.data[...] = rng.rand(*shape) * 0.2 + 0.9
     path = str(tmp_path / "random.caffemodel")
