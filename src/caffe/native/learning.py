@@ -14,21 +14,12 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.program import Map
 
 __all__ = ["convolve", "gradient_of_input"]
 
 _MOST = 64  # prepared convolutions that a thread keeps, each with room for its packed weights
 _RELU = 1
-
-
-class _Map(ctypes.Structure):
-    """``map`` in C."""
-
-    _fields_ = (
-        ("at", ctypes.c_void_p),
-        *((name, ctypes.c_int32) for name in ("n", "h", "w", "c")),
-        ("pixel", ctypes.c_int64),
-    )
 
 
 class _Prepared:
@@ -47,7 +38,7 @@ class _Prepared:
             raise Error(f"the native kernels cannot be used: {native.why_not()}")
         maps = []
         for n, c, h, w in (bottom, top):
-            maps.append(ctypes.byref(_Map(None, n, h, w, c, c)))
+            maps.append(ctypes.byref(Map(None, n, h, w, c, c)))
         make = kernels.kernels_prepare_learning
         make.restype = ctypes.c_void_p
         made = make(*maps, (ctypes.c_int32 * 9)(*window), kind, act)

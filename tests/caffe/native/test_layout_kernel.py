@@ -6,16 +6,9 @@ import pytest
 import torch
 
 from caffe import native
+from caffe.native.program import Map
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
-
-
-class _Map(ctypes.Structure):
-    _fields_ = [
-        ("at", ctypes.c_void_p),
-        *((name, ctypes.c_int32) for name in ("n", "h", "w", "c")),
-        ("pixel", ctypes.c_int64),
-    ]
 
 
 def _there_and_back(x, extra, threads):
@@ -25,7 +18,7 @@ def _there_and_back(x, extra, threads):
     program = ctypes.c_void_p(kernels.kernels_new())
     n, c, h, w = x.shape
     back, memory = torch.full_like(x, 9), torch.full((n, h, w, c + extra), 7.0)
-    of = _Map(memory.data_ptr(), n, h, w, c, c + extra)
+    of = Map(memory.data_ptr(), n, h, w, c, c + extra)
     assert kernels.kernels_import(program, 0, ctypes.byref(of)) == 0
     assert kernels.kernels_export(program, ctypes.byref(of), 1) == 0
     slots = (ctypes.c_void_p * 2)(x.data_ptr(), back.data_ptr())

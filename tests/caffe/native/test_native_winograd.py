@@ -8,6 +8,7 @@ import torch
 
 from caffe import Error, native
 from caffe.kernels import winograd as by_torch
+from caffe.native.program import Map
 from caffe.native.winograd import Winograd
 
 needs_native = pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
@@ -96,14 +97,6 @@ def test_without_the_kernels_it_says_why(monkeypatch):
         Winograd(torch.zeros(24, 1, 1))
 
 
-class _Map(ctypes.Structure):
-    _fields_ = [
-        ("at", ctypes.c_void_p),
-        *((name, ctypes.c_int32) for name in ("n", "h", "w", "c")),
-        ("pixel", ctypes.c_int64),
-    ]
-
-
 @needs_native
 @pytest.mark.parametrize("threads", [1, 2])
 def test_as_an_operation_of_a_program(threads):
@@ -114,7 +107,7 @@ def test_as_an_operation_of_a_program(threads):
     y, u = torch.full((2, 7, 10, 24), 7.0), by_torch.transform_weights(weight)
     kernels.kernels_new.restype = ctypes.c_void_p
     program = ctypes.c_void_p(kernels.kernels_new())
-    source, target = _Map(x.data_ptr(), 2, 7, 10, 19, 19), _Map(y.data_ptr(), 2, 7, 10, 21, 24)
+    source, target = Map(x.data_ptr(), 2, 7, 10, 19, 19), Map(y.data_ptr(), 2, 7, 10, 21, 24)
     given = ctypes.byref(source), ctypes.byref(target), ctypes.c_void_p(u.data_ptr()), None
     assert kernels.kernels_winograd(program, *given) == 0
     assert kernels.kernels_run(program, threads, None) == 0
