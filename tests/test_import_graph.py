@@ -73,7 +73,9 @@ def test_no_two_folders_import_each_other():
 
 
 def test_each_package_can_be_imported_alone():
-    names = sorted({room(name).replace(os.sep, ".") for name in FILES} - {"layers", "."})
+    # setup.py is pip's, and needs setuptools, which BVLC Caffe's machines may lack.
+    left_out = {"layers", ".", "setup"}
+    names = sorted({room(name).replace(os.sep, ".") for name in FILES} - left_out)
     names = [name.replace("layers.", "") for name in names]
     assert "fcn.catalog" in names and "segdata" in names and "score" in names
     done = subprocess.run(
