@@ -50,16 +50,12 @@ float *worker_slot(const worker *w, int slot);
 /* Notes that a number that is not finite was seen (the run then returns 1). */
 void worker_not_finite(worker *w);
 
-/* The next task of this phase, 0, 1, 2, ...: each number goes to one thread. */
-int64_t worker_take(worker *w);
-
 /* The next of `total` tasks of this phase, or `total` when all are given out. A thread first gets those
    of its own share, one after the other, then what others have left: so neighbouring tasks of one
-   operation and of the next find their numbers in the same cache. Not in one phase with
-   worker_take(). */
+   operation and of the next find their numbers in the same cache. */
 int64_t worker_next(worker *w, int64_t total);
 
-/* Waits for the other threads and begins a new phase: both count from 0 again.
+/* Waits for the other threads and begins a new phase: worker_next() begins anew.
    The program does so after every operation. All threads must call it equally often. */
 void worker_meet(worker *w);
 

@@ -45,7 +45,6 @@ struct program {
     atomic_int started, not_finite;
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_uint phase;
-    _Alignas(64) atomic_llong next;
     counter shares[MOST_THREADS]; /* of worker_next(), one for each thread */
 };
 
@@ -113,9 +112,6 @@ void *worker_own(const worker *w) {
 }
 float *worker_slot(const worker *w, int slot) { return w->p->slots[slot]; }
 void worker_not_finite(worker *w) { atomic_store(&w->p->not_finite, 1); }
-int64_t worker_take(worker *w) {
-    return atomic_fetch_add_explicit(&w->p->next, 1, memory_order_relaxed);
-}
 
 int64_t worker_next(worker *w, int64_t total) {
     for (int k = 0; k < w->count; k++) {
@@ -130,7 +126,6 @@ int64_t worker_next(worker *w, int64_t total) {
 }
 
 static void begin_phase(program *p, int threads) {
-    atomic_store(&p->next, 0);
     for (int i = 0; i < threads; i++)
         atomic_store_explicit(&p->shares[i].taken, 0, memory_order_relaxed);
 }

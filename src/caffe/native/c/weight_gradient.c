@@ -310,7 +310,8 @@ static void add_strips(const plan *p, int64_t count, int begins) {
 static void run_chunk(const plan *p, worker *w, int64_t begin, const float *x, const float *dy) {
     int64_t count = up(least(p->chunk, p->positions - begin), STRIP), task;
     int64_t x_strips = (p->row + STRIP - 1) / STRIP, x_tasks = x_strips * p->phases;
-    while ((task = worker_take(w)) < x_tasks + count / STRIP)
+    int64_t tasks = x_tasks + count / STRIP;
+    while ((task = worker_next(w, tasks)) < tasks)
         if (task < x_tasks)
             lay_x(p, begin, (int)(task / x_strips), task % x_strips * STRIP, x);
         else
@@ -326,7 +327,8 @@ static void run_chunk(const plan *p, worker *w, int64_t begin, const float *x, c
             outs /= 2;
     }
     int64_t across = up(p->ins, ins) / ins, along = up(p->outs, outs) / outs;
-    while ((task = worker_take(w)) <= across * along * p->taps) {
+    tasks = across * along * p->taps + 1;
+    while ((task = worker_next(w, tasks)) < tasks) {
         if (task == 0) {
             add_strips(p, count, begin == 0);
             continue;
@@ -388,8 +390,8 @@ static void weight_gradient_run(const void *none, worker *w) {
         const float *dy = p->of->dy + group * (p->of->out_c / groups);
         for (int64_t begin = 0; begin < p->positions; begin += p->chunk)
             run_chunk(&mine, w, begin, x, dy);
-        int64_t task;
-        while ((task = worker_take(w)) < (int64_t)p->ins * p->outs)
+        int64_t task, pairs = (int64_t)p->ins * p->outs;
+        while ((task = worker_next(w, pairs)) < pairs)
             give(&mine, (int)(task / p->outs), (int)(task % p->outs), group, worker_own(w));
         if (p->of->db && worker_index(w) == 0) give_bias(&mine, group);
         worker_meet(w);

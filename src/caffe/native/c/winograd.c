@@ -241,7 +241,8 @@ static void compute(const winograd *o, const region *r, worker *w) {
     float *products = (float *)((char *)worker_own(w) + inputs_size(o));
     int64_t row = o->depth / DEPTH * TILE; /* sixteen blocks or outputs, one part */
     tiles_begin(ROWS);
-    for (int64_t s; (s = worker_take(w)) * size < blocks;) {
+    shares = (blocks + size - 1) / size;
+    for (int64_t s; (s = worker_next(w, shares)) < shares;) {
         int64_t first = s * size, count = blocks - first < size ? blocks - first : size;
         int64_t rows = up(count, 2 * ROWS), part = rows * o->depth;
         transform(o, r, first, count, across, inputs, part);
