@@ -14,7 +14,10 @@ from caffe.net import native_layers as layers
 from caffe.net.native_stretch import Node, build
 from caffe.proto import caffe_pb2
 
-pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
+pytestmark = [
+    pytest.mark.cpu_only,
+    pytest.mark.skipif(not native.available(), reason=native.why_not() or "available"),
+]
 
 MSRA = 'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 0.3 }'
 LAYERS = {
