@@ -23,7 +23,9 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["available", "library", "why_not"]
+from caffe.errors import Error
+
+__all__ = ["available", "library", "needed", "why_not"]
 
 _NEEDED = (
     "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "fma", "amx_tile", "amx_bf16",
@@ -43,6 +45,14 @@ def why_not() -> str:
 def library() -> ctypes.CDLL | None:
     """The loaded kernels, None where they cannot be used."""
     return _load()[0]
+
+
+def needed() -> ctypes.CDLL:
+    """The loaded kernels; raises :class:`caffe.Error` where they cannot be used."""
+    kernels = library()
+    if kernels is None:
+        raise Error(f"the native kernels cannot be used: {why_not()}")
+    return kernels
 
 
 @functools.cache

@@ -34,9 +34,7 @@ class Calls(threading.local):
             raise MemoryError("no memory for a native kernel")
 
     def _make(self) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
+        kernels = native.needed()
         make = getattr(kernels, self._names[0])
         make.restype = ctypes.c_void_p
         self._run, self._free = getattr(kernels, self._names[1]), kernels.kernels_free

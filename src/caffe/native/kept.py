@@ -25,9 +25,7 @@ class Kept:
     """
 
     def __init__(self, rows: int, weight: torch.Tensor) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise Error(f"the native kernels cannot be used: {native.why_not()}")
+        kernels = native.needed()
         self._weight = weight.contiguous()
         self.outputs, self.depth = weight.shape
         self.rows = rows

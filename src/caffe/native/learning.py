@@ -33,9 +33,7 @@ class _Prepared:
         kind: int,
         act: int,
     ) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise Error(f"the native kernels cannot be used: {native.why_not()}")
+        kernels = native.needed()
         maps = []
         for n, c, h, w in (bottom, top):
             maps.append(ctypes.byref(Map(None, n, h, w, c, c)))

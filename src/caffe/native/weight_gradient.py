@@ -31,9 +31,7 @@ class _Scratch(threading.local):
     """The scratch memory of a thread, as large as its largest call needed."""
 
     def __init__(self) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise RuntimeError(f"the native kernels cannot be used: {native.why_not()}")
+        kernels = native.needed()
         kernels.kernels_weight_gradient_new.restype = ctypes.c_void_p
         self.run = kernels.kernels_weight_gradient
         self._free = kernels.kernels_free

@@ -37,9 +37,7 @@ class Winograd:
     """
 
     def __init__(self, u: torch.Tensor) -> None:
-        kernels = native.library()
-        if kernels is None:
-            raise Error(f"the native kernels cannot be used: {native.why_not()}")
+        kernels = native.needed()
         _, self.outputs, self.channels = u.shape
         u = u.contiguous()
         make = kernels.kernels_winograd_region

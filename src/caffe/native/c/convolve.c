@@ -4,10 +4,6 @@
 
 #include <stdlib.h>
 
-program *kernels_new(void);
-void kernels_free(program *p);
-int kernels_run(program *p, int threads, float **slots);
-
 enum { IN, OUT, OTHER, WEIGHTS, BIAS, SLOTS };
 
 typedef struct {

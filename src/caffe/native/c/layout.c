@@ -1,5 +1,6 @@
 /* Between Caffe's layout, channels first, and the maps of programs, channels last. */
 
+#include "finish.h"
 #include "native.h"
 #include "turn.h"
 
@@ -14,10 +15,6 @@ typedef struct {
 /* A map of this shape as numbers in order: 16 pixels by 16 channels are turned at a time. */
 enum { BLOCK = 16 };
 
-static inline __mmask16 first(int64_t count) {
-    return count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
-}
-
 static inline int all_finite(__m512 v) {
     const __m512i exponent = _mm512_set1_epi32(0x7f800000);
     __m512i bits = _mm512_and_si512(_mm512_castps_si512(v), exponent);
@@ -29,7 +26,7 @@ static int turn_block(const float *from, int64_t from_row, float *to, int64_t to
                       int64_t columns) {
     __m512 r[16];
     int finite = 1;
-    __mmask16 have = first(columns), give = first(rows);
+    __mmask16 have = lanes(columns), give = lanes(rows);
     for (int i = 0; i < 16; i++) {
         r[i] = i < rows ? _mm512_maskz_loadu_ps(have, from + i * from_row) : _mm512_setzero_ps();
         finite &= all_finite(r[i]);
