@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 
 # What src/caffe/native asks the processor for before it loads the kernels.
 FLAGS = [
-    "-O3", "-std=gnu11", "-fno-math-errno", ""
+    "-O3", "-std=gnu11", "-fno-math-errno",
     "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16", "-mfma",
     "-mamx-tile", "-mamx-bf16", "-mprfchw",
 ]  # fmt: skip

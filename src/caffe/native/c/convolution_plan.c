@@ -1,6 +1,7 @@
 /* How a convolution becomes a matrix product. */
 
 #include "convolution.h"
+#include "tasks.h"
 #include "tiles.h"
 
 #include <stdlib.h>
@@ -12,10 +13,6 @@
 #define FEW_WEIGHTS (256 << 10)
 #define WEIGHTS_FOR_EACH (700 << 10)
 #define PASS_BYTES (400 << 10)
-
-static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int fits(const map *in, const map *out, const window *w) {
     int64_t reach_h = (int64_t)(w->kernel_h - 1) * w->dilation_h;
@@ -34,8 +31,8 @@ static int unfolds(const convolution *o) {
         (o->taps == 1 || (w->kernel_h == o->in.h && w->kernel_w == o->in.w)))
         return 1;
     if (o->keep) return 0;
-    double unfolded = (double)ceiling(o->taps * o->in_channels, STEP);
-    double shifted = (double)ceiling(o->in_channels, STEP);
+    double unfolded = (double)divide_up(o->taps * o->in_channels, STEP);
+    double shifted = (double)divide_up(o->in_channels, STEP);
     double waste = 1 + (double)((w->kernel_w - 1) * w->dilation_w - w->pad_w) / w->stride_w / o->out.w;
     double entries = (double)o->in.h * o->in.w / ((double)o->out.h * o->out.w);
     return unfolded * (10.0 * o->tiles + 13) <
@@ -71,9 +68,9 @@ static int64_t find_phases(convolution *o) {
 
 /* Results in a tile: such that the tiles of a run are about equally full, and an even number. */
 static int tile_rows(int64_t run) {
-    int64_t tiles = ceiling(run, SIDE);
+    int64_t tiles = divide_up(run, SIDE);
     if (tiles > 1) tiles += tiles & 1;
-    return (int)ceiling(run, tiles);
+    return (int)divide_up(run, tiles);
 }
 
 static void cut_bands(convolution *o, int64_t down) {
@@ -86,14 +83,14 @@ static void cut_bands(convolution *o, int64_t down) {
     /* Where each thread can read all weights it takes rows of its own, near those it made before. */
     if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 4 * 2 * SIDE) {
         int64_t parts = o->height >= 8 * 4 * SIDE ? 8 : 4;
-        rows = least(rows, ceiling(o->height, parts));
-        if (parts == 8) rows = ceiling(rows, 2 * SIDE) * 2 * SIDE;
+        rows = at_most(rows, divide_up(o->height, parts));
+        if (parts == 8) rows = divide_up(rows, 2 * SIDE) * 2 * SIDE;
     }
     if (o->keep) rows = o->height;
-    o->bands = ceiling(o->height, least(rows, o->height));
-    o->band_rows = ceiling(o->height, o->bands);
-    if (o->unfolded && o->bands > 3) o->band_rows = ceiling(o->band_rows, 2 * SIDE) * 2 * SIDE;
-    o->bands = ceiling(o->height, o->band_rows);
+    o->bands = divide_up(o->height, at_most(rows, o->height));
+    o->band_rows = divide_up(o->height, o->bands);
+    if (o->unfolded && o->bands > 3) o->band_rows = divide_up(o->band_rows, 2 * SIDE) * 2 * SIDE;
+    o->bands = divide_up(o->height, o->band_rows);
     o->rows = tile_rows((o->band_rows - 1) * o->pitch + o->width);
     o->input_rows = o->band_rows + down;
     o->plane = o->input_rows * o->pitch + o->left;
@@ -180,12 +177,12 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->win.groups /= (int32_t)o->joined;
     o->taps = (int64_t)win->kernel_h * win->kernel_w;
     o->in_channels = in->c / o->win.groups, o->out_channels = out->c / o->win.groups;
-    o->tiles = ceiling(o->out_channels, SIDE);
+    o->tiles = divide_up(o->out_channels, SIDE);
     o->unfolded = unfolds(o);
     o->images = o->unfolded ? 1 : out->n;
     o->height = o->unfolded ? (int64_t)out->n * out->h * out->w : out->h;
     o->width = o->unfolded ? 1 : out->w;
-    o->blocks = ceiling(o->unfolded ? o->taps * o->in_channels : o->in_channels, STEP);
+    o->blocks = divide_up(o->unfolded ? o->taps * o->in_channels : o->in_channels, STEP);
     o->steps = o->unfolded ? o->blocks : o->blocks * o->taps;
     o->phase_y = calloc((size_t)(5 * o->taps), sizeof *o->phase_y);
     o->offsets = malloc((size_t)o->steps * sizeof *o->offsets);
@@ -209,12 +206,12 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->weights_row = o->in_channels / o->joined * o->taps;
     list_steps(o);
     /* One pass where the weights of two tiles fit: else as few as do, of equal length. */
-    o->chunk = ceiling(o->steps, ceiling(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));
+    o->chunk = divide_up(o->steps, divide_up(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));
     int64_t run = (o->band_rows - 1) * o->pitch + o->width;
-    int64_t passes = ceiling(o->steps, o->chunk), group = run > SIDE ? 2 : 4;
+    int64_t passes = divide_up(o->steps, o->chunk), group = run > SIDE ? 2 : 4;
     /* What lies behind the last entry is read too: tiles are filled up, and shifted by taps. */
     o->entries_bytes = (size_t)(o->band_bytes + (4 * SIDE + o->pitch) * PIXEL_BYTES + 4095) / 4096 * 4096;
-    o->results_bytes = (passes > 1 ? ceiling(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);
+    o->results_bytes = (passes > 1 ? divide_up(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);
     o->panel_bytes = keep ? (size_t)(group * o->chunk * WEIGHT_BYTES) : 0;
     return o;
 }

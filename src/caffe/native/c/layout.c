@@ -2,6 +2,7 @@
 
 #include "finish.h"
 #include "native.h"
+#include "tasks.h"
 #include "turn.h"
 
 #include <immintrin.h>
@@ -37,42 +38,29 @@ static int turn_block(const float *from, int64_t from_row, float *to, int64_t to
     return finite;
 }
 
-static void import_run(const void *prepared, worker *w) {
-    const crossing *o = prepared;
+/* The blocks of 16 pixels that this thread turns: tasks_next() gives them out. */
+static void cross(const crossing *o, worker *w, int out) {
     const map *m = &o->of;
-    const float *from = worker_slot(w, o->slot);
-    int64_t area = (int64_t)m->h * m->w, blocks = (area + BLOCK - 1) / BLOCK;
-    int64_t share = (m->n * blocks + worker_count(w) - 1) / worker_count(w);
-    int64_t end = (worker_index(w) + 1) * share;
-    if (end > m->n * blocks) end = m->n * blocks;
+    float *tensor = worker_slot(w, o->slot);
+    int64_t area = (int64_t)m->h * m->w, blocks = divide_up(area, BLOCK);
     int finite = 1;
-    for (int64_t b = worker_index(w) * share; b < end; b++) {
-        int64_t image = b / blocks, at = b % blocks * BLOCK;
-        for (int64_t c = 0; c < m->c; c += BLOCK)
-            finite &= turn_block(from + (image * m->c + c) * area + at, area,
-                                 m->at + (image * area + at) * m->pixel + c, m->pixel,
-                                 m->c - c, area - at);
-    }
+    for (int64_t b, end; tasks_next(w, m->n * blocks, &b, &end);)
+        for (; b < end; b++) {
+            int64_t image = b / blocks, at = b % blocks * BLOCK;
+            for (int64_t c = 0; c < m->c; c += BLOCK) {
+                float *planes = tensor + (image * m->c + c) * area + at;
+                float *pixels = m->at + (image * area + at) * m->pixel + c;
+                if (out)
+                    finite &= turn_block(pixels, m->pixel, planes, area, area - at, m->c - c);
+                else
+                    finite &= turn_block(planes, area, pixels, m->pixel, m->c - c, area - at);
+            }
+        }
     if (!finite) worker_not_finite(w);
 }
 
-static void export_run(const void *prepared, worker *w) {
-    const crossing *o = prepared;
-    const map *m = &o->of;
-    float *to = worker_slot(w, o->slot);
-    int64_t area = (int64_t)m->h * m->w, blocks = (area + BLOCK - 1) / BLOCK;
-    int64_t share = (m->n * blocks + worker_count(w) - 1) / worker_count(w);
-    int64_t end = (worker_index(w) + 1) * share;
-    if (end > m->n * blocks) end = m->n * blocks;
-    int finite = 1;
-    for (int64_t b = worker_index(w) * share; b < end; b++) {
-        int64_t image = b / blocks, at = b % blocks * BLOCK;
-        for (int64_t c = 0; c < m->c; c += BLOCK)
-            finite &= turn_block(m->at + (image * area + at) * m->pixel + c, m->pixel,
-                                 to + (image * m->c + c) * area + at, area, area - at, m->c - c);
-    }
-    if (!finite) worker_not_finite(w);
-}
+static void import_run(const void *prepared, worker *w) { cross(prepared, w, 0); }
+static void export_run(const void *prepared, worker *w) { cross(prepared, w, 1); }
 
 static int add_crossing(program *p, operation run, int slot, const map *of) {
     crossing *o = malloc(sizeof *o);
