@@ -13,10 +13,11 @@ directions and waits of the host for the device, each by the line of the engine 
         net.forward()
     counts["launch"], counts["sync"], counts.lines("sync")
 
-The numbers are the CPU's.  So it proves nothing of CUDA's kernels, of hazards between streams, or
-of branches on ``device.type == "cuda"``; and an operator that CUDA runs as three kernels counts as
-one launch.  It works in every thread, and leaves tensors on the CPU alone.  PyTorch's autograd
-knows the first device only.
+The numbers are the CPU's, but for divisions of a tensor by a number of the host: CUDA multiplies by
+the reciprocal, and so does this.  So it proves nothing of CUDA's kernels, of hazards between
+streams, or of branches on ``device.type == "cuda"``; and an operator that CUDA runs as three
+kernels counts as one launch.  It works in every thread, and leaves tensors on the CPU alone.
+PyTorch's autograd knows the first device only.
 
 Kinds that are counted:
 
@@ -228,6 +229,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         target = _device(kwargs["device"]) or HOST
         inner_kwargs["device"] = HOST
     inner_kwargs.pop("pin_memory", None)
+    if _divides_by_a_number(name, args, kwargs):
+        func, inner_args = _by_reciprocal(name, inner_args)
     result = func(*inner_args, **inner_kwargs)
     if _open and _launches(name, func):
         written = [t for t in tree_flatten(result)[0] if isinstance(t, torch.Tensor)]
@@ -278,6 +281,26 @@ def _check_devices(name: str, args: Any, operands: list[Any], ours: list[Pretend
                 raise RuntimeError(
                     f"Expected a '{ours[0].device}' generator device but found '{found}'"
                 )
+
+
+def _divides_by_a_number(name: str, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether CUDA multiplies by the reciprocal: a division, not rounded to an integer, of a tensor
+    by a number of the host, which may have become a tensor without axes."""
+    if name not in ("aten::div", "aten::div_") or kwargs.get("rounding_mode") is not None:
+        return False
+    x, by = args
+    return isinstance(x, PretendTensor) and not isinstance(by, PretendTensor)
+
+
+def _by_reciprocal(name: str, inner_args: Any) -> tuple[Any, Any]:
+    """The operator and operands by which CUDA divides by a number: its reciprocal is rounded to the
+    type that the kernel computes in, float32 but for float64."""
+    x, by = inner_args
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    reciprocal = torch.tensor(float(by), dtype=wide).reciprocal()
+    operator = torch.ops.aten.mul_ if name.endswith("_") else torch.ops.aten.mul
+    dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+    return operator.Tensor, (x if x.dtype == dtype else x.to(dtype), reciprocal)
 
 
 def _launches(name: str, func: Any) -> bool:

@@ -22,6 +22,20 @@ def test_numbers_are_right_and_where_they_say(pretend):
     assert torch.arange(3, device=D0).tolist() == [0, 1, 2]
 
 
+def test_divisions_by_a_number_are_by_its_reciprocal(pretend):
+    """As CUDA's are: in 799 of 3999 cases that gives another float32 for 5 (so on an H200)."""
+    x = torch.arange(1, 4000).float()
+    for by, others in ((3, 1332), (5, 799), (6, 1332), (7, 2201), (8, 0), (9, 443), (11, 1402)):
+        there = x.to(D0)
+        number, host = there / by, torch.tensor(float(by))
+        for found in (there.div(by), there.clone().div_(by), there / host, there.long() / by):
+            assert torch.equal(found.cpu(), number.cpu())
+        assert int((number.cpu() != x / by).sum()) == others
+        assert torch.equal((there / host.to(D0)).cpu(), x / by)
+        floored = there.div(by, rounding_mode="floor")
+        assert torch.equal(floored.cpu(), x.div(by, rounding_mode="floor"))
+
+
 def test_mixing_devices_raises(pretend):
     x, there = torch.ones(2).to(D0), torch.ones(2).to(D1)
     for wrong in (

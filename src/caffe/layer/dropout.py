@@ -97,5 +97,20 @@ class Dropout(Layer):
         if x.device.type == "cpu":
             bits = torch.from_numpy(rng.get().bernoulli(keep, math.prod(shape)))
             return bits.to(x.dtype).view(*shape)
-        mask = torch.empty_like(x) if shape == x.shape else x.new_empty(shape)
-        return mask.bernoulli_(keep, generator=self.draws.on(x.device))
+        return _drawn(x, shape, keep, self.draws.on(x.device))
+
+
+def _drawn(
+    x: torch.Tensor, shape: Sequence[int], keep: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Zeros and ones of a shape, 1 with the probability ``keep``, laid out as ``x``.
+
+    They are drawn in one order whatever the layout, because what a convolution's fastest way
+    leaves in ``x`` may change: that of N, H, W, C, which costs nothing in tf32 and bf16.
+    """
+    if len(shape) != 4:
+        return x.new_empty(shape).bernoulli_(keep, generator=generator)
+    n, c, h, w = shape
+    mask = x.new_empty(n, h, w, c).bernoulli_(keep, generator=generator).permute(0, 3, 1, 2)
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return mask if last else mask.contiguous()

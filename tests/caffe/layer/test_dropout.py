@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from harness import TEST, TRAIN, Rig, close, random
 
 from caffe import rng
@@ -74,6 +75,33 @@ def test_a_gpu_draws_from_one_generator_seeded_before_each_pass(pretend):
     np.testing.assert_array_equal(rig.forward(x), second)  # as after a resume
     assert rig.layer.generators() == [generator]
     assert dropout(0.5, phase=TEST).layer.generators() == []
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 7), (2, 6, 1, 1), (3, 8), (2, 3, 2, 4, 5)])
+def test_a_gpus_mask_does_not_depend_on_the_layout(pretend, shape):
+    """A convolution leaves its top in the layout of whichever way was the fastest."""
+    layer = dropout(0.5, shape).layer
+    x = torch.ones(shape)
+    laid_out = [x, x.to(torch.bfloat16), x.transpose(0, -1).contiguous().transpose(0, -1)]
+    if x.ndim == 4:
+        laid_out.append(x.contiguous(memory_format=torch.channels_last))
+    masks = []
+    for values in laid_out:
+        rng.set_random_seed(11)
+        layer.before_forward([])
+        (y,) = layer.forward([values.to("pretend:0")], [])
+        masks.append(y.cpu().float() != 0)
+    assert 0 < int(masks[0].sum()) < x.numel()
+    assert all(torch.equal(mask, masks[0]) for mask in masks[1:])
+
+
+def test_a_gpus_mask_lies_as_what_it_is_for(pretend):
+    layer = dropout(0.5, (2, 6, 5, 7)).layer
+    for layout in (torch.contiguous_format, torch.channels_last):
+        layer.before_forward([])
+        x = torch.ones(2, 6, 5, 7).contiguous(memory_format=layout).to("pretend:0")
+        layer.forward([x], [])
+        assert layer.mask.stride() == x.stride()
 
 
 def test_testing_draws_nothing(device):

@@ -27,6 +27,13 @@ def test_edges_are_equal_parts():
     ]
 
 
+def test_edges_are_the_cpus_on_a_gpu(pretend):
+    """21 pixels in 7 parts: times 1/7 in float32 a part is larger than 3, and its end is 4."""
+    sizes = torch.arange(1, 200)
+    for count in (3, 5, 6, 7, 9, 11, 14):
+        assert torch.equal(edges(sizes.to("pretend:0"), count).cpu(), edges(sizes, count))
+
+
 def test_regions_are_items_and_corners():
     r = rig()
     assert r.top[0].dims == (4, 3, 2, 3)

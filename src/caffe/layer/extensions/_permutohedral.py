@@ -18,6 +18,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from caffe.kernels.division import divide
+
 __all__ = ["Lattice"]
 
 _MOST_KEYS = 2**62  # a corner's place is packed into one int64
@@ -105,9 +107,9 @@ def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
         total = total + scaled
     elevated[:, 0] = total
     # The nearest multiples of d + 1 need not have the sum 0: those rounded farthest are moved.
-    low = torch.floor(elevated / (d + 1)) * (d + 1)
+    low = torch.floor(divide(elevated, d + 1)) * (d + 1)
     nearest = torch.where(low + (d + 1) - elevated < elevated - low, low + (d + 1), low)
-    excess = (nearest.sum(1, keepdim=True) / (d + 1)).round().long()
+    excess = divide(nearest.sum(1, keepdim=True), d + 1).round().long()
     left = elevated - nearest
     rank = torch.stack(
         [
@@ -121,7 +123,7 @@ def _simplices(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
     move = (d + 1) * ((rank < 0).long() - (rank > d).long())
     rank += move
     base = nearest.long() + move
-    share = (elevated - base) / (d + 1)
+    share = divide(elevated - base, d + 1)
     weights = features.new_zeros(count, d + 2)
     weights.scatter_add_(1, d - rank, share)
     weights.scatter_add_(1, d + 1 - rank, -share)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from caffe.errors import DataError, LayerError
+from caffe.kernels.division import divide
 from caffe.layer import Shape
 from caffe.layer._indices import IndexReader, Limits, Wrong
 
@@ -89,5 +90,5 @@ def c_round(x: torch.Tensor) -> torch.Tensor:
 def edges(size: torch.Tensor, count: int) -> torch.Tensor:
     """Where ``count`` equal parts of each of R sizes begin, and where the last ends: float32
     (R, count + 1), as the forks' code computes it."""
-    step = size.float().div(count)[:, None]
+    step = divide(size.float(), count)[:, None]
     return torch.arange(count + 1, dtype=torch.float32, device=size.device) * step

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe.kernels.division import divide
 from caffe.layer import Layer, Shape, Tensors, register
 
 
@@ -46,11 +47,11 @@ class L1Loss(Layer):
         channels = difference.shape[1] if difference.ndim > 1 else 1
         count: torch.Tensor | float = float(difference.shape[0])
         if p.normalize_by_num_entries:
-            count = known.sum() / channels
+            count = divide(known.sum(), channels)
         if p.l2_per_location:
             squares = difference.square().sum(1)
             if p.l2_prescale_by_channels:
-                squares = squares / channels
+                squares = divide(squares, channels)
             if p.plateau > 0:
                 squares = torch.where(squares < p.plateau**2, 0, squares)
             return [(squares + p.epsilon).sqrt().sum() / count]

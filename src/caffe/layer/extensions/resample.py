@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from caffe.errors import LayerError
+from caffe.kernels.division import divide
 from caffe.layer import Layer, Shape, Tensors, register
 
 
@@ -86,7 +87,7 @@ def _filter(
     if p.type == p.NEAREST:
         nearest = (place.abs() + 0.5).floor() * place.sign()  # C's round
         return (nearest.clamp(0, old - 1)[:, None] == pixel).float()
-    far = ((place[:, None] - pixel) / width).abs()
+    far = divide(place[:, None] - pixel, width).abs()
     if p.type == p.LINEAR:
         weights = (1 - far).clamp_(min=0)
     else:
@@ -148,4 +149,4 @@ def _tents(old: int, new: int, device: torch.device) -> torch.Tensor:
     step = (old - 1) / (new - 1)
     place = torch.arange(new, dtype=torch.float32, device=device) * step
     pixel = torch.arange(old, device=device)
-    return (1 - (place[:, None] - pixel).abs() / step).clamp_(min=0)
+    return (1 - divide((place[:, None] - pixel).abs(), step)).clamp_(min=0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe.errors import LayerError
+from caffe.kernels.division import divide
 from caffe.layer import Shape, Tensors, register
 from caffe.layer.extensions._rois import GridReader
 
@@ -67,7 +68,7 @@ class ROIAlign(GridReader):
         Points outside the image have none, so of a large region only those inside are looked at:
         as they are at least half a pixel apart where a window has several, their number is bounded.
         """
-        window = ((end - start).clamp(min=1) / windows)[:, None]  # (R, 1)
+        window = divide((end - start).clamp(min=1), windows)[:, None]  # (R, 1)
         if self.ratio:
             points = torch.full_like(window, self.ratio)
             count, first = windows * self.ratio, torch.zeros_like(window)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe.errors import LayerError
+from caffe.kernels.division import divide
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 
 _NAMES = [f"theta_{row}_{column}" for row in (1, 2) for column in (1, 2, 3)]
@@ -85,7 +86,8 @@ class SpatialTransformer(Layer):
 
     def coordinates(self, device: torch.device | None = None) -> list[torch.Tensor]:
         """The rows and columns of the top, from -1 on; made on the device (the CPU by default)."""
-        return [torch.arange(n, dtype=torch.float32, device=device) / n * 2 - 1 for n in self.out]
+        pixels = [torch.arange(n, dtype=torch.float32, device=device) for n in self.out]
+        return [divide(p, n) * 2 - 1 for p, n in zip(pixels, self.out)]
 
     def backward(
         self, tops: Tensors, top_diffs: Tensors, bottoms: Tensors, params: Tensors, need: Need
