@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from caffe import kernels, native
 from caffe._planes import planes
-from caffe.kernels import fused, winograd
+from caffe.kernels import fused, native_convolution, winograd
 from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
@@ -267,7 +267,7 @@ class Winograd(Way):
         """The gradient of x: a convolution with the weights turned round."""
         turned = call.weight.transpose(0, 1).flip(2, 3).contiguous()
         prepared = winograd.prepare(turned, passing=True)
-        dx = _bottom_memory(call)
+        dx = native_convolution.bottom_memory(call)
         for d, target in zip(diffs, _nhwc(dx)):
             winograd.forward(d, prepared, None, target)
         return dx
@@ -281,7 +281,7 @@ class Winograd(Way):
         """The gradients of x and weights where ``rows`` gives an image's rows of the output's."""
         u = self._transformed(call)
         images = _nhwc(call.x)
-        dx = _nhwc(_bottom_memory(call)) if mask[0] else None
+        dx = _nhwc(native_convolution.bottom_memory(call)) if mask[0] else None
         dw = torch.zeros(call.weight.shape) if mask[1] else None
         if mask[0] or mask[1]:
             for i in range(len(images)):
@@ -412,7 +412,7 @@ class General(Way):
         if not (g.unit and same and _in_strips(g, weight)):
             return super().backward_pooled(call, dy, mask)
         x = call.x.contiguous(memory_format=torch.channels_last)
-        dx = _bottom_memory(call) if mask[0] else None
+        dx = native_convolution.bottom_memory(call) if mask[0] else None
         dw = torch.zeros(weight.shape) if mask[1] else None
         turned = weight.transpose(0, 1).flip(2, 3).contiguous()
         settings = [1, 1], [0, g.pad[1]], [1, 1], False, [0, 0], 1
@@ -445,13 +445,6 @@ def choose(g: Geometry, weight: torch.Tensor) -> Way:
     """The fastest way for this geometry."""
     ways = WAYS if kernels.enabled() else (GENERAL,)
     return next(way for way in ways if way.applies(g, weight))
-
-
-def _bottom_memory(call: Call) -> torch.Tensor:
-    """Channels-last memory for the gradient of x; an earlier one's, where nobody needs that."""
-    n, c, h, w = call.geometry.bottom
-    spare = None if call.bottom_diff is None else call.bottom_diff.spare((n, h, w, c))
-    return _nchw(torch.empty(n, h, w, c) if spare is None else spare)
 
 
 def _in_strips(g: Geometry, weight: torch.Tensor) -> bool:

@@ -16,13 +16,13 @@ import torch.nn.functional as F
 
 from caffe import kernels, native
 from caffe.kernels import winograd
-from caffe.native import learning, weight_gradient
+from caffe.native import depthwise, learning, weight_gradient
 from caffe.native.kept import MOST_ROWS, Kept
 
 if TYPE_CHECKING:
     from caffe.kernels.convolution import Call, Geometry, Grads, Mask
 
-__all__ = ["backward", "forward", "takes_backward"]
+__all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 
 # Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a number that the
 # gradient of the weights lays out, of x and of its output's gradient; for a weight that is laid out
@@ -41,6 +41,8 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
     """The convolution, with a ReLU on request, in ``out`` where that is channels-last memory; None
     where another way is to compute it."""
     g, x = call.geometry, call.x
+    if _own(g):
+        return _own_forward(call, relu, out)
     if not call.learns:
         return _with_kept_weights(call, relu)
     if not (_possible(g, x) and _is_last(x)):
@@ -89,11 +91,13 @@ def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
     """The gradients of x, weights and bias that ``mask`` asks for and that are computed here; None
     for those that another way is to compute."""
     g, x = call.geometry, call.x
+    if _own(g):
+        return _own_backward(call, dy, mask)
     if not (_possible(g, x) and _possible(g, dy) and (_is_last(x) or _is_last(dy))):
         return None, None, None
     dx = dw = db = None
     if mask[0] and _input_gains(g):
-        dx = _empty_last(g.bottom)
+        dx = bottom_memory(call)
         dy = dy.contiguous(memory_format=torch.channels_last)
         learning.gradient_of_input(dy, call.weight, dx, g.pad, g.dilation, g.group)
     if mask[1] and _weights_gain(g):
@@ -102,21 +106,56 @@ def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
     return dx, dw, db
 
 
+def _own_forward(call: Call, relu: bool, out: torch.Tensor | None) -> torch.Tensor | None:
+    """:func:`forward` where each channel has its own kernel."""
+    g, x = call.geometry, call.x
+    known = g.kernel[1] in (3, 5) and g.stride[1] in (1, 2) and list(g.dilation) == [1, 1]
+    if not (known and _runs(g, x) and _is_last(x)):
+        return None
+    y = _empty_last(g.top) if out is None or not _is_last(out) else out
+    depthwise.convolve(x, call.weight, call.bias, y, g.stride, g.pad, g.dilation, relu)
+    return y
+
+
+def _own_backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
+    """:func:`backward` where each channel has its own kernel; the bias' is left to others."""
+    g, x = call.geometry, call.x
+    known = any(mask[:2]) and depthwise.has_gradients(g.kernel, g.stride, g.pad, g.dilation)
+    if not (known and _runs(g, x) and _runs(g, dy) and (_is_last(x) or _is_last(dy))):
+        return None, None, None
+    x, dy = (t.contiguous(memory_format=torch.channels_last) for t in (x, dy))
+    dx = bottom_memory(call) if mask[0] else None
+    dw = torch.empty(call.weight.shape) if mask[1] else None
+    depthwise.gradients(x, dy, call.weight, g.stride, g.pad, dx, dw)
+    return dx, dw, None
+
+
 def takes_backward(g: Geometry, x: torch.Tensor, mask: Mask) -> bool:
     """Whether :func:`backward` computes all that ``mask`` asks for, with x as it is."""
-    if not (_possible(g, x) and _is_last(x) and any(mask[:2])):
+    if _own(g) or not (_possible(g, x) and _is_last(x) and any(mask[:2])):
         return False
     return (not mask[0] or _input_gains(g)) and (not any(mask[1:]) or _weights_gain(g))
 
 
-def _possible(g: Geometry, x: torch.Tensor) -> bool:
+def _own(g: Geometry) -> bool:
+    """Whether each channel has its own kernel."""
+    return g.group > 1 and g.group == g.bottom[1] == g.top[1]
+
+
+def _runs(g: Geometry, x: torch.Tensor) -> bool:
+    """Whether native kernels take this map."""
     if not (kernels.enabled() and native.available() and len(g.kernel) == 2 and x.is_cpu):
+        return False
+    return x.dtype == torch.float32 and x.numel() > 0
+
+
+def _possible(g: Geometry, x: torch.Tensor) -> bool:
+    if not _runs(g, x):
         return False
     weights = g.bottom[1] // g.group * g.top[1] * math.prod(g.kernel)
     if weights > _MOST_WEIGHTS:
         return False
-    few = max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= _TILE
-    return few and x.dtype == torch.float32 and x.numel() > 0
+    return max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= _TILE
 
 
 def _is_last(x: torch.Tensor) -> bool:
@@ -168,6 +207,13 @@ def _positions(shape: Sequence[int]) -> int:
 
 def _up(number: int, unit: int) -> int:
     return -(-number // unit) * unit
+
+
+def bottom_memory(call: Call) -> torch.Tensor:
+    """Channels-last memory for the gradient of x; an earlier one's, where nobody needs that."""
+    n, c, h, w = call.geometry.bottom
+    spare = None if call.bottom_diff is None else call.bottom_diff.spare((n, h, w, c))
+    return _empty_last((n, c, h, w)) if spare is None else spare.permute(0, 3, 1, 2)
 
 
 def _empty_last(shape: Sequence[int]) -> torch.Tensor:

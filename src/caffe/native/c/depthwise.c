@@ -158,8 +158,7 @@ static void row_any(const row *r, int64_t width) {
         }
 }
 
-static void depthwise_run(const void *prepared, worker *w) {
-    const depthwise *o = prepared;
+static void run_on(const depthwise *o, worker *w) {
     const map *in = &o->in, *out = &o->out;
     const window *win = &o->win;
     int near = win->dilation_w == 1 && win->pad_w < win->kernel_w;
@@ -194,35 +193,92 @@ static void depthwise_run(const void *prepared, worker *w) {
         }
 }
 
+static void depthwise_run(const void *prepared, worker *w) { run_on(prepared, w); }
+
 static void depthwise_free(void *prepared) {
     depthwise *o = prepared;
     free(o->weights);
     finish_free(&o->then);
 }
 
+/* Numbers for the packed weights and bias. */
+static int64_t packed_numbers(const depthwise *o) {
+    return o->vectors * (o->win.kernel_h * o->win.kernel_w + 1) * LANES;
+}
+
+/* Packs the weights and bias (NULL: zeros) of some vectors of channels. */
+static void pack(const depthwise *o, const float *weights, const float *bias, int64_t from, int64_t to) {
+    const int64_t taps = o->win.kernel_h * o->win.kernel_w, channels = o->out.c;
+    for (int64_t c = from * LANES; c < to * LANES; c++) {
+        o->bias[c] = c < channels && bias ? bias[c] : 0;
+        for (int64_t t = 0; t < taps; t++)
+            o->weights[(c / LANES * taps + t) * LANES + c % LANES] =
+                c < channels ? weights[c * taps + t] : 0;
+    }
+}
+
 /* Weights (c, 1, kernel_h, kernel_w) as in Caffe. -1: without memory. */
 int kernels_depthwise(program *p, const map *in, const map *out, const window *win,
                       const float *weights, const finish *then) {
-    int64_t vectors = divide_up(out->c, LANES), taps = win->kernel_h * win->kernel_w;
     depthwise *o = malloc(sizeof *o);
     if (!o) return -1;
-    *o = (depthwise){.in = *in, .out = *out, .win = *win, .vectors = vectors};
-    o->weights = aligned_alloc(64, (size_t)(vectors * (taps + 1)) * LANES * sizeof(float));
+    *o = (depthwise){.in = *in, .out = *out, .win = *win, .vectors = divide_up(out->c, LANES)};
+    o->weights = aligned_alloc(64, (size_t)packed_numbers(o) * sizeof(float));
     if (finish_copy(&o->then, then, out->c) || !o->weights) goto failed;
-    o->bias = o->weights + vectors * taps * LANES;
+    o->bias = o->weights + packed_numbers(o) - o->vectors * LANES;
     int32_t act = o->then.act;
     o->clamps = !o->then.other.at && (act == ACT_NONE || act == ACT_RELU || act == ACT_CLAMP);
     o->low = act == ACT_RELU ? 0 : act == ACT_CLAMP ? o->then.low : -INFINITY;
     o->high = act == ACT_CLAMP ? o->then.high : INFINITY;
-    for (int64_t c = 0; c < vectors * LANES; c++) {
-        o->bias[c] = c < out->c && o->then.bias ? o->then.bias[c] : 0;
-        for (int64_t t = 0; t < taps; t++)
-            o->weights[(c / LANES * taps + t) * LANES + c % LANES] =
-                c < out->c ? weights[c * taps + t] : 0;
-    }
+    pack(o, weights, o->then.bias, 0, o->vectors);
     if (program_add(p, depthwise_run, o, depthwise_free) == 0) return 0;
 failed:
     depthwise_free(o);
     free(o);
     return -1;
+}
+
+/* A depthwise convolution by itself, whose weights are others each time: dense maps. */
+typedef struct {
+    const float *x, *weights, *bias; /* bias: or NULL */
+    float *y;
+    int32_t n, h, w, c, out_h, out_w;
+    window win;
+    int32_t relu;
+} depthwise_call;
+
+static depthwise depthwise_of(const depthwise_call *call, float *packed) {
+    depthwise o = {.win = call->win, .vectors = divide_up(call->c, LANES), .clamps = 1,
+                   .low = call->relu ? 0 : -INFINITY, .high = INFINITY};
+    o.in = (map){(float *)call->x, call->n, call->h, call->w, call->c, call->c};
+    o.out = (map){call->y, call->n, call->out_h, call->out_w, call->c, call->c};
+    o.weights = packed, o.bias = packed + packed_numbers(&o) - o.vectors * LANES;
+    return o;
+}
+
+/* What is to be done comes in the first slot. */
+static void call_run(const void *unused, worker *w) {
+    (void)unused;
+    const depthwise_call *call = (const depthwise_call *)(const void *)worker_slot(w, 0);
+    depthwise o = depthwise_of(call, worker_shared(w));
+    int64_t from, to;
+    while (tasks_next(w, o.vectors, &from, &to)) pack(&o, call->weights, call->bias, from, to);
+    worker_meet(w);
+    run_on(&o, w);
+}
+
+/* The program that kernels_depthwise_forward() runs. */
+program *kernels_depthwise_forward_new(void) {
+    program *p = kernels_new();
+    if (!p || program_add(p, call_run, NULL, NULL) == 0) return p;
+    kernels_free(p);
+    return NULL;
+}
+
+/* Convolves on so many threads. -1 without memory. Not for two callers at once with one program. */
+int kernels_depthwise_forward(program *p, int threads, const depthwise_call *of) {
+    depthwise o = depthwise_of(of, NULL);
+    program_reserve(p, (size_t)packed_numbers(&o) * sizeof(float), 0);
+    float *slots[1] = {(float *)(const void *)of};
+    return kernels_run(p, threads, slots) < 0 ? -1 : 0;
 }
