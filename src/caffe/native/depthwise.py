@@ -1,4 +1,4 @@
-"""Depthwise convolutions that learn, by the native kernels (c/depthwise.c, depthwise_gradient.c)."""
+"""Depthwise convolutions that learn, by native kernels (c/depthwise.c, depthwise_gradient.c)."""
 
 from __future__ import annotations
 
