@@ -73,10 +73,11 @@ class CompiledStep(Stretch):
         self._last, self.threads = program, key[1]
         return True
 
-    def again(self) -> bool:
-        """:meth:`run` right after a pass with as many threads in which a program computed the
-        stretch; False where anything but the inputs' numbers may have changed since."""
-        return self._last is not None and self._last.again()
+    def again(self, threads: int) -> bool:
+        """:meth:`run` right after a pass in which a program computed the stretch; False where
+        anything but the inputs' numbers may have changed since.  With as many threads as in that
+        pass, unless the kind of program takes any number."""
+        return self._last is not None and self._last.again(threads)
 
     # When a program is made -----------------------------------------------------------------------
 

@@ -5,10 +5,14 @@ So after a pass in which programs (compiled_step.py) ran all layers but the Inpu
 asks only what can have changed: the settings, the shapes and the memory of inputs and outputs, and
 one flag for all weights and one for all hidden blobs (sentinel.py).  Where anything has, the pass
 is an ordinary one.
+
+Ordinary passes of small nets keep to one thread (small_work.py).  Direct ones, where the numbers
+are the same with any number of threads, find out by their times whether more are faster.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import torch
@@ -16,9 +20,12 @@ import torch
 from caffe import kernels
 from caffe.arithmetic import deterministic, precision
 from caffe.net.compiled_step import CompiledStep
+from caffe.net.faster_threads import FasterThreads
 from caffe.net.wiring import Graph
 
 __all__ = ["DirectPass"]
+
+_MOST_THREADS = 4  # of a small net: with more they wait for each other longer than they compute
 
 
 class DirectPass:
@@ -29,6 +36,7 @@ class DirectPass:
         self._steps: list[CompiledStep] = []  # the way of the last ordinary pass
         self._known = False  # whether the last ordinary pass was programs alone
         self._outside = self._inside = 0  # threads: the caller's, and those of the programs
+        self._faster: FasterThreads | None = None
 
     def learn(self) -> None:
         """Called after an ordinary pass over the whole net, with the caller's number of threads."""
@@ -38,7 +46,16 @@ class DirectPass:
             if len(threads) == 1 and 0 not in threads:
                 self._known, self._steps = True, steps
                 self._outside, (self._inside,) = torch.get_num_threads(), threads
+                self._choose()
                 break
+
+    def _choose(self) -> None:
+        """Where more threads may be faster, go on finding it out, or begin to."""
+        few, many = self._inside, min(self._outside, _MOST_THREADS)
+        if few >= many or not all(step.kind.any_threads for step in self._steps):
+            self._faster = None
+        elif self._faster is None or self._faster.numbers != (few, many):
+            self._faster = FasterThreads(few, many)
 
     def run(self) -> bool:
         """The pass; False where something has changed: an ordinary pass is to follow."""
@@ -46,17 +63,23 @@ class DirectPass:
             return False
         if deterministic() or precision() == "bf16" or not kernels.enabled():
             return False
+        faster = self._faster
+        if faster is not None:
+            start = time.perf_counter()
+            done = self._run(faster.threads)
+            faster.took(time.perf_counter() - start)
+            return done
         if self._inside == self._outside:
-            return self._run()
+            return self._run(self._inside)
         torch.set_num_threads(self._inside)
         try:
-            return self._run()
+            return self._run(self._inside)
         finally:
             torch.set_num_threads(self._outside)
 
-    def _run(self) -> bool:
+    def _run(self, threads: int) -> bool:
         for step in self._steps:
-            if not step.again():
+            if not step.again(threads):
                 self._known = False
                 return False
         return True

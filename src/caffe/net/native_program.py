@@ -31,6 +31,7 @@ class NativeProgram(StretchProgram):
     most_work = float("inf")
     most_weights = 1 << 26  # they are kept twice more, once as three bfloat16 each
     products = (Convolution, Deconvolution, InnerProduct)
+    any_threads = True
 
     def __init__(self, stretch: Stretch) -> None:
         super().__init__(stretch)
@@ -54,11 +55,11 @@ class NativeProgram(StretchProgram):
         form = _form(graph, i)
         return form is not None and form.refers
 
-    def _run(self) -> bool:
+    def _run(self, threads: int) -> bool:
         tensors = [blob.data_tensor() for blob in self._taken_blobs]
         tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
         outputs = self._ends.to_fill()
-        if not self._built.program.run(tensors + outputs, torch.get_num_threads()):
+        if not self._built.program.run(tensors + outputs, threads):
             return False
         if self._shown:
             self._kept_outputs = {

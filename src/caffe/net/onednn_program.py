@@ -44,7 +44,7 @@ class OneDnnProgram(StretchProgram):
                 return False
         return expressions.compiles(layer)
 
-    def _run(self) -> bool:
+    def _run(self, threads: int) -> bool:
         self._ends.take()
         self._inputs = self._ends.inputs
         return self._ends.are_finite() and self._ends.give(self._compute(*self._inputs))

@@ -90,6 +90,7 @@ class StretchProgram(ABC):
         most_work: multiplications of a pass, with which the layers are faster without a program.
         most_weights: of a stretch: numbers of which a program keeps copies.
         products: the layers of which a stretch has at least two.
+        any_threads: whether passes take any number of threads, with the same bits.
         outputs: the blobs that it computes.
     """
 
@@ -97,6 +98,7 @@ class StretchProgram(ABC):
     most_work: ClassVar[float]
     most_weights: ClassVar[int]
     products: ClassVar[tuple[type[Layer], ...]]
+    any_threads: ClassVar[bool] = False
 
     def __init__(self, stretch: Stretch) -> None:
         self._stretch = stretch
@@ -147,9 +149,9 @@ class StretchProgram(ABC):
 
     def run(self) -> bool:
         """The forward pass of the layers; False where the program declines: they run as ever."""
-        return self.hide() and self._run()
+        return self.hide() and self._run(torch.get_num_threads())
 
-    def again(self) -> bool:
+    def again(self, threads: int) -> bool:
         """The pass, if nothing has changed since the last one but the inputs' numbers."""
         weights, hidden = self._weights_watched, self._hidden_watched
         if weights is None or hidden is None or not (weights.quiet and hidden.quiet):
@@ -159,11 +161,12 @@ class StretchProgram(ABC):
         if not all(map(operator.eq, self._stretch.vectors, self._vectors)):
             return False
         self._values = None
-        return self._run()
+        return self._run(threads)
 
     @abstractmethod
-    def _run(self) -> bool:
-        """Compute the outputs from the inputs; False where a number is not finite."""
+    def _run(self, threads: int) -> bool:
+        """Compute the outputs from the inputs, with PyTorch's number of threads unless the kind
+        takes any; False where a number is not finite."""
 
     @abstractmethod
     def _build(self, inputs: list[torch.Tensor]) -> bool:

@@ -221,3 +221,29 @@ def test_a_net_on_another_device_is_no_direct_pass(watched):
     finally:
         caffe.set_mode_cpu()
     assert watched.soon()
+
+
+def test_threads_of_direct_passes_are_those_that_are_faster_and_change_no_bit(
+    tmp_path, monkeypatch
+):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = Watched(tmp_path, monkeypatch)
+        assert made.soon() and made.forward()
+        direct, image, found = made.net._passes.plan.direct, made.image, []
+        if not direct._steps[0].kind.any_threads:
+            assert direct._faster is None
+            return
+        assert direct._faster.numbers == (1, 2)
+        for threads in (1, 2, 1, 2):
+            direct._faster.threads = threads
+            made.net.blobs["data"].data[...] = image
+            made.direct = True
+            found.append(made.net.forward()["prob"].copy())
+            assert made.direct
+        for other in found[1:]:
+            np.testing.assert_array_equal(found[0], other)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -130,7 +130,8 @@ void convolution_run(const convolution *o, worker *w) {
     int64_t bands = o->images * o->bands, width = width_of_share(o);
     int64_t shares = o->win.groups * ((o->tiles + width - 1) / width);
     tiles_begin(o->rows);
-    if (o->shared_bytes && worker_count(w) > 1 && bands < 2 * worker_count(w)) {
+    int few = bands < 2 * worker_count(w) && !(o->apart && bands == worker_count(w));
+    if (o->shared_bytes && worker_count(w) > 1 && few) {
         /* Few bands: all threads write the entries of all, then share the products. */
         char *shared = worker_shared(w);
         int64_t part = (o->input_rows + worker_count(w) - 1) / worker_count(w);

@@ -81,11 +81,12 @@ static void cut_bands(convolution *o, int64_t down) {
     if (rows < 4) rows = 4;
     if (o->unfolded && rows < 4 * SIDE) rows = 4 * SIDE;
     /* Where each thread can read all weights it takes rows of its own, near those it made before. */
-    if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 4 * 2 * SIDE) {
-        int64_t parts = o->height >= 8 * 4 * SIDE ? 8 : 4;
+    if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 2 * 2 * SIDE) {
+        int64_t parts = o->height >= 8 * 4 * SIDE ? 8 : o->height >= 4 * 2 * SIDE ? 4 : 2;
         rows = at_most(rows, divide_up(o->height, parts));
         if (parts == 8) rows = divide_up(rows, 2 * SIDE) * 2 * SIDE;
     }
+    o->apart = weights <= WEIGHTS_FOR_EACH;
     if (o->keep) rows = o->height;
     o->bands = divide_up(o->height, at_most(rows, o->height));
     o->band_rows = divide_up(o->height, o->bands);

@@ -1,24 +1,36 @@
 /* Inner products of one to a few images: as fast as memory gives the weights.
 
-   The weights are read where the caller has them, each once, in long runs of several rows at a time.
+   Many weights are read where the caller has them, each once, in long runs of several rows at a time.
    The images, in Caffe's order of channels, rows and columns, stay in the caches meanwhile.
+
+   Weights that stay in a core's second cache from run to run come from there in one stream, if they
+   lie in the order in which they are read: these are copied. Eight rows take turns, sixteen numbers
+   each, and a row's numbers are in the order of the map, so that images are read where they lie.
 
    With more than some four images the multiplications weigh more than the weights' way from memory:
    kernels_convolution with a kernel of the map's size is the better way then. */
 
 #include "finish.h"
+#include "large.h"
 #include "tasks.h"
 
+#include <stdatomic.h>
+
 enum {
-    ROWS = 4,   /* of weights at a time */
-    IMAGES = 4, /* at a time */
-    LOT = 16,   /* rows in a task */
-    AHEAD = 512 /* floats of a row that are asked for before they are needed */
+    ROWS = 4,           /* of weights at a time */
+    IMAGES = 4,         /* at a time */
+    LOT = 16,           /* rows in a task */
+    AHEAD = 512,        /* floats of a row that are asked for before they are needed */
+    TURN = 8,           /* rows of a copy that take turns, and that are read at a time */
+    TURN_IMAGES = 3,    /* at a time */
+    MOST_COPIED = 1 << 20 /* weights: two of today's second caches */
 };
 
 typedef struct {
     map in, out;
     const float *weights;
+    float *copied; /* NULL: they are read where they lie */
+    atomic_int *runs;
     finish then;
     int64_t inputs, room; /* numbers of an image; the same up to a multiple of 64 bytes */
 } inner_product;
@@ -91,6 +103,14 @@ ALWAYS void by_images(const inner_product *o, const float *at, const float *weig
     }
 }
 
+/* Stores up to sixteen outputs of an image, with what is done to them first. */
+static void finish_lot(const inner_product *o, int64_t image, int64_t row, const float *results) {
+    __mmask16 mask = lanes(o->out.c - row);
+    __m512 v = _mm512_maskz_load_ps(mask, results);
+    v = finish_vector(v, &o->then, row, finish_other(&o->then, image, row, mask), mask);
+    _mm512_mask_storeu_ps(o->out.at + image * o->out.pixel + row, mask, v);
+}
+
 /* Up to sixteen outputs of up to four images, from row `row` of the weights. */
 static void some_outputs(const inner_product *o, const float *ordered, int64_t image, int64_t row) {
     int images = (int)at_most(o->in.n - image, IMAGES), count = (int)at_most(o->out.c - row, LOT);
@@ -109,12 +129,97 @@ static void some_outputs(const inner_product *o, const float *ordered, int64_t i
                 results[i][r + k] = sums[i][k];
         r += rows;
     }
-    __mmask16 mask = lanes(count);
-    for (int i = 0; i < images; i++) {
-        __m512 v = _mm512_maskz_load_ps(mask, results[i]);
-        v = finish_vector(v, &o->then, row, finish_other(&o->then, image + i, row, mask), mask);
-        _mm512_mask_storeu_ps(o->out.at + (image + i) * o->out.pixel + row, mask, v);
+    for (int i = 0; i < images; i++) finish_lot(o, image + i, row, results[i]);
+}
+
+/* Sums of eight rows of the copy with `images` images. */
+ALWAYS void turn_products(const inner_product *o, const float *at, int64_t next, const float *weights,
+                          int images, float *sums) {
+    __m512 total[TURN_IMAGES][TURN];
+#pragma GCC unroll 3
+    for (int i = 0; i < images; i++)
+#pragma GCC unroll 8
+        for (int r = 0; r < TURN; r++)
+            total[i][r] = _mm512_setzero_ps();
+    for (int64_t k = 0; k < o->inputs; k += LANES, weights += TURN * LANES) {
+        __mmask16 mask = lanes(o->inputs - k);
+        __m512 x[TURN_IMAGES];
+#pragma GCC unroll 3
+        for (int i = 0; i < images; i++)
+            x[i] = _mm512_maskz_loadu_ps(mask, at + i * next + k);
+#pragma GCC unroll 8
+        for (int r = 0; r < TURN; r++) {
+            __m512 row = _mm512_load_ps(weights + r * LANES);
+#pragma GCC unroll 3
+            for (int i = 0; i < images; i++)
+                total[i][r] = _mm512_fmadd_ps(x[i], row, total[i][r]);
+        }
     }
+#pragma GCC unroll 3
+    for (int i = 0; i < images; i++)
+#pragma GCC unroll 8
+        for (int r = 0; r < TURN; r++)
+            sums[i * LOT + r] = _mm512_reduce_add_ps(total[i][r]);
+}
+
+/* Outputs of a lot from the copy; image `image` of `images` begins at images_at + image * next. */
+static void lot_from_copy(const inner_product *o, const float *images_at, int64_t next, int64_t row) {
+    const float *weights = o->copied + row * o->room;
+    for (int64_t image = 0, count; image < o->in.n; image += count) {
+        _Alignas(64) float results[TURN_IMAGES * LOT];
+        count = at_most(o->in.n - image, TURN_IMAGES);
+        const float *at = images_at + image * next;
+        for (int64_t r = 0; r < at_most(o->out.c - row, LOT); r += TURN) {
+            const float *from = weights + r * o->room;
+            if (count == 1)
+                turn_products(o, at, next, from, 1, results + r);
+            else if (count == 2)
+                turn_products(o, at, next, from, 2, results + r);
+            else
+                turn_products(o, at, next, from, 3, results + r);
+        }
+        for (int64_t i = 0; i < count; i++) finish_lot(o, image + i, row, results + i * LOT);
+    }
+}
+
+static void run_from_copy(const void *prepared, worker *w) {
+    const inner_product *o = prepared;
+    const map *in = &o->in;
+    const float *images = in->at;
+    int64_t next = o->inputs, area = (int64_t)in->h * in->w;
+    if (area == 1) {
+        next = in->pixel;
+    } else if (in->pixel != in->c) { /* a slice of a wider map: each thread joins its pixels */
+        float *joined = worker_own(w);
+        for (int64_t i = 0; i < in->n * area; i++)
+            memcpy(joined + i * in->c, in->at + i * in->pixel, (size_t)in->c * sizeof *joined);
+        images = joined;
+    }
+    /* To and fro: what was read last is what the cache still holds of weights that it cannot hold all. */
+    int fro = atomic_load_explicit(o->runs, memory_order_relaxed) & 1;
+    if (worker_index(w) == 0) atomic_fetch_add_explicit(o->runs, 1, memory_order_relaxed);
+    int64_t lots = divide_up(o->out.c, LOT), from, to;
+    while (tasks_next(w, lots, &from, &to))
+        for (int64_t i = from; i < to; i++)
+            lot_from_copy(o, images, next, (fro ? to - 1 - (i - from) : i) * LOT);
+}
+
+/* 0, or -1 without memory. */
+static int copy_weights(inner_product *o) {
+    const map *in = &o->in;
+    int64_t rows = divide_up(o->out.c, TURN) * TURN, area = (int64_t)in->h * in->w;
+    size_t bytes = (size_t)(rows * o->room) * sizeof(float), page = 2 << 20;
+    o->copied = large_alloc(bytes > page / 2 && bytes < page ? page : bytes);
+    o->runs = calloc(1, sizeof *o->runs);
+    if (!o->copied || !o->runs) return -1;
+    memset(o->copied, 0, bytes);
+    for (int64_t r = 0; r < o->out.c; r++) {
+        const float *from = o->weights + r * o->inputs;
+        float *to = o->copied + r / TURN * TURN * o->room + r % TURN * LANES;
+        for (int64_t k = 0; k < o->inputs; k++)
+            to[k / LANES * LANES * TURN + k % LANES] = from[k % in->c * area + k / in->c];
+    }
+    return 0;
 }
 
 static void inner_product_run(const void *prepared, worker *w) {
@@ -132,10 +237,12 @@ static void inner_product_run(const void *prepared, worker *w) {
 static void inner_product_free(void *prepared) {
     inner_product *o = prepared;
     finish_free(&o->then);
+    free(o->copied);
+    free(o->runs);
 }
 
-/* Weights: outputs by (c h w), as in Caffe; not copied: they are read in each run and must stay where
-   they are as long as the program. -1: without memory. */
+/* Weights: outputs by (c h w), as in Caffe. Many are not copied: they are read in each run, so all must
+   stay where they are as long as the program. -1: without memory. */
 int kernels_inner_product(program *p, const map *in, const map *out, const float *weights,
                           const finish *then) {
     inner_product *o = malloc(sizeof *o);
@@ -143,8 +250,11 @@ int kernels_inner_product(program *p, const map *in, const map *out, const float
     int64_t inputs = (int64_t)in->c * in->h * in->w;
     *o = (inner_product){.in = *in, .out = *out, .weights = weights, .inputs = inputs,
                          .room = divide_up(inputs, LANES) * LANES};
-    program_reserve(p, (size_t)(in->n * o->room) * sizeof(float), 0);
-    if (finish_copy(&o->then, then, out->c) == 0 && program_add(p, inner_product_run, o, inner_product_free) == 0)
+    int copies = inputs * out->c <= MOST_COPIED;
+    size_t bytes = (size_t)(in->n * o->room) * sizeof(float);
+    program_reserve(p, copies ? 0 : bytes, copies ? bytes : 0);
+    if (finish_copy(&o->then, then, out->c) == 0 && (!copies || copy_weights(o) == 0) &&
+        program_add(p, copies ? run_from_copy : inner_product_run, o, inner_product_free) == 0)
         return 0;
     inner_product_free(o);
     free(o);
