@@ -7,7 +7,8 @@ from caffe.kernels import device as convolutions
 from caffe.kernels.device import Settings
 from gpu_sections.machine import Machine, has, relative_error
 
-#: name -> N, C, H, W, outputs, kernel, stride, pad, dilation, groups: FCN's, ResNet's, MobileNet's.
+#: name -> N, C, H, W, outputs, kernel, stride, pad, dilation, groups: FCN's, ResNet's, MobileNet's;
+#: AlexNet's, GoogLeNet's and LeNet's kernels of 5.
 CASES = {
     "conv1_1": (1, 3, 230, 230, 64, 3, 1, 1, 1, 1),
     "conv4": (1, 256, 44, 44, 512, 3, 1, 1, 1, 1),
@@ -19,6 +20,25 @@ CASES = {
     "a dilation": (1, 256, 24, 24, 512, 3, 1, 2, 2, 1),
     "groups": (2, 96, 27, 27, 256, 5, 1, 2, 1, 2),
     "by channel": (2, 96, 28, 28, 96, 3, 1, 1, 1, 96),
+    "5×5": (1, 256, 31, 31, 256, 5, 1, 2, 1, 1),
+    "5×5, batch 32": (32, 20, 12, 12, 50, 5, 1, 0, 1, 1),
+    "5×5, batch 16": (16, 96, 27, 27, 256, 5, 1, 2, 1, 2),
+    "5×5, a stride": (2, 64, 33, 31, 128, 5, 2, 2, 1, 1),
+    "4×4": (2, 64, 32, 30, 128, 4, 1, 1, 1, 1),
+    "6×6": (2, 64, 32, 30, 128, 6, 1, 2, 1, 1),
+    "1×1, a stride": (2, 64, 32, 30, 128, 1, 2, 0, 1, 1),
+    "7×7, a stride": (2, 3, 224, 224, 64, 7, 2, 3, 1, 1),
+    "11×11, a stride": (2, 3, 227, 227, 96, 11, 4, 0, 1, 1),
+    "32 groups": (2, 128, 28, 28, 128, 3, 1, 1, 1, 32),
+}
+#: The same for transposed ones: FCN's and U-Net's; with a group for each channel as well.
+TRANSPOSED = {
+    "up by 2, 4×4": (1, 21, 34, 45, 21, 4, 2, 1, 1, 1),
+    "up by 8, 16×16": (1, 21, 40, 50, 21, 16, 8, 4, 1, 1),
+    "up by 2, 2×2": (2, 128, 28, 28, 64, 2, 2, 0, 1, 1),
+    "up by 2, by channel": (1, 21, 34, 45, 21, 4, 2, 1, 1, 21),
+    "up by 1, 5×5": (2, 64, 28, 28, 32, 5, 1, 2, 1, 1),
+    "up by 1, 5×5, 2 groups": (2, 64, 28, 28, 32, 5, 1, 2, 1, 2),
 }
 BOUNDS = {"fp32": 2e-5, "tf32": 2e-3, "bf16": 1.5e-2}  # of the norm
 GRADIENTS = ("of the input", "of the weights", "of the bias")
@@ -33,28 +53,31 @@ def run(record):
     device = caffe.device.current().torch_device if machine.real else torch.device("cpu")
     if not machine.real:
         machine.leave()
-    names = list(CASES)[::4] if record.options.quick else list(CASES)
+    found = {name: (case, False) for name, case in CASES.items()}
+    found.update({f"transposed, {name}": (case, True) for name, case in TRANSPOSED.items()})
+    names = list(found)[::4] if record.options.quick else list(found)
     for precision, bound in BOUNDS.items():
         caffe.set_precision(precision)
         for name in names:
             with record.step(f"{precision}, {name}"):
-                worst, texts = one(CASES[name], device, machine, record.options.quick)
+                worst, texts = one(*found[name], device, machine, record.options.quick)
                 record.check(f"{precision}, {name}", worst <= bound, "; ".join(texts))
 
 
-def one(case, device, machine, quick):
+def one(case, transposed, device, machine, quick):
     """(largest error of any way, what each way took and was off by)."""
     n, c, h, w, outputs, kernel, stride, pad, dilation, groups = case
     if quick:
-        h, w = min(h, 14), min(w, 14)
+        n, h, w = min(n, 2), min(h, 14), min(w, 14)
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(n, c, h, w, generator=generator).to(device)
-    weight = torch.randn(outputs, c // groups, kernel, kernel, generator=generator).to(device)
+    channels = (c, outputs // groups) if transposed else (outputs, c // groups)
+    weight = torch.randn(*channels, kernel, kernel, generator=generator).to(device)
     weight *= (2 / weight[0].numel()) ** 0.5
     bias = torch.randn(outputs, generator=generator).to(device)
-    settings = Settings(*([k, k] for k in (stride, pad, dilation)), False, [0, 0], groups)
+    settings = Settings(*([k, k] for k in (stride, pad, dilation)), transposed, [0, 0], groups)
     leaves = [t.double().requires_grad_() for t in (x, weight, bias)]
-    want = torch.conv2d(*leaves, stride, pad, dilation, groups)
+    want = torch.convolution(*leaves, *settings)
     dy = torch.randn(want.shape, generator=generator).to(device)
     want.backward(dy.double())
     x, dy = convolutions.operand(x), convolutions.operand(dy)

@@ -9,22 +9,23 @@ Weights are laid out once: their storage keeps the channels-last memory from the
 in the same layout, and an update touches both without a copy.
 
 There are several ways to compute the same; :mod:`caffe.kernels.tuning` finds the fastest.  Forward:
-cuDNN's convolution, the same with bias and ReLU in one call, or a matrix product over columns where
-weights are large and outputs few (FCN's fc6).  Backward: cuDNN's, or matrix products likewise; the
-gradient of the bias as a sum, or as a product with ones.
+cuDNN's convolution, the same with bias and ReLU in one call, or a matrix product over columns
+(:mod:`caffe.kernels.columns`) where weights are large and outputs few (FCN's fc6), for transposed
+ones, or where cuDNN has no plan yet.  Backward: cuDNN's, or matrix products likewise; the gradient
+of the bias as a sum, or as a product with ones.  Where cuDNN's gradient of the weights would lose
+digits, products alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from caffe import kernels
 from caffe.arithmetic import deterministic, precision
-from caffe.kernels import tuning
+from caffe.kernels import columns, tuning
+from caffe.kernels.columns import Settings
 from caffe.storage import Storage
 
 __all__ = ["Settings", "backward", "forward", "operand"]
@@ -36,17 +37,6 @@ _fused: Callable[..., torch.Tensor] | None = getattr(torch, "cudnn_convolution_r
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 4096
 _COLUMNS_MOST_NUMBERS = 1 << 26  # for a shape that may not come again: 256 MB
-
-
-class Settings(NamedTuple):
-    """In the order in which PyTorch's operators take them."""
-
-    stride: list[int]
-    pad: list[int]
-    dilation: list[int]
-    transposed: bool
-    output_pad: list[int]
-    group: int
 
 
 def _name() -> str:
@@ -104,7 +94,8 @@ def forward(
         b = storages[1].cached("bf16", lambda: values.to(torch.bfloat16))
 
     if tuning.is_passing() and _has_columns(x, w, settings):
-        return _by_columns(x, w, b, settings, relu)
+        by_columns = columns.transposed if settings.transposed else columns.product
+        return by_columns(x, w, b, settings, relu)
     ways = _forward_ways(x, w, b, settings, relu)
     if len(ways) == 1:
         return ways[0]()
@@ -124,19 +115,21 @@ def _forward_ways(
         stride, pad, dilation, _, _, group = settings
         return _fused(x, w, b, stride, pad, dilation, group)  # type: ignore[misc]
 
-    def columns() -> torch.Tensor:
-        return _by_columns(x, w, b, settings, relu)
+    def by_columns() -> torch.Tensor:
+        return columns.product(x, w, b, settings, relu)
 
     ways: Ways = [general]
+    if settings.transposed and _has_columns(x, w, settings):
+        ways.append(lambda: columns.transposed(x, w, b, settings, relu))
     if kernels.enabled() and not settings.transposed and settings.group == 1 and x.ndim == 4:
         if relu and _fused is not None and x.is_cuda and torch.version.cuda:
             # In float32 some large layers are slower in one call.
             small = max(w.shape[2:]) <= 3 and (_name() != "fp32" or x.shape[1] <= 128)
             ways.insert(0 if small else 1, fused)
         if _is_pointwise(x, w, settings):
-            ways.insert(0, columns)  # for a new shape cuDNN's plan takes longer than the product
+            ways.insert(0, by_columns)  # for a new shape cuDNN's plan takes longer than the product
         elif _takes_columns(x, w, settings):
-            ways.append(columns)
+            ways.append(by_columns)
     return ways
 
 
@@ -155,12 +148,16 @@ def backward(
     grads: list[torch.Tensor | None] = [None, None, None]
     alone = deterministic() or not kernels.enabled() or x.ndim != 4 or not x.is_cuda
     if alone:
-        grads = list(_general_backward(dy, x, w, settings, mask, outputs))
+        accurate = mask[1] and _loses_digits(x, w, settings)
+        wanted = [mask[0], mask[1] and not accurate, mask[2]]
+        grads = list(_general_backward(dy, x, w, settings, wanted, outputs))
+        if accurate:
+            grads[1] = columns.weight_gradient(dy, x, w, settings)
     else:
         for i, ways in enumerate(_backward_ways(dy, x, w, settings, outputs)):
             if mask[i]:
                 case = _case(f"gradient {i}", x, w, settings) + (dy.stride(),)
-                grads[i] = tuning.best(case, ways, x.device)
+                grads[i] = tuning.best(case, ways, x.device) if len(ways) > 1 else ways[0]()
     dx, dw, db = grads
     return dx, None if dw is None else dw.float(), None if db is None else db.float()
 
@@ -194,47 +191,50 @@ def _backward_ways(
         positions = rows()
         return positions.new_ones(1, len(positions)).mm(positions).view(outputs)
 
+    def weight_gradient() -> torch.Tensor:
+        return columns.weight_gradient(dy, x, w, settings)
+
     ways: list[Ways] = [[general(i)] for i in range(3)]
     if dy.is_contiguous(memory_format=torch.channels_last):
         ways[2].append(product_with_ones)
+    if settings.transposed and _has_columns(x, w, settings):
+        plain = settings._replace(transposed=False)  # the gradient of x is a convolution of dy
+        ways[0].append(lambda: columns.product(dy, w, None, plain, False))
+        ways[1].append(weight_gradient)
+    if _loses_digits(x, w, settings):
+        ways[1] = [weight_gradient]
     if _takes_columns(x, w, settings) or _is_pointwise(x, w, settings):
-        ways[0].append(lambda: _from_columns(rows() @ _matrix(w), x, w, settings))
-        ways[1].append(lambda: _as_weights(rows().t() @ _columns(x, w, settings), w))
+        weights = columns.matrix(w)
+        ways[0].append(lambda: columns.from_rows(rows() @ weights, x, w, settings))
+        ways[1].append(lambda: columns.as_weights(rows().t() @ columns.rows(x, w, settings), w))
         if x.dtype == torch.bfloat16 and hasattr(torch.ops.aten.mm, "dtype"):
             # The gradient in float32, which the update wants, at once; on NVIDIA's GPUs alone.
             wide = torch.ops.aten.mm.dtype
-            ways[1].append(
-                lambda: _as_weights(wide(rows().t(), _columns(x, w, settings), torch.float32), w)
-            )
+
+            def in_float32() -> torch.Tensor:
+                seen = columns.rows(x, w, settings)
+                return columns.as_weights(wide(rows().t(), seen, torch.float32), w)
+
+            ways[1].append(in_float32)
     return ways
 
 
-# Columns ------------------------------------------------------------------------------------------
-
-
-def _by_columns(
-    x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None, settings: Settings, relu: bool
-) -> torch.Tensor:
-    rows, matrix = _columns(x, w, settings), _matrix(w)
-    y = rows @ matrix.t() if b is None else torch.addmm(b, rows, matrix.t())
-    y = y.relu_() if relu else y
-    return y.view(x.shape[0], *_sizes(x, w, settings), len(w)).permute(0, 3, 1, 2)
+# Which ways there are -----------------------------------------------------------------------------
 
 
 def _has_columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
     """Whether the columns exist and take little memory.  cuDNN plans a convolution anew for each
     shape, which takes it longer than such a product."""
-    if not kernels.enabled() or s.transposed or s.group != 1 or x.ndim != 4:
+    if not kernels.enabled() or x.ndim != 4 or columns.numbers(x, w, s) > _COLUMNS_MOST_NUMBERS:
         return False
-    height, width = _sizes(x, w, s)
-    return x.shape[0] * height * width * w[0].numel() <= _COLUMNS_MOST_NUMBERS
+    return s.transposed or s.group == 1 or w.shape[1] > 1  # PyTorch's depthwise has no plan
 
 
 def _takes_columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
     """Whether the weights are large and the outputs few, and nothing is dilated or grouped."""
     if s.transposed or s.group != 1 or x.ndim != 4 or list(s.dilation) != [1, 1]:
         return False
-    height, width = _sizes(x, w, s)
+    height, width = columns.out_sizes(x, w, s)
     few = x.shape[0] * height * width <= _COLUMNS_MOST_OUTPUTS
     return few and w.numel() >= _COLUMNS_LEAST_WEIGHTS
 
@@ -247,57 +247,14 @@ def _is_pointwise(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
     return plain and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def _sizes(x: torch.Tensor, w: torch.Tensor, s: Settings) -> tuple[int, int]:
-    """Height and width of the output."""
-    height, width = (
-        (n + 2 * p - e) // d + 1 for n, p, e, d in zip(x.shape[2:], s.pad, _extents(w, s), s.stride)
-    )
-    return height, width
+def _loses_digits(x: torch.Tensor, w: torch.Tensor, s: Settings) -> bool:
+    """Whether cuDNN may give a gradient of float32 weights without float32's accuracy.
 
-
-def _extents(w: torch.Tensor, s: Settings) -> list[int]:
-    """How far a kernel reaches, with its holes."""
-    return [d * (k - 1) + 1 for k, d in zip(w.shape[2:], s.dilation)]
-
-
-def _is_last(w: torch.Tensor) -> bool:
-    """Whether weights lie (O, kh, kw, C) in memory."""
-    return not w.is_contiguous() and w.is_contiguous(memory_format=torch.channels_last)
-
-
-def _matrix(w: torch.Tensor) -> torch.Tensor:
-    """The weights as (O, K), a view: K runs over C, kh, kw, or kh, kw, C as they lie."""
-    return (w.permute(0, 2, 3, 1) if _is_last(w) else w).reshape(len(w), -1)
-
-
-def _as_weights(matrix: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """The reverse of :func:`_matrix` for a gradient."""
-    o, c, kh, kw = w.shape
-    if _is_last(w):
-        return matrix.view(o, kh, kw, c).permute(0, 3, 1, 2)
-    return matrix.view(o, c, kh, kw)
-
-
-def _columns(x: torch.Tensor, w: torch.Tensor, s: Settings) -> torch.Tensor:
-    """(N H' W', K): what each output is the product of."""
-    kh, kw = _extents(w, s)
-    if any(s.pad):
-        x = F.pad(x, (s.pad[1], s.pad[1], s.pad[0], s.pad[0]))
-    windows = x.unfold(2, kh, s.stride[0]).unfold(3, kw, s.stride[1])  # N, C, H', W', kh, kw
-    windows = windows[..., :: s.dilation[0], :: s.dilation[1]]
-    order = (0, 2, 3, 4, 5, 1) if _is_last(w) else (0, 2, 3, 1, 4, 5)
-    return windows.permute(order).reshape(-1, w[0].numel())
-
-
-def _from_columns(
-    rows: torch.Tensor, x: torch.Tensor, w: torch.Tensor, s: Settings
-) -> torch.Tensor:
-    """The adjoint of :func:`_columns`, in the layout of ``x``."""
-    n, (kh, kw) = x.shape[0], w.shape[2:]
-    if _is_last(w):
-        rows = rows.view(len(rows), kh, kw, -1).permute(0, 3, 1, 2).reshape(len(rows), -1)
-    columns = rows.view(n, len(rows) // n, -1).transpose(1, 2)
-    pad, stride = tuple(s.pad), tuple(s.stride)
-    dx = F.fold(columns, tuple(x.shape[2:]), (kh, kw), padding=pad, stride=stride)
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    return dx.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    Its Winograd transform for 5×5 kernels with steps of one pixel is 6e-4 off (cuDNN 9.19), and no
+    switch forbids it, nor does ``deterministic``.  Kernels of 3×3 have a smaller one, 4e-6 off at
+    most; for those beyond 6×6 and for strides there is none: 1e-7.
+    """
+    if not kernels.enabled() or _name() != "fp32" or x.ndim != 4:
+        return False
+    steps = [*s.stride, *s.dilation]
+    return 3 < max(w.shape[2:]) < 7 and all(n == 1 for n in steps)
