@@ -41,6 +41,10 @@ ELSEWHERE = {
     ),
     "caffe/net/test_native_layers.py": ("src/caffe/net/native_stretch.py",),
     "caffe/net/test_folding.py": ("src/caffe/layer/_affine.py",),
+    "caffe/net/test_norm_step.py": (
+        "src/caffe/kernels/norm.py",
+        "src/caffe/net/norm_forms.py",
+    ),
     "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
     "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
     "caffe/prototxt/test_forks.py": ("src/caffe/prototxt/scan.py",),

@@ -58,6 +58,7 @@ class Plan:
         self._upsamples = upsample_steps(graph)
         self._norms = norm_steps(graph)
         self._normed = {i: n for n in self._norms.values() for i in (n.first, n.first + 1)}
+        self._norm_ends = {n.end - 1: n for n in self._norms.values()}
         self._pooled = pooled_steps(graph)
         self._borders = border_steps(graph)
         self._stretches = steps_of_all_kinds(graph)
@@ -73,7 +74,7 @@ class Plan:
             self._borders,
         )
         self.planned = {first for steps in kinds for first in steps}
-        self._ends = {n.end - 1 for n in self._norms.values()} | self._pooled.keys()
+        self._ends = self._norm_ends.keys() | self._pooled.keys()
         self._renewed = _renewed(graph)
         self._fuses = False
         self._suspects = False  # whether a layer of this pass may have given NaN
@@ -157,12 +158,12 @@ class Plan:
         pooled = self._pooled.get(k)
         if pooled is not None and k != pooled.first:
             return pooled.first - 1 if pooled.backward(last, needs) else k
-        norm = self._norms.get(k - 1)
-        if norm is None or k - 1 < last:
+        norm = self._norm_ends.get(k)
+        if norm is None or norm.first < last:
             return k
-        if not all(self._graph.layer_needs_backward[k - 1 : k + 1]):
+        if not all(self._graph.layer_needs_backward[norm.first : k + 1]):
             return k
-        return k - 2 if norm.backward(needs[k - 1], needs[k]) else k
+        return norm.first - 1 if norm.backward(needs) else k
 
     def release(self, first: int, last: int) -> None:
         """Called before a forward pass from layer ``first`` to ``last`` in which nobody looks: let

@@ -1,4 +1,4 @@
-"""BatchNorm and Scale as one pass: what the blobs hold is what the two layers alone leave."""
+"""BatchNorm, Scale and what follows as one step: the blobs hold what the layers alone leave."""
 
 import itertools
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from net_pair import net_pair
 
+from caffe.kernels import norm
 from caffe.net.norm_step import NormStep
 
 pytestmark = pytest.mark.cpu_only
@@ -15,15 +16,34 @@ layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: {n}
   dim: 5 }} }} }}
 layer {{ name: "target" type: "Input" top: "target" input_param {{ shape {{ dim: {n} dim: 8 dim: 6
   dim: 5 }} }} }}
+{side}
 layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {{
   num_output: 8 kernel_size: 3 pad: 1 weight_filler {{ type: "msra" }} }} }}
 layer {{ name: "bn" type: "BatchNorm" bottom: "conv" top: "{top}"
   batch_norm_param {{ {stored} }} }}
 layer {{ name: "scale" type: "Scale" bottom: "{top}" top: "{top}" scale_param {{ bias_term: {bias}
   filler {{ type: "gaussian" mean: 1 std: 0.3 }} bias_filler {{ type: "gaussian" std: 1 }} }} }}
-layer {{ name: "relu" type: "ReLU" bottom: "{top}" top: "{top}" }}
-layer {{ name: "loss" type: "EuclideanLoss" bottom: "{top}" bottom: "target" top: "loss" }}
+{after}
+layer {{ name: "loss" type: "EuclideanLoss" bottom: "{end}" bottom: "target" top: "loss" }}
 """
+#: What follows: the layers, and the last one's top.
+RELU = 'layer {{ name: "relu" type: "ReLU" bottom: "{top}" top: "{top}" }}', "{top}"
+RELU6 = RELU[0].replace("ReLU", "ReLU6"), "{top}"
+CONV = """layer {{ name: "side" type: "Convolution" bottom: "data" top: "side" convolution_param {{
+  num_output: 8 kernel_size: 1 weight_filler {{ type: "msra" }} }} }}
+layer {{ name: "side_relu" type: "ReLU" bottom: "side" top: "side" }}
+"""
+SUM = 'layer {{ name: "sum" type: "Eltwise" bottom: "side" bottom: "{top}" top: "sum" }}', "sum"
+SUM_RELU = SUM[0] + 'layer {{ name: "relu" type: "ReLU" bottom: "sum" top: "sum" }}', "sum"
+OTHER_WAY = SUM_RELU[0].replace('bottom: "side" bottom: "{top}"', 'bottom: "{top}" bottom: "side"')
+AFTER = {
+    "nothing": ("", "{top}"),
+    "relu": RELU,
+    "relu6": RELU6,
+    "sum": SUM,
+    "sum and relu": SUM_RELU,
+    "sum the other way and relu6": (OTHER_WAY.replace('"ReLU"', '"ReLU6"'), "sum"),
+}
 FORMS = list(itertools.product((1, 3), ("conv", "bn"), (False, True), (False, True)))
 
 
@@ -35,9 +55,12 @@ def pair(tmp_path, monkeypatch):
         for blob, value in zip(net.params["bn"], (numbers.randn(8), numbers.rand(8) + 0.5, 1)):
             blob.data[...] = value
 
-    def make(n=3, top="bn", stored=False, bias=True):
+    def make(n=3, top="bn", stored=False, bias=True, after="relu"):
         settings = "use_global_stats: true" if stored else ""
-        text = NET.format(n=n, top=top, stored=settings, bias=str(bias).lower())
+        layers, end = (part.format(top=top) for part in AFTER[after])
+        side = CONV.format() if "side" in layers else ""
+        words = {"stored": settings, "bias": str(bias).lower(), "after": layers, "end": end}
+        text = NET.format(n=n, top=top, side=side, **words)
         return net_pair(tmp_path / "net.prototxt", text, monkeypatch, fill)
 
     return make
@@ -90,6 +113,39 @@ def test_forward_and_backward_equal_the_two_layers(pair, steps, n, top, stored, 
     compare(nets)
 
 
+@pytest.mark.parametrize("after", AFTER)
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("top", ["conv", "bn"])
+@pytest.mark.parametrize("way", ["native", "plain"])
+def test_what_follows_is_part_of_the_step(pair, steps, monkeypatch, way, top, stored, after):
+    if way == "plain":
+        monkeypatch.setattr(norm.native, "applies", lambda x: False)
+    both, nets = pair(top=top, stored=stored, after=after)
+    for _ in range(3):
+        both(step)
+        assert_last_layer_was_in_the_step(nets[0], after)
+    assert steps == {"run": 3, "backward": 3}
+    compare(nets)
+    both(lambda net: net.backward())
+    compare(nets)
+
+
+def assert_last_layer_was_in_the_step(net, after):
+    (found,) = net._passes.plan._norms.values()
+    assert found.end == len(net.layers) - 1, after
+
+
+@pytest.mark.parametrize("what", ["PROD", "MAX", "SUM coeff: 1 coeff: -1"])
+def test_other_sums_are_left_to_the_layer(pair, monkeypatch, what):
+    layers = SUM[0].replace('top: "sum"', f'top: "sum" eltwise_param {{{{ operation: {what} }}}}')
+    monkeypatch.setitem(AFTER, what, (layers, "sum"))
+    both, nets = pair(after=what)
+    both(step)
+    (found,) = nets[0]._passes.plan._norms.values()
+    assert found.end == found.first + 2
+    compare(nets)
+
+
 @pytest.mark.parametrize("index", range(3))
 def test_stored_statistics_that_change_between_passes_count(pair, steps, index):
     """The mean and the variance that come of them are kept from pass to pass."""
@@ -127,13 +183,13 @@ def in_parts(net):
 
 
 def kept_diff(net):
-    kept = net.blobs["bn"].diff
+    kept = net.blobs[net.top_names["bn"][0]].diff
     net.backward()
     del kept
 
 
 def edited(net):
-    for name in ("data", "conv", "bn"):
+    for name in {"data", "conv", "bn"} & {*net.blobs}:
         net.blobs[name].data[...] += 1
     net.backward()
 
@@ -145,13 +201,44 @@ def new_weights(net):
 
 
 def scale_alone_again(net):
-    net.forward(start="scale", end="relu")
+    net.forward(start="scale")
     net.backward()
 
 
 def norm_alone_again(net):
     net.forward(start="bn", end="bn")
     net.backward()
+
+
+def last_blob(net):
+    return net.bottom_names["loss"][0]
+
+
+def last_alone_again(net):
+    net.forward(start=[*net._layer_names][-2], end="loss")
+    net.backward()
+
+
+def edited_result(net):
+    """A ReLU lets through what its top says."""
+    net.blobs[last_blob(net)].data[...] -= 0.5
+    net.backward()
+
+
+def edited_diff(net):
+    """What the layers leave between them was made of the diff before."""
+    net.backward()
+    net.blobs[last_blob(net)].diff[...] = 7
+
+
+def held(net):
+    kept = [
+        getattr(net.blobs[name], kind)
+        for name in {"bn", "conv"} & {*net.blobs}
+        for kind in ("data", "diff")
+    ]
+    step(net)
+    del kept
 
 
 OBSERVERS = [
@@ -162,17 +249,25 @@ OBSERVERS = [
     new_weights,
     scale_alone_again,
     norm_alone_again,
+    last_alone_again,
+    edited_result,
+    edited_diff,
+    held,
 ]
 
 
 @pytest.mark.parametrize("observer", OBSERVERS)
 @pytest.mark.parametrize("stored", [False, True])
-def test_whoever_looks_between_sees_the_two_layers(pair, steps, observer, stored):
-    both, nets = pair(stored=stored)
+@pytest.mark.parametrize(
+    ("after", "top"),
+    [("relu", "bn"), ("sum", "bn"), ("sum", "conv"), ("sum and relu", "bn"), ("relu6", "conv")],
+)
+def test_whoever_looks_between_sees_the_layers(pair, steps, observer, stored, after, top):
+    both, nets = pair(stored=stored, after=after, top=top)
     both(step)
     both(lambda net: net.forward())
     both(observer)
-    assert steps["run"] == 2
+    assert steps["run"] >= 2
     compare(nets)
     both(step)
     compare(nets)
