@@ -39,7 +39,6 @@ ELSEWHERE = {
         "src/caffe/net/onednn_program.py",
         "src/caffe/net/stretch_program.py",
     ),
-    "caffe/net/test_native_layers.py": ("src/caffe/net/native_stretch.py",),
     "caffe/net/test_folding.py": ("src/caffe/layer/_affine.py",),
     "caffe/net/test_norm_step.py": (
         "src/caffe/kernels/norm.py",

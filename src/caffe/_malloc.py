@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 
-__all__ = ["keep_memory"]
+__all__ = ["give_back", "keep_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 1 << 30
@@ -27,3 +27,13 @@ def keep_memory() -> bool:
     except (AttributeError, OSError):  # another C library than glibc
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def give_back() -> None:
+    """Give the system what is free: for when much was freed that will not be needed again."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        return

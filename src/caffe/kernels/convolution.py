@@ -23,7 +23,7 @@ from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
 from caffe.storage import Storage
 
-__all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "diagonal", "is_channels_last"]
+__all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "columns", "diagonal", "is_channels_last"]
 
 _COLUMNS_LEAST_WEIGHTS = 1 << 20
 _COLUMNS_MOST_OUTPUTS = 1024
@@ -33,6 +33,7 @@ _OWN_KERNEL_WIDTH = 3
 _APART_LEAST_OUTPUT = 1 << 20
 _FEW_INPUTS = 64
 _STRIPS_LEAST_OUTPUT = 1 << 22
+_PASSING_USES = 2  # of weights that are packed for one pass
 _STRIP_NUMBERS, _STRIP_ROWS = 1 << 21, 16  # of a strip, at least
 
 Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
@@ -291,7 +292,11 @@ class Winograd(Way):
 
     @staticmethod
     def _prepared(call: Call) -> winograd.Prepared:
-        if call.learns:
+        # Where they stay they are used again; a net that soon becomes a program has no need of
+        # packed ones, four times the weights' memory.
+        uses: list[int] = call.storage.cached("winograd uses", lambda: [0])
+        uses[0] += 1
+        if call.learns or (uses[0] <= _PASSING_USES and native.available()):
             return winograd.prepare(call.weight, passing=True)
         return call.storage.cached("winograd forward", lambda: winograd.prepare(call.weight))
 
@@ -435,6 +440,22 @@ class General(Way):
                         d, part, weight, [g.top[1]], *settings, none
                     )[1]
         return dx, dw, dy.sums() if mask[2] else None
+
+
+def columns(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Sequence[int],
+    pad: Sequence[int],
+) -> torch.Tensor:
+    """A convolution with the weights as they lie in memory, of which the general operator would
+    make a copy."""
+    kernel, unit = weight.shape[2:], (1, 1)
+    sizes = zip(x.shape[2:], kernel, stride, pad)
+    top = x.shape[0], len(weight), *((n + 2 * p - k) // s + 1 for n, k, s, p in sizes)
+    geometry = Geometry(kernel, stride, pad, unit, 1, x.shape, top)
+    return Columns()._whole(Call(geometry, x, weight, bias, Storage(0)))
 
 
 GENERAL = General()

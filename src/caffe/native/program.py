@@ -16,6 +16,7 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.parts import Place, Rectangle
 
 __all__ = ["Act", "Finish", "Impossible", "Map", "Program", "Window", "has"]
 
@@ -135,11 +136,36 @@ class Program:
             *_maps(x, out), ctypes.byref(window), data, ctypes.c_int(keep), self._finish(finish),
         )  # fmt: skip
 
-    def winograd(self, x: Map, out: Map, transformed: torch.Tensor, finish: Finish) -> None:
+    def convolution_part(
+        self, x: Map, out: Map, window: Window, weight: torch.Tensor, finish: Finish
+    ) -> None:
+        """A convolution of maps that are parts of an input and of its results: ``out`` begins by
+        the window's pads before ``x``, and they may be negative."""
+        self._weighted("kernels_convolution_part", x, out, window, weight, finish)
+
+    def winograd(
+        self, x: Map, out: Map, transformed: torch.Tensor, finish: Finish,
+        place: Place | None = None,
+    ) -> None:  # fmt: skip
         """3x3, stride 1, pad 1, with weights of :func:`caffe.kernels.winograd.transform_weights`,
-        (24, out, in)."""
+        (24, out, in).  With a place the maps are parts, and a part of ``out`` is computed."""
         data = self._numbers(transformed)
-        self._add("kernels_winograd", *_maps(x, out), data, self._finish(finish))
+        if place is None:
+            self._add("kernels_winograd", *_maps(x, out), data, self._finish(finish))
+            return
+        (down, right), (rows, columns) = (1 - p for p in place.pad), place.computed
+        part = (_Int * 6)(down, right, *rows, *columns)
+        self._add("kernels_winograd_part", *_maps(x, out), part, data, self._finish(finish))
+
+    def frame(self, out: Map, inside: Rectangle, numbers: torch.Tensor) -> None:
+        """Copy ``numbers``, a row for each pixel, around a part of every image.  They are read in
+        each run, and may be filled in later."""
+        around = out.h * out.w - inside.area
+        if tuple(numbers.shape) != (around, out.c) or not numbers.is_contiguous():
+            raise Impossible(f"a frame has {(around, out.c)} numbers, got {tuple(numbers.shape)}")
+        part = (_Int * 4)(*inside.rows, *inside.columns)
+        data = ctypes.c_void_p(self.keep(numbers).data_ptr())
+        self._add("kernels_frame", ctypes.byref(out), part, data)
 
     def depthwise(
         self, x: Map, out: Map, window: Window, weight: torch.Tensor, finish: Finish

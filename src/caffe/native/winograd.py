@@ -25,6 +25,7 @@ class _Region(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("h", "w", "row0", "row1", "column0", "column1")),
         ("bias", ctypes.c_void_p),
         ("relu", ctypes.c_int32),
+        ("y_w", ctypes.c_int32),  # filled in by the kernel
     ]
 
 

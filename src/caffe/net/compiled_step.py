@@ -87,7 +87,8 @@ class CompiledStep(Stretch):
             return None
         versions = [blob.data_storage.version() for blob in self.weights()]
         windows = any(layer.window is not None for layer, _ in self._convolutions)
-        if None in versions or windows or self._work() > self.kind.most_work:
+        keeps = windows and not self.kind.keeps_borders
+        if None in versions or keeps or self._work() > self.kind.most_work:
             self._count = 0
             return None
         seen = key, [v for v in versions if v is not None]

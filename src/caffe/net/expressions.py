@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from caffe.kernels.convolution import diagonal
+from caffe.kernels.convolution import columns, diagonal
 from caffe.kernels.fused import Activation
 from caffe.layer import Layer, Shape
 from caffe.layer._affine import is_affine_of, scale_and_shift
@@ -49,6 +49,7 @@ Weights = Sequence[torch.Tensor]
 
 _MOST_CONVOLUTION_WEIGHTS = 1 << 22
 _MOST_PRODUCT_WEIGHTS = 1 << 21  # beyond, memory is what counts, and packing would take more
+_MOST_LAID_OUT = 1 << 23  # weights; more are read where they lie
 
 
 def expression(layer: Layer, bottoms: Sequence[Shape], weights: Weights) -> Expression | None:
@@ -77,8 +78,10 @@ def compiles(layer: Any) -> bool:
 
 def convolution(layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Expression:
     """The convolution of ``layer`` with other weights."""
-    settings = list(layer.stride), list(layer.pad), list(layer.dilation), layer.group
-    return lambda x: [torch.conv2d(x, weight, bias, *settings)]
+    settings = list(layer.stride), list(layer.pad), list(layer.dilation)
+    if weight.numel() > _MOST_LAID_OUT and layer.group == 1 and list(layer.dilation) == [1, 1]:
+        return lambda x: [columns(x, weight, bias, *settings[:2])]
+    return lambda x: [torch.conv2d(x, weight, bias, *settings, layer.group)]
 
 
 def activation(act: Activation, slopes: torch.Tensor | None) -> Expression:

@@ -40,6 +40,7 @@ from caffe.layer.softmax import Softmax
 from caffe.layer.split import Split
 from caffe.native import memory, program
 from caffe.native.memory import Size
+from caffe.native.parts import Geometry, Place
 from caffe.native.program import Act, Finish, Map, Program, Window, has
 
 __all__ = ["AFFINE", "ALIAS", "SUM", "Call", "Form", "form", "size_of"]
@@ -62,6 +63,7 @@ class Call(NamedTuple):
     weights: list[torch.Tensor]
     scale: torch.Tensor | None  # of a form that takes it; for others it is in the weights
     finish: Finish
+    place: Place | None = None  # of the maps, where they are parts; for a form that moves
 
 
 class Form(NamedTuple):
@@ -78,6 +80,8 @@ class Form(NamedTuple):
         part: for a layer that can be part of the finish of what is before it, which; an
             :data:`AFFINE` one is known by its layer, an :data:`ACT` by ``act``.
         act: from the weights.
+        moves: how its kernel does, where a part of the bottom is enough for a part of the top.
+        partly: whether the operation can compute that part.
     """
 
     add: Callable[[Call], None] | None
@@ -88,6 +92,8 @@ class Form(NamedTuple):
     refers: bool = False
     part: str = ""
     act: Callable[[list[torch.Tensor]], Act] | None = None
+    moves: Geometry | None = None
+    partly: bool = True
 
 
 def size_of(shape: Shape) -> Size | None:
@@ -150,20 +156,26 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
     if _gains_by_winograd(layer, bottoms[0]) and has("kernels_winograd"):
 
         def add_winograd(call: Call) -> None:
-            u = winograd.transform_weights(call.weights[0])
-            call.program.winograd(call.xs[0], call.out, u, _bias(call))
+            u = winograd.transform_weights(call.weights[0], passing=True)
+            call.program.winograd(call.xs[0], call.out, u, _bias(call), call.place)
 
-        return Form(add_winograd, finishes=True, outputs=0)
+        return Form(add_winograd, finishes=True, outputs=0, moves=Geometry.of(layer))
     if not has("kernels_convolution"):
         return None
     refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
 
     def add(call: Call) -> None:
         window = _window(layer, layer.group)
-        weight = call.weights[0]
-        call.program.convolution(call.xs[0], call.out, window, weight, _bias(call), refers)
+        maps, weight = (call.xs[0], call.out), call.weights[0]
+        if call.place is not None:
+            window.pad_h, window.pad_w = call.place.pad
+            call.program.convolution_part(*maps, window, weight, _bias(call))
+        else:
+            call.program.convolution(*maps, window, weight, _bias(call), refers)
 
-    return Form(add, finishes=True, outputs=None if refers else 0, refers=refers)
+    moves = None if refers else Geometry.of(layer)
+    outputs = None if refers else 0
+    return Form(add, finishes=True, outputs=outputs, refers=refers, moves=moves)
 
 
 def _gains_by_winograd(layer: Any, bottom: Shape) -> bool:
@@ -225,10 +237,14 @@ def _pooling(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         return None
 
     def add(call: Call) -> None:
-        pool = call.program.max_pool if layer.max else call.program.average_pool
-        pool(call.xs[0], call.out, _window(layer))
+        pool, window = call.program.max_pool, _window(layer)
+        if call.place is not None:
+            window.pad_h, window.pad_w = call.place.pad
+        elif not layer.max:
+            pool = call.program.average_pool
+        pool(call.xs[0], call.out, window)
 
-    return Form(add)
+    return Form(add, moves=Geometry.of(layer) if layer.max else None)
 
 
 def _inner_product(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
@@ -353,7 +369,13 @@ def _crop(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
             corner[axis] = cut.start
             if axis < 2 and (cut.start, cut.stop) != (0, shape[axis]):
                 return None
-    return Form(lambda call: call.program.crop(call.xs[0], call.out, *corner[2:]))
+    top, left = corner[2:]
+
+    def add(call: Call) -> None:
+        first = (top, left) if call.place is None else (-p for p in call.place.pad)
+        call.program.crop(call.xs[0], call.out, *first)
+
+    return Form(add, moves=Geometry((1, 1), (1, 1), (-top, -left)), partly=False)
 
 
 def _concat(layer: Any, bottoms: Sequence[Shape]) -> Form | None:

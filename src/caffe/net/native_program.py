@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 
 from caffe import native
+from caffe._malloc import give_back
 from caffe.blob import Blob
 from caffe.layer.convolution import Convolution, Deconvolution
 from caffe.layer.inner_product import InnerProduct
@@ -18,10 +19,12 @@ from caffe.native.program import Impossible
 from caffe.net import native_layers as layers
 from caffe.net import native_stretch as stretches
 from caffe.net.native_layers import Form
-from caffe.net.stretch_program import SHARING, Operation, Stretch, StretchProgram
+from caffe.net.stretch_program import SHARING, Operation, Stretch, StretchProgram, equal, run
 from caffe.net.wiring import Graph
 
 __all__ = ["NativeProgram"]
+
+_LARGE = 1 << 25  # numbers of all blobs: 128 MB
 
 
 class NativeProgram(StretchProgram):
@@ -32,6 +35,7 @@ class NativeProgram(StretchProgram):
     most_weights = 1 << 26  # they are kept twice more, once as three bfloat16 each
     products = (Convolution, Deconvolution, InnerProduct)
     any_threads = True
+    keeps_borders = True
 
     def __init__(self, stretch: Stretch) -> None:
         super().__init__(stretch)
@@ -40,6 +44,7 @@ class NativeProgram(StretchProgram):
         self._shown = {stretch.roots[b] for i in self._refer for b in graph.tops[i]}
         self._taken_blobs: list[Blob] = []
         self._kept_outputs: dict[int, torch.Tensor] = {}  # of the last pass: those shown
+        self._given: dict[int, torch.Tensor] = {}  # inputs, while the program is being made
         self._built: stretches.Stretch
 
     @classmethod
@@ -68,6 +73,8 @@ class NativeProgram(StretchProgram):
         return True
 
     def _last(self) -> dict[int, torch.Tensor]:
+        if self._given:  # making the program has failed
+            return dict(self._given)
         values = self._inputs_taken()
         values.update(self._kept_outputs)
         return values
@@ -101,20 +108,41 @@ class NativeProgram(StretchProgram):
             )
         blobs = {*stretch.inputs, *stretch.made}
         dims = {b: graph.blobs[b].dims for b in blobs}
+        self._given = dict(zip(stretch.inputs, inputs))
+        self.hide()  # what the layers computed is not needed, and their memory is
+        large = sum(graph.blobs[b].count for b in self._stretch.made) >= _LARGE
+        if large:
+            give_back()
         try:
             self._built = stretches.build(nodes, stretch.inputs, self.outputs, dims)
         except Impossible:
             return False
         self._taken_blobs = [graph.blobs[b] for b in self._built.taken]
-        given = dict(zip(stretch.inputs, inputs))
+        expected = self._expected()
         found = [torch.empty(graph.blobs[b].dims) for b in self.outputs]
-        tensors = [given[b] for b in self._built.taken] + found
+        tensors = [self._given[b] for b in self._built.taken] + found
         if not self._built.program.run(tensors, torch.get_num_threads()):
             return False
-        if not self._is_equal(found, given):
+        if not equal(found, [expected[b] for b in self.outputs]):
             return False
+        self._given.clear()
+        del expected, tensors
+        if large:
+            give_back()
         self._plain = [o for i, o in enumerate(self._plain, stretch.first) if self._is_plain(i, o)]
         return True
+
+    def _expected(self) -> dict[int, torch.Tensor]:
+        """What the layers make of the given inputs; fills in the frames on the way."""
+        frames: dict[int, list[stretches.Frame]] = {}
+        for frame in self._built.frames:
+            frames.setdefault(frame.node, []).append(frame)
+
+        def fill(node: int, values: dict[int, torch.Tensor]) -> None:
+            for frame in frames.get(node, ()):
+                frame.fill(values[frame.blob])
+
+        return run(self._plain, dict(self._given), fill, self.outputs)
 
     def _is_plain(self, i: int, operation: Operation) -> bool:
         """Whether hidden blobs are computed by this operation: not by those of which the last pass

@@ -13,14 +13,16 @@ from typing import NamedTuple
 
 import torch
 
+from caffe.kernels import fused
 from caffe.layer import Layer, Shape
 from caffe.layer._affine import scale_and_shift
-from caffe.native import memory
+from caffe.native import memory, parts
 from caffe.native.memory import Arena, Size, Use
+from caffe.native.parts import Link, Parts, Place, Rectangle
 from caffe.native.program import PRELU, Act, Finish, Impossible, Program
 from caffe.net.native_layers import AFFINE, ALIAS, SUM, Call, Form, size_of
 
-__all__ = ["Node", "Stretch", "build"]
+__all__ = ["Frame", "Node", "Stretch", "build"]
 
 
 class Node(NamedTuple):
@@ -31,6 +33,31 @@ class Node(NamedTuple):
     weights: list[torch.Tensor]
     bottoms: Sequence[int]
     tops: Sequence[int]
+
+
+class Frame(NamedTuple):
+    """What a program copies around the part of a map that it computes; to be filled in before it
+    runs, from what the node makes of any inputs.
+
+    Attributes:
+        held: the part of the blob that the map is.
+        inside: what is computed, in that map.
+        numbers: a row for each pixel around that.
+    """
+
+    node: int
+    blob: int
+    held: Rectangle
+    inside: Rectangle
+    numbers: torch.Tensor
+
+    def fill(self, x: torch.Tensor) -> None:
+        """From the blob, N x C x H x W."""
+        rows, columns = self.held
+        around = torch.ones(self.held.height, self.held.width, dtype=torch.bool)
+        around[slice(*self.inside.rows), slice(*self.inside.columns)] = False
+        pixels = x[0, :, slice(*rows), slice(*columns)].permute(1, 2, 0)
+        self.numbers.copy_(pixels[around])
 
 
 class Stretch(NamedTuple):
@@ -45,6 +72,7 @@ class Stretch(NamedTuple):
     arena: Arena
     taken: list[int]
     values: dict[int, int]
+    frames: list[Frame]
 
     def input(self, blob: int) -> torch.Tensor:
         """What the last run took, N x C x H x W; the next one writes over it."""
@@ -76,8 +104,14 @@ def build(
     read = {v for o in operations for v in (*o.reads, o.other)} | set(shown)
     taken = [b for b in inputs if graph.first[b] in read]
     values = {b: graph.first[b] for b in taken}
+    held = parts.parts_of(
+        [_link(operation) for operation in operations],
+        {v: size[1:3] for v, size in graph.sizes.items()},
+        {*values.values(), *shown},
+    )
     sizes = {
-        v: graph.sizes[v] for v in [*values.values(), *(w for o in operations for w in o.writes)]
+        v: _size(graph.sizes[v], held.held.get(v))
+        for v in [*values.values(), *(w for o in operations for w in o.writes)]
     }
     uses = [Use(memory.COMPUTE, [], [v]) for v in values.values()]
     uses += [_use(operation) for operation in operations]
@@ -87,11 +121,13 @@ def build(
     program.keep(arena.memory)
     for slot, v in enumerate(values.values()):
         program.take(slot, arena.maps[v])
-    for i, operation in enumerate(operations, len(values)):
-        _add(program, arena, i, operation)
+    frames = []
+    for i, operation in enumerate(operations):
+        _add(program, arena, i + len(values), operation, held.places.get(i))
+        frames += _frames(program, arena, operation, held, graph.origins)
     for slot, v in enumerate(shown, len(values)):
         program.give(arena.maps[v], slot)
-    return Stretch(program, arena, taken, values)
+    return Stretch(program, arena, taken, values, frames)
 
 
 class _Values:
@@ -104,13 +140,15 @@ class _Values:
         self.sizes: dict[int, Size] = {}
         self.current: dict[int, int] = {}  # blob → its value now
         self.operations: list[_Operation] = []
+        self.origins: dict[int, tuple[int, int]] = {}  # value → the node that makes it, its blob
         self.first = {b: self._new(b) for b in inputs if size_of(dims[b]) is not None}
-        for node in nodes:
+        for i, node in enumerate(nodes):
             reads = [self.current[node.bottoms[j]] for j in node.form.reads]
             if node.form.kind == ALIAS:
                 self.current.update(dict.fromkeys(node.tops, reads[0]))
                 continue
             writes = [self._new(b) for b in node.tops]
+            self.origins.update((v, (i, b)) for v, b in zip(writes, node.tops))
             operation = _Operation(node, reads, writes)
             if node.form.part == AFFINE:
                 operation.affine.append(node)
@@ -190,10 +228,44 @@ def _use(operation: _Operation) -> Use:
     return Use(operation.node.form.kind, [*operation.reads, *other], operation.writes)
 
 
+# Parts -------------------------------------------------------------------------------------------
+
+
+def _link(operation: _Operation) -> Link:
+    use, moves = _use(operation), operation.node.form.moves
+    if operation.other is not None:
+        moves = None
+    return Link(use.reads, use.writes, moves, operation.node.form.partly)
+
+
+def _size(size: Size, held: Rectangle | None) -> Size:
+    return size if held is None else (size[0], held.height, held.width, size[3])
+
+
+def _frames(
+    program: Program,
+    arena: Arena,
+    operation: _Operation,
+    held: Parts,
+    origins: dict[int, tuple[int, int]],
+) -> list[Frame]:
+    """Let the program copy the frames of what the operation writes."""
+    found = []
+    for v in operation.writes:
+        if v in held.framed:
+            m, inside = arena.maps[v], held.framed[v].seen_from(held.held[v])
+            numbers = torch.zeros(m.h * m.w - inside.area, m.c)
+            program.frame(m, inside, numbers)
+            found.append(Frame(*origins[v], held.held[v], inside, numbers))
+    return found
+
+
 # Adding ------------------------------------------------------------------------------------------
 
 
-def _add(program: Program, arena: Arena, i: int, operation: _Operation) -> None:
+def _add(
+    program: Program, arena: Arena, i: int, operation: _Operation, place: Place | None
+) -> None:
     form, maps = operation.node.form, arena.maps
     if form.kind == memory.JOIN or form.kind == memory.CUT:
         _copy(program, arena, i, operation)
@@ -204,12 +276,11 @@ def _add(program: Program, arena: Arena, i: int, operation: _Operation) -> None:
     if act.kind == PRELU and act.slopes is not None:
         act = act._replace(slopes=act.slopes.expand(out.c))
     tensors = [*weights, scale, shift, act.slopes]
-    if not all(bool(t.isfinite().all()) for t in tensors if t is not None):
+    if not all(fused.finite(t) for t in tensors if t is not None):
         raise Impossible("a weight is not finite")
     other = None if operation.other is None else maps[operation.other]
-    call = Call(
-        program, [maps[v] for v in operation.reads], out, weights, scale, Finish(shift, other, act)
-    )
+    xs = [maps[v] for v in operation.reads]
+    call = Call(program, xs, out, weights, scale, Finish(shift, other, act), place)
     if form.add is not None:
         form.add(call)
 

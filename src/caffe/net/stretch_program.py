@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import ClassVar, NamedTuple
 
@@ -91,6 +91,7 @@ class StretchProgram(ABC):
         most_weights: of a stretch: numbers of which a program keeps copies.
         products: the layers of which a stretch has at least two.
         any_threads: whether passes take any number of threads, with the same bits.
+        keeps_borders: whether a program keeps from pass to pass what depends on padding alone.
         outputs: the blobs that it computes.
     """
 
@@ -99,6 +100,7 @@ class StretchProgram(ABC):
     most_weights: ClassVar[int]
     products: ClassVar[tuple[type[Layer], ...]]
     any_threads: ClassVar[bool] = False
+    keeps_borders: ClassVar[bool] = False
 
     def __init__(self, stretch: Stretch) -> None:
         self._stretch = stretch
@@ -214,7 +216,7 @@ class StretchProgram(ABC):
 
     def _is_equal(self, found: Sequence[torch.Tensor], values: dict[int, torch.Tensor]) -> bool:
         """Whether the outputs are those of the layers' expressions."""
-        values = run(self._plain, dict(values))
+        values = run(self._plain, dict(values), wanted=self.outputs)
         return equal(found, [values[b] for b in self.outputs])
 
     # Hidden blobs ---------------------------------------------------------------------------------
@@ -270,11 +272,22 @@ class StretchProgram(ABC):
 
 
 def run(
-    operations: Sequence[Operation], values: dict[int, torch.Tensor]
+    operations: Sequence[Operation],
+    values: dict[int, torch.Tensor],
+    after: Callable[[int, dict[int, torch.Tensor]], None] | None = None,
+    wanted: Collection[int] | None = None,
 ) -> dict[int, torch.Tensor]:
-    """The values of all blobs, by index."""
-    for expression, bottoms, tops in operations:
+    """The values of all blobs, by index; those of ``wanted`` alone where that is given.  ``after``
+    sees those that there are after each operation."""
+    last = {b: i for i, o in enumerate(operations) for b in (*o.bottoms, *o.tops)}
+    for i, (expression, bottoms, tops) in enumerate(operations):
         values.update(zip(tops, expression(*(values[b] for b in bottoms))))
+        if after is not None:
+            after(i, values)
+        if wanted is not None:
+            for b in {*bottoms, *tops}:
+                if last[b] == i and b not in wanted:
+                    del values[b]
     return values
 
 

@@ -177,7 +177,7 @@ int convolution_weights(convolution *o, const float *weights) {
 convolution *convolution_new(program *p, operation run, const map *in, const map *out,
                              const window *win, const float *weights, int keep, const finish *done) {
     int64_t count = (int64_t)out->c * in->c / win->groups * win->kernel_h * win->kernel_w;
-    convolution *o = convolution_plan(in, out, win, keep && count > LEAST_KEPT);
+    convolution *o = convolution_plan(in, out, win, count > LEAST_KEPT ? keep : keep & PART_OF_MAPS);
     if (!o) return NULL;
     int64_t bands = o->images * o->bands;
     if (bands <= MOST_SHARED_BANDS) o->shared_bytes = bands * o->entries_bytes;
@@ -198,5 +198,13 @@ static void run(const void *prepared, worker *w) { convolution_run(prepared, w);
    no copy is made. Returns 0, or -1 without memory or where the shapes do not fit each other. */
 int kernels_convolution(program *p, const map *in, const map *out, const window *win,
                         const float *weights, int keep, const finish *done) {
-    return convolution_new(p, run, in, out, win, weights, keep, done) ? 0 : -1;
+    return convolution_new(p, run, in, out, win, weights, keep ? KEEP_WEIGHTS : 0, done) ? 0 : -1;
+}
+
+/* The same where the maps are parts of an input and of its results, and copies of the weights. `out` has
+   any size; its first pixel is what the kernel gives pad_h and pad_w before the first one of `in`,
+   which may be negative. What lies outside `in` counts as zeros. */
+int kernels_convolution_part(program *p, const map *in, const map *out, const window *win,
+                             const float *weights, const finish *done) {
+    return convolution_new(p, run, in, out, win, weights, PART_OF_MAPS, done) ? 0 : -1;
 }

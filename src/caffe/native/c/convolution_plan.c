@@ -14,12 +14,30 @@
 #define WEIGHTS_FOR_EACH (700 << 10)
 #define PASS_BYTES (400 << 10)
 
-static int fits(const map *in, const map *out, const window *w) {
-    int64_t reach_h = (int64_t)(w->kernel_h - 1) * w->dilation_h;
-    int64_t reach_w = (int64_t)(w->kernel_w - 1) * w->dilation_w;
-    return in->n == out->n && w->groups > 0 && in->c % w->groups == 0 && out->c % w->groups == 0 &&
-           (in->h + 2 * w->pad_h - reach_h - 1) / w->stride_h + 1 == out->h &&
-           (in->w + 2 * w->pad_w - reach_w - 1) / w->stride_w + 1 == out->w;
+static int64_t reach_h(const window *w) { return (int64_t)(w->kernel_h - 1) * w->dilation_h; }
+
+static int64_t reach_w(const window *w) { return (int64_t)(w->kernel_w - 1) * w->dilation_w; }
+
+static int fits(const map *in, const map *out, const window *w, int part) {
+    if (in->n != out->n || w->groups < 1 || in->c % w->groups || out->c % w->groups) return 0;
+    return part || ((in->h + 2 * w->pad_h - reach_h(w) - 1) / w->stride_h + 1 == out->h &&
+                    (in->w + 2 * w->pad_w - reach_w(w) - 1) / w->stride_w + 1 == out->w);
+}
+
+/* How far the last results of a row and a column reach beyond the input. */
+static int64_t beyond_h(const convolution *o) {
+    return (int64_t)(o->out.h - 1) * o->win.stride_h + reach_h(&o->win) + 1 - o->win.pad_h - o->in.h;
+}
+
+static int64_t beyond_w(const convolution *o) {
+    return (int64_t)(o->out.w - 1) * o->win.stride_w + reach_w(&o->win) + 1 - o->win.pad_w - o->in.w;
+}
+
+/* Whether a part of the results begins or ends elsewhere than those of the whole input. */
+static int is_shifted(const convolution *o) {
+    const window *w = &o->win;
+    return w->pad_h < 0 || w->pad_w < 0 || beyond_h(o) > w->pad_h || beyond_w(o) > w->pad_w ||
+           beyond_h(o) <= w->pad_h - w->stride_h || beyond_w(o) <= w->pad_w - w->stride_w;
 }
 
 /* Processor cycles for a result, measured roughly: a step of a result by 16 outputs costs 8 cycles, 10
@@ -27,6 +45,7 @@ static int fits(const map *in, const map *out, const window *w) {
    entry 10, 13 where it is unfolded. */
 static int unfolds(const convolution *o) {
     const window *w = &o->win;
+    if (w->pad_h < 0 || w->pad_w < 0 || (o->taps == 1 && is_shifted(o))) return 0;
     if (!w->pad_h && !w->pad_w &&
         (o->taps == 1 || (w->kernel_h == o->in.h && w->kernel_w == o->in.w)))
         return 1;
@@ -58,7 +77,7 @@ static int64_t find_phases(convolution *o) {
         if (o->column_of[t] > right) right = o->column_of[t];
     }
     o->pitch = o->width + right;
-    if (w->stride_w == 1 && right >= w->pad_w) {
+    if (w->stride_w == 1 && right >= w->pad_w && w->pad_w >= 0 && beyond_w(o) >= w->pad_w) {
         /* The zeros left of a row are those right of the row before. */
         o->pitch -= w->pad_w;
         o->left = w->pad_w;
@@ -122,9 +141,10 @@ static void list_steps(convolution *o) {
 static int list_pieces(convolution *o) {
     const window *w = &o->win;
     int64_t c = o->in_channels, vectors = 2 * o->blocks, count = 0;
-    if (w->pad_h || w->pad_w) o->row_copies = (int64_t)(w->kernel_h - 1) * w->dilation_h + 1;
+    int64_t behind = beyond_w(o) > w->pad_w ? beyond_w(o) : w->pad_w;
+    if (w->pad_h || behind > 0 || beyond_h(o) > 0) o->row_copies = reach_h(w) + 1;
     o->row_pixel = o->row_copies ? o->in.c : o->in.pixel;
-    o->row_floats = (o->in.w + 2 * w->pad_w) * o->row_pixel;
+    o->row_floats = (o->in.w + w->pad_w + behind) * o->row_pixel;
     o->pieces = malloc((size_t)(vectors * SIDE) * sizeof *o->pieces);
     o->first_piece = malloc((size_t)(vectors + 1) * sizeof *o->first_piece);
     if (!o->pieces || !o->first_piece) return -1;
@@ -170,7 +190,9 @@ void convolution_free(void *planned) {
 }
 
 convolution *convolution_plan(const map *in, const map *out, const window *win, int keep) {
-    if (!fits(in, out, win)) return NULL;
+    int part = keep & PART_OF_MAPS;
+    if (!fits(in, out, win, part)) return NULL;
+    keep &= KEEP_WEIGHTS;
     convolution *o = calloc(1, sizeof *o);
     if (!o) return NULL;
     o->in = *in, o->out = *out, o->win = *win, o->keep = keep;

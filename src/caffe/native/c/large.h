@@ -16,4 +16,21 @@ static inline void *large_alloc(size_t bytes) {
     return found;
 }
 
+/* Memory of its own from the system, which has it back at once: weights that come and go by tens of
+   megabytes leave holes in the C library's. NULL without memory. */
+static inline void *mapped_alloc(size_t bytes) {
+    const size_t page = 2 << 20;
+    size_t size = (bytes + 2 * page - 1) / page * page; /* what is needed, and the size before it */
+    char *found = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (found == MAP_FAILED) return NULL;
+    *(size_t *)(void *)found = size;
+    madvise(found, size, MADV_HUGEPAGE);
+    return found + 4096;
+}
+
+static inline void mapped_free(void *memory) {
+    char *found = (char *)memory - 4096;
+    if (memory) munmap(found, *(size_t *)(void *)found);
+}
+
 #endif

@@ -9,6 +9,7 @@
    these stay in its cache. */
 
 #include "finish.h"
+#include "large.h"
 #include "native.h"
 #include "splitting.h"
 #include "tiles.h"
@@ -32,6 +33,7 @@ typedef struct {
     int32_t h, w, row0, row1, column0, column1;
     const float *bias; /* kernels_winograd_region() only: NULL for none */
     int32_t relu;      /* the same */
+    int32_t y_w;       /* pixels of a row of y */
 } region;
 
 typedef struct {
@@ -41,9 +43,16 @@ typedef struct {
     finish f;
 } winograd;
 
+/* Which part of the result is computed: its rows row0 to row1 - 1, columns column0 to column1 - 1. Row r
+   and column c of it lie over row r + down and column c + right of the input. */
+typedef struct {
+    int32_t down, right, row0, row1, column0, column1;
+} part;
+
 typedef struct {
     winograd of;
     map in, out;
+    part wanted;
 } operation_of;
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -77,9 +86,9 @@ static int prepare(winograd *o, int channels, int outputs, const float *u, const
     o->channels = channels, o->outputs = outputs;
     o->depth = up(channels, DEPTH), o->width = up(outputs, WIDE);
     int64_t place = PARTS * o->depth * o->width;
-    o->weights = aligned_alloc(64, (size_t)(PLACES * place) * sizeof(bfloat));
+    o->weights = mapped_alloc((size_t)(PLACES * place) * sizeof(bfloat));
     if (!o->weights || finish_copy(&o->f, f, outputs)) {
-        free(o->weights);
+        mapped_free(o->weights);
         return -1;
     }
     for (int p = 0; p < PLACES; p++)
@@ -89,7 +98,7 @@ static int prepare(winograd *o, int channels, int outputs, const float *u, const
 
 static void discard(void *prepared) {
     winograd *o = prepared;
-    free(o->weights);
+    mapped_free(o->weights);
     finish_free(&o->f);
 }
 
@@ -219,7 +228,7 @@ static void finish_blocks(const winograd *o, const region *r, int64_t first, int
                 v[2] = _mm512_fmadd_ps(_mm512_set1_ps(4), f, a);
                 v[3] = _mm512_add_ps(_mm512_fmadd_ps(_mm512_set1_ps(8), g, e), t[5]);
                 for (int i = 0; i < BLOCK_H && y0 + i < r->row1; i++) {
-                    int64_t pixel = (y0 + i) * r->w + x0 + j;
+                    int64_t pixel = (y0 + i) * r->y_w + x0 + j;
                     __m512 other = finish_other(&o->f, pixel, n + c, mask);
                     _mm512_mask_storeu_ps(r->y + pixel * r->y_pixel + n + c, mask,
                                           finish_vector(v[i], &o->f, n + c, other, mask));
@@ -268,10 +277,14 @@ static void compute(const winograd *o, const region *r, worker *w) {
 static void run(const void *prepared, worker *w) {
     const operation_of *o = prepared;
     const map *in = &o->in, *out = &o->out;
-    for (int32_t i = 0; i < in->n; i++) {
-        int64_t pixels = (int64_t)i * in->h * in->w;
-        region r = {in->at + pixels * in->pixel, out->at + pixels * out->pixel, in->pixel, out->pixel,
-                    in->h, in->w, 0, in->h, 0, in->w, NULL, 0};
+    const part *part = &o->wanted;
+    for (int64_t i = 0; i < in->n; i++) {
+        /* In the input's rows and columns: those of the result begin so much before. */
+        int64_t pixels = i * out->h * out->w - (int64_t)part->down * out->w - part->right;
+        region r = {in->at + i * in->h * in->w * in->pixel, out->at + pixels * out->pixel,
+                    in->pixel, out->pixel, in->h, in->w,
+                    part->row0 + part->down, part->row1 + part->down,
+                    part->column0 + part->right, part->column1 + part->right, NULL, 0, out->w};
         winograd one = o->of;
         if (one.f.other.at) one.f.other.at += pixels * one.f.other.pixel;
         compute(&one, &r, w);
@@ -279,18 +292,25 @@ static void run(const void *prepared, worker *w) {
     }
 }
 
-/* in * weights, kernel 3x3, stride 1, pad 1, no groups or holes. `u` are the weights transformed by
-   caffe.kernels.winograd.transform_weights: (24, outputs, channels). -1 without memory. */
-int kernels_winograd(program *p, const map *in, const map *out, const float *u, const finish *f) {
+/* A part of in * weights, kernel 3x3, stride 1, pad 1, no groups or holes. `u` are the weights transformed
+   by caffe.kernels.winograd.transform_weights: (24, outputs, channels). -1 without memory. */
+int kernels_winograd_part(program *p, const map *in, const map *out, const part *wanted, const float *u,
+                          const finish *f) {
     operation_of *o = calloc(1, sizeof *o);
     if (!o) return -1;
     if (prepare(&o->of, in->c, out->c, u, f)) {
         free(o);
         return -1;
     }
-    o->in = *in, o->out = *out;
+    o->in = *in, o->out = *out, o->wanted = *wanted;
     program_reserve(p, 0, scratch_size(&o->of));
     return program_add(p, run, o, discard);
+}
+
+/* The same for the whole. */
+int kernels_winograd(program *p, const map *in, const map *out, const float *u, const finish *f) {
+    part all = {0, 0, 0, in->h, 0, in->w};
+    return kernels_winograd_part(p, in, out, &all, u, f);
 }
 
 typedef struct {
@@ -301,9 +321,11 @@ typedef struct {
 static void run_region(const void *prepared, worker *w) {
     const regional *o = prepared;
     winograd one = o->of;
-    one.f.bias = o->wanted.bias;
-    one.f.act = o->wanted.relu ? ACT_RELU : ACT_NONE;
-    compute(&one, &o->wanted, w);
+    region r = o->wanted;
+    one.f.bias = r.bias;
+    one.f.act = r.relu ? ACT_RELU : ACT_NONE;
+    r.y_w = r.w;
+    compute(&one, &r, w);
 }
 
 /* The same for maps and regions that change: fill in *wanted, then run the program, and again.
