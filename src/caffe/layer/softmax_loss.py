@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe import kernels
 from caffe.layer import MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._indices import Limits
 from caffe.layer._loss import (
@@ -18,6 +19,7 @@ from caffe.layer._loss import (
     normalizer,
 )
 from caffe.layer.softmax import softmax
+from caffe.native import softmax_loss
 
 SMALLEST = torch.finfo(torch.float32).tiny  # FLT_MIN: the loss of one position ends at 87.34
 
@@ -67,6 +69,7 @@ class SoftmaxWithLoss(LabelReader):
         self.outer = math.prod(scores[: self.class_axis])
         self.classes = scores[self.class_axis]
         self.inner = math.prod(scores[self.class_axis + 1 :])
+        self.inner_axes = len(scores) - self.class_axis
         return [(), scores][: self.num_tops]
 
     def limits(self, bottom_shapes: Sequence[Shape]) -> Limits:
@@ -74,6 +77,14 @@ class SoftmaxWithLoss(LabelReader):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
+        if self._is_plain(scores, labels):
+            done = softmax_loss.forward(
+                scores, labels, self.classes, self.ignore, self._known_divisor()
+            )
+            if done is not None:
+                loss, self.prob, logs = done
+                self.losses = logs.view(*scores.shape[: self.class_axis], *([1] * self.inner_axes))
+                return [loss, self.prob][: self.num_tops]
         index, counts = self._labels(scores, labels)
         self.prob = None  # so that new ones may take its memory
         self.prob = softmax(scores, self.class_axis)
@@ -92,11 +103,17 @@ class SoftmaxWithLoss(LabelReader):
         if not need.bottoms[0]:
             return [None, None], []
         scores, labels = bottoms
-        index, counts = self._labels(scores, labels)
         # The second top is the probabilities' own memory in Caffe: a user's edit counts.
         prob = tops[1] if self.num_tops > 1 else self.prob
         if prob is None or prob.shape != scores.shape:
             prob = torch.zeros_like(scores)  # no forward yet: all zero, as in Caffe
+        if self._is_plain(prob, labels):
+            diff = softmax_loss.backward(
+                top_diffs[0], prob, labels, self.classes, self.ignore, self._known_divisor()
+            )
+            if diff is not None:
+                return [diff, None], []
+        index, counts = self._labels(scores, labels)
         scale = top_diffs[0] / self._divisor(counts)
         if self.param.loss_param.weight_by_label_freqs:
             scale = scale * self._position_weights(index, counts)
@@ -105,6 +122,17 @@ class SoftmaxWithLoss(LabelReader):
         if counts is not None:
             hit = torch.where(counts, hit, 0.0)
         return [diff.scatter_add_(self.class_axis, index, hit), None], []
+
+    def _is_plain(self, values: torch.Tensor, labels: torch.Tensor) -> bool:
+        """Whether these scores or probabilities are for the native kernels."""
+        if self.inner != 1 or self.param.loss_param.weight_by_label_freqs:
+            return False
+        return kernels.enabled() and softmax_loss.applies(values, labels, self.classes)
+
+    def _known_divisor(self) -> float:
+        """The divisor, 0 where it is how many labels are not ignored."""
+        p = self.param.loss_param
+        return 0.0 if self.mode == p.VALID else float(self._divisor(None))
 
     def _labels(
         self, scores: torch.Tensor, labels: torch.Tensor

@@ -15,7 +15,9 @@ import torch
 from caffe.errors import SolverError
 from caffe.solver import fused_sgd
 
-__all__ = ["AdaDelta", "AdaGrad", "Adam", "Nesterov", "RMSProp", "Settings", "Sgd", "UpdateRule"]
+__all__ = [
+    "NATIVE", "AdaDelta", "AdaGrad", "Adam", "Nesterov", "RMSProp", "Settings", "Sgd", "UpdateRule",
+]  # fmt: skip
 
 Tensors = list[torch.Tensor]
 
@@ -37,6 +39,10 @@ class UpdateRule:
     histories = 1
     # Whether a rate of zero keeps a zero history zero and makes a zero update.
     still_at_zero_rate = False
+
+    def native(self, s: Settings) -> Settings:
+        """The settings by the names that native/update.py has for them."""
+        return s
 
     def check(self, param: Any) -> None:
         """Raise SolverError for settings (a SolverParameter) that the rule cannot work with."""
@@ -147,6 +153,9 @@ class RMSProp(UpdateRule):
         _average(h[0], s.rms_decay, g)
         _divide_by_root(g, h[0], s)
 
+    def native(self, s: Settings) -> Settings:
+        return s._replace(momentum=s.rms_decay)
+
 
 class AdaDelta(UpdateRule):
     """v = g sqrt((h2 + delta) / (h + delta)); the update is r v  (Zeiler 2012).
@@ -179,11 +188,15 @@ class Adam(UpdateRule):
         torch._foreach_mul_(h[0], s.momentum)
         torch._foreach_add_(h[0], g, alpha=1 - s.momentum)
         _average(h[1], s.momentum2, g)
+        torch._foreach_copy_(g, h[0])
+        _divide_by_root(g, h[1], self.native(s))
+
+    def native(self, s: Settings) -> Settings:
+        """The rate with the correction in it."""
         with np.errstate(all="ignore"):  # momenta out of range make inf or NaN, as in BVLC
             m1, m2 = np.float64(s.momentum), np.float64(s.momentum2)
             correction = float(np.sqrt(1 - m2**s.t) / (1 - m1**s.t))
-        torch._foreach_copy_(g, h[0])
-        _divide_by_root(g, h[1], s._replace(rate=s.rate * correction))
+        return s._replace(rate=s.rate * correction)
 
 
 def _average(h: Tensors, share: float, g: Tensors) -> None:
@@ -198,3 +211,14 @@ def _divide_by_root(g: Tensors, h: Tensors, s: Settings) -> None:
     torch._foreach_add_(root, s.delta)
     torch._foreach_div_(g, root)
     torch._foreach_mul_(g, s.rate)
+
+
+#: What native/update.py calls the rules: these themselves, not what derives from them.
+NATIVE: dict[type[UpdateRule], str] = {
+    Sgd: "SGD",
+    Nesterov: "NESTEROV",
+    AdaGrad: "ADAGRAD",
+    RMSProp: "RMSPROP",
+    AdaDelta: "ADADELTA",
+    Adam: "ADAM",
+}

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import glog
+from caffe import glog, kernels
 from caffe.blob import Blob
 from caffe.device import current
+from caffe.native import update
 from caffe.net import Net
-from caffe.solver.rules import Settings, UpdateRule
+from caffe.solver.rules import NATIVE, Settings, UpdateRule
 
 __all__ = ["SolverUpdate"]
 
@@ -26,9 +27,10 @@ class SolverUpdate:
     ``history`` holds ``rule.histories`` parts after each other, each with one tensor per parameter
     in layer order; None stands for zeros that were never touched, so frozen layers cost nothing.
 
-    On the CPU large parameters are updated one after the other, which suits its caches; small ones,
-    and on a GPU all, with the same rate and decay at once, in a few calls, and without waiting for
-    the GPU.
+    On the CPU the native kernels update all at once, where there are any (native/update.py).
+    Without them large parameters are updated one after the other, which suits the caches; small
+    ones, and on a GPU all, with the same rate and decay at once, in a few calls, and without
+    waiting for the GPU.
     """
 
     def __init__(self, rule: UpdateRule, net: Net):
@@ -51,6 +53,9 @@ class SolverUpdate:
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
             factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
+            kind = param.regularization_type
+            native = one_by_one and type(self._rule) in NATIVE and kernels.enabled()
+            updates: dict[int, update.Parameter] = {}  # which the native kernels are to do
             for (lr_mult, decay_mult), members in self._groups(one_by_one):
                 settings = Settings(
                     rate=float(_F32(rate) * _F32(lr_mult)),
@@ -63,7 +68,55 @@ class SolverUpdate:
                 decay = float(_F32(param.weight_decay) * _F32(decay_mult))
                 # Where the rate is inside the history, an older one may still move a parameter.
                 frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
-                self._apply_to(members, settings, factors, decay, param.regularization_type, frozen)
+                if native and settings.rate and kind in ("L1", "L2"):
+                    members = self._collect(members, settings, decay, updates)
+                if members:
+                    self._apply_to(members, settings, factors, decay, kind, frozen)
+            if updates:
+                self._update_natively(
+                    updates, settings, math.prod(map(float, factors)), kind == "L1"
+                )
+
+    def _collect(
+        self, members: list[int], s: Settings, decay: float, to: dict[int, update.Parameter]
+    ) -> list[int]:
+        """Add to ``to`` the parameters that the native kernels can update; the others."""
+        rule, others = self._rule, []
+        rate, slots = rule.native(s).rate, rule.histories * len(self._params)
+        for k in members:
+            blob = self._params[k]
+            data, diff = blob.data_tensor(), blob.diff_tensor()
+            given = [self._history_like(diff, i) for i in range(k, slots, len(self._params))]
+            parameter = update.Parameter(data, diff, given, rate, decay)
+            if update.applies(parameter):
+                to[k] = parameter
+            else:
+                others.append(k)
+        return others
+
+    def _update_natively(
+        self, updates: dict[int, update.Parameter], s: Settings, factor: float, l1: bool
+    ) -> None:
+        rule = self._rule
+        s = rule.native(s)
+        name, numbers = NATIVE[type(rule)], (s.momentum, s.momentum2, s.delta)
+        update.update(name, list(updates.values()), factor, *numbers, l1)
+        for k, parameter in updates.items():
+            self._tell(k, parameter.g, parameter.histories[0] if name == "SGD" else None)
+            self._params[k].touch_data()
+
+    def _tell(self, k: int, diff: torch.Tensor, history: torch.Tensor | None) -> None:
+        """Let the parameter's diff be what was subtracted: ``diff``, or else the history."""
+        blob = self._params[k]
+        if history is None:
+            blob.touch_diff()
+        elif current().shares_host and blob.diff_storage.leases:
+            diff.copy_(history)
+            blob.touch_diff()
+        else:
+            # A copy of all parameters that hardly anyone reads: it is made on request.  The next
+            # update reads the diffs before it changes the history.
+            blob.diff_storage.defer(history.clone, keep_memory=True)
 
     def _groups(self, one_by_one: bool) -> list[tuple[tuple[float, float], list[int]]]:
         """Pairs of multipliers with the parameters that are updated at once with these; found anew
@@ -154,18 +207,10 @@ class SolverUpdate:
             rule.update(diffs, histories, s)
             if not frozen:
                 torch._foreach_sub_(data, diffs)
-        for k, blob in enumerate(blobs):
-            if not fused:
-                blob.touch_diff()
-            elif current().shares_host and blob.diff_storage.leases:
-                diffs[k].copy_(histories[0][k])
-                blob.touch_diff()
-            else:
-                # A copy of all parameters that hardly anyone reads: it is made on request.  The
-                # next update reads the diffs before it changes the history.
-                blob.diff_storage.defer(histories[0][k].clone, keep_memory=True)
+        for i, k in enumerate(members):
+            self._tell(k, diffs[i], histories[0][i] if fused else None)
             if not frozen:
-                blob.touch_data()
+                self._params[k].touch_data()
 
     def _history_like(self, diff: torch.Tensor, slot: int) -> torch.Tensor:
         """The history tensor of a slot, on the device and in the memory order of ``diff``."""
