@@ -46,7 +46,7 @@ class Passes:
         self._last = len(graph.layers) - 1
         self.plan = Plan(graph)
         self.replay = Replay(graph)
-        self._work = SmallWork(graph)
+        self._work = SmallWork(graph, self._steps)
         self._unread = UnreadDiffs(graph, self._needs)
         self._device = current()  # where the last pass ran
         self.logs = logs
@@ -85,6 +85,8 @@ class Passes:
     def _forward(self, i: int, j: int, watched: bool) -> Loss:
         self._follow_device()
         before, after = self.callbacks["before_forward"], self.callbacks["after_forward"]
+        if i == 0 and self._device.shares_host:
+            self._work.foresee()
         with torch.no_grad(), self._work:
             self.plan.prepare(i)
             if watched:

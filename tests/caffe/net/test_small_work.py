@@ -49,7 +49,7 @@ def test_the_work_of_a_pass(build):
 @pytest.mark.parametrize(("items", "threads"), [(1, 1), (2000, 2)])
 def test_small_work_keeps_to_one_thread(build, two_threads, items, threads):
     net = build(items)
-    assert threads_within(net) == [2, 2, 2]  # the shapes are not known yet
+    assert threads_within(net) == [threads] * 3
     assert threads_within(net)[-3:] == [threads] * 3
     assert torch.get_num_threads() == 2
 
@@ -57,9 +57,47 @@ def test_small_work_keeps_to_one_thread(build, two_threads, items, threads):
 def test_a_new_shape_is_judged_anew(build, two_threads):
     net = build(1)
     net.forward()
-    net.blobs["data"].reshape(2000, 3, 8, 8)
+    for items, threads in ((2000, 2), (1, 1)):
+        net.blobs["data"].reshape(items, 3, 8, 8)
+        assert threads_within(net)[-3:] == [threads] * 3  # the first pass like those after it
+        assert threads_within(net)[-3:] == [threads] * 3
+
+
+def test_a_shape_that_fits_no_layer_is_told_by_the_pass(build, two_threads):
+    net = build(1)
+    net.blobs["data"].reshape(1, 3, 2, 2)
+    with pytest.raises(caffe.errors.Error, match="conv"):
+        net.forward()
+    assert torch.get_num_threads() == 2
+
+
+def test_python_layers_make_their_shapes_in_the_pass_alone(tmp_path, two_threads):
+    """Their reshape may read a picture, as those of FCN's data layers do."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 } } }'
+        'layer { name: "p" type: "Python" bottom: "data" top: "p" '
+        'python_param { module: "test_small_work" layer: "Counts" } }'
+    )
+    net = caffe.Net(str(path), caffe.TEST)
+    net.blobs["data"].reshape(2)
+    before = Counts.reshapes
     net.forward()
-    assert threads_within(net)[-1] == 2
+    assert Counts.reshapes == before + 1
+
+
+class Counts(caffe.Layer):
+    reshapes = 0
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        Counts.reshapes += 1
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data
 
 
 def test_a_failed_pass_leaves_the_threads_alone(build, two_threads):
