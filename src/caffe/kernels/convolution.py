@@ -21,6 +21,7 @@ from caffe.kernels import fused, native_convolution, winograd
 from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
+from caffe.native import small_convolution
 from caffe.storage import Storage
 
 __all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "columns", "diagonal", "is_channels_last"]
@@ -318,12 +319,26 @@ class Columns(Way):
         if not g.plain:
             return False
         positions = g.top[0] * g.top[2] * g.top[3]
-        if g.top[0] == 1 and math.prod(weight.shape[1:]) * positions <= _COLUMNS_FEW:
+        if _few_columns(g, weight):
             return True
         return positions <= _COLUMNS_MOST_OUTPUTS and weight.numel() >= _COLUMNS_LEAST_WEIGHTS
 
+    def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
+        g, x, weight = call.geometry, call.x, call.weight
+        if not _small(g, x, weight):
+            return super().backward(call, dy, mask)
+        dw = None if call.diff is None else call.diff.spare(tuple(weight.shape))
+        dw = torch.empty(weight.shape) if dw is None else dw
+        given = torch.empty(x.shape), dw, torch.empty(g.top[1])
+        dx, dw, db = (t if wanted else None for t, wanted in zip(given, mask))
+        small_convolution.gradients(x, weight, dy, g.stride, g.pad, dx, dw, db)
+        return dx, dw, db
+
     def _whole(self, call: Call) -> torch.Tensor:
-        matrix, columns = call.weight.flatten(1), _columns(call.geometry, call.x)
+        g, x = call.geometry, call.x
+        if _small(g, x, call.weight):
+            return small_convolution.convolve(x, call.weight, call.bias, g.top, g.stride, g.pad)
+        matrix, columns = call.weight.flatten(1), _columns(g, x)
         if call.bias is None:
             y = torch.mm(matrix, columns)
         else:
@@ -609,6 +624,17 @@ def _columns(g: Geometry, x: torch.Tensor) -> torch.Tensor:
         x = F.pad(x, (g.pad[1], g.pad[1], g.pad[0], g.pad[0]))
     windows = x.unfold(2, g.kernel[0], g.stride[0]).unfold(3, g.kernel[1], g.stride[1])
     return windows.permute(1, 4, 5, 0, 2, 3).reshape(-1, g.top[0] * g.top[2] * g.top[3])
+
+
+def _few_columns(g: Geometry, weight: torch.Tensor) -> bool:
+    """Whether the columns are few, of one image."""
+    return g.top[0] == 1 and math.prod((*weight.shape[1:], *g.top[2:])) <= _COLUMNS_FEW
+
+
+def _small(g: Geometry, x: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether the native kernels' way for one small image is for this."""
+    few = _few_columns(g, weight) and len(g.kernel) == 2 and kernels.enabled()
+    return few and small_convolution.applies(x)
 
 
 def _from_columns(g: Geometry, columns: torch.Tensor) -> torch.Tensor:
