@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 
-# Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a number that the
-# gradient of the weights lays out, of x and of its output's gradient; for a weight that is laid out
-# and for one whose gradient is; for a call.
-_OURS, _ONEDNNS = 1 / 125, 1 / 65
-_X, _DY, _WEIGHT, _DIFF, _CALL = 0.5, 0.35, 1.3, 1.2, 15_000
+# Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a thousand cycles that
+# the gradient of the weights says it takes; for a weight that is laid out; for a call.
+_OURS, _ONEDNNS, _THOUSAND_CYCLES = 1 / 125, 1 / 65, 400
+_WEIGHT, _CALL = 1.3, 15_000
 _TILE = 16  # channels
 _LEAST_KEPT = 1 << 23  # weights; fewer are better packed (native/layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
@@ -186,19 +185,12 @@ def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bo
 def _weights_gain(g: Geometry) -> bool:
     if list(g.kernel) == [3, 3] and g.unit and winograd.gains(g.top):
         return False
-    inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
-    wide, across = _up(inputs, _TILE), _up(outputs, _TILE)
-    positions, phases = g.bottom[0], 1
-    for size, out, k, s, p, d in zip(
-        g.bottom[2:], g.top[2:], g.kernel, g.stride, g.pad, g.dilation
-    ):
-        # What lies between two rows of the grid is multiplied too (c/weight_gradient.c).
-        positions *= max(out, out + (d * (k - 1) - p) // s, -(-size // s) - (-p // s))
-        phases *= min(s, k)
-    products = math.prod(g.kernel) * wide * across
-    a_position = products * _OURS + phases * wide * _X + across * _DY
-    ours = g.group * (positions * a_position + products * _DIFF) + _CALL
-    return ours < math.prod(g.top) * inputs * math.prod(g.kernel) * _ONEDNNS
+    settings = map(tuple, (g.bottom, g.top, g.kernel, g.stride, g.pad, g.dilation))
+    cycles = weight_gradient.thousand_cycles(*settings, g.group)
+    if cycles < 0:
+        return False
+    real = math.prod(g.top) * g.bottom[1] // g.group * math.prod(g.kernel)
+    return cycles * _THOUSAND_CYCLES + _CALL < real * _ONEDNNS
 
 
 def _positions(shape: Sequence[int]) -> int:

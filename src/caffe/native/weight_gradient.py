@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import torch
 
 from caffe import native
 
-__all__ = ["of_weights"]
+__all__ = ["of_weights", "thousand_cycles"]
 
 Pair = Sequence[int]
 
@@ -86,6 +87,25 @@ def of_weights(
     if _scratch.run(_scratch.program, count, ctypes.byref(call)):
         raise MemoryError(f"no memory for the gradient of weights {tuple(shape)}")
     return dw, db
+
+
+@functools.lru_cache(maxsize=1024)
+def thousand_cycles(
+    bottom: tuple[int, ...],
+    top: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    pad: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> int:
+    """About how many thousands of a processor's cycles :func:`of_weights` takes on one thread for
+    a bottom (N, C, H, W) and a top of these shapes; -1 where it cannot compute the gradient."""
+    n, c, h, w = bottom
+    _, o, out_h, out_w = top
+    window = (ctypes.c_int32 * 9)(*kernel, *stride, *pad, *dilation, groups)
+    call = _Gradient(n=n, h=h, w=w, c=c, out_h=out_h, out_w=out_w, out_c=o, window=window)
+    return int(native.needed().kernels_weight_gradient_cycles(ctypes.byref(call)))
 
 
 def _pixels(x: torch.Tensor) -> tuple[torch.Tensor, int]:

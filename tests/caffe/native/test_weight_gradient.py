@@ -24,6 +24,10 @@ CASES = {
     "a stride wider than the kernel": ((2, 5, 13, 12), 7, (2, 2), (4, 3), (0, 1), (1, 1), 1),
     "rows and columns left over": ((1, 5, 14, 13), 7, (3, 3), (4, 4), (0, 0), (1, 1), 1),
     "several chunks": ((3, 96, 61, 50), 80, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "each tap by itself": ((2, 260, 6, 5), 96, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "small maps, large kernel": ((8, 20, 12, 12), 50, (5, 5), (1, 1), (0, 0), (1, 1), 1),
+    "many taps": ((1, 17, 12, 9), 18, (6, 5), (2, 1), (1, 2), (1, 1), 1),
+    "many channels": ((4, 520, 7, 7), 500, (1, 1), (1, 1), (0, 0), (1, 1), 1),
     "many channels, one pixel": ((9, 300, 1, 1), 200, (1, 1), (1, 1), (0, 0), (1, 1), 1),
 }
 
@@ -103,3 +107,14 @@ def test_memory_of_the_caller_is_used():
     got, _ = weight_gradient.of_weights(x, dy, tuple(out.shape), out=out)
     assert got is out
     assert_close([out], expected(case, x, dy)[:1])
+
+
+def test_the_time_it_tells():
+    def told(bottom, top, kernel=(1, 1), pad=(0, 0)):
+        return weight_gradient.thousand_cycles(bottom, top, kernel, (1, 1), pad, (1, 1), 1)
+
+    small, large = told((4, 64, 14, 14), (4, 64, 14, 14)), told((4, 512, 14, 14), (4, 512, 14, 14))
+    assert 0 < small < large / 20
+    # 205 million multiplications by 6 products, 512 a cycle, and no more than again as much.
+    assert 2400 < large < 8000
+    assert told((1, 4, 99, 99), (1, 4, 35, 35), (65, 65)) == -1

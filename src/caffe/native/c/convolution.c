@@ -159,9 +159,12 @@ void convolution_run(const convolution *o, worker *w) {
     tiles_end();
 }
 
-void convolution_pack_panel(const convolution *o, const float *weights, int64_t i) {
-    size_t panel = (size_t)o->steps * WEIGHT_BYTES;
-    convolution_pack(o, weights, i / o->tiles, i % o->tiles, 0, o->steps, o->packed + i * panel);
+void convolution_pack_panel(const convolution *o, const float *weights, int64_t i, float *columns) {
+    char *to = o->packed + i * o->steps * WEIGHT_BYTES;
+    if (columns && convolution_columns_bytes(o))
+        convolution_pack_columns(o, weights, i / o->tiles, i % o->tiles, to, columns);
+    else
+        convolution_pack(o, weights, i / o->tiles, i % o->tiles, 0, o->steps, to);
 }
 
 int convolution_weights(convolution *o, const float *weights) {
@@ -170,7 +173,7 @@ int convolution_weights(convolution *o, const float *weights) {
     int64_t panels = o->win.groups * o->tiles;
     if (!o->packed) o->packed = large_alloc(panels * o->steps * WEIGHT_BYTES);
     if (!o->packed) return -1;
-    for (int64_t i = 0; weights && i < panels; i++) convolution_pack_panel(o, weights, i);
+    for (int64_t i = 0; weights && i < panels; i++) convolution_pack_panel(o, weights, i, NULL);
     return 0;
 }
 
@@ -188,6 +191,7 @@ convolution *convolution_new(program *p, operation run, const map *in, const map
         return NULL;
     }
     program_reserve(p, o->shared_bytes, own_bytes(o));
+    program_reserve(p, 0, convolution_columns_bytes(o));
     return o;
 }
 

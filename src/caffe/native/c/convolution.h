@@ -48,7 +48,9 @@ typedef struct {
     int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
     int32_t *offsets;             /* of a step's entries, in bytes */
     int32_t *places;              /* of the 32 weights of each step among an output's; -1: zero */
+    int32_t *columns;             /* the same numbers, for convolution_pack_columns() */
     int32_t *group_of;            /* of those weights: which of the groups that are joined */
+    int turned;                   /* convolution_turn() was called */
     int64_t weights_row;          /* numbers from an output's weights to the next one's */
     const float *weights;         /* Caffe's, where they are kept */
     char *packed;                 /* all tiles of outputs of all groups otherwise */
@@ -67,6 +69,12 @@ void convolution_free(void *planned);
 /* Packs steps first to first + count of the 16 outputs of a tile of a group. */
 void convolution_pack(const convolution *o, const float *weights, int64_t group, int64_t tile,
                       int64_t first, int64_t count, char *to);
+
+/* Packs all steps in a fraction of that time; `columns` is scratch memory of the bytes that are told,
+   0: not for this convolution. */
+size_t convolution_columns_bytes(const convolution *o);
+void convolution_pack_columns(const convolution *o, const float *weights, int64_t group, int64_t tile,
+                              char *to, float *columns);
 
 /* Writes the entries of some rows of a band to the band's entries. */
 void convolution_split(const convolution *o, int64_t image, int64_t band, int64_t from, int64_t to,
@@ -87,8 +95,8 @@ void convolution_run(const convolution *o, worker *w);
 /* Other weights for it, or only memory for them where they are NULL. 0, or -1 without memory. */
 int convolution_weights(convolution *o, const float *weights);
 
-/* Packs the weights of the i-th of groups x tiles tiles of outputs. */
-void convolution_pack_panel(const convolution *o, const float *weights, int64_t i);
+/* Packs the weights of the i-th of groups x tiles tiles of outputs; `columns` as above, or NULL. */
+void convolution_pack_panel(const convolution *o, const float *weights, int64_t i, float *columns);
 
 /* From here on weights are taken for the transpose, which gives the gradient of the input: outputs
    are what they call inputs, and the kernel is read from its end. */

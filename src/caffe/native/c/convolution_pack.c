@@ -1,7 +1,11 @@
 /* The weights of a convolution, in the order in which the products read them. */
 
 #include "convolution.h"
+#include "tasks.h"
 #include "tiles.h"
+#include "turn.h"
+
+enum { MOST_COLUMNS = 8192 }; /* 512 KB: they stay in a core's second cache */
 
 void convolution_pack(const convolution *o, const float *weights, int64_t group, int64_t tile,
                       int64_t first, int64_t count, char *to) {
@@ -31,6 +35,72 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
     }
 }
 
+/* The weights of 16 outputs as columns: each 16 numbers that a step wants together. */
+static void lay_columns(const convolution *o, const float *from, int64_t outputs, float *columns) {
+    const int64_t row = o->weights_row;
+    __m512 r[SIDE];
+    for (int64_t p = 0; p < row; p += SIDE) {
+        __mmask16 mask = lanes(row - p);
+        for (int64_t i = 0; i < SIDE; i++)
+            r[i] = _mm512_maskz_loadu_ps(i < outputs ? mask : 0, from + i * row + p);
+        turn(r);
+        for (int64_t k = 0; k < at_most(SIDE, row - p); k++)
+            _mm512_store_ps(columns + (p + k) * SIDE, r[k]);
+    }
+}
+
+/* The same of a transpose: 16 outputs lie side by side, `taps` numbers each, for each input; the kernel
+   is read from its end. */
+static void lay_turned_columns(const convolution *o, const float *from, int64_t outputs,
+                               float *columns) {
+    const int64_t taps = o->taps, next = o->out_channels * taps;
+    __m512 r[SIDE];
+    for (int64_t c = 0; c < o->in_channels; c++, from += next, columns += taps * SIDE)
+        for (int64_t t = 0; t < taps; t += SIDE) {
+            __mmask16 mask = lanes(taps - t);
+            for (int64_t i = 0; i < SIDE; i++)
+                r[i] = _mm512_maskz_loadu_ps(i < outputs ? mask : 0, from + i * taps + t);
+            turn(r);
+            for (int64_t k = 0; k < at_most(SIDE, taps - t); k++)
+                _mm512_store_ps(columns + (taps - 1 - t - k) * SIDE, r[k]);
+        }
+}
+
+size_t convolution_columns_bytes(const convolution *o) {
+    int64_t count = o->in_channels * o->taps;
+    return o->joined > 1 || count > MOST_COLUMNS ? 0 : (size_t)(count * SIDE) * sizeof(float);
+}
+
+void convolution_pack_columns(const convolution *o, const float *weights, int64_t group, int64_t tile,
+                              char *to, float *columns) {
+    const float *from = weights + group * o->out_channels * o->in_channels * o->taps;
+    int64_t outputs = at_most(SIDE, o->out_channels - tile * SIDE);
+    from += tile * SIDE * o->weights_row;
+    const __m512 zero = _mm512_setzero_ps();
+    if (o->turned && o->taps == 1) { /* they lie so already */
+        const __mmask16 mask = lanes(outputs);
+        for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
+            for (int j = 0; j < SIDE; j++) {
+                int32_t p0 = o->places[s * STEP + j], p1 = o->places[s * STEP + j + SIDE];
+                __m512 v0 = p0 >= 0 ? _mm512_maskz_loadu_ps(mask, from + p0) : zero;
+                __m512 v1 = p1 >= 0 ? _mm512_maskz_loadu_ps(mask, from + p1) : zero;
+                split_vectors(v0, v1, to + j * 64, WEIGHT_PART);
+            }
+        return;
+    }
+    if (o->turned)
+        lay_turned_columns(o, from, outputs, columns);
+    else
+        lay_columns(o, from, outputs, columns);
+    for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
+        for (int j = 0; j < SIDE; j++) {
+            int32_t c0 = o->columns[s * STEP + j], c1 = o->columns[s * STEP + j + SIDE];
+            __m512 v0 = c0 >= 0 ? _mm512_load_ps(columns + (int64_t)c0 * SIDE) : zero;
+            __m512 v1 = c1 >= 0 ? _mm512_load_ps(columns + (int64_t)c1 * SIDE) : zero;
+            split_vectors(v0, v1, to + j * 64, WEIGHT_PART);
+        }
+}
+
 void convolution_turn(convolution *o) {
     for (int64_t i = 0; i < o->steps * STEP; i++) {
         int64_t place = o->places[i];
@@ -38,5 +108,5 @@ void convolution_turn(convolution *o) {
         int64_t output = place / o->taps, tap = place % o->taps;
         o->places[i] = (int32_t)(output * (o->out_channels / o->joined) * o->taps + o->taps - 1 - tap);
     }
-    o->weights_row = o->taps;
+    o->weights_row = o->taps, o->turned = 1;
 }

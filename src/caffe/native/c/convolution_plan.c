@@ -131,7 +131,7 @@ static void list_steps(convolution *o) {
             int64_t k = block * STEP + j, place = -1;
             int64_t channel = o->unfolded ? k % c : k, tap = o->unfolded ? k / c : t;
             if (o->unfolded ? k < o->taps * c : k < c) place = channel % of_group * o->taps + tap;
-            o->places[s * STEP + j] = (int32_t)place;
+            o->places[s * STEP + j] = o->columns[s * STEP + j] = (int32_t)place;
             o->group_of[s * STEP + j] = (int32_t)(channel / of_group);
         }
     }
@@ -209,8 +209,8 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->steps = o->unfolded ? o->blocks : o->blocks * o->taps;
     o->phase_y = calloc((size_t)(5 * o->taps), sizeof *o->phase_y);
     o->offsets = malloc((size_t)o->steps * sizeof *o->offsets);
-    o->places = malloc((size_t)(2 * o->steps * STEP) * sizeof *o->places);
-    o->group_of = o->places ? o->places + o->steps * STEP : NULL;
+    o->places = malloc((size_t)(3 * o->steps * STEP) * sizeof *o->places);
+    if (o->places) o->group_of = o->places + o->steps * STEP, o->columns = o->group_of + o->steps * STEP;
     int64_t down = 0;
     if (o->phase_y && o->offsets && o->places) {
         o->phase_x = o->phase_y + o->taps, o->phase_of = o->phase_x + o->taps;

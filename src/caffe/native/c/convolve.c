@@ -19,7 +19,8 @@ static void run_on_slots(const void *prepared, worker *w) {
     if (weights) {
         here.done.bias = worker_slot(w, BIAS);
         int64_t panels = here.win.groups * here.tiles;
-        for (int64_t i; (i = worker_next(w, panels)) < panels;) convolution_pack_panel(&here, weights, i);
+        for (int64_t i; (i = worker_next(w, panels)) < panels;)
+            convolution_pack_panel(&here, weights, i, worker_own(w));
         worker_meet(w);
     }
     convolution_run(&here, w);
