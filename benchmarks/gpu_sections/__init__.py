@@ -38,7 +38,7 @@ SECTIONS = OrderedDict(
         ("memory", Section("Training FCN-8s under memory caps", 60, parts=5)),
         ("speed", Section("Speed against plain PyTorch", 120, parts=3, alone=True)),
         ("training", Section("CamVid steps and the wait for data", 60, alone=True)),
-        ("border", Section("The pad of 100 computed once, against all rows", 60, alone=True)),
+        ("border", Section("The pad of 100 computed once, against all rows", 100, alone=True)),
         ("sizes", Section("Images of ever-changing sizes", 60, alone=True)),
         ("inference", Section("infer.py on 20 pictures", 60, alone=True)),
     ]
