@@ -41,6 +41,7 @@ class Maker:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng, self.count, self.lines = rng, 0, []
+        self.far = rng.random() < 0.3  # whether the image is padded far, as FCN's
         self.shape = rng.choice([1, 1, 2, 3]), rng.choice([1, 3, 4]), *rng.sample(range(5, 15), 2)
 
     def layer(self, kind, bottoms, in_place=False, settings=""):
@@ -64,6 +65,8 @@ class Maker:
         pad = dilation * (kernel // 2)
         if not same and self.maybe(0.3):
             pad = rng.randrange(pad, pad + 3)
+        if self.far and bottom == "data":
+            pad = rng.randrange(5, 30)
         stride = 1 if same else rng.choice([1, 1, 2])
         bias = "true" if self.maybe() else "false"
         return self.layer(

@@ -43,10 +43,11 @@ from caffe.native.memory import Size
 from caffe.native.parts import Geometry, Place
 from caffe.native.program import Act, Finish, Map, Program, Window, has
 
-__all__ = ["AFFINE", "ALIAS", "SUM", "Call", "Form", "form", "size_of"]
+__all__ = ["AFFINE", "ALIAS", "CROP", "SUM", "Call", "Form", "form", "size_of"]
 
 ALIAS = "alias"  # beside the kinds of memory.py: the tops are the first bottom
 AFFINE, SUM, ACT = "affine", "sum", "act"  # parts of a finish
+CROP = "crop"  # part of an operation that can begin anywhere in its result
 
 _MOST_PRODUCT_WEIGHTS = 1 << 21  # more are read where they lie
 _MOST_CONVOLUTION_WEIGHTS = 1 << 23
@@ -64,6 +65,7 @@ class Call(NamedTuple):
     scale: torch.Tensor | None  # of a form that takes it; for others it is in the weights
     finish: Finish
     place: Place | None = None  # of the maps, where they are parts; for a form that moves
+    crop: tuple[int, int] = (0, 0)  # rows and columns before the result; for a form that crops
 
 
 class Form(NamedTuple):
@@ -82,6 +84,7 @@ class Form(NamedTuple):
         act: from the weights.
         moves: how its kernel does, where a part of the bottom is enough for a part of the top.
         partly: whether the operation can compute that part.
+        crops: whether the operation can leave out what a Crop of its result does.
     """
 
     add: Callable[[Call], None] | None
@@ -94,6 +97,7 @@ class Form(NamedTuple):
     act: Callable[[list[torch.Tensor]], Act] | None = None
     moves: Geometry | None = None
     partly: bool = True
+    crops: bool = False
 
 
 def size_of(shape: Shape) -> Size | None:
@@ -206,12 +210,12 @@ def _deconvolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
             return None
 
         def add_by_channel(call: Call) -> None:
-            window = _window(layer)
+            window = _cropped(_window(layer), call)
             call.program.deconvolution_by_channel(
                 call.xs[0], call.out, window, call.weights[0], _bias(call)
             )
 
-        return Form(add_by_channel, finishes=True, outputs=0)
+        return Form(add_by_channel, finishes=True, outputs=0, crops=True)
     if not has(general):
         return None
 
@@ -221,14 +225,21 @@ def _deconvolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         if layer.group == 1 and has(by_channel):
             own = diagonal(weight, layer.blobs[0].data_storage)
         if own is not None:  # as FCN's bilinear upsampling
-            window = _window(layer)
+            window = _cropped(_window(layer), call)
             call.program.deconvolution_by_channel(call.xs[0], call.out, window, own, finish)
         else:
-            window = _window(layer, layer.group)
+            window = _cropped(_window(layer, layer.group), call)
             call.program.deconvolution(call.xs[0], call.out, window, weight, finish)
 
     # A factor in the weights would hide from diagonal() which blob they are from.
-    return Form(add, finishes=True)
+    return Form(add, finishes=True, crops=True)
+
+
+def _cropped(window: Window, call: Call) -> Window:
+    """A Crop of a Deconvolution is a pad of as much more."""
+    window.pad_h += call.crop[0]
+    window.pad_w += call.crop[1]
+    return window
 
 
 def _pooling(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
@@ -375,7 +386,8 @@ def _crop(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         first = (top, left) if call.place is None else (-p for p in call.place.pad)
         call.program.crop(call.xs[0], call.out, *first)
 
-    return Form(add, moves=Geometry((1, 1), (1, 1), (-top, -left)), partly=False)
+    moves = Geometry((1, 1), (1, 1), (-top, -left))
+    return Form(add, part=CROP, moves=moves, partly=False)
 
 
 def _concat(layer: Any, bottoms: Sequence[Shape]) -> Form | None:

@@ -20,7 +20,7 @@ from caffe.native import memory, parts
 from caffe.native.memory import Arena, Size, Use
 from caffe.native.parts import Link, Parts, Place, Rectangle
 from caffe.native.program import PRELU, Act, Finish, Impossible, Program
-from caffe.net.native_layers import AFFINE, ALIAS, SUM, Call, Form, size_of
+from caffe.net.native_layers import AFFINE, ALIAS, CROP, SUM, Call, Form, size_of
 
 __all__ = ["Frame", "Node", "Stretch", "build"]
 
@@ -89,6 +89,7 @@ class _Operation:
     affine: list[Node] = dataclasses.field(default_factory=list)
     other: int | None = None
     act: Act | None = None
+    crop: tuple[int, int] | None = None
 
 
 def build(
@@ -152,6 +153,9 @@ class _Values:
             operation = _Operation(node, reads, writes)
             if node.form.part == AFFINE:
                 operation.affine.append(node)
+            elif node.form.part == CROP and node.form.moves is not None:
+                top, left = node.form.moves.pad
+                operation.crop = -top, -left
             elif node.form.part == SUM:
                 operation.other = operation.reads.pop()
             elif node.form.act is not None:
@@ -194,6 +198,7 @@ def _folded(operations: Sequence[_Operation], shown: set[int]) -> list[_Operatio
                 before.other = both[0]
             before.affine += operation.affine
             before.act = operation.act or before.act
+            before.crop = operation.crop or before.crop
             before.writes = operation.writes
             operation = before
         found.append(operation)
@@ -215,6 +220,8 @@ def _operands(operation: _Operation, makers: dict[int, _Operation]) -> list[int]
 def _takes(before: _Operation, operation: _Operation) -> bool:
     """Whether ``before``'s finish can do what ``operation`` does, after what it does already."""
     form = before.node.form
+    if operation.crop is not None:
+        return form.crops and before.other is None and before.crop is None
     if not form.finishes or before.act is not None:
         return False
     if operation.affine:
@@ -280,7 +287,8 @@ def _add(
         raise Impossible("a weight is not finite")
     other = None if operation.other is None else maps[operation.other]
     xs = [maps[v] for v in operation.reads]
-    call = Call(program, xs, out, weights, scale, Finish(shift, other, act), place)
+    finish, crop = Finish(shift, other, act), operation.crop or (0, 0)
+    call = Call(program, xs, out, weights, scale, finish, place, crop)
     if form.add is not None:
         form.add(call)
 

@@ -114,3 +114,37 @@ def test_a_map_holds_no_more_than_is_read(nets, monkeypatch):
     compare(nets(text), monkeypatch)
     # 12 rows of the image are seen by 14 of conv1, 16 of conv2 and of score.
     assert sizes == [(12, 18), (18, 16), (16, 16)]
+
+
+UPSAMPLING = """layer {{ name: "up" type: "Deconvolution" bottom: "conv2" top: "up"
+  convolution_param {{ num_output: 8 kernel_size: {0} stride: {1} pad: 1 {2} }} }}
+layer {{ name: "crop" type: "Crop" bottom: "up" bottom: "data" top: "crop"
+  crop_param {{ offset: 3 offset: 2 }} }}
+"""
+AFTER = 'layer { name: "relu" type: "ReLU" bottom: "crop" top: "relu" }\n'
+OWN = 'group: 8 weight_filler { type: "msra" }'
+MIXED = 'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 1 }'
+BILINEAR = 'bias_term: false weight_filler { type: "bilinear" }'
+
+
+@pytest.mark.parametrize("kernel", [(4, 2), (5, 3), (3, 1), (7, 2)])
+@pytest.mark.parametrize("kind", [OWN, MIXED, BILINEAR])
+@pytest.mark.parametrize("after", ["", AFTER])
+def test_what_is_cropped_off_is_not_computed(nets, monkeypatch, kernel, kind, after):
+    crops, crop = [], Program.crop
+    monkeypatch.setattr(Program, "crop", lambda *given: (crops.append(1), crop(*given)))
+    text = INPUT.format(2, 12, 13) + conv("conv1", "data", 8, "kernel_size: 3 pad: 4")
+    text += conv("conv2", "conv1", 8, "kernel_size: 3") + UPSAMPLING.format(*kernel, kind) + after
+    made = nets(text)
+    compare(made, monkeypatch)
+    assert not crops
+    assert_close({"up": made[0].blobs["up"].data}, {"up": made[1].blobs["up"].data})
+    compare(made, monkeypatch, range(5, 10))  # now the top of the deconvolution is an output
+    assert crops == [1]
+
+
+def test_what_is_read_twice_is_computed_whole(nets, monkeypatch):
+    text = INPUT.format(1, 12, 13) + conv("conv1", "data", 8, "kernel_size: 3 pad: 4")
+    text += conv("conv2", "conv1", 8, "kernel_size: 3") + UPSAMPLING.format(4, 2, OWN)
+    text += 'layer { name: "tail" type: "TanH" bottom: "up" top: "tail" }\n'
+    compare(nets(text), monkeypatch)
