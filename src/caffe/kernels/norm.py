@@ -48,8 +48,11 @@ class Normal(ABC):
         self._factor, self._offset = factor, offset
 
     @abstractmethod
-    def backward(self, g: torch.Tensor, y: torch.Tensor | None, passes: bool) -> Backward:
-        """The gradients for that of the result; with ``passes`` the sum's too."""
+    def backward(
+        self, given: Sequence[torch.Tensor], y: torch.Tensor | None, passes: bool
+    ) -> Backward:
+        """The gradients for that of the result, one or two that are to be added; with ``passes``
+        the sum's too."""
 
     def values(self) -> torch.Tensor:
         """The normalized input, without the scale."""
@@ -109,13 +112,15 @@ class _Native(Normal):
         self.mean, self.inverse = kept[native.MEAN], kept[native.INVERSE]
         self.needs_result = added and act is not None
 
-    def backward(self, g: torch.Tensor, y: torch.Tensor | None, passes: bool) -> Backward:
-        of = (g,), self.x, self._kept, self.stored, self._act, y
+    def backward(
+        self, given: Sequence[torch.Tensor], y: torch.Tensor | None, passes: bool
+    ) -> Backward:
+        of = tuple(given), self.x, self._kept, self.stored, self._act, y
         found = native.backward(*of, passes=passes)
 
         def through() -> torch.Tensor:
             if self._act is None:
-                return g
+                return _total(given)
             return cast(torch.Tensor, native.backward(*of, passes=True).passed)
 
         return Backward(*found, through)
@@ -139,10 +144,14 @@ class _Plain(Normal):
         self._scale, self._act, self._eps = scale, act, eps
         self.needs_result = act is not None
 
-    def backward(self, g: torch.Tensor, y: torch.Tensor | None, passes: bool) -> Backward:
+    def backward(
+        self, given: Sequence[torch.Tensor], y: torch.Tensor | None, passes: bool
+    ) -> Backward:
         # Two memory formats at once take ten times as long.
         last = self.x.stride(1) == 1
-        g = g.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+        g = _total(given).contiguous(
+            memory_format=torch.channels_last if last else torch.contiguous_format
+        )
 
         def through() -> torch.Tensor:
             if self._act is None or y is None:
@@ -160,3 +169,7 @@ class _Plain(Normal):
         )
         passed = (e.clone() if e is g else e) if passes else None
         return Backward(dx, dscale, dshift, passed, through)
+
+
+def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]

@@ -82,6 +82,8 @@ class Layer:
             on the host, has tops whose shapes depend on values, or keeps state in inner layers.
         any_precision: True where forward and backward are right on bfloat16 tensors as they come.
             Other layers get float32 bottoms, tops and top diffs.  Parameters are always float32.
+        reads_tops: False where ``backward`` does not look at the tops' data, and gets none: what a
+            step of the net has left out of it (net/norm_step.py) is then not computed.
         not_exported: why ``caffe export`` refuses layers of this type; "" where it need not, since
             a function in ``caffe/export`` writes them.
 
@@ -108,6 +110,7 @@ class Layer:
     differentiable: ClassVar[bool] = True
     graphable: bool = True
     any_precision: bool = False
+    reads_tops: bool = True
     not_exported: ClassVar[str] = ""
 
     def __init__(self, param: Any, phase: int) -> None:
@@ -308,7 +311,7 @@ class Layer:
         bottoms = self._in_precision(bottom)
         # A blob that was read or written since the forward pass is float32, others are not.
         kind = bottoms[0].dtype if bottoms else torch.float32
-        tops = [_as(kind, t) for t in self._in_precision(top)]
+        tops = [_as(kind, t) for t in self._in_precision(top)] if self.reads_tops else []
         top_diffs = [_as(kind, b.diff_tensor()) for b in top]
         params = [b.data_tensor() for b in self.blobs]
         bottom_diffs, param_diffs = self.backward(tops, top_diffs, bottoms, params, need)

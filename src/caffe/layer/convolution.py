@@ -53,6 +53,7 @@ class _Filter(Layer):
     tops: int | tuple[int, int | None] = (1, None)
     equal_counts = True
     any_precision = True
+    reads_tops = False
     transposed: ClassVar[bool]
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:

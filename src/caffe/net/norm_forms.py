@@ -9,6 +9,7 @@ from caffe.layer.batch_norm import BatchNorm
 from caffe.layer.eltwise import Eltwise
 from caffe.layer.extensions.relu6 import ReLU6
 from caffe.layer.scale import Scale
+from caffe.layer.split import Split
 from caffe.native.norm import Act
 from caffe.net.wiring import Graph
 
@@ -20,10 +21,11 @@ _RELU, _RELU6 = Act(0, float("inf")), Act(0, 6)
 class Form(NamedTuple):
     """Layers ``first`` to ``end - 1``: a BatchNorm, a Scale of its top in place; then, where
     ``other`` is not None, the sum of that with the blob ``other``; then, where ``act`` is not None,
-    an activation in place.
+    an activation in place; then, where ``splits``, a Split for two readers.
 
     Attributes:
         place: which bottom of the sum is the Scale's top.
+        out: the blob that the activation leaves, or what comes before it.
     """
 
     first: int
@@ -31,6 +33,8 @@ class Form(NamedTuple):
     other: int | None
     place: int
     act: Act | None
+    out: int
+    splits: bool
 
 
 def norm_forms(graph: Graph) -> Iterable[Form]:
@@ -44,7 +48,9 @@ def norm_forms(graph: Graph) -> Iterable[Form]:
             other, top = graph.bottoms[end][1 - place], graph.tops[end]
             end += 1
         act = _act_of(graph, end, top)
-        yield Form(i, end + (act is not None), other, place, act)
+        end += act is not None
+        splits = _is_split(graph, end, top)
+        yield Form(i, end + splits, other, place, act, top[0], splits)
 
 
 def _is_pair(graph: Graph, i: int) -> bool:
@@ -66,6 +72,13 @@ def _is_sum_with(graph: Graph, i: int, blob: int) -> bool:
         return False
     a, b = graph.bottoms[i]
     return blob in (a, b) and a != b and not layer.in_place and not any(graph.loss_weights[i])
+
+
+def _is_split(graph: Graph, i: int, blobs: list[int]) -> bool:
+    """Whether layer ``i`` is a Split of these blobs for two readers."""
+    if i >= len(graph.layers) or type(graph.layers[i]) is not Split:
+        return False
+    return graph.bottoms[i] == blobs and len(graph.tops[i]) == 2 and not any(graph.loss_weights[i])
 
 
 def _act_of(graph: Graph, i: int, blobs: list[int]) -> Act | None:

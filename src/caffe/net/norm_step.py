@@ -1,12 +1,12 @@
 """BatchNorm, the Scale in place after it, and what follows as one step, forward and backward, on
 the CPU: what every net with batch normalisation trains with.
 
-What follows is a sum with another blob (Eltwise), a ReLU or ReLU6 in place, or both
-(norm_forms.py).  Each direction is one call: of the native kernels (native/norm.py), or else of
-PyTorch's batch normalisation with weights (kernels/norm.py).  The input is kept where the layers by
-themselves keep two copies of what lies between them.  What is not computed, the blob before the sum
-and gradients that the layers leave between them, is *deferred* (storage.py): computed when somebody
-asks.
+What follows is a sum with another blob (Eltwise), a ReLU or ReLU6 in place, a Split for two
+readers, or some of these in this order (norm_forms.py).  Each direction is one call: of the native
+kernels (native/norm.py), or else of PyTorch's batch normalisation with weights (kernels/norm.py).
+The input is kept where the layers by themselves keep two copies of what lies between them.  What is
+not computed, the blob before the sum and gradients that the layers leave between them, is
+*deferred* (storage.py): computed when somebody asks.
 
 :meth:`NormStep.settle` gives the layers the state that they have by themselves, for whoever runs
 one of them alone.  The step declines where somebody holds an array of what it leaves out, or has
@@ -53,7 +53,9 @@ class NormStep:
         self._scale = cast(Scale, graph.layers[first + 1])
         self._bottom = graph.blobs[graph.bottoms[first][0]]
         self._top = graph.blobs[graph.tops[first][0]]
-        self._out = graph.blobs[graph.tops[form.end - 1][0]]
+        self._out = graph.blobs[form.out]
+        self._split = graph.layers[form.end - 1] if form.splits else None
+        self._readers = graph.top(form.end - 1) if form.splits else [self._out]
         self._other = None if form.other is None else graph.blobs[form.other]
         self._in_place = self._bottom is self._top
         self._blobs = [b for b in (self._bottom, self._top, self._other, self._out) if b]
@@ -92,6 +94,8 @@ class NormStep:
             for blob in norm.blobs:
                 blob.touch_data()
         self._out.set_data(y)
+        if self._split is not None:
+            self._split.forward_blobs([self._out], self._readers)
         if other is not None:
             self._top.data_storage.defer(normal.scaled)
         self._state = _State(normal, self._versions())
@@ -122,6 +126,8 @@ class NormStep:
         normal, need = state.normal, needs[self.first + 1]
         if not need.bottoms[0] or out.diff_storage.leases or out.dims != normal.x.shape:
             return False
+        if form.splits and not needs[self.end - 1].bottoms[0]:
+            return False
         passes = False
         if form.other is not None:
             to_sum = needs[self.first + 2].bottoms
@@ -133,16 +139,30 @@ class NormStep:
             if not out.data_storage.lend():
                 return False
             y = out.data_tensor()
-        given = out.diff_tensor()
-        if given.dtype is not torch.float32:
+        given = self._given()
+        if given is None:
             return False
-        if form.other is not None and form.act is None and not out.diff_storage.lend():
-            given = given.clone()  # it stays in the blob, where a user may write to it
         last = normal.backward(given, y, passes)
         self._last = last
         self._give_params(need, last)
         self._give_blobs(last)
         return True
+
+    def _given(self) -> list[torch.Tensor] | None:
+        """The gradients of the readers, which are to be added; None where they are not to be."""
+        stays = self._form.splits or (self._other is not None and self._form.act is None)
+        found = []
+        for blob in self._readers:
+            storage = blob.diff_storage
+            if self._form.splits and storage.is_zero:  # its reader does not propagate back
+                return None
+            given = blob.diff_tensor()
+            if given.dtype is not torch.float32:
+                return None
+            if stays and not storage.lend():
+                given = given.clone()  # it stays in the blob, where a user may write to it
+            found.append(given)
+        return found
 
     def _give_params(self, need: Need, last: kernels.Backward) -> None:
         scale = self._scale
@@ -158,8 +178,9 @@ class NormStep:
         if self._other is not None:
             if last.passed is not None:
                 self._other.set_diff(last.passed)
-            if self._form.act is not None:
-                self._out.diff_storage.defer(last.through)
+        changed = self._form.act is not None or self._split is not None
+        if changed and self._out is not self._top:
+            self._out.diff_storage.defer(last.through)
         if not self._in_place:
             # The Scale by itself leaves its bottom's gradient there.
             factor = self._scale.blobs[0].data_tensor().clone().view(-1, 1, 1)

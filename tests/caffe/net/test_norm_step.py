@@ -36,6 +36,10 @@ layer {{ name: "side_relu" type: "ReLU" bottom: "side" top: "side" }}
 SUM = 'layer {{ name: "sum" type: "Eltwise" bottom: "side" bottom: "{top}" top: "sum" }}', "sum"
 SUM_RELU = SUM[0] + 'layer {{ name: "relu" type: "ReLU" bottom: "sum" top: "sum" }}', "sum"
 OTHER_WAY = SUM_RELU[0].replace('bottom: "side" bottom: "{top}"', 'bottom: "{top}" bottom: "side"')
+SPLIT = """layer {{ name: "near" type: "Power" bottom: "%s" top: "near"
+  power_param {{ scale: 0.3 }} }}
+layer {{ name: "far" type: "TanH" bottom: "%s" top: "far" }}
+layer {{ name: "both" type: "Eltwise" bottom: "near" bottom: "far" top: "both" }}"""
 AFTER = {
     "nothing": ("", "{top}"),
     "relu": RELU,
@@ -43,6 +47,10 @@ AFTER = {
     "sum": SUM,
     "sum and relu": SUM_RELU,
     "sum the other way and relu6": (OTHER_WAY.replace('"ReLU"', '"ReLU6"'), "sum"),
+    "split": (SPLIT % ("{top}", "{top}"), "both"),
+    "relu and split": (RELU[0] + SPLIT % ("{top}", "{top}"), "both"),
+    "sum and split": (SUM[0] + SPLIT % ("sum", "sum"), "both"),
+    "sum, relu and split": (SUM_RELU[0] + SPLIT % ("sum", "sum"), "both"),
 }
 FORMS = list(itertools.product((1, 3), ("conv", "bn"), (False, True), (False, True)))
 
@@ -132,7 +140,8 @@ def test_what_follows_is_part_of_the_step(pair, steps, monkeypatch, way, top, st
 
 def assert_last_layer_was_in_the_step(net, after):
     (found,) = net._passes.plan._norms.values()
-    assert found.end == len(net.layers) - 1, after
+    rest = 4 if "split" in after else 1  # layers
+    assert found.end == len(net.layers) - rest, after
 
 
 @pytest.mark.parametrize("what", ["PROD", "MAX", "SUM coeff: 1 coeff: -1"])
@@ -241,6 +250,26 @@ def held(net):
     del kept
 
 
+def edited_parts(net):
+    """The Split's sum was made of the diffs before."""
+    net.backward()
+    for name in net.blobs:
+        if "split" in name:
+            net.blobs[name].diff[...] = 7
+
+
+def held_parts(net):
+    kept = [net.blobs[name].diff for name in net.blobs if "split" in name]
+    step(net)
+    del kept
+
+
+def parts_of_the_gradient(net):
+    """One reader's gradient is of the pass before."""
+    net.backward(end=[*net._layer_names][-2])
+    net.backward(start=[*net._layer_names][-4])
+
+
 OBSERVERS = [
     with_callback,
     in_parts,
@@ -253,6 +282,9 @@ OBSERVERS = [
     edited_result,
     edited_diff,
     held,
+    edited_parts,
+    held_parts,
+    parts_of_the_gradient,
 ]
 
 
@@ -260,7 +292,11 @@ OBSERVERS = [
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize(
     ("after", "top"),
-    [("relu", "bn"), ("sum", "bn"), ("sum", "conv"), ("sum and relu", "bn"), ("relu6", "conv")],
+    [
+        *[("relu", "bn"), ("sum", "bn"), ("sum", "conv"), ("sum and relu", "bn")],
+        *[("relu6", "conv"), ("split", "bn"), ("relu and split", "conv")],
+        *[("sum and split", "bn"), ("sum, relu and split", "conv")],
+    ],
 )
 def test_whoever_looks_between_sees_the_layers(pair, steps, observer, stored, after, top):
     both, nets = pair(stored=stored, after=after, top=top)
