@@ -4,6 +4,7 @@ import torch
 
 import caffe
 from caffe.kernels import device as convolutions
+from caffe.kernels import tuning
 from caffe.kernels.device import Settings
 from gpu_sections.machine import Machine, has, relative_error
 
@@ -42,7 +43,6 @@ TRANSPOSED = {
 }
 BOUNDS = {"fp32": 2e-5, "tf32": 2e-3, "bf16": 1.5e-2}  # of the norm
 GRADIENTS = ("of the input", "of the weights", "of the bias")
-TIMES = 5
 
 
 def run(record):
@@ -112,16 +112,6 @@ def of_ways(ways, expected, machine):
             continue
         error = relative_error(expected, found)
         worst = max(worst, error)
-        time = f" {milliseconds(way):.3f} ms" if machine.real else ""
+        time = f" {tuning._seconds(way, first=True):.3f} ms" if machine.real else ""
         told.append(f"{error:.1e}{time}")
     return worst, ", ".join(told)
-
-
-def milliseconds(way):
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(TIMES + 1)]
-    marks[0].record()
-    for mark in marks[1:]:
-        way()
-        mark.record()
-    marks[-1].synchronize()
-    return min(a.elapsed_time(b) for a, b in zip(marks, marks[1:]))

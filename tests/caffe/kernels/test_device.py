@@ -35,7 +35,7 @@ def test_every_way_gives_the_same(kernel, stride, pad, layout):
             assert (y - expected).abs().max() <= 1e-5 * want.abs().max()
     dy = torch.randn(want.shape, generator=g).contiguous(memory_format=layout)
     want.backward(dy.double())
-    counts = [2, 2, 2 if layout is torch.channels_last else 1]
+    counts = [2, 2, 4 if layout is torch.channels_last else 2]
     for leaf, ways, count in zip(leaves, device._backward_ways(dy, x, w, settings, 8), counts):
         assert len(ways) == count
         for way in ways:
@@ -122,6 +122,15 @@ def test_only_where_a_transform_may_be_chosen(kernel, stride, dilation, products
     for name in ("tf32", "bf16"):
         monkeypatch.setattr(device, "precision", lambda name=name: name)
         assert not device._loses_digits(x, w, settings)
+
+
+def test_the_bias_gradient_of_bfloat16_is_summed_in_float32():
+    dy = torch.rand(2, 8, 40, 50).bfloat16().contiguous(memory_format=torch.channels_last)
+    x, w = torch.randn(2, 4, 40, 50).bfloat16(), torch.randn(8, 4, 1, 1).bfloat16()
+    settings = Settings([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    sums = device._backward_ways(dy, x, w, settings, 8)[2][1]()
+    assert sums.dtype == torch.float32
+    assert torch.allclose(sums, dy.double().sum((0, 2, 3)).float(), rtol=1e-5)
 
 
 def test_large_outputs_take_no_columns(monkeypatch):
