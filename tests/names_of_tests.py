@@ -28,7 +28,6 @@ ELSEWHERE = {
         "src/caffe/data/db_leveldb.py",
         "src/caffe/data/db_lmdb.py",
     ),
-    "caffe/kernels/test_device.py": ("src/caffe/kernels/tuning.py",),
     "caffe/kernels/test_winograd.py": (
         "src/caffe/kernels/__init__.py",
         "src/caffe/kernels/scratch.py",
