@@ -1,15 +1,17 @@
 """Where a forward pass of the engine spends its time on the CPU: a table of layer kinds, and one of
 the parts of a pass whose layers run as one program.
 
-    python benchmarks/where_time_goes.py NET… [--seconds 4] [--layers]
+    python benchmarks/where_time_goes.py NET… [--seconds 4] [--layers] [--operations]
 
 Nets: those of nets_speed.py. One thread, and the thread's own time. In the first table no stretch
 of layers is compiled; each layer, or group of layers that runs as one call, counts with its least
 time over all passes. --layers prints every one. The second table is of the best pass with the
-programs of net/compiled_step.py.
+programs of net/compiled_step.py.  --operations adds what each operation of the native kernels'
+programs takes in the fastest of its runs, on one thread and on two, by the wall clock.
 """
 
 import argparse
+import ctypes
 import os
 import subprocess
 import sys
@@ -27,15 +29,17 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "src"))
 
 import caffe  # noqa: E402
+from caffe import native  # noqa: E402
 from caffe.kernels import compiled, fused  # noqa: E402
-from caffe.native.program import Program  # noqa: E402
+from caffe.native.program import Map, Program, Window  # noqa: E402
 from caffe.net import compiled_step, ends  # noqa: E402
 from caffe.net.native_program import NativeProgram  # noqa: E402
 from caffe.net.onednn_program import OneDnnProgram  # noqa: E402
 
 NEVER = 1 << 30  # passes
+THREADS = (1, 2)  # of --operations
 PARTS = {
-    "program": "the program: oneDNN's kernels, PyTorch's between them, and TorchScript's calls",
+    "program": "the program: native kernels, or oneDNN's and PyTorch's and TorchScript's calls",
     "checks": "checks that inputs and outputs are finite",
     "step": "copies of inputs and outputs, checks of shapes and weights",
     "rest": "other layers, the caller's input, Python around",
@@ -135,6 +139,79 @@ def measure_parts(folder, seconds):
     return {part: took * 1e3 for part, took in parts.items()}, best * 1e3, programs
 
 
+def described(name, given):
+    """(an operation of a program in words, its multiplications), from what it was added with."""
+    structures = [g._obj for g in given if hasattr(g, "_obj")]
+    maps = [m for m in structures if isinstance(m, Map)]
+    windows = [w for w in structures if isinstance(w, Window)]
+    text, out = name.removeprefix("kernels_").replace("_", " "), maps[-1]
+    each = 9 * maps[0].c if text == "winograd" else 0
+    if text == "inner product":
+        each = maps[0].c * maps[0].h * maps[0].w
+    for w in windows:
+        text += f" {w.kernel_h}x{w.kernel_w}"
+        text += f", stride {w.stride_h}" if w.stride_h > 1 else ""
+        text += f", {w.groups} groups" if w.groups > 1 else ""
+        if name == "kernels_convolution":
+            each = maps[0].c // w.groups * w.kernel_h * w.kernel_w
+        elif name == "kernels_depthwise":
+            each = w.kernel_h * w.kernel_w
+    text += ": " + " → ".join(f"{m.c}x{m.h}x{m.w}" for m in maps)
+    return text, out.n * out.c * out.h * out.w * each
+
+
+def milliseconds_of_a_tick():
+    ticks = native.needed().kernels_ticks
+    ticks.restype = ctypes.c_int64
+    before, start = ticks(), time.perf_counter()
+    time.sleep(0.1)
+    return (time.perf_counter() - start) * 1e3 / (ticks() - before)
+
+
+def measure_operations(folder, seconds):
+    """([(operation, multiplications, milliseconds with each of THREADS)], the sums) of the fastest
+    runs of the programs of a pass."""
+    added, add = defaultdict(list), Program._add
+
+    def noted(program, name, *given):
+        added[program].append(described(name, given))
+        add(program, name, *given)
+
+    ran = []
+    with mock.patch.object(Program, "_add", noted):
+        net, images = opened(folder)
+        for count in range(3 * NativeProgram.patience):
+            net.forward(**{net.inputs[0]: images[count % 2]})
+    run = Program.run
+    with mock.patch.object(Program, "run", lambda p, *a: (ran.append(p), run(p, *a))[1]):
+        net.forward(**{net.inputs[0]: images[0]})
+    kernels, rows, whole = native.needed(), [], [0.0] * len(THREADS)
+    for program in ran:
+        operations = added[program]
+        ticks, best = (ctypes.c_int64 * len(operations))(), []
+        kernels.kernels_clock(program._address, ticks)
+        for i, threads in enumerate(THREADS):
+            found, end = [], time.perf_counter() + seconds
+            while len(found) < 5 or time.perf_counter() < end:
+                kernels.kernels_run(program._address, threads, program._slots)
+                found.append(np.array(ticks))
+            best.append(min(found, key=np.sum) * milliseconds_of_a_tick())
+            whole[i] += best[-1].sum()
+        kernels.kernels_clock(program._address, None)
+        rows += [(*operation, took) for operation, took in zip(operations, zip(*best))]
+    return rows, whole
+
+
+def print_operations(rows, whole):
+    columns = [f"ms, {n} thread{'s' * (n > 1)} | GFLOP/s" for n in THREADS]
+    print(f"\n| operation | {' | '.join(columns)} |\n|---|{'---|---|' * len(THREADS)}")
+    for text, products, times in rows:
+        cells = [f"{ms:.3f} | {2e-6 * products / ms:.0f}" if products else f"{ms:.3f} | "
+                 for ms in times]  # fmt: skip
+        print(f"| {text} | {' | '.join(cells)} |")
+    print(f"| together | {' | '.join(f'{ms:.3f} | ' for ms in whole)} |")
+
+
 def print_parts(parts, best, programs):
     print(f"\nwith {programs} program{'s' * (programs > 1)}: best pass {best:.3f} ms\n")
     print("| part | ms | share |\n|---|---|---|")
@@ -148,6 +225,7 @@ def main():
     parser.add_argument("nets", nargs="+", metavar="NET", help="of nets_speed.py")
     parser.add_argument("--seconds", type=float, default=4, help="for each net; default: 4")
     parser.add_argument("--layers", action="store_true", help="print every layer too")
+    parser.add_argument("--operations", action="store_true", help="and those of native programs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         made = [sys.executable, os.path.join(HERE, "nets_made.py"), work, *options.nets]
@@ -175,6 +253,10 @@ def main():
                 print_parts(*parts)
             else:
                 print("\nno stretch of it runs as a program")
+            if options.operations and native.available():
+                print_operations(*measure_operations(os.path.join(work, name), options.seconds / 2))
+            elif options.operations:
+                print(f"\nno operations: {native.why_not()}")
 
 
 if __name__ == "__main__":

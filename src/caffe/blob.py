@@ -171,6 +171,11 @@ class Blob:
         self._check_shape(value)
         self._data.write(value)
 
+    def fill(self, part: str, values: Any) -> None:
+        """``blob.data[...] = values``, or ``blob.diff``'s, without an array that is handed out."""
+        self._check_allocated()
+        (self._data if part == "data" else self._diff).fill(self.dims, values)
+
     def set_host_data(self, values: np.ndarray) -> None:
         """Take float32 numbers that lie on the host; a device gets them when it needs them."""
         if current().shares_host:

@@ -164,6 +164,19 @@ class Storage:
             self.alert()
         return np.asarray(_Lease(self, host, shape, owner))
 
+    def fill(self, shape: Sequence[int], values: Any) -> None:
+        """``array(shape)[...] = values``, without the array."""
+        if _watching.by is not None:
+            _watching.by.changes(self)
+        self._settle()
+        host = self._newest_host()
+        self.state = HOST
+        self._version = next(_versions)
+        if self._sentinels:
+            self.alert()
+        target = host if len(host) == math.prod(shape) else host[: math.prod(shape)]
+        target.reshape(shape)[...] = values
+
     def numbers(self, shape: Sequence[int]) -> np.ndarray:
         """The newest numbers, C-contiguous and read-only, to be used at once: no array is handed
         out, nothing has to go up to the device again.

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from caffe import storage as storage_module
+from caffe.blob import Blob
 from caffe.device import current
 from caffe.storage import Storage
 
@@ -453,3 +454,21 @@ def test_memory_to_fill_is_not_what_was_lent():
     assert s.lend()
     s.to_fill(SHAPE).fill_(2)
     assert given.eq(1).all()
+
+
+def test_filling_writes_what_an_assignment_to_the_array_does():
+    blob = Blob([2, 3])
+    held, before = blob.data, blob.data_storage.version()
+    blob.fill("data", np.arange(3))  # widened, as by an assignment
+    np.testing.assert_array_equal(held, [[0, 1, 2], [0, 1, 2]])
+    del held
+    still = blob.data_storage.version()
+    assert still is not None and still != before
+    blob.set_data(torch.ones(2, 3))
+    blob.fill("data", 7)
+    assert blob.data_tensor().tolist() == [[7.0] * 3] * 2
+    assert blob.data_storage.version() not in (before, still)
+    blob.fill("diff", 2.5)
+    np.testing.assert_array_equal(blob.diff, np.full((2, 3), 2.5))
+    with pytest.raises(ValueError, match="broadcast"):
+        blob.fill("data", np.zeros(4))

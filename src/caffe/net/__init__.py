@@ -263,7 +263,7 @@ class Net:
                     f"{what} '{name}' is not batch sized: its first axis is {array.shape[0]}, "
                     f"the blob's is {blob.dims[0]}; reshape the blob first"
                 )
-            getattr(blob, part)[...] = array
+            blob.fill(part, array)
 
     def _layer_index(self, name: str) -> int:
         try:

@@ -161,6 +161,9 @@ static void work(void *data) {
     }
 }
 
+/* The processor's ticks so far. */
+int64_t kernels_ticks(void) { return (int64_t)__rdtsc(); }
+
 /* From now on each run writes how long each operation took, in the processor's ticks; NULL: no more. */
 void kernels_clock(program *p, int64_t *ticks) { p->clock = ticks; }
 

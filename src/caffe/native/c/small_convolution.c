@@ -84,6 +84,25 @@ static void inside(const small *o, int64_t tap_x, int64_t *from, int64_t *to) {
     if (*from > *to) *from = *to;
 }
 
+/* Copies a run of numbers, `stride` apart in the image, from its line to the column; or back, where
+   they are added. */
+ALWAYS void copy_run(float *column, float *line, int64_t count, int64_t stride, int back) {
+    if (stride != 1) {
+        for (int64_t i = 0; i < count; i++)
+            if (back)
+                line[i * stride] += column[i];
+            else
+                column[i] = line[i * stride];
+        return;
+    }
+    for (int64_t i = 0; i < count; i += LANES) {
+        __mmask16 mask = lanes(count - i);
+        __m512 v = _mm512_maskz_loadu_ps(mask, (back ? column : line) + i);
+        if (back) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, line + i));
+        _mm512_mask_storeu_ps((back ? line : column) + i, mask, v);
+    }
+}
+
 /* Where each tap's row of the columns lies in the image: calls `each` for the outputs of a row that
    are in it. What is not is left as it is. */
 ALWAYS void for_each_run(const small *o, float *columns, float *image, int back) {
@@ -98,11 +117,7 @@ ALWAYS void for_each_run(const small *o, float *columns, float *image, int back)
                     if (y < 0 || y >= o->h) continue;
                     float *line = image + (c * o->h + y) * o->w - o->pad_w + kx;
                     float *column = columns + oy * o->out_w;
-                    for (int64_t ox = from; ox < to; ox++)
-                        if (back)
-                            line[ox * o->stride_w] += column[ox];
-                        else
-                            column[ox] = line[ox * o->stride_w];
+                    copy_run(column + from, line + from * o->stride_w, to - from, o->stride_w, back);
                 }
             }
 }
@@ -118,7 +133,10 @@ static void lay_out_rows(const small *o, float *to) {
                     int64_t y = top + ky;
                     if (y < 0 || y >= o->h) continue;
                     const float *line = o->x + (c * o->h + y) * o->w + left;
-                    for (int64_t kx = from; kx < end; kx++) to[kx] = line[kx];
+                    for (int64_t kx = from; kx < end; kx += LANES) {
+                        __mmask16 mask = lanes(end - kx);
+                        _mm512_mask_storeu_ps(to + kx, mask, _mm512_maskz_loadu_ps(mask, line + kx));
+                    }
                 }
         }
 }
