@@ -20,6 +20,7 @@ from caffe.kernels.window import Window
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer._conv_nd import convolve_nd, deconvolve_nd
 from caffe.layer._kernel import height_width, require_positive
+from caffe.native import plane_upsampling
 from caffe.storage import Storage
 
 if TYPE_CHECKING:
@@ -472,7 +473,11 @@ class Deconvolution(_Filter):
         own = self._own_kernels(weight)
         if own is None:
             return super()._apply(x, weight, bias, relu)
-        y = torch.convolution(x, own, bias, *self._settings()[:-1], self.num_output)
+        if self._runs_natively(x):
+            size = [self.out_size(i, n) for i, n in enumerate(x.shape[2:])]
+            y = plane_upsampling.forward(x, own, bias, self.stride, self.pad, size)
+        else:
+            y = torch.convolution(x, own, bias, *self._settings()[:-1], self.num_output)
         return y.relu_() if relu else y
 
     def _gradients(
@@ -483,6 +488,11 @@ class Deconvolution(_Filter):
                 dx = upsampling.backward(g, self._bands) if mask[0] else None
                 return dx, None, g.float().sum((0, 2, 3)) if mask[2] else None
             own = self._own_kernels(weight)
+            if own is not None and self._runs_natively(x):
+                size = x.shape[2:]
+                settings = own, self.stride, self.pad
+                dx = plane_upsampling.backward(g, *settings, size) if mask[0] else None
+                return dx, None, g.sum((0, 2, 3)) if mask[2] else None
             if own is not None:
                 return torch.ops.aten.convolution_backward(
                     g, x, own, [self.num_output], *self._settings()[:-1], self.num_output, mask
@@ -492,9 +502,18 @@ class Deconvolution(_Filter):
     def _own_kernels(self, weight: torch.Tensor) -> torch.Tensor | None:
         """One kernel for each channel, where the weights mix no channels (as FCN's, bilinear and
         frozen): then a group for each channel computes the same at a fraction of the work."""
-        if self.group != 1 or self.spatial_axes != 2 or weight.device.type != "cpu":
+        if self.spatial_axes != 2 or weight.device.type != "cpu":
+            return None
+        if self.group == self.channels == self.num_output:
+            return weight
+        if self.group != 1:
             return None
         return convolution.diagonal(weight, self.blobs[0].data_storage)
+
+    def _runs_natively(self, x: torch.Tensor) -> bool:
+        """Whether native kernels upsample this, where each channel has a kernel."""
+        geometry = self.kernel, self.stride, self.dilation
+        return kernels.enabled() and plane_upsampling.applies(x, *geometry)
 
     def _find_bands(self, bottom: Shape) -> upsampling.Bands | None:
         """The matrices that do the same along the rows and the columns, on a device, where the
