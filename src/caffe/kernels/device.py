@@ -156,10 +156,16 @@ def backward(
     else:
         for i, ways in enumerate(_backward_ways(dy, x, w, settings, outputs)):
             if mask[i]:
+                if i > 0:  # the time that it takes to make it float32 counts
+                    ways = [_in_float32(way) for way in ways]
                 case = _case(f"gradient {i}", x, w, settings) + (dy.stride(),)
                 grads[i] = tuning.best(case, ways, x.device) if len(ways) > 1 else ways[0]()
     dx, dw, db = grads
     return dx, None if dw is None else dw.float(), None if db is None else db.float()
+
+
+def _in_float32(way: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+    return lambda: way().float()
 
 
 def _general_backward(
@@ -218,11 +224,11 @@ def _backward_ways(
             # The gradient in float32, which the update wants, at once; on NVIDIA's GPUs alone.
             wide = torch.ops.aten.mm.dtype
 
-            def in_float32() -> torch.Tensor:
+            def wide_product() -> torch.Tensor:
                 seen = columns.rows(x, w, settings)
                 return columns.as_weights(wide(rows().t(), seen, torch.float32), w)
 
-            ways[1].append(in_float32)
+            ways[1].append(wide_product)
     return ways
 
 

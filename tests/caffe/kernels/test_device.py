@@ -124,6 +124,31 @@ def test_only_where_a_transform_may_be_chosen(kernel, stride, dilation, products
         assert not device._loses_digits(x, w, settings)
 
 
+def test_gradients_of_parameters_are_timed_as_float32(monkeypatch):
+    """A way that gives float32 at once must not lose to one whose result is copied afterwards."""
+
+    class OnAGpu(torch.Tensor):
+        is_cuda = True
+
+    x = torch.randn(1, 4, 6, 6).as_subclass(OnAGpu)
+    w, dy = torch.randn(8, 4, 3, 3), torch.randn(1, 8, 4, 4)
+    settings = Settings([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    timed = []
+
+    def best(case, ways, device):
+        timed.append({way().dtype for way in ways})
+        return ways[0]()
+
+    monkeypatch.setattr(tuning, "best", best)
+    monkeypatch.setattr(device, "operand", lambda t: t)
+    monkeypatch.setattr(
+        device, "_backward_ways", lambda *given: [[lambda: torch.ones(2).bfloat16()] * 2] * 3
+    )
+    grads = device.backward(dy, x, w, [Storage(w.numel())], settings, [True] * 3, 8)
+    assert timed == [{torch.bfloat16}, {torch.float32}, {torch.float32}]
+    assert [grad.dtype for grad in grads] == [torch.bfloat16, torch.float32, torch.float32]
+
+
 def test_the_bias_gradient_of_bfloat16_is_summed_in_float32():
     dy = torch.rand(2, 8, 40, 50).bfloat16().contiguous(memory_format=torch.channels_last)
     x, w = torch.randn(2, 4, 40, 50).bfloat16(), torch.randn(8, 4, 1, 1).bfloat16()
