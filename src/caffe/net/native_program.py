@@ -24,6 +24,7 @@ from caffe.net.wiring import Graph
 
 __all__ = ["NativeProgram"]
 
+_LAST = torch.channels_last
 _LARGE = 1 << 25  # numbers of all blobs: 128 MB
 
 
@@ -118,7 +119,7 @@ class NativeProgram(StretchProgram):
         except Impossible:
             return False
         self._taken_blobs = [graph.blobs[b] for b in self._built.taken]
-        expected = self._expected()
+        expected = self._expected(large)
         found = [torch.empty(graph.blobs[b].dims) for b in self.outputs]
         tensors = [self._given[b] for b in self._built.taken] + found
         if not self._built.program.run(tensors, torch.get_num_threads()):
@@ -132,7 +133,7 @@ class NativeProgram(StretchProgram):
         self._plain = [o for i, o in enumerate(self._plain, stretch.first) if self._is_plain(i, o)]
         return True
 
-    def _expected(self) -> dict[int, torch.Tensor]:
+    def _expected(self, large: bool) -> dict[int, torch.Tensor]:
         """What the layers make of the given inputs; fills in the frames on the way."""
         frames: dict[int, list[stretches.Frame]] = {}
         for frame in self._built.frames:
@@ -141,8 +142,15 @@ class NativeProgram(StretchProgram):
         def fill(node: int, values: dict[int, torch.Tensor]) -> None:
             for frame in frames.get(node, ()):
                 frame.fill(values[frame.blob])
+            if large:  # holes of one size are of no use to maps of the next
+                give_back()
 
-        return run(self._plain, dict(self._given), fill, self.outputs)
+        # Channels last, in which PyTorch's convolutions need no copies of large maps.
+        given = {
+            b: x.contiguous(memory_format=_LAST) if x.ndim == 4 else x
+            for b, x in self._given.items()
+        }
+        return run(self._plain, given, fill, self.outputs)
 
     def _is_plain(self, i: int, operation: Operation) -> bool:
         """Whether hidden blobs are computed by this operation: not by those of which the last pass

@@ -179,12 +179,20 @@ def test_bias_sum_and_activation(program, kind, shape):
 
 @pytest.mark.parametrize(
     "shape",
-    [(1, 128, 9, 8, 1300, 7, 1, 3, 1, 1), (2, 200, 6, 6, 1200, 6, 1, 0, 1, 1)],
-    ids=["padded", "as large as the map"],
+    [
+        (1, 128, 9, 8, 1300, 7, 1, 3, 1, 1),
+        (2, 200, 6, 6, 1200, 6, 1, 0, 1, 1),
+        (3, 70, 13, 12, 2500, 7, 2, 2, 1, 1),
+        (1, 103, 11, 12, 9001, 3, 1, 2, 2, 1),
+        (1, 2050, 3, 2, 4100, 1, 1, 0, 1, 1),
+        (1, 512, 4, 4, 4096, 3, 1, 1, 1, 2),
+    ],
+    ids=["padded", "as large as the map", "strided", "dilated", "pointwise", "in groups"],
 )
 def test_large_weights_are_read_in_each_run(program, shape):
     x, weight, window = random_case(shape)
-    check(program, x, weight, window, bias=torch.randn(len(weight)), keep=1, threads=(1, 2))
+    how = {"keep": 1, "threads": (1, 2, 3), "slices": (3, 5), "kind": LEAKY}
+    check(program, x, weight, window, bias=torch.randn(len(weight)), **how)
 
 
 def test_shapes_that_do_not_fit_are_declined(program):

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "convolution_side.h"
 #include "large.h"
+#include "product.h"
 
 #include <stdlib.h>
 
@@ -202,6 +203,9 @@ static void run(const void *prepared, worker *w) { convolution_run(prepared, w);
    no copy is made. Returns 0, or -1 without memory or where the shapes do not fit each other. */
 int kernels_convolution(program *p, const map *in, const map *out, const window *win,
                         const float *weights, int keep, const finish *done) {
+    int64_t count = (int64_t)out->c * in->c * win->kernel_h * win->kernel_w;
+    if (keep && count > LEAST_KEPT && product_fits(in, out, win))
+        return product_add(p, in, out, win, weights, done);
     return convolution_new(p, run, in, out, win, weights, keep ? KEEP_WEIGHTS : 0, done) ? 0 : -1;
 }
 

@@ -62,6 +62,9 @@ enum { LEAST_KEPT = 8000000, MOST_SHARED_BANDS = 32, LEAST_AHEAD = 512 << 10 };
 /* With PART_OF_MAPS `out` may have any size, and pads be negative: they tell where its first pixel is. */
 enum { KEEP_WEIGHTS = 1, PART_OF_MAPS = 2 };
 
+/* Whether the maps are the window's; `part`: whether those are parts, of any size. */
+int convolution_fits(const map *in, const map *out, const window *win, int part);
+
 /* A plan, without weights; NULL without memory or where the shapes do not fit each other. */
 convolution *convolution_plan(const map *in, const map *out, const window *win, int keep);
 void convolution_free(void *planned);

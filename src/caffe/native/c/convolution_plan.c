@@ -18,7 +18,7 @@ static int64_t reach_h(const window *w) { return (int64_t)(w->kernel_h - 1) * w-
 
 static int64_t reach_w(const window *w) { return (int64_t)(w->kernel_w - 1) * w->dilation_w; }
 
-static int fits(const map *in, const map *out, const window *w, int part) {
+int convolution_fits(const map *in, const map *out, const window *w, int part) {
     if (in->n != out->n || w->groups < 1 || in->c % w->groups || out->c % w->groups) return 0;
     return part || ((in->h + 2 * w->pad_h - reach_h(w) - 1) / w->stride_h + 1 == out->h &&
                     (in->w + 2 * w->pad_w - reach_w(w) - 1) / w->stride_w + 1 == out->w);
@@ -191,7 +191,7 @@ void convolution_free(void *planned) {
 
 convolution *convolution_plan(const map *in, const map *out, const window *win, int keep) {
     int part = keep & PART_OF_MAPS;
-    if (!fits(in, out, win, part)) return NULL;
+    if (!convolution_fits(in, out, win, part)) return NULL;
     keep &= KEEP_WEIGHTS;
     convolution *o = calloc(1, sizeof *o);
     if (!o) return NULL;
