@@ -16,7 +16,7 @@ FIRST, LAST = torch.contiguous_format, torch.channels_last
 EPS, DECAY = 1e-5, 0.9
 SHAPES = [
     (2, 16, 5, 7), (1, 24, 9, 9), (3, 3, 11, 6), (2, 70, 3, 3), (4, 1, 17, 5), (1, 33, 1, 2),
-    (2, 48, 40, 40), (1, 1040, 2, 3),
+    (2, 48, 40, 40), (1, 1040, 2, 3), (2, 24, 83, 85),
 ]  # fmt: skip
 ACTS = {"none": None, "relu": norm.Act(0, float("inf")), "relu6": norm.Act(0, 6)}
 

@@ -90,12 +90,13 @@ static void know_channels(const norm *o, const shape *s, worker *w) {
     }
 }
 
-ALWAYS void apply(const norm *o, const terms *t, int64_t at, __mmask16 mask, int added, int act) {
+ALWAYS void apply(const norm *o, const shape *s, const terms *t, int64_t at, __mmask16 mask, int added,
+                  int act) {
     __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, o->x + at), t->mean);
     __m512 v = _mm512_fmadd_ps(d, t->factor, t->offset);
     if (added) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, o->other + at));
     if (act) v = _mm512_min_ps(_mm512_set1_ps(o->high), _mm512_max_ps(_mm512_set1_ps(o->low), v));
-    _mm512_mask_storeu_ps(o->y + at, mask, v);
+    norm_store(s, o->y + at, mask, v);
 }
 
 ALWAYS void apply_rows(const norm *o, const shape *s, int64_t chunk, int added, int act) {
@@ -105,9 +106,10 @@ ALWAYS void apply_rows(const norm *o, const shape *s, int64_t chunk, int added, 
         for (int64_t at = 0; at < s->width; at += LANES) {
             terms t = norm_terms(s, 1, at);
             for (int64_t r = 0; r < rows; r++)
-                apply(o, &t, begin + r * s->width + at, 0xffff, added, act);
+                apply(o, s, &t, begin + r * s->width + at, 0xffff, added, act);
             if (rows < STEP && rows * s->width + at < left)
-                apply(o, &t, begin + rows * s->width + at, lanes(left - rows * s->width - at), added, act);
+                apply(o, s, &t, begin + rows * s->width + at, lanes(left - rows * s->width - at), added,
+                      act);
         }
     }
 }
@@ -115,7 +117,7 @@ ALWAYS void apply_rows(const norm *o, const shape *s, int64_t chunk, int added, 
 ALWAYS void apply_plane(const norm *o, const shape *s, int64_t row, int added, int act) {
     terms t = norm_terms(s, 0, row % o->c);
     for (int64_t at = 0; at < s->width; at += LANES)
-        apply(o, &t, row * s->width + at, lanes(s->width - at), added, act);
+        apply(o, s, &t, row * s->width + at, lanes(s->width - at), added, act);
 }
 
 ALWAYS void apply_chunk(const norm *o, const shape *s, int64_t chunk, int added, int act) {
@@ -162,6 +164,7 @@ static void forward_run(const void *unused, worker *w) {
         else
             apply_chunk(o, &s, i, 0, 0);
     }
+    _mm_sfence();
 }
 
 static void backward_run(const void *unused, worker *w) {

@@ -18,7 +18,8 @@ typedef struct {
     int stored;
 } way;
 
-ALWAYS void go(const norm *o, const terms *t, int64_t at, __mmask16 mask, way k, __m512 *a, __m512 *b) {
+ALWAYS void go(const norm *o, const shape *s, const terms *t, int64_t at, __mmask16 mask, way k, __m512 *a,
+               __m512 *b) {
     __m512 e, d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, o->x + at), t->mean);
     if (k.passed == 2) {
         e = _mm512_maskz_loadu_ps(mask, o->passed + at);
@@ -32,7 +33,10 @@ ALWAYS void go(const norm *o, const terms *t, int64_t at, __mmask16 mask, way k,
             e = _mm512_maskz_mov_ps(
                 _mm512_mask_cmp_ps_mask(above, v, _mm512_set1_ps(o->high), _CMP_NGE_UQ), e);
         }
-        if (k.passed) _mm512_mask_storeu_ps(o->passed + at, mask, e);
+        if (k.passed && k.stored)
+            norm_store(s, o->passed + at, mask, e);
+        else if (k.passed) /* it is read again */
+            _mm512_mask_storeu_ps(o->passed + at, mask, e);
     }
     if (k.sums) {
         *a = _mm512_add_ps(*a, e);
@@ -41,7 +45,7 @@ ALWAYS void go(const norm *o, const terms *t, int64_t at, __mmask16 mask, way k,
     if (k.gives) {
         __m512 dx = _mm512_mul_ps(e, t->factor);
         if (!k.stored) dx = _mm512_add_ps(dx, _mm512_fmadd_ps(d, t->slope, t->level));
-        _mm512_mask_storeu_ps(o->dx + at, mask, dx);
+        norm_store(s, o->dx + at, mask, dx);
     }
 }
 
@@ -54,9 +58,9 @@ ALWAYS void go_rows(const norm *o, const shape *s, int64_t chunk, way k) {
         for (int64_t at = 0; at < s->width; at += LANES) {
             terms t = norm_terms(s, 1, at);
             __m512 a = _mm512_setzero_ps(), b = a;
-            for (int64_t r = 0; r < rows; r++) go(o, &t, begin + r * s->width + at, 0xffff, k, &a, &b);
+            for (int64_t r = 0; r < rows; r++) go(o, s, &t, begin + r * s->width + at, 0xffff, k, &a, &b);
             if (rows < STEP && rows * s->width + at < left) /* the last row, which is not whole */
-                go(o, &t, begin + rows * s->width + at, lanes(left - rows * s->width - at), k, &a, &b);
+                go(o, s, &t, begin + rows * s->width + at, lanes(left - rows * s->width - at), k, &a, &b);
             if (k.sums) {
                 add_to(sums + at, a);
                 add_to(products + at, b);
@@ -71,7 +75,7 @@ ALWAYS void go_plane(const norm *o, const shape *s, int64_t row, way k) {
     for (int64_t from = 0; from < s->width; from += STEP * LANES) {
         __m512 a = _mm512_setzero_ps(), b = a;
         for (int64_t at = from; at < at_most(from + STEP * LANES, s->width); at += LANES)
-            go(o, &t, row * s->width + at, lanes(s->width - at), k, &a, &b);
+            go(o, s, &t, row * s->width + at, lanes(s->width - at), k, &a, &b);
         if (k.sums) {
             sum += _mm512_reduce_add_pd(_mm512_add_pd(lower(a), upper(a)));
             product += _mm512_reduce_add_pd(_mm512_add_pd(lower(b), upper(b)));
@@ -91,6 +95,7 @@ ALWAYS void go_chunks(const norm *o, const shape *s, worker *w, way k) {
         for (int64_t row = i * s->chunk; row < at_most((i + 1) * s->chunk, s->rows); row++)
             go_plane(o, s, row, k);
     }
+    _mm_sfence();
 }
 
 /* One pass over the map: each way of it is compiled on its own. */
