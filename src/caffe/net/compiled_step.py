@@ -30,10 +30,12 @@ __all__ = ["KINDS", "CompiledStep", "compiled_steps", "steps_of_all_kinds"]
 #: Of programs, the one to try first before the others.
 KINDS: tuple[type[StretchProgram], ...] = (NativeProgram, OneDnnProgram)
 _MOST_ASKED = 8  # blobs that somebody has looked at; with more there is nothing to hide
-_MOST_PROGRAMS = 4  # of different shapes
+_MOST_PROGRAMS = 4  # of different shapes,
+_MOST_KEPT = 1 << 25  # and weights that they keep together, packed 6 to 24 bytes each
 _LEAST_PRODUCTS = 2  # with fewer there is little to gain
 
-Key = tuple[tuple[tuple[int, ...], ...], int]  # the shapes of the inputs, and the threads
+# The shapes of the inputs, and the threads where these matter.
+Key = tuple[tuple[tuple[int, ...], ...], int]
 
 
 class CompiledStep(Stretch):
@@ -51,6 +53,8 @@ class CompiledStep(Stretch):
             for i, layer in enumerate(graph.layers[first:end], first)
             if isinstance(layer, Convolution)
         ]
+        kept = sum(kind.keeps(graph, i) for i in range(first, end))
+        self._most_programs = max(1, min(_MOST_PROGRAMS, _MOST_KEPT // max(kept, 1)))
         self._programs: dict[Key, StretchProgram] = {}
         self._refused: set[Key] = set()
         self._seen: tuple[Key, list[int]] | None = None  # in the last pass that counted
@@ -64,13 +68,15 @@ class CompiledStep(Stretch):
         self._last, self.threads = None, 0
         if deterministic() or precision() == "bf16":
             return False
-        key: Key = (tuple(b.dims for b in self.input_blobs), torch.get_num_threads())
+        threads = torch.get_num_threads()
+        shapes = tuple(b.dims for b in self.input_blobs)
+        key: Key = (shapes, 0 if self.kind.any_threads else threads)
         program = self._programs.get(key)
         if program is None or not program.is_current():
             program = self._after_enough_passes(key)
         if program is None or not program.run():
             return False
-        self._last, self.threads = program, key[1]
+        self._last, self.threads = program, threads
         return True
 
     def again(self, threads: int) -> bool:
@@ -104,12 +110,12 @@ class CompiledStep(Stretch):
             return None
         self._count, self._patience[key] = 0, 2 * patience
         self._programs.pop(key, None)  # let go of the old before the new is made
+        while len(self._programs) >= self._most_programs:
+            self._programs.pop(next(iter(self._programs)))
         program = self.kind.make(self) if self.kind.available() else None
         if program is None:
             self._refused.add(key)
             return None
-        while len(self._programs) >= _MOST_PROGRAMS:
-            self._programs.pop(next(iter(self._programs)))
         self._programs[key] = program
         return program
 

@@ -65,7 +65,10 @@ class NativeProgram(StretchProgram):
         tensors = [blob.data_tensor() for blob in self._taken_blobs]
         tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
         outputs = self._ends.to_fill()
-        if not self._built.program.run(tensors + outputs, threads):
+        try:
+            if not self._built.program.run(tensors + outputs, threads):
+                return False
+        except MemoryError:  # for scratch; the layers may need less
             return False
         if self._shown:
             self._kept_outputs = {

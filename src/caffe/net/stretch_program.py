@@ -119,9 +119,19 @@ class StretchProgram(ABC):
 
     @classmethod
     def make(cls, stretch: Stretch) -> StretchProgram | None:
-        """The program for the shapes and weights as they are; None where there can be none."""
+        """The program for the shapes and weights as they are; None where there can be none, or
+        memory for it is missing."""
         if not stretch.outputs:
             return None
+        try:
+            return cls._made(stretch)
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            return None
+
+    @classmethod
+    def _made(cls, stretch: Stretch) -> StretchProgram | None:
         self = cls(stretch)
         inputs = stretch.copies()
         if not self._keep_weights() or not all(map(fused.finite, inputs)):
@@ -289,6 +299,11 @@ def run(
                 if last[b] == i and b not in wanted:
                     del values[b]
     return values
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether memory was missing; PyTorch has no exception of its own for that on the CPU."""
+    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def equal(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> bool:

@@ -1,13 +1,18 @@
 """Programs of nets with wide padding: what they compute is what the layers compute."""
 
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
+import torch
 from padded_nets import INPUT, NETS, conv
 
 import caffe
 from caffe import native
 from caffe.native.program import Program
-from caffe.net import native_layers, native_stretch
+from caffe.net import compiled_step, native_layers, native_stretch
 from caffe.net.native_program import NativeProgram
 
 pytestmark = [
@@ -22,6 +27,7 @@ SIZES = [{}, {"n": 2, "h": 33, "w": 70}, {"n": 1, "h": 1, "w": 2}]
 def frames(monkeypatch):
     """Programs are made in the second pass; gives the frames of all that were made."""
     monkeypatch.setattr(NativeProgram, "patience", 2)
+    monkeypatch.setattr(compiled_step, "KINDS", (NativeProgram,))
     found = []
 
     def built(*given):
@@ -148,3 +154,120 @@ def test_what_is_read_twice_is_computed_whole(nets, monkeypatch):
     text += conv("conv2", "conv1", 8, "kernel_size: 3") + UPSAMPLING.format(4, 2, OWN)
     text += 'layer { name: "tail" type: "TanH" bottom: "up" top: "tail" }\n'
     compare(nets(text), monkeypatch)
+
+
+NO_MEMORY = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+    "tried to allocate 8589934592 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize("error", [NO_MEMORY, MemoryError("no memory for scratch")])
+@pytest.mark.parametrize("when", ["built", "run", "compared"])
+def test_without_memory_the_layers_run(nets, monkeypatch, error, when):
+    def fails(*given, **named):
+        tried.append(1)
+        raise error
+
+    tried = []
+    if when == "built":
+        monkeypatch.setattr(native_stretch, "build", fails)
+    elif when == "run":
+        error = MemoryError("no memory for scratch")  # which is all that a run needs
+        monkeypatch.setattr(Program, "run", fails)
+    else:
+        monkeypatch.setattr(NativeProgram, "_expected", fails)
+    made = nets(NETS["vgg"]())
+    compare(made, monkeypatch)
+    assert tried
+    for blob in made[0].blobs:
+        assert_close({blob: made[0].blobs[blob].data}, {blob: made[1].blobs[blob].data})
+
+
+def test_other_errors_are_not_hidden(nets, monkeypatch):
+    def fails(*given):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(native_stretch, "build", fails)
+    net, _ = nets(NETS["vgg"]())
+    run(net, 0)
+    with pytest.raises(RuntimeError, match="a fault"):
+        run(net, 1)
+
+
+def test_empty_batches_come_and_go(nets, monkeypatch):
+    made = nets(NETS["vgg"]())
+    compare(made, monkeypatch, range(3))
+    for net in made:
+        net.blobs["data"].reshape(0, *net.blobs["data"].data.shape[1:])
+    for _ in range(3):
+        assert all(array.shape[0] == 0 for array in made[0].forward().values())
+    for net in made:
+        net.blobs["data"].reshape(1, *net.blobs["data"].data.shape[1:])
+    compare(made, monkeypatch, range(3, 6))
+
+
+def test_two_python_threads_run_a_net_each(nets, monkeypatch):
+    made = nets(NETS["vgg"]())
+    want = [run(made[0], seed) for seed in range(4)]
+    wrong = []
+
+    def work(net):
+        try:
+            for i in range(40):
+                assert_close(run(net, i % 4), want[i % 4])
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(net,)) for net in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_another_number_of_threads_gives_the_same_bits(nets):
+    net, _ = nets(NETS["vgg"]())
+    run(net, 0)
+    want, before = run(net, 1), torch.get_num_threads()
+    try:
+        for threads in (1, 3, 2, 1):
+            torch.set_num_threads(threads)
+            for name, array in run(net, 1).items():
+                assert np.array_equal(array, want[name])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("kept", "most"), [(1 << 25, 3), (1, 1)])
+def test_many_weights_are_not_kept_for_many_shapes(nets, monkeypatch, kept, most):
+    monkeypatch.setattr(compiled_step, "_MOST_KEPT", kept)
+    made = nets(NETS["vgg"]())
+    for height in (20, 24, 28):
+        for net in made:
+            net.blobs["data"].reshape(1, 3, height, 30)
+        compare(made, monkeypatch, range(3))
+    (step,) = (s for steps in made[0]._passes.plan._stretches for s in steps.values())
+    assert len(step._programs) == most
+
+
+FORKS = """
+import os, sys, torch, numpy as np, caffe
+torch.set_num_threads(2)
+net = caffe.Net(sys.argv[1], caffe.TEST)
+want = [net.forward(data=np.ones(net.blobs["data"].data.shape)) for _ in range(4)][-1]
+want = {name: array.copy() for name, array in want.items()}
+child = os.fork()
+found = net.forward(data=np.ones(net.blobs["data"].data.shape))
+same = all(np.array_equal(found[name], want[name]) for name in want)
+if child == 0:
+    os._exit(0 if same else 1)
+sys.exit(not same or os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_runs_the_program_too(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NETS["vgg"]())
+    subprocess.run([sys.executable, "-c", FORKS, str(path)], check=True, timeout=60)
