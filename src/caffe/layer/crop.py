@@ -60,6 +60,13 @@ class Crop(Layer):
     ) -> tuple[MaybeTensors, MaybeTensors]:
         if not need.bottoms[0]:
             return [None, None], []
-        diff = torch.zeros_like(bottoms[0])
-        diff[self.window] = top_diffs[0]
+        diff = torch.empty_like(bottoms[0])
+        within = diff  # what is not yet written
+        for axis, part in enumerate(self.window):
+            if axis >= self.first:
+                end = within.shape[axis]
+                within.narrow(axis, 0, part.start).zero_()
+                within.narrow(axis, part.stop, end - part.stop).zero_()
+                within = within.narrow(axis, part.start, part.stop - part.start)
+        within.copy_(top_diffs[0])
         return [diff, None], []

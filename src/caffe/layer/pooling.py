@@ -50,6 +50,7 @@ class Pooling(Layer):
     any_precision = True
     tops = (1, 2)
     refuses_in_place = True  # BVLC accepts it and gives garbage of a new shape in every pass
+    joined = False  # whether the layers before may take the places of its maxima: of two bytes then
 
     def setup(self, bottom_shapes: Sequence[Shape]) -> None:
         p = self.param.pooling_param
@@ -208,11 +209,13 @@ class Pooling(Layer):
 
     def _maximum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
         """Maxima, their indices, and whether PyTorch's own pooling found them."""
-        if self._in_strips() and pooling.applies(x, self.kernel, self.stride, self.out):
+        native = kernels.enabled() and places.applies(x)
+        strips = self._in_strips() and (self.joined or not native)
+        if strips and pooling.applies(x, self.kernel, self.stride, self.out):
             y, index = pooling.forward(x, self.kernel, self.out, bool(self.ceil_mode))
             if bool(y.amin() >= LOWEST):  # as below
                 return y, index, True
-        if kernels.enabled() and places.applies(x):
+        if native:
             return *places.forward(x, self.kernel, self.stride, self.pad, self.out), True
         if self.ceil_mode is not None:
             # On the CPU PyTorch searches channels-last memory several times as fast, even counting

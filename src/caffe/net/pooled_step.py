@@ -53,6 +53,7 @@ class PooledStep:
         self._graph = graph
         self._conv = cast(Convolution, graph.layers[first])
         self._pool = cast(Pooling, graph.layers[first + 2])
+        self._pool.joined = True
         self._bottom, self._between = graph.bottom(first)[0], graph.top(first)[0]
         self._top = graph.top(first + 2)[0]
         self._steps = [LayerStep(graph, i) for i in range(first, first + 3)]

@@ -5,8 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from harness import Rig, check_gradient, close, random
 
+from caffe import native
 from caffe.errors import LayerError, ShapeError
 from caffe.layer import Need
 
@@ -170,3 +172,20 @@ def test_on_a_gpu_nobody_waits_whether_windows_see_the_image(pretend, text):
         rig.layer.forward_blobs(rig.bottom, rig.top)
         rig.layer.backward_blobs(rig.top, Need((True,), ()), rig.bottom)
     assert counts["sync"] == 0, counts.lines("sync")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_large_maps_by_themselves_are_pooled_by_the_native_kernels(monkeypatch, joined):
+    """Places of two bytes, which take longer to find, are for a convolution before the pooling."""
+    x = torch.randn(1, 64, 128, 130).contiguous(memory_format=torch.channels_last)
+    rig = Rig('type: "Pooling" pooling_param { kernel_size: 2 stride: 2 }', x.shape)
+    monkeypatch.setattr(rig.layer, "joined", joined)
+    y = rig.layer.forward([x], [])[0]
+    g = torch.randn(y.shape).contiguous(memory_format=torch.channels_last)
+    (d,), _ = rig.layer.backward([y], [g], [x], [], Need((True,), ()))
+    exact = x.clone().requires_grad_()
+    expected = torch.nn.functional.max_pool2d(exact, 2)
+    expected.backward(g)
+    assert torch.equal(y, expected.detach()) and torch.equal(d, exact.grad)
+    if native.available():
+        assert rig.layer.index.dtype is (torch.int16 if joined else torch.int32)
