@@ -1,4 +1,7 @@
-"""Every way to a convolution that the engine chooses among, against float64, and its time."""
+"""Every way to a convolution that the engine chooses among, against float64, and its time; and two
+ways to an update."""
+
+import math
 
 import torch
 
@@ -6,6 +9,7 @@ import caffe
 from caffe.kernels import device as convolutions
 from caffe.kernels import tuning
 from caffe.kernels.device import Settings
+from caffe.solver import fused_sgd
 from gpu_sections.machine import Machine, has, relative_error
 
 #: name -> N, C, H, W, outputs, kernel, stride, pad, dilation, groups: FCN's, ResNet's, MobileNet's;
@@ -42,6 +46,8 @@ TRANSPOSED = {
     "up by 1, 5×5, 2 groups": (2, 64, 28, 28, 32, 5, 1, 2, 1, 2),
 }
 BOUNDS = {"fp32": 2e-5, "tf32": 2e-3, "bf16": 1.5e-2}  # of the norm
+WEIGHTS = (4096 * 512 * 49, 4096 * 4096, 14_700_000)  # FCN-8s's: fc6, fc7 and the others
+RATE, MOMENTUM, DECAY = 1e-10, 0.9, 5e-4
 GRADIENTS = ("of the input", "of the weights", "of the bias")
 
 
@@ -62,6 +68,46 @@ def run(record):
             with record.step(f"{precision}, {name}"):
                 worst, texts = one(*found[name], device, machine, record.options.quick)
                 record.check(f"{precision}, {name}", worst <= bound, "; ".join(texts))
+    with record.step("update"):
+        update(record, device, machine, record.options.quick)
+
+
+def update(record, device, machine, quick):
+    """The engine's update of FCN-8s's weights, which writes the gradients back because their scale
+    carries the rate; and one that only reads them: the history is scaled by a power of two, and the
+    dampening carries the rate."""
+    power = 2.0 ** math.floor(math.log2(RATE))
+
+    def engines(w, g, h):
+        fused_sgd.update(w, g, h, RATE, MOMENTUM, DECAY)
+
+    def reading(w, g, h):
+        torch._fused_sgd_(
+            w,
+            g,
+            h,
+            weight_decay=DECAY,
+            momentum=MOMENTUM,
+            lr=power,
+            dampening=1 - RATE / power,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+        )
+
+    for name, way, scale in (("the engine's", engines, 1.0), ("reading gradients", reading, power)):
+        generator = torch.Generator().manual_seed(2)
+        w, g, h = (torch.randn(1000, generator=generator).to(device) for _ in range(3))
+        w, h = w * 0.02, h * RATE
+        wanted = MOMENTUM * h.double() + RATE * (g.double() + DECAY * w.double())
+        history = h / scale
+        way([w], [g], [history])
+        error = relative_error(wanted, history.double() * scale)
+        time = ""
+        if machine.real:
+            lists = [[torch.zeros(n, device=device) for n in WEIGHTS] for _ in range(3)]
+            time = f", {tuning._seconds(lambda: way(*lists), first=True):.3f} ms"  # noqa: B023
+        record.check(f"update, {name}", error <= 2e-7, f"{error:.1e} of the history's norm{time}")
 
 
 def one(case, transposed, device, machine, quick):
