@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from caffe import kernels, native
 from caffe.kernels import winograd
-from caffe.native import depthwise, learning, weight_gradient
+from caffe.native import depthwise, few_channels, learning, weight_gradient
 from caffe.native.kept import MOST_ROWS, Kept
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
         return _own_forward(call, relu, out)
     if not call.learns:
         return _with_kept_weights(call, relu)
+    if _few(g, x):
+        y = _empty_last(g.top) if out is None or not _is_last(out) else out
+        few_channels.convolve(x, call.weight, call.bias, y, g.stride, g.pad, relu)
+        return y
     if not (_possible(g, x) and _is_last(x)):
         return None
     inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
@@ -92,6 +96,11 @@ def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
     g, x = call.geometry, call.x
     if _own(g):
         return _own_backward(call, dy, mask)
+    if _few(g, x):
+        if not mask[1]:
+            return None, None, None
+        dy = dy.contiguous(memory_format=torch.channels_last)
+        return None, *few_channels.gradients(x, dy, call.weight.shape, g.stride, g.pad, mask[2])
     if not (_possible(g, x) and _possible(g, dy) and (_is_last(x) or _is_last(dy))):
         return None, None, None
     dx = dw = db = None
@@ -139,6 +148,11 @@ def takes_backward(g: Geometry, x: torch.Tensor, mask: Mask) -> bool:
 def _own(g: Geometry) -> bool:
     """Whether each channel has its own kernel."""
     return g.group > 1 and g.group == g.bottom[1] == g.top[1]
+
+
+def _few(g: Geometry, x: torch.Tensor) -> bool:
+    """Whether this sees an image of few channels."""
+    return g.plain and _runs(g, x) and few_channels.applies(g.bottom, g.top, g.kernel)
 
 
 def _runs(g: Geometry, x: torch.Tensor) -> bool:

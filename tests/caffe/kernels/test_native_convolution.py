@@ -80,12 +80,35 @@ def test_what_other_ways_compute(monkeypatch):
     large = Geometry((7, 7), [1, 1], [0, 0], [1, 1], 1, (1, 512, 22, 22), (1, 4096, 16, 16))
     seen = torch.empty(1, 22, 22, 512).permute(0, 3, 1, 2)
     assert not native_convolution.takes_backward(large, seen, [True] * 3)  # its packed weights stay
-    few, image, of_image, diffs = drawn(((2, 3, 32, 32), (64, 3, 7, 7), 2, 3, 1, 1, False))
+    few, image, of_image, diffs = drawn(((2, 3, 20, 20), (64, 3, 7, 7), 2, 3, 1, 1, False))
     assert native_convolution.backward(called(few, image, of_image), diffs, [True] * 3) == none
     assert not native_convolution.takes_backward(few, image, [False, True, False])
     monkeypatch.setenv("CAFFE_KERNELS", "plain")
     assert native_convolution.forward(call) is None
     assert native_convolution.backward(call, dy, [True] * 3) == none
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kind", ["few channels", "depthwise"])
+def test_first_and_depthwise_layers_equal_float64(kind, stride):
+    """In the memory that a net gives them: images are planes, maps are channels last."""
+    few = kind == "few channels"
+    shape = (32, 3, 3, 3) if few else (40, 1, 3, 3)
+    case = (2, 3 if few else 40, 29, 30), shape, stride, 1, 1, 1 if few else 40, False
+    g, x, weight, dy = drawn(case)
+    x, bias = x.contiguous() if few else x, torch.randn(len(weight))
+    x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
+    want = torch.conv2d(x64, w64, b64, g.stride, g.pad, g.dilation, g.group)
+    want.backward(dy.double())
+    memory = torch.full(want.shape, 7.0).contiguous(memory_format=LAST)
+    assert native_convolution.forward(called(g, x, weight, bias), True, memory) is memory
+    assert close(memory, want.relu())
+    assert close(native_convolution.forward(called(g, x, weight)), want - b64.view(-1, 1, 1))
+    dx, dw, db = native_convolution.backward(called(g, x, weight), dy, [True] * 3)
+    assert close(dw, w64.grad)
+    assert dx is None if few else close(dx, x64.grad)
+    assert close(db, b64.grad) if few else db is None
+    assert not native_convolution.takes_backward(g, x, [True] * 3)
 
 
 def test_many_weights_that_stay_are_read_where_they_lie():
