@@ -51,7 +51,7 @@ def convolve(
     """Write the convolution of ``x`` (N, C, H, W) with weights (O, C, kh, kw), and a ReLU on
     request, into ``y`` (N, O, H', W'), which is in dense channels-last memory.  All float32 on the
     CPU; ``x`` in any memory format."""
-    _run(False, (x, weight, bias, y, None, None), (stride, pad), relu)
+    _run(False, (x, weight, y), (bias, None, None), (stride, pad), relu)
 
 
 def gradients(
@@ -62,18 +62,18 @@ def gradients(
     on the number of threads."""
     dw = torch.empty(tuple(shape))
     db = torch.empty(shape[0]) if bias else None
-    _run(True, (x, dw, None, dy, dw, db), (stride, pad), False)
+    _run(True, (x, dw, dy), (None, dw, db), (stride, pad), False)
     return dw, db
 
 
 def _run(
     back: bool,
-    given: Sequence[torch.Tensor | None],
+    given: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    others: Sequence[torch.Tensor | None],
     settings: tuple[Pair, Pair],
     relu: bool,
 ) -> None:
-    x, weight, bias, y, dw, db = given
-    assert x is not None and weight is not None and y is not None
+    (x, weight, y), (bias, dw, db) = given, others
     if y.dtype != torch.float32 or not y.is_contiguous(memory_format=_LAST):
         raise Error(
             "the native convolution of few channels takes outputs in float32 and channels-last "
