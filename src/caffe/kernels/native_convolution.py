@@ -42,8 +42,9 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
     g, x = call.geometry, call.x
     if _own(g):
         return _own_forward(call, relu, out)
-    if not call.learns:
-        return _with_kept_weights(call, relu)
+    found = _with_kept_weights(call, relu)
+    if found is not None or not call.learns:
+        return found
     if _few(g, x):
         y = _empty_last(g.top) if out is None or not _is_last(out) else out
         few_channels.convolve(x, call.weight, call.bias, y, g.stride, g.pad, relu)
@@ -60,14 +61,18 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
 
 
 def _with_kept_weights(call: Call, relu: bool) -> torch.Tensor | None:
-    """The convolution where the weights are many and stay (FCN's fc6 and fc7 in TEST)."""
+    """The convolution where the weights are many (FCN's fc6 and fc7): they are read where they
+    lie."""
     g, weight = call.geometry, call.weight
     positions = _positions(g.top)
     many = weight.numel() >= _LEAST_KEPT and _LEAST_POSITIONS <= positions <= MOST_ROWS
     runs = kernels.enabled() and native.available() and call.x.is_cpu
     if not (many and runs and g.plain and call.x.dtype == torch.float32):
         return None
-    known: dict[int, Kept] = call.storage.cached("native, by positions", dict)
+    # While they learn they may move: nothing may hold on to them.
+    known: dict[int, Kept] = {}
+    if not call.learns:
+        known = call.storage.cached("native, by positions", dict)
     run = known.get(positions)
     if run is None:
         if len(known) >= _MOST_SIZES:

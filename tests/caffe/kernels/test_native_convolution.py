@@ -111,10 +111,11 @@ def test_first_and_depthwise_layers_equal_float64(kind, stride):
     assert not native_convolution.takes_backward(g, x, [True] * 3)
 
 
-def test_many_weights_that_stay_are_read_where_they_lie():
-    """In TEST, from any memory format, anew where they have changed."""
+@pytest.mark.parametrize("learns", [False, True])
+def test_many_weights_are_read_where_they_lie(learns):
+    """From any memory format, anew where they have changed."""
     g, x, weight, _ = drawn(((1, 512, 12, 14), (1100, 512, 4, 4), 1, 0, 1, 1, False))
-    bias, call = torch.randn(1100), called(g, x, weight, learns=False)
+    bias, call = torch.randn(1100), called(g, x, weight, learns=learns)
     assert weight.numel() >= native_convolution._LEAST_KEPT
     want = torch.conv2d(x.double(), weight.double(), bias.double())
     for image in (x, x.contiguous()):
@@ -126,4 +127,4 @@ def test_many_weights_that_stay_are_read_where_they_lie():
     other = call._replace(weight=2 * weight)
     assert close(native_convolution.forward(other), 2 * (want - bias.double().view(-1, 1, 1)))
     few = drawn(((1, 512, 4, 4), (1100, 512, 4, 4), 1, 0, 1, 1, False))[:3]
-    assert native_convolution.forward(called(*few, learns=False)) is None
+    assert native_convolution.forward(called(*few, learns=learns)) is None
