@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 
 # Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a thousand cycles that
-# the gradient of the weights says it takes; for a weight that is laid out; for a call.
+# the gradient of the weights says it takes; for a weight that is laid out, of up to so many and of
+# more, and by oneDNN, unless the kernel is 1x1; for a call.
 _OURS, _ONEDNNS, _THOUSAND_CYCLES = 1 / 125, 1 / 65, 400
-_WEIGHT, _CALL = 1.3, 15_000
+_WEIGHT, _FEW_WEIGHTS, _WEIGHT_OF_MANY, _ONEDNNS_WEIGHT, _CALL = 1.0, 1 << 20, 1.9, 0.5, 15_000
 _TILE = 16  # channels
 _LEAST_KEPT = 1 << 23  # weights; fewer are better packed (native/layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
@@ -198,7 +199,18 @@ def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bo
     taps = math.prod(g.kernel)
     ours = g.group * _up(inputs, 2 * _TILE) * _up(outputs, _TILE) * taps
     real = g.group * inputs * outputs * taps
-    return positions * ours * _OURS + real * _WEIGHT + _CALL < positions * real * _ONEDNNS
+    products = g.group * inputs * _outputs_of_onednn(g, outputs) * taps
+    theirs = _positions(g.top) * products * _ONEDNNS  # it leaves out what lies beyond the output
+    if taps > 1:
+        theirs += real * _ONEDNNS_WEIGHT
+    weight = _WEIGHT if real <= _FEW_WEIGHTS else _WEIGHT_OF_MANY
+    return positions * ours * _OURS + real * weight + _CALL < theirs
+
+
+def _outputs_of_onednn(g: Geometry, outputs: int) -> int:
+    """The outputs that oneDNN computes for so many: whole vectors, but for 1x1 kernels, which are
+    plain products of matrices."""
+    return outputs if math.prod(g.kernel) == 1 else _up(outputs, _TILE)
 
 
 def _weights_gain(g: Geometry) -> bool:
@@ -208,8 +220,11 @@ def _weights_gain(g: Geometry) -> bool:
     cycles = weight_gradient.thousand_cycles(*settings, g.group)
     if cycles < 0:
         return False
-    real = math.prod(g.top) * g.bottom[1] // g.group * math.prod(g.kernel)
-    return cycles * _THOUSAND_CYCLES + _CALL < real * _ONEDNNS
+    inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
+    theirs = (
+        _positions(g.top) * g.group * inputs * _outputs_of_onednn(g, outputs) * math.prod(g.kernel)
+    )
+    return cycles * _THOUSAND_CYCLES + _CALL < theirs * _ONEDNNS
 
 
 def _positions(shape: Sequence[int]) -> int:
