@@ -28,7 +28,20 @@ def _there_and_back(x, extra, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 33, 9, 11), (3, 16, 4, 4), (1, 1, 1, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 3, 5, 7),
+        (2, 33, 9, 11),
+        (3, 16, 4, 4),
+        (1, 1, 1, 1),
+        (2, 1, 9, 11),
+        (2, 2, 9, 11),
+        (2, 3, 16, 2),
+        (1, 4, 5, 5),
+        (64, 3, 1, 1),
+    ],
+)
 def test_a_map_comes_back_as_it_was(shape, threads):
     x = torch.randn(shape)
     found, back, memory = _there_and_back(x, 5, threads)
@@ -36,6 +49,26 @@ def test_a_map_comes_back_as_it_was(shape, threads):
     assert torch.equal(back, x)
     assert torch.equal(memory[..., : shape[1]], x.permute(0, 2, 3, 1))
     assert bool((memory[..., shape[1] :] == 7).all())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("image", [(3, 5), (4, 4), (7, 9), (1, 1)])
+def test_dense_maps_of_few_channels(channels, image):
+    x = torch.randn(2, channels, *image)
+    memory = torch.full((x.numel() + 64,), 7.0)
+    kernels = native.library()
+    kernels.kernels_new.restype = ctypes.c_void_p
+    program = ctypes.c_void_p(kernels.kernels_new())
+    of = Map(memory[32:].data_ptr(), 2, *image, channels, channels)
+    assert kernels.kernels_import(program, 0, ctypes.byref(of)) == 0
+    slots = (ctypes.c_void_p * 1)(x.data_ptr())
+    assert kernels.kernels_run(program, 2, slots) == 0
+    found = memory[32:-32].view(2, *image, channels)
+    assert torch.equal(found, x.permute(0, 2, 3, 1))
+    assert bool((memory[:32] == 7).all() and (memory[-32:] == 7).all())
+    x.view(-1)[-1] = float("nan")
+    assert kernels.kernels_run(program, 2, slots) == 1
+    kernels.kernels_free(program)
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])

@@ -8,13 +8,16 @@
 #include <immintrin.h>
 #include <stdlib.h>
 
+enum { BLOCK = 16 /* pixels by channels that are turned at a time */, FEW = 4 /* channels */ };
+
 typedef struct {
     int slot;
     map of;
+    /* of few channels: which of sixteen pixels goes to each lane of a vector, and which lanes are of
+       which channel */
+    int32_t pixel[FEW][BLOCK];
+    __mmask16 of_channel[FEW][FEW];
 } crossing;
-
-/* A map of this shape as numbers in order: 16 pixels by 16 channels are turned at a time. */
-enum { BLOCK = 16 };
 
 static inline int all_finite(__m512 v) {
     const __m512i exponent = _mm512_set1_epi32(0x7f800000);
@@ -38,15 +41,40 @@ static int turn_block(const float *from, int64_t from_row, float *to, int64_t to
     return finite;
 }
 
+/* Up to sixteen pixels of few channels. */
+static int interleave(const crossing *o, const float *planes, int64_t area, float *pixels,
+                      int64_t count) {
+    const int64_t c = o->of.c;
+    __m512 plane[FEW];
+    int finite = 1;
+    for (int64_t i = 0; i < c; i++) {
+        plane[i] = _mm512_maskz_loadu_ps(lanes(count), planes + i * area);
+        finite &= all_finite(plane[i]);
+    }
+    for (int64_t j = 0; j < c; j++) {
+        __m512i from = _mm512_loadu_si512(o->pixel[j]);
+        __m512 v = _mm512_permutexvar_ps(from, plane[0]);
+        for (int64_t i = 1; i < c; i++)
+            v = _mm512_mask_permutexvar_ps(v, o->of_channel[j][i], from, plane[i]);
+        _mm512_mask_storeu_ps(pixels + j * BLOCK, lanes(at_least(count * c - j * BLOCK, 0)), v);
+    }
+    return finite;
+}
+
 /* The blocks of 16 pixels that this thread turns: tasks_next() gives them out. */
 static void cross(const crossing *o, worker *w, int out) {
     const map *m = &o->of;
     float *tensor = worker_slot(w, o->slot);
     int64_t area = (int64_t)m->h * m->w, blocks = divide_up(area, BLOCK);
-    int finite = 1;
+    int finite = 1, few = !out && m->c <= FEW && m->pixel == m->c;
     for (int64_t b, end; tasks_next(w, m->n * blocks, &b, &end);)
         for (; b < end; b++) {
             int64_t image = b / blocks, at = b % blocks * BLOCK;
+            if (few) {
+                finite &= interleave(o, tensor + image * m->c * area + at, area,
+                                     m->at + (image * area + at) * m->c, at_most(area - at, BLOCK));
+                continue;
+            }
             for (int64_t c = 0; c < m->c; c += BLOCK) {
                 float *planes = tensor + (image * m->c + c) * area + at;
                 float *pixels = m->at + (image * area + at) * m->pixel + c;
@@ -65,7 +93,13 @@ static void export_run(const void *prepared, worker *w) { cross(prepared, w, 1);
 static int add_crossing(program *p, operation run, int slot, const map *of) {
     crossing *o = malloc(sizeof *o);
     if (!o) return -1;
-    *o = (crossing){slot, *of};
+    *o = (crossing){.slot = slot, .of = *of};
+    for (int j = 0; of->c <= FEW && j < of->c; j++)
+        for (int lane = 0; lane < BLOCK; lane++) {
+            int number = j * BLOCK + lane;
+            o->pixel[j][lane] = number / of->c;
+            o->of_channel[j][number % of->c] |= (__mmask16)(1u << lane);
+        }
     return program_add(p, run, o, NULL);
 }
 
