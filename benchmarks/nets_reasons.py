@@ -5,10 +5,8 @@ tried: benchmarks/results/2026-11-27-where-time-goes.md and -training-steps.md.
 """
 
 REASONS = {
-    ("lenet", "forward"): "the program takes 0.07 ms on two threads as on one, Python 0.02",
     ("alexnet", "forward"): "the fully connected layers read their weights as fast as memory gives "
     "them",
-    ("lenet", "step"): "Python between small operators, which BVLC does without",
     ("lenet-64", "step"): "20 and 50 channels fill tiles badly: oneDNN computes the second "
     "convolution's gradients",
     **dict.fromkeys(

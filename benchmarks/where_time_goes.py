@@ -7,7 +7,8 @@ Nets: those of nets_speed.py. One thread, and the thread's own time. In the firs
 of layers is compiled; each layer, or group of layers that runs as one call, counts with its least
 time over all passes. --layers prints every one. The second table is of the best pass with the
 programs of net/compiled_step.py.  --operations adds what each operation of the native kernels'
-programs takes in the fastest of its runs, on one thread and on two, by the wall clock.
+programs takes, by the wall clock: the least of all runs on one thread, and what it took in the
+fastest run on two, where an operation begins when both have ended the one before.
 """
 
 import argparse
@@ -169,8 +170,8 @@ def milliseconds_of_a_tick():
 
 
 def measure_operations(folder, seconds):
-    """([(operation, multiplications, milliseconds with each of THREADS)], the sums) of the fastest
-    runs of the programs of a pass."""
+    """([(operation, multiplications, milliseconds with each of THREADS)], the sums) of the programs
+    of a pass."""
     added, add = defaultdict(list), Program._add
 
     def noted(program, name, *given):
@@ -195,7 +196,8 @@ def measure_operations(folder, seconds):
             while len(found) < 5 or time.perf_counter() < end:
                 kernels.kernels_run(program._address, threads, program._slots)
                 found.append(np.array(ticks))
-            best.append(min(found, key=np.sum) * milliseconds_of_a_tick())
+            least = np.min(found, axis=0) if threads == 1 else min(found, key=np.sum)
+            best.append(least * milliseconds_of_a_tick())
             whole[i] += best[-1].sum()
         kernels.kernels_clock(program._address, None)
         rows += [(*operation, took) for operation, took in zip(operations, zip(*best))]
