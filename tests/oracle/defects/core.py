@@ -9,6 +9,9 @@ RAMP = """    def _maximum(self, x):
 
     def _first_maximum(self, x"""
 
+# The native kernels' update, where there are any, would pass edits of the rules by.
+WITHOUT_NATIVE_UPDATES = ("solver/update.py", "native = one_by_one and", "native = False and")
+
 DEFECTS = [
     Defect(
         "pooling rounds the output size down",
@@ -58,6 +61,8 @@ DEFECTS = [
         "scale = top_diffs[0] / self._divisor(counts)",
         "scale = torch.ones_like(top_diffs[0]) / self._divisor(counts)",
         ["SoftmaxWithLoss"],
+        # The native kernels for few scores, where there are any, would pass the edit by.
+        [("layer/softmax_loss.py", "if self._is_plain(prob, labels):", "if False:")],
     ),
     Defect(
         "EuclideanLoss is not halved",
@@ -199,6 +204,7 @@ DEFECTS = [
         'data if kind == "L2" else torch._foreach_sign(data)',
         "data",
         ["solver weight_decay"],
+        [WITHOUT_NATIVE_UPDATES],
     ),
     Defect(
         "the momentum history is without the rate",
@@ -207,7 +213,10 @@ DEFECTS = [
         "add_(h[0], g)\n        torch._foreach_copy_(g, torch._foreach_mul(h[0], s.rate))\n\n\n",
         ["solver momentum"],
         # PyTorch's one-pass update, where there is one, would pass the edit by.
-        [("solver/rules.py", "and fused_sgd.available(w[0].device.type)", "and False")],
+        [
+            ("solver/rules.py", "and fused_sgd.available(w[0].device.type)", "and False"),
+            WITHOUT_NATIVE_UPDATES,
+        ],
     ),
     Defect(
         "multistep is one iteration late",
