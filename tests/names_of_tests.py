@@ -31,6 +31,7 @@ ELSEWHERE = {
     "caffe/kernels/test_winograd.py": (
         "src/caffe/kernels/__init__.py",
         "src/caffe/kernels/scratch.py",
+        "src/caffe/_intervals.py",
         "src/caffe/kernels/window.py",
     ),
     "caffe/net/test_compiled_step.py": (

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from caffe._intervals import Interval, dependent
+
 __all__ = ["Block", "Interval", "Window", "blocks_of", "dependent", "whole"]
 
-Interval = tuple[int, int]  # first, end
 Block = tuple[int, int, int, int]  # first row, end, first column, end
 
 
@@ -24,25 +25,6 @@ class Window(NamedTuple):
 
     def fits(self, bottom: Sequence[int]) -> bool:
         return self.bottom == tuple(bottom)
-
-
-def dependent(inside: Interval, out: int, extent: int, stride: int, pad: int) -> Interval:
-    """The outputs of one axis that see any position of the interval ``inside``.
-
-    Args:
-        inside: the image-dependent positions of the input; not empty.
-        out: the number of outputs.
-        extent: how far one kernel reaches, with its holes.
-        stride, pad: of the kernel.
-
-    >>> dependent((0, 500), 698, extent=3, stride=1, pad=100)
-    (98, 600)
-    >>> dependent((97, 601), 349, extent=2, stride=2, pad=0)
-    (48, 301)
-    """
-    first = max(0, -(-(inside[0] + pad - extent + 1) // stride))
-    end = min(out, (inside[1] - 1 + pad) // stride + 1)
-    return first, max(first, end)
 
 
 def blocks_of(rows: Interval, columns: Interval, height: int, width: int) -> tuple[Block, ...]:

@@ -60,6 +60,10 @@ class Crop(Layer):
     ) -> tuple[MaybeTensors, MaybeTensors]:
         if not need.bottoms[0]:
             return [None, None], []
+        if not bottoms[0].is_cpu:  # one launch costs more than the memory it writes in vain
+            diff = torch.zeros_like(bottoms[0])
+            diff[self.window].copy_(top_diffs[0])
+            return [diff, None], []
         diff = torch.empty_like(bottoms[0])
         within = diff  # what is not yet written
         for axis, part in enumerate(self.window):

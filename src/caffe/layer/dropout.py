@@ -103,14 +103,12 @@ class Dropout(Layer):
 def _drawn(
     x: torch.Tensor, shape: Sequence[int], keep: float, generator: torch.Generator
 ) -> torch.Tensor:
-    """Zeros and ones of a shape, 1 with the probability ``keep``, laid out as ``x``.
+    """Zeros and ones of a shape, 1 with the probability ``keep``, of the type of ``x``.
 
-    They are drawn in one order whatever the layout, because what a convolution's fastest way
-    leaves in ``x`` may change: that of N, H, W, C, which costs nothing in tf32 and bf16.
+    They are drawn, and lie, in one order whatever the layout of ``x``, which a convolution's
+    fastest way may change: that of N, H, W, C, in which tf32 and bf16 compute.
     """
     if len(shape) != 4:
         return x.new_empty(shape).bernoulli_(keep, generator=generator)
     n, c, h, w = shape
-    mask = x.new_empty(n, h, w, c).bernoulli_(keep, generator=generator).permute(0, 3, 1, 2)
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    return mask if last else mask.contiguous()
+    return x.new_empty(n, h, w, c).bernoulli_(keep, generator=generator).permute(0, 3, 1, 2)

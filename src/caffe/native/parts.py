@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from caffe.kernels.window import Interval, dependent
+from caffe._intervals import Interval, dependent
 
 __all__ = ["Geometry", "Link", "Parts", "Place", "Rectangle", "parts_of"]
 
