@@ -156,7 +156,7 @@ def test_bf16_on_the_cpu_is_for_inference(tmp_path):
     for name in ("fp32", "fp32", "bf16", "fp32"):
         caffe.set_precision(name)
         try:
-            for _ in range(3):  # the border of the padding is kept from pass to pass
+            for _ in range(8):  # a second program waits for twice as many passes as the first
                 net.blobs["data"].data[...] = image
                 net.forward()
         finally:
