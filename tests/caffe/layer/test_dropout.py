@@ -95,13 +95,14 @@ def test_a_gpus_mask_does_not_depend_on_the_layout(pretend, shape):
     assert all(torch.equal(mask, masks[0]) for mask in masks[1:])
 
 
-def test_a_gpus_mask_lies_as_what_it_is_for(pretend):
+def test_what_a_gpu_drops_keeps_its_layout(pretend):
     layer = dropout(0.5, (2, 6, 5, 7)).layer
     for layout in (torch.contiguous_format, torch.channels_last):
         layer.before_forward([])
         x = torch.ones(2, 6, 5, 7).contiguous(memory_format=layout).to("pretend:0")
-        layer.forward([x], [])
-        assert layer.mask.stride() == x.stride()
+        (y,) = layer.forward([x], [])
+        assert y.stride() == x.stride()
+        assert layer.mask.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_testing_draws_nothing(device):
