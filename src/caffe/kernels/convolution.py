@@ -22,6 +22,7 @@ from caffe.kernels.pooling import PooledDiff
 from caffe.kernels.scratch import buffer
 from caffe.kernels.window import Block
 from caffe.native import small_convolution
+from caffe.native.calls import floats
 from caffe.storage import Storage
 
 __all__ = ["WAYS", "Call", "Geometry", "Way", "choose", "columns", "diagonal", "is_channels_last"]
@@ -328,8 +329,8 @@ class Columns(Way):
         if not _small(g, x, weight):
             return super().backward(call, dy, mask)
         dw = None if call.diff is None else call.diff.spare(tuple(weight.shape))
-        dw = torch.empty(weight.shape) if dw is None else dw
-        given = torch.empty(x.shape), dw, torch.empty(g.top[1])
+        dw = floats(weight.shape) if dw is None else dw
+        given = floats(x.shape), dw, floats((g.top[1],))
         dx, dw, db = (t if wanted else None for t, wanted in zip(given, mask))
         small_convolution.gradients(x, weight, dy, g.stride, g.pad, dx, dw, db)
         return dx, dw, db

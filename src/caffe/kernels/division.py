@@ -8,7 +8,8 @@ __all__ = ["divide"]
 
 
 def divide(x: torch.Tensor, by: float) -> torch.Tensor:
-    """``x / by`` with the bits that a CPU gives, on any device; float32 where ``x`` holds integers.
+    """``x / by``, float32 or integers, with the bits that a CPU gives, on any device; float32 where
+    ``x`` holds integers.
 
     PyTorch's CUDA kernel multiplies by ``1 / by`` where ``by`` is a number of the host.  In a third
     of all cases that is another float32: 21 / 7 becomes more than 3, and its ``ceil`` another

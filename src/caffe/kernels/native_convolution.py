@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from caffe import kernels, native
 from caffe.kernels import winograd
 from caffe.native import depthwise, few_channels, learning, weight_gradient
+from caffe.native.calls import floats
 from caffe.native.kept import MOST_ROWS, Kept
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ __all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 _OURS, _ONEDNNS, _THOUSAND_CYCLES = 1 / 125, 1 / 65, 400
 _WEIGHT, _FEW_WEIGHTS, _WEIGHT_OF_MANY, _ONEDNNS_WEIGHT, _CALL = 1.0, 1 << 20, 1.9, 0.5, 15_000
 _TILE = 16  # channels
-_LEAST_KEPT = 1 << 23  # weights; fewer are better packed (native/layers.py)
+_LEAST_KEPT = 1 << 23  # weights; fewer are better packed (net/native_layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
 _LEAST_POSITIONS = 64  # fewer outputs take less time than laying out the weights
 _MOST_TAPS = 64
@@ -139,7 +140,7 @@ def _own_backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
         return None, None, None
     x, dy = (t.contiguous(memory_format=torch.channels_last) for t in (x, dy))
     dx = bottom_memory(call) if mask[0] else None
-    dw = torch.empty(call.weight.shape) if mask[1] else None
+    dw = floats(call.weight.shape) if mask[1] else None
     depthwise.gradients(x, dy, call.weight, g.stride, g.pad, dx, dw)
     return dx, dw, None
 
@@ -244,4 +245,4 @@ def bottom_memory(call: Call) -> torch.Tensor:
 
 def _empty_last(shape: Sequence[int]) -> torch.Tensor:
     n, c, h, w = shape
-    return torch.empty(n, h, w, c).permute(0, 3, 1, 2)
+    return floats((n, h, w, c)).permute(0, 3, 1, 2)

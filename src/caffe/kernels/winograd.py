@@ -77,7 +77,7 @@ def applies(weight: torch.Tensor, height: int, width: int) -> bool:
 
 def gains(top: Sequence[int]) -> bool:
     """Whether :func:`backward` gives the weights' gradient of a top (N, O, H, W) faster than the
-    native kernel of kernels/native_gradient.py, which multiplies three times as much."""
+    native kernel of native/weight_gradient.py, which multiplies three times as much."""
     tiles = ((top[2] + 3) // 4) * ((top[3] + 1) // 2)
     return top[1] >= _LEAST_CHANNELS_TO_GAIN and tiles >= _LEAST_TILES_TO_GAIN
 

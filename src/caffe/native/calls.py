@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
+from collections.abc import Sequence
 
 import torch
 
 from caffe import native
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "floats"]
+
+
+def floats(
+    shape: Sequence[int], layout: torch.memory_format = torch.contiguous_format
+) -> torch.Tensor:
+    """Memory that a kernel fills: float32 on the CPU, whatever PyTorch's defaults are."""
+    return torch.empty(tuple(shape), dtype=torch.float32, device="cpu", memory_format=layout)
+
+
+class _Held:
+    """A program in C, let go of with this object."""
+
+    def __init__(self, address: int) -> None:
+        self.address = ctypes.c_void_p(address)
+        weakref.finalize(self, native.needed().kernels_free, self.address)
 
 
 class Calls(threading.local):
     """A kernel with one or two directions; each thread has a program of its own for each, made at
-    its first call.
+    its first call, as long as the thread lives.
 
     ``new`` and ``run`` are the names of the functions in C: ``new(back)`` makes a program and
     ``run(program, threads, structure)`` runs it, not 0 where there is no memory.
@@ -22,28 +39,25 @@ class Calls(threading.local):
 
     def __init__(self, new: str, run: str) -> None:
         self._names = new, run
-        self._programs: dict[bool, ctypes.c_void_p] = {}
+        self._programs: dict[bool, _Held] = {}
 
-    def run(self, back: bool, of: ctypes.Structure) -> None:
-        """Compute what the structure says, on PyTorch's number of threads.
+    def run(self, back: bool, of: ctypes.Structure, threads: int | None = None) -> None:
+        """Compute what the structure says, on PyTorch's number of threads unless one is given.
 
         Raises MemoryError.
         """
         if back not in self._programs:
             self._make(back)
-        if self._run(self._programs[back], torch.get_num_threads(), ctypes.byref(of)):
+        count = torch.get_num_threads() if threads is None else threads
+        if self._run(self._programs[back].address, count, ctypes.byref(of)):
             raise MemoryError("no memory for a native kernel")
 
     def _make(self, back: bool) -> None:
         kernels = native.needed()
         make = getattr(kernels, self._names[0])
         make.restype = ctypes.c_void_p
-        self._run, self._free = getattr(kernels, self._names[1]), kernels.kernels_free
-        made = ctypes.c_void_p(make(back))
-        if not made:
+        self._run = getattr(kernels, self._names[1])
+        address = make(back)
+        if not address:
             raise MemoryError("no memory for a native kernel")
-        self._programs[back] = made
-
-    def __del__(self) -> None:
-        for program in getattr(self, "_programs", {}).values():
-            self._free(program)
+        self._programs[back] = _Held(address)

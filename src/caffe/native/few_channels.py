@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe.errors import Error
-from caffe.native.calls import Calls
+from caffe.native.calls import Calls, floats
 
 __all__ = ["applies", "convolve", "gradients"]
 
@@ -60,8 +60,8 @@ def gradients(
     """The gradients of the weights, of ``shape`` (O, C, kh, kw), and with ``bias`` of the bias, for
     the gradient ``dy`` of what :func:`convolve` wrote, in channels-last memory.  They do not depend
     on the number of threads."""
-    dw = torch.empty(tuple(shape))
-    db = torch.empty(shape[0]) if bias else None
+    dw = floats(shape)
+    db = floats(shape[:1]) if bias else None
     _run(True, (x, dw, dy), (None, dw, db), (stride, pad), False)
     return dw, db
 

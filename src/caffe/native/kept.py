@@ -11,6 +11,7 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.calls import floats
 
 __all__ = ["MOST_ROWS", "Kept"]
 
@@ -48,7 +49,7 @@ class Kept:
                 f"a native product takes float32 of {(self.rows, self.depth)}; "
                 f"got {x.dtype} of {tuple(x.shape)}"
             )
-        x, y = x.contiguous(), torch.empty(self.rows, self.outputs)
+        x, y = x.contiguous(), floats((self.rows, self.outputs))
         with self._one_at_a_time:
             self._x[0], self._y[0] = x.data_ptr(), y.data_ptr()
             if self._run(self._made, torch.get_num_threads(), None) < 0:

@@ -48,7 +48,7 @@ class Arena:
     """
 
     def __init__(self, numbers: int) -> None:
-        self._memory = torch.zeros(numbers + _ALIGNMENT)
+        self._memory = torch.zeros(numbers + _ALIGNMENT, dtype=torch.float32, device="cpu")
         self._first = -self._memory.data_ptr() // 4 % _ALIGNMENT
         self.maps: dict[int, Map] = {}
         self.slices: dict[int, tuple[int, int]] = {}  # value → first number, pixel

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from caffe import native
-from caffe.native.calls import Calls
+from caffe.native.calls import Calls, floats
 
 __all__ = [
     "FACTOR",
@@ -90,8 +90,8 @@ def forward(
     variance, which are used; with None they are used themselves.
     """
     layout = _layout(x)
-    y = torch.empty(x.shape, memory_format=layout)
-    kept = torch.empty(_KEPT, x.shape[1])
+    y = floats(x.shape, layout)
+    kept = floats((_KEPT, x.shape[1]))
     if other is not None:
         other = other.contiguous(memory_format=layout)
     of = _of(x, layout, decay is None, act)
@@ -120,9 +120,9 @@ def backward(
     g, *more = (t.contiguous(memory_format=layout) for t in gradients)
     if y is not None:
         y = y.contiguous(memory_format=layout)
-    dx = torch.empty(x.shape, memory_format=layout)
-    passed = torch.empty(x.shape, memory_format=layout) if passes else None
-    by_channel = torch.empty(2, x.shape[1])
+    dx = floats(x.shape, layout)
+    passed = floats(x.shape, layout) if passes else None
+    by_channel = floats((2, x.shape[1]))
     of = _of(x, layout, stored, act)
     _point(of, x=x, y=y, g=g, h=more[0] if more else None, dx=dx, passed=passed, kept=kept)
     _point(of, dscale=by_channel[0], dshift=by_channel[1])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe import native
-from caffe.native.calls import Calls
+from caffe.native.calls import Calls, floats
 
 __all__ = ["applies", "backward", "forward"]
 
@@ -50,8 +50,8 @@ def forward(
     """
     x, layout = _dense(x)
     shape = (*x.shape[:2], *out)
-    y = torch.empty(shape, memory_format=layout)
-    places = torch.empty(shape, dtype=torch.int32, memory_format=layout)
+    y = floats(shape, layout)
+    places = torch.empty(shape, dtype=torch.int32, device="cpu", memory_format=layout)
     _run(False, x, y, places, (kernel, stride, pad), layout)
     return y, places
 
@@ -69,7 +69,7 @@ def backward(
     last = not places.is_contiguous()
     layout = torch.channels_last if last else torch.contiguous_format
     g = g.contiguous(memory_format=layout)
-    dx = torch.empty(tuple(shape), memory_format=layout)
+    dx = floats(shape, layout)
     _run(True, dx, g, places, (kernel, stride, pad), layout)
     return dx
 

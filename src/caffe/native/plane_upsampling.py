@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from caffe import native
-from caffe.native.calls import Calls
+from caffe.native.calls import Calls, floats
 
 __all__ = ["applies", "backward", "forward"]
 
@@ -58,7 +58,7 @@ def forward(
 ) -> torch.Tensor:
     """The deconvolution (N, C, *``size``) of each channel of ``x`` with its kernel of ``weight``
     (C, 1, kh, kw), in contiguous memory."""
-    y = torch.empty(*x.shape[:2], *size)
+    y = floats((*x.shape[:2], *size))
     _run(False, x, weight, bias, y, (stride, pad), (x.shape, size))
     return y
 
@@ -67,7 +67,7 @@ def backward(
     dy: torch.Tensor, weight: torch.Tensor, stride: Pair, pad: Pair, size: Pair
 ) -> torch.Tensor:
     """The gradient (N, C, *``size``) of :func:`forward`'s ``x``, in contiguous memory."""
-    dx = torch.empty(*dy.shape[:2], *size)
+    dx = floats((*dy.shape[:2], *size))
     _run(True, dy, weight, None, dx, (stride, pad), (dx.shape, dy.shape[2:]))
     return dx
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from caffe import native
+from caffe.native.calls import floats
 
 __all__ = ["applies", "convolve", "gradients"]
 
@@ -42,7 +43,7 @@ def convolve(
     pad: Pair,
 ) -> torch.Tensor:
     """The convolution of ``shape`` (1, O, H', W') with weights (O, C, kh, kw)."""
-    x, weight, y = x.contiguous(), weight.contiguous(), torch.empty(tuple(shape))
+    x, weight, y = x.contiguous(), weight.contiguous(), floats(shape)
     of = _of(x, weight, shape, stride, pad)
     of.y, of.bias = y.data_ptr(), None if bias is None else bias.data_ptr()
     _run(_functions()[0], of)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from caffe import native
+from caffe.native.calls import floats
 
 __all__ = ["applies", "backward", "forward"]
 
@@ -46,8 +47,8 @@ def forward(
 
     ``divisor`` is that of the sum of losses, 0 for how many labels are not ignored.
     """
-    loss, prob = torch.empty(()), torch.empty_like(scores)
-    logs = torch.empty(labels.shape)
+    loss, prob = floats(()), torch.empty_like(scores)
+    logs = floats(labels.shape)
     of = _of(labels, prob, classes, ignored, divisor)
     of.scores, of.logs, of.loss = scores.data_ptr(), logs.data_ptr(), loss.data_ptr()
     return None if _functions()[0](ctypes.byref(of)) else (loss, prob, logs)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
 from collections.abc import Sequence
 
 import torch
 
 from caffe import native
+from caffe.native.calls import Calls, floats
 
 __all__ = ["of_weights", "thousand_cycles"]
 
@@ -28,24 +28,7 @@ class _Gradient(ctypes.Structure):
     )
 
 
-class _Scratch(threading.local):
-    """The scratch memory of a thread, as large as its largest call needed."""
-
-    def __init__(self) -> None:
-        kernels = native.needed()
-        kernels.kernels_weight_gradient_new.restype = ctypes.c_void_p
-        self.run = kernels.kernels_weight_gradient
-        self._free = kernels.kernels_free
-        self.program = ctypes.c_void_p(kernels.kernels_weight_gradient_new())
-        if not self.program:
-            raise MemoryError("no memory for a native kernel")
-
-    def __del__(self) -> None:
-        if getattr(self, "program", None):
-            self._free(self.program)
-
-
-_scratch: _Scratch | None = None
+_calls = Calls("kernels_weight_gradient_new", "kernels_weight_gradient")
 
 
 def of_weights(
@@ -68,13 +51,10 @@ def of_weights(
     is memory of the weights' shape that is written and returned.  The result does not depend on
     the number of threads, PyTorch's unless it is given.
     """
-    global _scratch
-    if _scratch is None:
-        _scratch = _Scratch()
     x, x_pixel = _pixels(x)
     dy, dy_pixel = _pixels(dy)
-    dw = torch.empty(tuple(shape)) if out is None else out
-    db = torch.empty(shape[0]) if bias else None
+    dw = floats(shape) if out is None else out
+    db = floats(shape[:1]) if bias else None
     n, c, h, w = x.shape
     _, o, out_h, out_w = dy.shape
     window = (*shape[2:], *stride, *pad, *dilation, groups)
@@ -83,9 +63,7 @@ def of_weights(
         *(n, h, w, c, out_h, out_w, o, x_pixel, dy_pixel),
         (ctypes.c_int32 * 9)(*window),
     )
-    count = torch.get_num_threads() if threads is None else threads
-    if _scratch.run(_scratch.program, count, ctypes.byref(call)):
-        raise MemoryError(f"no memory for the gradient of weights {tuple(shape)}")
+    _calls.run(False, call, threads)
     return dw, db
 
 

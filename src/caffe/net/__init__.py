@@ -438,6 +438,10 @@ class Net:
         waited for."""
         return self._run_forward(0, len(self._graph.layers) - 1)
 
+    def release_unread(self) -> None:
+        """Say that nobody asks for the gradients of the last backward pass any more."""
+        self._passes.release_unread()
+
     def check_verdicts(self) -> None:
         """Raise the error of the first layer whose check on the device has failed since the last
         call.  On a GPU labels that only the device sees are checked there; what it found is read

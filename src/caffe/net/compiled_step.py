@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 
 from caffe.arithmetic import deterministic, precision
+from caffe.kernels import fused
 from caffe.layer.convolution import Convolution
 from caffe.net import expressions
 from caffe.net.native_program import NativeProgram
@@ -57,6 +58,7 @@ class CompiledStep(Stretch):
         self._most_programs = max(1, min(_MOST_PROGRAMS, _MOST_KEPT // max(kept, 1)))
         self._programs: dict[Key, StretchProgram] = {}
         self._refused: set[Key] = set()
+        self._declined: dict[Key, list[int]] = {}  # with these versions of the weights
         self._seen: tuple[Key, list[int]] | None = None  # in the last pass that counted
         self._count = 0
         self._patience: dict[Key, int] = {}
@@ -98,6 +100,8 @@ class CompiledStep(Stretch):
             self._count = 0
             return None
         seen = key, [v for v in versions if v is not None]
+        if self._declined.get(key) == seen[1]:
+            return None
         looked_at = self._looked_at()
         if seen != self._seen or not looked_at <= self.asked:
             # This pass gives the layers their shapes, which a program is made for.
@@ -112,9 +116,14 @@ class CompiledStep(Stretch):
         self._programs.pop(key, None)  # let go of the old before the new is made
         while len(self._programs) >= self._most_programs:
             self._programs.pop(next(iter(self._programs)))
-        program = self.kind.make(self) if self.kind.available() else None
-        if program is None:
+        if not self.kind.available():
             self._refused.add(key)
+            return None
+        if not all(map(fused.finite, self.copies())):
+            return None  # which says nothing of the next inputs
+        program = self.kind.make(self)
+        if program is None:
+            self._declined[key] = seen[1]
             return None
         self._programs[key] = program
         return program

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -25,6 +26,7 @@ from caffe.net.wiring import Graph
 
 __all__ = ["DirectPass"]
 
+_MOST_CHOICES = 8  # of threads, for inputs of different shapes
 _MOST_THREADS = 4  # of a small net: with more they wait for each other longer than they compute
 
 
@@ -37,6 +39,7 @@ class DirectPass:
         self._known = False  # whether the last ordinary pass was programs alone
         self._outside = self._inside = 0  # threads: the caller's, and those of the programs
         self._faster: FasterThreads | None = None
+        self._choices: dict[tuple[Any, ...], FasterThreads] = {}  # by threads and shapes of inputs
 
     def learn(self) -> None:
         """Called after an ordinary pass over the whole net, with the caller's number of threads."""
@@ -54,8 +57,12 @@ class DirectPass:
         few, many = self._inside, min(self._outside, _MOST_THREADS)
         if few >= many or not all(step.kind.any_threads for step in self._steps):
             self._faster = None
-        elif self._faster is None or self._faster.numbers != (few, many):
-            self._faster = FasterThreads(few, many)
+            return
+        shapes = [blob.dims for step in self._steps for blob in step.input_blobs]
+        key = few, many, tuple(shapes)
+        if key not in self._choices and len(self._choices) >= _MOST_CHOICES:
+            self._choices.clear()
+        self._faster = self._choices.setdefault(key, FasterThreads(few, many))
 
     def run(self) -> bool:
         """The pass; False where something has changed: an ordinary pass is to follow."""
@@ -67,7 +74,8 @@ class DirectPass:
         if faster is not None:
             start = time.perf_counter()
             done = self._run(faster.threads)
-            faster.took(time.perf_counter() - start)
+            if done:
+                faster.took(time.perf_counter() - start)
             return done
         if self._inside == self._outside:
             return self._run(self._inside)

@@ -85,7 +85,7 @@ class Passes:
     def _forward(self, i: int, j: int, watched: bool) -> Loss:
         self._follow_device()
         before, after = self.callbacks["before_forward"], self.callbacks["after_forward"]
-        if i == 0 and self._device.shares_host:
+        if i == 0 and j == self._last and self._device.shares_host:
             self._work.foresee()
         with torch.no_grad(), self._work:
             self.plan.prepare(i)
@@ -170,6 +170,13 @@ class Passes:
                     run = functools.partial(self._backward_layers, i, end, announced=True)
                     layers.run(run, functools.partial(self._announce_backward, i, end))
                 i = end - 1
+
+    def release_unread(self) -> None:
+        """Before the forward pass of an iteration: let go of what its backward pass overwrites, and
+        with it of what the promises of the last one hold."""
+        watched = self.logs or any(self.callbacks.values())
+        if current().shares_host and not watched:
+            self._unread.release(self._last, 0)
 
     def _backward_layers(self, first: int, last: int, announced: bool = False) -> None:
         k = first

@@ -85,11 +85,12 @@ class SolverUpdate:
         rate, slots = rule.native(s).rate, rule.histories * len(self._params)
         for k in members:
             blob = self._params[k]
-            data, diff = blob.data_tensor(), blob.diff_tensor()
-            given = [self._history_like(diff, i) for i in range(k, slots, len(self._params))]
-            parameter = update.Parameter(data, diff, given, rate, decay)
+            data = blob.data_tensor()
+            diff = _laid_out_like(data, blob)
+            parameter = update.Parameter(data, diff, (), rate, decay)
             if update.applies(parameter):
-                to[k] = parameter
+                given = [self._history_like(diff, i) for i in range(k, slots, len(self._params))]
+                to[k] = parameter._replace(histories=given)
             else:
                 others.append(k)
         return others

@@ -64,3 +64,13 @@ def test_other_memory_is_refused():
     x = torch.ones(1, 16, 3, 3)
     with pytest.raises(Error, match=r"channels-last memory; got torch.float32 of \(1, 16, 3, 3\)"):
         learning.convolve(x, torch.ones(16, 16, 1, 1), None, x, [1, 1], [0, 0], [1, 1], 1)
+
+
+def test_a_kernel_of_one_tap_with_a_stride_and_a_pad_sees_the_pad():
+    for pad in ([1, 1], [1, 0], [0, 1]):
+        x = torch.randn(2, 64, 56, 56).contiguous(memory_format=LAST)
+        weight = torch.randn(64, 64, 1, 1)
+        want = torch.conv2d(x.double(), weight.double(), None, [2, 2], pad)
+        y = torch.empty(want.shape).contiguous(memory_format=LAST)
+        learning.convolve(x, weight, None, y, [2, 2], pad, [1, 1], 1)
+        assert close(y, want), pad

@@ -52,6 +52,12 @@ def test_scores_that_are_not_finite_are_left_to_pytorch(score):
     assert softmax_loss.forward(scores, torch.zeros(2), 20, None, 0.0) is None
 
 
+def test_an_ignored_row_has_no_gradient_whatever_its_scores_are():
+    prob = torch.tensor([[float("nan"), 0.0], [0.25, 0.75]])
+    diff = softmax_loss.backward(torch.tensor(1.0), prob, torch.tensor([255.0, 0.0]), 2, 255, 0.0)
+    torch.testing.assert_close(diff, torch.tensor([[0.0, 0.0], [-0.75, 0.75]]))
+
+
 def test_what_it_takes():
     scores, labels = torch.zeros(4, 10), torch.zeros(4)
     assert softmax_loss.applies(scores, labels, 10)

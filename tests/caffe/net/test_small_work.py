@@ -64,6 +64,16 @@ def test_a_new_shape_is_judged_anew(build, two_threads):
         assert threads_within(net)[-3:] == [threads] * 3
 
 
+@pytest.mark.cpu_only
+def test_a_pass_over_some_layers_leaves_the_others_as_they_are(build, two_threads):
+    net = build(1)
+    before = net.forward()["ip"].copy()
+    net.blobs["data"].reshape(3, 3, 8, 8)
+    net.forward(end="conv")
+    assert (net.blobs["conv"].data.shape, net.blobs["ip"].data.shape) == ((3, 64, 6, 6), (1, 10))
+    assert (net.blobs["ip"].data == before).all()
+
+
 def test_a_shape_that_fits_no_layer_is_told_by_the_pass(build, two_threads):
     net = build(1)
     net.blobs["data"].reshape(1, 3, 2, 2)

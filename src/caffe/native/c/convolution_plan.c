@@ -45,7 +45,9 @@ static int is_shifted(const convolution *o) {
    entry 10, 13 where it is unfolded. */
 static int unfolds(const convolution *o) {
     const window *w = &o->win;
-    if (w->pad_h < 0 || w->pad_w < 0 || (o->taps == 1 && is_shifted(o))) return 0;
+    if (w->pad_h < 0 || w->pad_w < 0) return 0;
+    /* A kernel of one tap is unfolded without looking for the edges of the image. */
+    if (o->taps == 1 && (w->pad_h || w->pad_w || is_shifted(o))) return 0;
     if (!w->pad_h && !w->pad_w &&
         (o->taps == 1 || (w->kernel_h == o->in.h && w->kernel_w == o->in.w)))
         return 1;

@@ -100,7 +100,9 @@ static int add_crossing(program *p, operation run, int slot, const map *of) {
             o->pixel[j][lane] = number / of->c;
             o->of_channel[j][number % of->c] |= (__mmask16)(1u << lane);
         }
-    return program_add(p, run, o, NULL);
+    if (program_add(p, run, o, NULL) == 0) return 0;
+    free(o);
+    return -1;
 }
 
 /* The map from the n c h w numbers that are given under a slot; notes what is not finite. */

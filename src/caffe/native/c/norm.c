@@ -70,7 +70,8 @@ static void know_channels(const norm *o, const shape *s, worker *w) {
         } else {
             norm_sums(o, s, c, &mean, &variance);
             mean /= count;
-            variance = fmax(variance / count - mean * mean, 0);
+            variance = variance / count - mean * mean;
+            if (variance < 0) variance = 0; /* NaN stays, as in the mean */
             mean += s->terms[c];
             float whole = (float)(variance * (count > 1 ? count / (count - 1) : 1));
             o->mean_sum[c] = o->mean_sum[c] * o->decay + (float)mean;

@@ -156,7 +156,9 @@ static int add_pooling(program *p, const map *in, const map *out, const window *
     pooling *o = malloc(sizeof *o);
     if (!o) return -1;
     *o = (pooling){*in, *out, *win, average};
-    return program_add(p, pooling_run, o, NULL);
+    if (program_add(p, pooling_run, o, NULL) == 0) return 0;
+    free(o);
+    return -1;
 }
 
 /* The largest number of each window, clipped to the image. -1: without memory, or dilated. */

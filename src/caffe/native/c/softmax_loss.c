@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 /* Rows of scores, one label each. */
 typedef struct {
@@ -90,9 +91,13 @@ int kernels_softmax_loss_back(const softmax_loss *o) {
     for (int64_t row = 0; row < o->rows; row++) {
         int64_t index = index_of(o, row);
         const float *prob = o->prob + row * o->classes;
-        float *diff = o->diff + row * o->classes, share = index == IGNORED ? 0 : scale;
-        for (int64_t c = 0; c < o->classes; c++) diff[c] = prob[c] * share;
-        if (index != IGNORED) diff[index] -= scale;
+        float *diff = o->diff + row * o->classes;
+        if (index == IGNORED) { /* also where prob is not finite */
+            memset(diff, 0, (size_t)o->classes * sizeof *diff);
+            continue;
+        }
+        for (int64_t c = 0; c < o->classes; c++) diff[c] = prob[c] * scale;
+        diff[index] -= scale;
     }
     return 0;
 }

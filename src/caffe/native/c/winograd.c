@@ -303,8 +303,13 @@ int kernels_winograd_part(program *p, const map *in, const map *out, const part 
         return -1;
     }
     o->in = *in, o->out = *out, o->wanted = *wanted;
+    if (program_add(p, run, o, discard)) {
+        discard(o);
+        free(o);
+        return -1;
+    }
     program_reserve(p, 0, scratch_size(&o->of));
-    return program_add(p, run, o, discard);
+    return 0;
 }
 
 /* The same for the whole. */
