@@ -438,7 +438,7 @@ class Net:
         waited for."""
         return self._run_forward(0, len(self._graph.layers) - 1)
 
-    def release_unread(self) -> None:
+    def _release_unread(self) -> None:
         """Say that nobody asks for the gradients of the last backward pass any more."""
         self._passes.release_unread()
 

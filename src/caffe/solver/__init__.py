@@ -228,7 +228,7 @@ class Solver:
             on_start()
         self._net.set_debug_info(param.debug_info and self._due(param.display))
         for _ in range(param.iter_size):
-            self._net.release_unread()
+            self._net._release_unread()
             self._losses.add_pass(self._net.forward_loss())
             self._net.backward_all()
         self._losses.end_iteration(param.iter_size)
