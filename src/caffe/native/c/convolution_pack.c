@@ -35,9 +35,8 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
     }
 }
 
-/* The weights of 16 outputs as columns: each 16 numbers that a step wants together. */
-static void lay_columns(const convolution *o, const float *from, int64_t outputs, float *columns) {
-    const int64_t row = o->weights_row;
+/* `row` numbers of each of 16 outputs, which follow each other, as columns of 16, `next` floats apart. */
+static void turn_rows(const float *from, int64_t row, int64_t outputs, float *to, int64_t next) {
     __m512 r[SIDE];
     for (int64_t p = 0; p < row; p += SIDE) {
         __mmask16 mask = lanes(row - p);
@@ -45,8 +44,13 @@ static void lay_columns(const convolution *o, const float *from, int64_t outputs
             r[i] = _mm512_maskz_loadu_ps(i < outputs ? mask : 0, from + i * row + p);
         turn(r);
         for (int64_t k = 0; k < at_most(SIDE, row - p); k++)
-            _mm512_store_ps(columns + (p + k) * SIDE, r[k]);
+            _mm512_store_ps(to + (p + k) * next, r[k]);
     }
+}
+
+/* The weights of 16 outputs as columns: each 16 numbers that a step wants together. */
+static void lay_columns(const convolution *o, const float *from, int64_t outputs, float *columns) {
+    turn_rows(from, o->weights_row, outputs, columns, SIDE);
 }
 
 /* The same of a transpose: 16 outputs lie side by side, `taps` numbers each, for each input; the kernel
@@ -54,16 +58,8 @@ static void lay_columns(const convolution *o, const float *from, int64_t outputs
 static void lay_turned_columns(const convolution *o, const float *from, int64_t outputs,
                                float *columns) {
     const int64_t taps = o->taps, next = o->out_channels * taps;
-    __m512 r[SIDE];
     for (int64_t c = 0; c < o->in_channels; c++, from += next, columns += taps * SIDE)
-        for (int64_t t = 0; t < taps; t += SIDE) {
-            __mmask16 mask = lanes(taps - t);
-            for (int64_t i = 0; i < SIDE; i++)
-                r[i] = _mm512_maskz_loadu_ps(i < outputs ? mask : 0, from + i * taps + t);
-            turn(r);
-            for (int64_t k = 0; k < at_most(SIDE, taps - t); k++)
-                _mm512_store_ps(columns + (taps - 1 - t - k) * SIDE, r[k]);
-        }
+        turn_rows(from, taps, outputs, columns + (taps - 1) * SIDE, -SIDE);
 }
 
 size_t convolution_columns_bytes(const convolution *o) {
