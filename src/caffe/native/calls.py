@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 
 from caffe import native
+from caffe.errors import Error
 
-__all__ = ["Calls", "floats"]
+__all__ = ["Calls", "address_of_last", "floats"]
 
 
 def floats(
@@ -19,6 +20,17 @@ def floats(
 ) -> torch.Tensor:
     """Memory that a kernel fills: float32 on the CPU, whatever PyTorch's defaults are."""
     return torch.empty(tuple(shape), dtype=torch.float32, device="cpu", memory_format=layout)
+
+
+def address_of_last(x: torch.Tensor, taker: str) -> int:
+    """Where ``x`` lies; raises :class:`caffe.Error` in ``taker``'s name unless that is dense
+    channels-last memory of float32."""
+    if x.dtype != torch.float32 or not x.is_contiguous(memory_format=torch.channels_last):
+        raise Error(
+            f"{taker} takes float32 in channels-last memory; got {x.dtype} of {tuple(x.shape)} "
+            f"with strides {x.stride()}"
+        )
+    return x.data_ptr()
 
 
 class _Held:

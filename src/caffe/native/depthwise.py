@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
-from caffe.errors import Error
-from caffe.native.calls import Calls
+from caffe.native.calls import Calls, address_of_last
 
 __all__ = ["convolve", "gradients", "has_gradients"]
 
 Pair = Sequence[int]
-_LAST = torch.channels_last
 _SIZES = tuple((name, ctypes.c_int32) for name in ("n", "h", "w", "c", "out_h", "out_w"))
 
 
@@ -102,9 +100,4 @@ def _sizes(x: torch.Tensor, y: torch.Tensor) -> tuple[int, ...]:
 
 
 def _address(x: torch.Tensor) -> int:
-    if x.dtype != torch.float32 or not x.is_contiguous(memory_format=_LAST):
-        raise Error(
-            "the native depthwise convolution takes float32 in channels-last memory; got "
-            f"{x.dtype} of {tuple(x.shape)} with strides {x.stride()}"
-        )
-    return x.data_ptr()
+    return address_of_last(x, "the native depthwise convolution")

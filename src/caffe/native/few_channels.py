@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
-from caffe.errors import Error
-from caffe.native.calls import Calls, floats
+from caffe.native.calls import Calls, address_of_last, floats
 
 __all__ = ["applies", "convolve", "gradients"]
 
 Pair = Sequence[int]
-_LAST = torch.channels_last
 _MOST_CHANNELS, _LEAST_OUTPUTS, _LEAST_WIDTH = 4, 16, 12
 _WIDTHS = 3, 4, 5, 7, 11  # of kernels
 
@@ -74,11 +72,7 @@ def _run(
     relu: bool,
 ) -> None:
     (x, weight, y), (bias, dw, db) = given, others
-    if y.dtype != torch.float32 or not y.is_contiguous(memory_format=_LAST):
-        raise Error(
-            "the native convolution of few channels takes outputs in float32 and channels-last "
-            f"memory; got {y.dtype} of {tuple(y.shape)} with strides {y.stride()}"
-        )
+    address_of_last(y, "the native convolution of few channels, for its outputs,")
     x, weight = x.contiguous(), weight.contiguous()
     bias = None if bias is None else bias.contiguous()
     window = (ctypes.c_int32 * 6)(*weight.shape[2:], *settings[0], *settings[1])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from caffe import native
-from caffe.errors import Error
+from caffe.native.calls import address_of_last
 from caffe.native.program import Map
 
 __all__ = ["convolve", "gradient_of_input"]
@@ -104,11 +104,7 @@ def _prepared(
     x: torch.Tensor, y: torch.Tensor, window: tuple[int, ...], turned: bool, act: int
 ) -> _Prepared:
     for t in (x, y):
-        if t.dtype != torch.float32 or not t.is_contiguous(memory_format=torch.channels_last):
-            raise Error(
-                f"the native convolution takes float32 in channels-last memory; got {t.dtype} of "
-                f"{tuple(t.shape)} with strides {t.stride()}"
-            )
+        address_of_last(t, "the native convolution")
     key = x.shape, y.shape, window, turned, act
     known = _known.by_geometry
     found = known.get(key)
