@@ -3,6 +3,7 @@
 Everything works without them: installing needs no compiler.  pyproject.toml has all the rest.
 """
 
+import copy
 import glob
 import hashlib
 import pathlib
@@ -10,13 +11,14 @@ import platform
 import sys
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
-# What src/caffe/native asks the processor for before it loads the kernels.
 FLAGS = [
     "-O3", "-std=gnu11", "-fno-math-errno",
-    "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16", "-mfma",
-    "-mamx-tile", "-mamx-bf16", "-mprfchw",
+    "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprfchw",
 ]  # fmt: skip
+# What src/caffe/native asks the processor for before it loads the kernels of a kind.
+KINDS = {"amx": [*FLAGS, "-mamx-tile", "-mamx-bf16"], "avx512": FLAGS}
 
 
 def of_sources(files: list[str]) -> str:
@@ -34,20 +36,33 @@ def kernels() -> list[Extension]:
     headers = sorted(glob.glob("src/caffe/native/c/*.h"))
     return [
         Extension(
-            "caffe.native._kernels",
+            f"caffe.native._kernels_{kind}",
             sources,
             depends=headers,
-            extra_compile_args=FLAGS,
+            extra_compile_args=flags,
             define_macros=[("KERNELS_SOURCES", f'"{of_sources(sources + headers)}"')],
             libraries=["m"],
             py_limited_api=True,  # it is a plain library: nothing of Python's is in it
             optional=True,
         )
+        for kind, flags in KINDS.items()
     ]
+
+
+class BuildKinds(build_ext):
+    """Builds the kinds side by side: the same sources, so each in a folder of its own."""
+
+    def build_extension(self, ext: Extension) -> None:
+        mine = copy.copy(self)
+        mine.build_temp = str(pathlib.Path(self.build_temp) / ext.name)
+        super(BuildKinds, mine).build_extension(ext)
 
 
 if __name__ == "__main__":
     setup(
         ext_modules=kernels(),
-        options={"bdist_wheel": {"py_limited_api": "cp310"}} if kernels() else {},
+        cmdclass={"build_ext": BuildKinds},
+        options={"bdist_wheel": {"py_limited_api": "cp310"}, "build_ext": {"parallel": 2}}
+        if kernels()
+        else {},
     )

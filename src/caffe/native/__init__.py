@@ -1,15 +1,19 @@
-"""Kernels in C for processors with AVX-512 and AMX: a stretch of an inference net as one call.
+"""Kernels in C for processors with AVX-512: a stretch of an inference net as one call.
 
 The kernels are built when the package is installed, where a C compiler is at hand (setup.py), and
 used on Linux where the processor has what they need.  Without them everything runs on PyTorch's
 kernels; :func:`why_not` says what is missing.
 
-Matrix products run on AMX's tiles, which multiply bfloat16 numbers and sum in float32.  Each
-float32 number is the exact sum of three bfloat16 numbers, and of the nine products of two such sums
-the six largest are computed: what is left out is below float32's rounding (2^-24 of the product).
-So results have float32's accuracy, at up to twice the speed of AVX-512's multiplications.
+They are built once for each of :data:`KINDS`, which differ in how they multiply matrices:
 
-``CAFFE_NATIVE=0`` in the environment turns the kernels off.
+- ``amx``: on tiles, which multiply bfloat16 numbers and sum in float32.  Each float32 number is the
+  exact sum of three bfloat16 numbers, and of the nine products of two such sums the six largest
+  are computed: what is left out is below float32's rounding (2^-24 of the product).  So results
+  have float32's accuracy, at up to twice the speed of AVX-512's multiplications.
+- ``avx512``: by AVX-512's multiplications, on processors without tiles.
+
+The first kind that the processor has is used.  ``CAFFE_NATIVE`` in the environment names another
+one, or the file of a library to load in its place; ``CAFFE_NATIVE=0`` turns the kernels off.
 """
 
 from __future__ import annotations
@@ -25,11 +29,11 @@ import torch
 
 from caffe.errors import Error
 
-__all__ = ["available", "library", "needed", "why_not"]
+__all__ = ["KINDS", "available", "kind", "library", "needed", "why_not"]
 
-_NEEDED = (
-    "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "fma", "amx_tile", "amx_bf16",
-)  # fmt: skip
+_AVX512 = "avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"
+#: What each kind needs of the processor, by the names of /proc/cpuinfo; the fastest kind first.
+KINDS = {"amx": (*_AVX512, "amx_tile", "amx_bf16"), "avx512": _AVX512}
 
 
 def available() -> bool:
@@ -40,6 +44,12 @@ def available() -> bool:
 def why_not() -> str:
     """What is missing where :func:`available` is False, as one clause; empty where nothing is."""
     return _load()[1]
+
+
+def kind() -> str:
+    """Which of :data:`KINDS` is loaded; empty where none is."""
+    kernels = library()
+    return "" if kernels is None else _kind_of(kernels)
 
 
 def library() -> ctypes.CDLL | None:
@@ -57,17 +67,35 @@ def needed() -> ctypes.CDLL:
 
 @functools.cache
 def _load() -> tuple[ctypes.CDLL | None, str]:
-    if os.environ.get("CAFFE_NATIVE") == "0":
+    wanted = os.environ.get("CAFFE_NATIVE", "")
+    if wanted == "0":
         return None, "CAFFE_NATIVE=0 turns them off"
-    file = next(Path(__file__).parent.glob("_kernels*.so"), None)
-    if file is None:
-        return None, "they were not built: installing found no C compiler for x86-64 Linux"
-    lacking = [name for name in _NEEDED if name not in _processor_flags()]
-    if lacking:
-        return None, f"the processor lacks {', '.join(lacking)}"
     threads = _openmp()
     if threads is None:
         return None, "PyTorch's OpenMP library (libgomp) was not found"
+    if "/" in wanted:
+        return _load_file(Path(wanted), threads)
+    if wanted and wanted not in KINDS:
+        return None, f"CAFFE_NATIVE={wanted} is none of 0, {', '.join(KINDS)} and a library's path"
+    kernels, why = None, ""
+    for name in [wanted] if wanted else KINDS:
+        kernels, why = _load_kind(name, threads)
+        if kernels is not None:
+            break
+    return kernels, why
+
+
+def _load_kind(name: str, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str]:
+    file = next(Path(__file__).parent.glob(f"_kernels_{name}.*so"), None)
+    if file is None:
+        return None, "they were not built: installing found no C compiler for x86-64 Linux"
+    lacking = [flag for flag in KINDS[name] if flag not in _processor_flags()]
+    if lacking:
+        return None, f"the processor lacks {', '.join(lacking)}"
+    return _load_file(file, threads)
+
+
+def _load_file(file: Path, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str]:
     try:
         kernels = ctypes.CDLL(str(file))
     except OSError as error:
@@ -81,6 +109,12 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     if kernels.kernels_start(*(ctypes.cast(f, ctypes.c_void_p) for f in functions)) != 0:
         return None, "the kernel of the operating system does not let processes use AMX"
     return kernels, ""
+
+
+def _kind_of(kernels: ctypes.CDLL) -> str:
+    kernels.kernels_kind.restype = ctypes.c_char_p
+    name: bytes = kernels.kernels_kind()
+    return name.decode()
 
 
 def _is_current(kernels: ctypes.CDLL) -> bool:

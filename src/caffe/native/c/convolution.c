@@ -1,4 +1,4 @@
-/* Convolutions as matrix products on AMX's tiles. */
+/* Convolutions as matrix products (tiles.h). */
 
 #define _GNU_SOURCE
 #include "convolution_side.h"
@@ -79,17 +79,17 @@ static void multiply(const convolution *o, int64_t image, int64_t band, int64_t 
             d->quota = (d->end - d->at + steps - 1) / steps;
             if (d->quota < 8) d->quota = 8;
             if (count == 2 && m + 1 < tiles) {
-                product_2x2(am, am + next, offsets, steps, b, b + panel, c, sum, side_step, d);
+                product_2x2(o->rows, am, am + next, offsets, steps, b, b + panel, c, sum, side_step, d);
                 done = 2;
             } else if (count == 1 && m + 3 < tiles) {
-                product_4x1(am, next, offsets, steps, b, c, sum, side_step, d);
+                product_4x1(o->rows, am, next, offsets, steps, b, c, sum, side_step, d);
                 done = 4;
             } else if (count == 4) {
-                product_1x4(am, offsets, steps, b, panel, c, sum, side_step, d);
+                product_1x4(o->rows, am, offsets, steps, b, panel, c, sum, side_step, d);
             } else {
                 side_finish(d);
                 for (int i = 0; i < count; i++)
-                    product_1x1(am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->sums, sum,
+                    product_1x1(o->rows, am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->sums, sum,
                                 side_step, d);
             }
             if (last) side_results(d, image, band, m, done, channel, left, count, c);
@@ -100,7 +100,7 @@ static void multiply(const convolution *o, int64_t image, int64_t band, int64_t 
 
 /* Pairs of tiles of outputs, or fours where there is one tile of results only. */
 static int64_t width_of_share(const convolution *o) {
-    return (o->band_rows - 1) * o->pitch + o->width > SIDE ? 2 : 4;
+    return (o->band_rows - 1) * o->pitch + o->width > MOST_TILE_ROWS ? 2 : 4;
 }
 
 static void multiply_share(const convolution *o, int64_t image, int64_t band, int64_t share,

@@ -25,12 +25,14 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
     for (int64_t s = first; s < first + count; s++, to += WEIGHT_BYTES) {
         const int32_t *places = o->places + s * STEP, *groups = o->group_of + s * STEP;
         for (int j = 0; j < SIDE; j++) {
-            int32_t p0 = places[j], p1 = places[j + SIDE];
-            __m512 v0 = zero, v1 = zero;
-            if (p0 >= 0) v0 = _mm512_mask_i32gather_ps(zero, of_group[groups[j]], rows, from + p0, 4);
-            if (p1 >= 0)
-                v1 = _mm512_mask_i32gather_ps(zero, of_group[groups[j + SIDE]], rows, from + p1, 4);
-            split_vectors(v0, v1, to + j * 64, WEIGHT_PART);
+            __m512 v[STEP / SIDE];
+            for (int k = j; k < STEP; k += SIDE) {
+                v[k / SIDE] = zero;
+                if (places[k] >= 0)
+                    v[k / SIDE] = _mm512_mask_i32gather_ps(zero, of_group[groups[k]], rows,
+                                                           from + places[k], 4);
+            }
+            write_weights(v, j, to);
         }
     }
 }
@@ -77,10 +79,12 @@ void convolution_pack_columns(const convolution *o, const float *weights, int64_
         const __mmask16 mask = lanes(outputs);
         for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
             for (int j = 0; j < SIDE; j++) {
-                int32_t p0 = o->places[s * STEP + j], p1 = o->places[s * STEP + j + SIDE];
-                __m512 v0 = p0 >= 0 ? _mm512_maskz_loadu_ps(mask, from + p0) : zero;
-                __m512 v1 = p1 >= 0 ? _mm512_maskz_loadu_ps(mask, from + p1) : zero;
-                split_vectors(v0, v1, to + j * 64, WEIGHT_PART);
+                __m512 v[STEP / SIDE];
+                for (int k = j; k < STEP; k += SIDE) {
+                    int32_t place = o->places[s * STEP + k];
+                    v[k / SIDE] = place >= 0 ? _mm512_maskz_loadu_ps(mask, from + place) : zero;
+                }
+                write_weights(v, j, to);
             }
         return;
     }
@@ -90,10 +94,12 @@ void convolution_pack_columns(const convolution *o, const float *weights, int64_
         lay_columns(o, from, outputs, columns);
     for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
         for (int j = 0; j < SIDE; j++) {
-            int32_t c0 = o->columns[s * STEP + j], c1 = o->columns[s * STEP + j + SIDE];
-            __m512 v0 = c0 >= 0 ? _mm512_load_ps(columns + (int64_t)c0 * SIDE) : zero;
-            __m512 v1 = c1 >= 0 ? _mm512_load_ps(columns + (int64_t)c1 * SIDE) : zero;
-            split_vectors(v0, v1, to + j * 64, WEIGHT_PART);
+            __m512 v[STEP / SIDE];
+            for (int k = j; k < STEP; k += SIDE) {
+                int32_t column = o->columns[s * STEP + k];
+                v[k / SIDE] = column >= 0 ? _mm512_load_ps(columns + (int64_t)column * SIDE) : zero;
+            }
+            write_weights(v, j, to);
         }
 }
 

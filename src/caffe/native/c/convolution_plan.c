@@ -8,11 +8,13 @@
 
 /* Entries of a band and weights of a pass share a core's second cache. Smaller
    bands are better where all weights are few. */
-#define BAND_BYTES (1000 << 10)
-#define SMALL_BAND_BYTES (256 << 10)
-#define FEW_WEIGHTS (256 << 10)
-#define WEIGHTS_FOR_EACH (700 << 10)
-#define PASS_BYTES (400 << 10)
+#define BAND_BYTES (CORE_CACHE / 1024 * 500)
+#define SMALL_BAND_BYTES (CORE_CACHE / 8)
+#define FEW_WEIGHTS (CORE_CACHE / 8)
+#define WEIGHTS_FOR_EACH (CORE_CACHE / 1024 * 350)
+#define PASS_BYTES (CORE_CACHE / 1024 * 200)
+
+enum { PAIR = 2 * MOST_TILE_ROWS };
 
 static int64_t reach_h(const window *w) { return (int64_t)(w->kernel_h - 1) * w->dilation_h; }
 
@@ -89,7 +91,7 @@ static int64_t find_phases(convolution *o) {
 
 /* Results in a tile: such that the tiles of a run are about equally full, and an even number. */
 static int tile_rows(int64_t run) {
-    int64_t tiles = divide_up(run, SIDE);
+    int64_t tiles = divide_up(run, MOST_TILE_ROWS);
     if (tiles > 1) tiles += tiles & 1;
     return (int)divide_up(run, tiles);
 }
@@ -100,18 +102,18 @@ static void cut_bands(convolution *o, int64_t down) {
     int64_t most = o->unfolded && weights <= FEW_WEIGHTS ? SMALL_BAND_BYTES : BAND_BYTES;
     int64_t rows = most / row_bytes - down;
     if (rows < 4) rows = 4;
-    if (o->unfolded && rows < 4 * SIDE) rows = 4 * SIDE;
+    if (o->unfolded && rows < 4 * MOST_TILE_ROWS) rows = 4 * MOST_TILE_ROWS;
     /* Where each thread can read all weights it takes rows of its own, near those it made before. */
-    if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 2 * 2 * SIDE) {
-        int64_t parts = o->height >= 8 * 4 * SIDE ? 8 : o->height >= 4 * 2 * SIDE ? 4 : 2;
+    if (o->unfolded && weights <= WEIGHTS_FOR_EACH && o->height >= 2 * PAIR) {
+        int64_t parts = o->height >= 8 * 2 * PAIR ? 8 : o->height >= 4 * PAIR ? 4 : 2;
         rows = at_most(rows, divide_up(o->height, parts));
-        if (parts == 8) rows = divide_up(rows, 2 * SIDE) * 2 * SIDE;
+        if (parts == 8) rows = divide_up(rows, PAIR) * PAIR;
     }
     o->apart = weights <= WEIGHTS_FOR_EACH;
     if (o->keep) rows = o->height;
     o->bands = divide_up(o->height, at_most(rows, o->height));
     o->band_rows = divide_up(o->height, o->bands);
-    if (o->unfolded && o->bands > 3) o->band_rows = divide_up(o->band_rows, 2 * SIDE) * 2 * SIDE;
+    if (o->unfolded && o->bands > 3) o->band_rows = divide_up(o->band_rows, PAIR) * PAIR;
     o->bands = divide_up(o->height, o->band_rows);
     o->rows = tile_rows((o->band_rows - 1) * o->pitch + o->width);
     o->input_rows = o->band_rows + down;
@@ -142,7 +144,7 @@ static void list_steps(convolution *o) {
 /* How each sixteen numbers of an unfolded result are put together. Returns -1 without memory. */
 static int list_pieces(convolution *o) {
     const window *w = &o->win;
-    int64_t c = o->in_channels, vectors = 2 * o->blocks, count = 0;
+    int64_t c = o->in_channels, vectors = STEP / SIDE * o->blocks, count = 0;
     int64_t behind = beyond_w(o) > w->pad_w ? beyond_w(o) : w->pad_w;
     if (w->pad_h || behind > 0 || beyond_h(o) > 0) o->row_copies = reach_h(w) + 1;
     o->row_pixel = o->row_copies ? o->in.c : o->in.pixel;
@@ -233,7 +235,7 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     /* One pass where the weights of two tiles fit: else as few as do, of equal length. */
     o->chunk = divide_up(o->steps, divide_up(o->steps * 2 * WEIGHT_BYTES, PASS_BYTES));
     int64_t run = (o->band_rows - 1) * o->pitch + o->width;
-    int64_t passes = divide_up(o->steps, o->chunk), group = run > SIDE ? 2 : 4;
+    int64_t passes = divide_up(o->steps, o->chunk), group = run > MOST_TILE_ROWS ? 2 : 4;
     /* What lies behind the last entry is read too: tiles are filled up, and shifted by taps. */
     o->entries_bytes = (size_t)(o->band_bytes + (4 * SIDE + o->pitch) * PIXEL_BYTES + 4095) / 4096 * 4096;
     o->results_bytes = (passes > 1 ? divide_up(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);

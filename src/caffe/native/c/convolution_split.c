@@ -1,4 +1,4 @@
-/* The input of a convolution as entries of a band: parts in bfloat16, with padding. */
+/* The input of a convolution as entries of a band: as the products read them, with padding. */
 
 #include "convolution.h"
 #include "tiles.h"
@@ -8,7 +8,7 @@ static inline void split_all(const convolution *o, const float *from, char *to) 
     int64_t next = o->phases * o->plane * PIXEL_BYTES;
     for (int64_t g = 0; g < o->win.groups; g++, from += o->in_channels, to += o->group_bytes)
         for (int64_t b = 0; b < o->blocks; b++)
-            split_pixel(from + b * STEP, o->in_channels - b * STEP, to + b * next);
+            write_pixel(from + b * STEP, o->in_channels - b * STEP, to + b * next);
 }
 
 static void clear(const convolution *o, int64_t entries, char *to) {
@@ -42,7 +42,7 @@ static void shifted_row(const convolution *o, int64_t image, int64_t first, int6
     }
 }
 
-enum { MOST_PIECES = SIDE };
+enum { MOST_PIECES = SIDE, VECTORS = STEP / SIDE };
 
 /* Memory for the unfolding of a band. */
 typedef struct {
@@ -90,15 +90,15 @@ static void find_rows(const convolution *o, int64_t image, int64_t oy, unfolding
     }
 }
 
-/* Step `block` of `count` entries, `stride` floats of the input apart, from two times `most` pieces: with
+/* Step `block` of `count` entries, `stride` floats of the input apart, from `most` pieces a vector: with
    a constant their masks and addresses stay in registers. */
 static inline __attribute__((always_inline)) void unfold_step(const convolution *o, int64_t block,
                                                               int most, const float **rows, int64_t at,
                                                               int64_t stride, int64_t count, char *to) {
-    const float *from[2][MOST_PIECES];
-    __mmask16 mask[2][MOST_PIECES];
-    for (int half = 0; half < 2; half++) {
-        const int32_t *first = o->first_piece + 2 * block + half;
+    const float *from[VECTORS][MOST_PIECES];
+    __mmask16 mask[VECTORS][MOST_PIECES];
+    for (int half = 0; half < VECTORS; half++) {
+        const int32_t *first = o->first_piece + VECTORS * block + half;
         for (int i = 0; i < most; i++) {
             const piece *p = o->pieces + first[0] + i;
             int there = first[0] + i < first[1];
@@ -107,13 +107,13 @@ static inline __attribute__((always_inline)) void unfold_step(const convolution 
         }
     }
     for (int64_t n = 0; n < count; n++, to += PIXEL_BYTES) {
-        __m512 v[2];
-        for (int half = 0; half < 2; half++) {
+        __m512 v[VECTORS];
+        for (int half = 0; half < VECTORS; half++) {
             v[half] = _mm512_maskz_loadu_ps(mask[half][0], from[half][0] + n * stride);
             for (int i = 1; i < most; i++)
                 v[half] = _mm512_mask_loadu_ps(v[half], mask[half][i], from[half][i] + n * stride);
         }
-        split_vectors(v[0], v[1], to, PART);
+        write_step(v, to);
     }
 }
 
@@ -129,8 +129,9 @@ static void unfolded(const convolution *o, int64_t first, int64_t from, int64_t 
         int64_t stride = o->win.stride_w * o->row_pixel;
         for (int64_t g = 0; g < o->win.groups; g++)
             for (int64_t b = 0; b < o->blocks; b++) {
-                const int32_t *p = o->first_piece + 2 * b;
-                int most = p[1] - p[0] > p[2] - p[1] ? p[1] - p[0] : p[2] - p[1];
+                const int32_t *p = o->first_piece + VECTORS * b;
+                int most = p[1] - p[0];
+                if (p[VECTORS] - p[VECTORS - 1] > most) most = p[VECTORS] - p[VECTORS - 1];
                 int64_t pixel = x * stride + g * o->in_channels;
                 char *entry = entries + g * o->group_bytes + b * next + r * PIXEL_BYTES;
                 if (most == 1)

@@ -57,6 +57,12 @@ struct worker {
 static parallel run_parallel;
 static count threads_at_work;
 
+#ifdef __AMX_TILE__
+#define KERNELS_KIND "amx"
+#else
+#define KERNELS_KIND "avx512"
+#endif
+
 #ifndef KERNELS_SOURCES
 #define KERNELS_SOURCES "" /* setup.py gives it */
 #endif
@@ -64,11 +70,18 @@ static count threads_at_work;
 /* Tells from which sources the kernels were built. */
 const char *kernels_sources(void) { return KERNELS_SOURCES; }
 
+/* Which of the kinds of native/__init__.py this is. */
+const char *kernels_kind(void) { return KERNELS_KIND; }
+
 /* Called once: GOMP_parallel and omp_get_num_threads of the OpenMP library in use. Returns 0 where the
-   processor's tiles may be used. */
+   system lets the process use what the kernels need of the processor. */
 int kernels_start(parallel with, count threads) {
     run_parallel = with, threads_at_work = threads;
+#ifdef __AMX_TILE__
     return (int)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA);
+#else
+    return 0;
+#endif
 }
 
 program *kernels_new(void) {

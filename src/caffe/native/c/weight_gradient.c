@@ -1,3 +1,4 @@
+#ifdef __AMX_TILE__ /* TODO port */
 /* The gradient of a convolution's weights: dw[o][i][ky][kx] = sum over outputs of dy[o] x[i], where x
    is what the tap (ky, kx) saw.
 
@@ -301,3 +302,5 @@ int kernels_weight_gradient_cycles(const weight_gradient *of) {
     if (weight_gradient_plan(&p, of, 1)) return -1;
     return (int)at_most((int64_t)(p.cycles * of->v.groups / 1000), INT32_MAX);
 }
+
+#endif

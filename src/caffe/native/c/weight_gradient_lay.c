@@ -1,3 +1,4 @@
+#ifdef __AMX_TILE__ /* TODO port */
 /* Both sides of the weights' gradient, laid out for AMX's tiles. */
 
 #include "weight_gradient.h"
@@ -81,3 +82,5 @@ void weight_gradient_lay_dy(const plan *p, int64_t begin, int64_t from, int64_t 
     }
 }
 
+
+#endif

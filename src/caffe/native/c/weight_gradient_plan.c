@@ -1,3 +1,4 @@
+#ifdef __AMX_TILE__ /* TODO port */
 /* How the gradient of the weights becomes products of matrices: on which grid, in which chunks. */
 
 #include "weight_gradient.h"
@@ -131,3 +132,5 @@ size_t weight_gradient_memory(plan *p, char *at) {
     p->strips = (float *)at, at += (size_t)divide_up(p->chunk, STRIP) * p->outs * ROWS * sizeof(float);
     return (size_t)(at - begin);
 }
+
+#endif

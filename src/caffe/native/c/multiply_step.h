@@ -1,0 +1,45 @@
+/* A block of a matrix product in registers, by AVX-512's multiplications. */
+
+#ifndef CAFFE_MULTIPLY_STEP_H
+#define CAFFE_MULTIPLY_STEP_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { MOST_SUMS = 28 }; /* vectors: four registers are left for the weights and a number */
+
+#define STEP_OF static inline __attribute__((always_inline)) void
+
+STEP_OF begin_sums(const int count, __m512 *sums) {
+#pragma GCC unroll 28
+    for (int i = 0; i < count; i++) sums[i] = _mm512_setzero_ps();
+}
+
+/* Adds sixteen of the depth: number k of row r of tile t is a[t][r * row + k * next], that of output
+   16 n + j is b[k * 16 + n * side + j]; its sum is in sums[(t * rows + r) * wide + n]. tiles, rows,
+   wide and next are constants where the call is compiled. */
+STEP_OF multiply_step(const int tiles, const int rows, const int wide, const float *const a[],
+                      const int64_t row, const int64_t next, const float *b, int64_t side,
+                      __m512 *sums) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 16; k++) {
+        __m512 weights[2];
+#pragma GCC unroll 2
+        for (int n = 0; n < wide; n++) weights[n] = _mm512_loadu_ps(b + k * 16 + n * side);
+#pragma GCC unroll 2
+        for (int t = 0; t < tiles; t++)
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++) {
+                __m512 x = _mm512_set1_ps(a[t][r * row + k * next]);
+#pragma GCC unroll 2
+                for (int n = 0; n < wide; n++) {
+                    __m512 *sum = sums + (t * rows + r) * wide + n;
+                    *sum = _mm512_fmadd_ps(x, weights[n], *sum);
+                }
+            }
+    }
+}
+
+#undef STEP_OF
+
+#endif
