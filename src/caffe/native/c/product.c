@@ -1,7 +1,6 @@
-#ifdef __AMX_TILE__ /* TODO port */
 /* The product of a matrix with many weights that stay where they are (FCN's fc6: 103 million).
 
-   The depth goes in chunks, outermost: a chunk of the matrix is split once by each thread and stays in
+   The depth goes in chunks, outermost: a chunk of the matrix is laid once by each thread and stays in
    its cache while the weights of that chunk pass by, 32 outputs at a time, each read once. */
 
 #include "product.h"
@@ -9,155 +8,23 @@
 #include "convolution.h"
 #include "finish.h"
 #include "native.h"
-#include "splitting.h"
-#include "tiles.h"
-#include "turn.h"
+#include "product_chunk.h"
 
 #include <stdlib.h>
 
 enum {
-    CHUNK = 512,        /* of the depth */
+    MOST_ROWS = 1024, /* of the matrix */
     STEPS = CHUNK / STEP,
-    MOST_ROWS = 1024,   /* of the matrix */
     SQUARE = 4 * TILE_FLOATS, /* 32 by 32 results */
-    WEIGHTS_TILE = PARTS * TILE, /* a step of sixteen outputs or rows */
 };
 
-typedef struct {
-    int64_t rows, depth, outputs;
-    const float *weights; /* outputs x depth, the caller's */
-    const float *x;       /* of the run: rows x depth */
-    float *y;             /* rows x outputs */
-} product;
-
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-static inline __m512 some(const float *from, int64_t count) {
-    __mmask16 mask = count >= 16 ? 0xffff : count > 0 ? (__mmask16)((1u << count) - 1) : 0;
-    return _mm512_maskz_loadu_ps(mask, from);
-}
-
-/* Sixteen rows of `have`, a chunk of so many numbers, as steps of rows x pairs (j, j + 16). */
-static void split_rows(const float *from, int64_t row, int64_t have, int64_t depth, bfloat *to) {
-    for (int64_t k = 0; k < depth; k += STEP, to += WEIGHTS_TILE)
-        for (int64_t i = 0; i < ROWS; i++) {
-            __m512i words[PARTS];
-            const float *at = from + i * row + k;
-            int64_t left = i < have ? depth - k : 0;
-            split_pair(some(at, left), some(at + SIDE, left - SIDE), words);
-            for (int part = 0; part < PARTS; part++)
-                _mm512_store_si512((__m512i *)(to + part * TILE + i * DEPTH), words[part]);
-        }
-}
-
-/* The weights of 32 outputs for a chunk, which a thread splits while the tiles multiply those before.
-   A step of sixteen outputs takes four turns: one splits its numbers, the others lay out a part
-   each as pairs x outputs. */
-typedef struct {
-    const product *o;
-    int64_t output, k, depth, steps; /* the first output; from where in the depth, and how much */
-    bfloat *to;
-    int64_t at, end; /* turns */
-    __m512i words[PARTS][ROWS];
-} ahead;
-
-static void ahead_of(ahead *s, const product *o, int64_t output, int64_t k, bfloat *to) {
-    int64_t left = o->depth - k;
-    s->o = o, s->output = output, s->k = k, s->to = to;
-    s->depth = left < CHUNK ? left : CHUNK;
-    s->steps = up(s->depth, STEP) / STEP;
-    s->at = 0, s->end = 2 * 4 * s->steps;
-}
-
-static void split_step(ahead *s, int64_t output, int64_t step) {
-    const product *o = s->o;
-    const float *from = o->weights + output * o->depth + s->k + step * STEP;
-    /* What is read some steps later: of these outputs, or the first of the next ones. */
-    int64_t later = step + 4 < s->steps ? 4 * STEP : 2 * ROWS * o->depth + (step + 4 - s->steps - step) * STEP;
-    for (int64_t i = 0; i < ROWS; i++, from += o->depth) {
-        int64_t left = output + i < o->outputs ? s->depth - step * STEP : 0;
-        __m512i words[PARTS];
-        split_pair(some(from, left), some(from + SIDE, left - SIDE), words);
-        if (left) _mm_prefetch((const char *)(from + later), _MM_HINT_T1);
-        if (left) _mm_prefetch((const char *)(from + later + SIDE), _MM_HINT_T1);
-        for (int part = 0; part < PARTS; part++) s->words[part][i] = words[part];
-    }
-}
-
-static void one_turn(ahead *s) {
-    int64_t tile = s->at / 4, step = tile % s->steps, half = tile / s->steps;
-    int part = (int)(s->at++ % 4) - 1;
-    if (part < 0) {
-        split_step(s, s->output + half * ROWS, step);
-        return;
-    }
-    __m512 rows[ROWS];
-    float *to = (float *)(s->to + tile * WEIGHTS_TILE + part * TILE);
-    for (int i = 0; i < ROWS; i++) rows[i] = _mm512_castsi512_ps(s->words[part][i]);
-    turn(rows);
-    for (int i = 0; i < ROWS; i++) _mm512_store_ps(to + i * SIDE, rows[i]);
-}
-
-static inline void some_turns(ahead *s, int64_t most) {
-    for (int64_t i = 0; i < most && s->at < s->end; i++) one_turn(s);
-}
-
-#define LOAD(tile, at, part) _tile_loadd(tile, (at) + (part) * TILE, 64)
-#define ALL_FOUR              \
-    _tile_dpbf16ps(0, 4, 6);  \
-    _tile_dpbf16ps(1, 4, 7);  \
-    _tile_dpbf16ps(2, 5, 6);  \
-    _tile_dpbf16ps(3, 5, 7)
-
-/* Adds a chunk's 32 rows by 32 outputs to the sums: four tiles. a2 and b2 are the second sixteen of each.
-   A chunk is summed by itself: shorter sums round less. In each step `turns` of the weights ahead are
-   taken, while the tiles multiply. */
-static void add(const bfloat *a, const bfloat *a2, const bfloat *b, const bfloat *b2, int64_t steps,
-                float *sums, ahead *next, int64_t turns) {
-    _Alignas(64) float found[4 * TILE_FLOATS];
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t k = 0; k < steps * WEIGHTS_TILE; k += WEIGHTS_TILE) {
-        LOAD(4, a + k, 0);
-        LOAD(5, a2 + k, 0);
-        LOAD(6, b + k, 0);
-        LOAD(7, b2 + k, 0);
-        ALL_FOUR;
-        LOAD(6, b + k, 2);
-        LOAD(7, b2 + k, 2);
-        ALL_FOUR;
-        LOAD(6, b + k, 1);
-        LOAD(7, b2 + k, 1);
-        ALL_FOUR;
-        LOAD(4, a + k, 1);
-        LOAD(5, a2 + k, 1);
-        ALL_FOUR;
-        LOAD(6, b + k, 0);
-        LOAD(7, b2 + k, 0);
-        ALL_FOUR;
-        LOAD(4, a + k, 2);
-        LOAD(5, a2 + k, 2);
-        ALL_FOUR;
-        some_turns(next, turns);
-    }
-    _tile_stored(0, found, 64);
-    _tile_stored(1, found + TILE_FLOATS, 64);
-    _tile_stored(2, found + 2 * TILE_FLOATS, 64);
-    _tile_stored(3, found + 3 * TILE_FLOATS, 64);
-    tiles_fence();
-    for (int i = 0; i < 4 * TILE_FLOATS; i += 16)
-        _mm512_store_ps(sums + i, _mm512_add_ps(_mm512_load_ps(sums + i), _mm512_load_ps(found + i)));
-}
-
-/* Where a thread keeps things: the parts of the matrix' chunk, of 32 outputs' weights, and the sums of
+/* Where a thread keeps things: the matrix' chunk, of 32 outputs' weights, and the sums of
    its share, [pair of outputs' tiles][pair of rows' tiles][four tiles]. */
 static size_t rows_size(const product *o) {
-    return (size_t)up(o->rows, 2 * ROWS) * CHUNK * PARTS * sizeof(bfloat);
+    return (size_t)up(o->rows, 2 * ROWS) * STEPS * STEP_NUMBERS / ROWS * sizeof(number);
 }
 
-enum { WEIGHTS_NUMBERS = 2 * ROWS * CHUNK * PARTS };
+enum { WEIGHTS_NUMBERS = 2 * STEPS * STEP_NUMBERS };
 
 static size_t sums_size(const product *o) {
     return (size_t)(up(o->outputs, 2 * ROWS) * up(o->rows, 2 * ROWS)) * sizeof(float);
@@ -170,18 +37,18 @@ static void compute(const product *o, worker *w, put put, const void *of) {
     int64_t pairs = up(o->outputs, 2 * ROWS) / (2 * ROWS), high = up(o->rows, 2 * ROWS) / (2 * ROWS);
     int64_t from = pairs * worker_index(w) / worker_count(w);
     int64_t to = pairs * (worker_index(w) + 1) / worker_count(w);
-    bfloat *a = worker_own(w), *b = (bfloat *)((char *)a + rows_size(o)), *other = b + WEIGHTS_NUMBERS;
+    number *a = worker_own(w), *b = (number *)((char *)a + rows_size(o)), *other = b + WEIGHTS_NUMBERS;
     float *all = worker_shared(w), *sums = all + from * high * SQUARE;
     memset(sums, 0, (size_t)((to - from) * high * SQUARE) * sizeof *sums);
-    int64_t turns = up(8, high) / high;
+    int64_t turns = up(2 * TURNS, high) / high;
     ahead next = {.at = 0};
     tiles_begin(ROWS);
     if (from < to) ahead_of(&next, o, 2 * from * ROWS, 0, b);
     for (int64_t k = 0; k < o->depth && from < to; k += CHUNK) {
         int64_t depth = o->depth - k < CHUNK ? o->depth - k : CHUNK;
-        int64_t steps = up(depth, STEP) / STEP, side = steps * WEIGHTS_TILE;
+        int64_t steps = up(depth, STEP) / STEP, side = steps * STEP_NUMBERS;
         for (int64_t i = 0; i < 2 * high; i++)
-            split_rows(o->x + i * ROWS * o->depth + k, o->depth, o->rows - i * ROWS, depth, a + i * side);
+            lay_rows(o->x + i * ROWS * o->depth + k, o->depth, o->rows - i * ROWS, depth, a + i * side);
         for (int64_t n = from; n < to; n++) {
             some_turns(&next, next.end); /* those that are left */
             if (n + 1 < to)
@@ -190,9 +57,9 @@ static void compute(const product *o, worker *w, put put, const void *of) {
                 ahead_of(&next, o, 2 * from * ROWS, k + CHUNK, other);
             tiles_fence();
             for (int64_t i = 0; i < high; i++)
-                add(a + 2 * i * side, a + (2 * i + 1) * side, b, b + side, steps,
+                add(a + 2 * i * side, a + (2 * i + 1) * side, b, b + side, steps, o->rows - i * 2 * ROWS,
                     sums + ((n - from) * high + i) * SQUARE, &next, turns);
-            bfloat *done = b;
+            number *done = b;
             b = other, other = done;
         }
     }
@@ -216,7 +83,7 @@ static void put_plain(const void *of, int64_t i, int64_t n, __m512 sums, __mmask
 static void run(const void *prepared, worker *w) { compute(prepared, w, put_plain, prepared); }
 
 static void reserve(program *p, const product *o, size_t shared) {
-    size_t own = rows_size(o) + 2 * WEIGHTS_NUMBERS * sizeof(bfloat);
+    size_t own = rows_size(o) + 2 * WEIGHTS_NUMBERS * sizeof(number);
     program_reserve(p, sums_size(o) + shared, own);
 }
 
@@ -310,10 +177,3 @@ int product_add(program *p, const map *in, const map *out, const window *win, co
     reserve(p, &o->of, (size_t)(o->of.rows * o->of.depth) * sizeof(float));
     return 0;
 }
-
-#else
-#include "convolution.h"
-#include "product.h"
-int product_fits(const map *in, const map *out, const window *win) { (void)in, (void)out, (void)win; return 0; }
-int product_add(program *p, const map *in, const map *out, const window *win, const float *weights, const finish *then) { (void)p, (void)in, (void)out, (void)win, (void)weights, (void)then; return -1; }
-#endif
