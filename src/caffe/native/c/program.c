@@ -4,6 +4,7 @@
    processors: GOMP_parallel comes from the library that PyTorch has loaded. */
 
 #define _GNU_SOURCE
+#include "kind.h"
 #include "native.h"
 #include "scratch.h"
 
@@ -57,7 +58,7 @@ struct worker {
 static parallel run_parallel;
 static count threads_at_work;
 
-#ifdef __AMX_TILE__
+#ifdef CAFFE_AMX
 #define KERNELS_KIND "amx"
 #else
 #define KERNELS_KIND "avx512"
@@ -77,7 +78,7 @@ const char *kernels_kind(void) { return KERNELS_KIND; }
    system lets the process use what the kernels need of the processor. */
 int kernels_start(parallel with, count threads) {
     run_parallel = with, threads_at_work = threads;
-#ifdef __AMX_TILE__
+#if defined(CAFFE_AMX) && !defined(TILES_EMULATED)
     return (int)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA);
 #else
     return 0;

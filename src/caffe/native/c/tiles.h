@@ -16,6 +16,8 @@
 #ifndef CAFFE_TILES_H
 #define CAFFE_TILES_H
 
+#include "kind.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,7 +27,7 @@ enum { SIDE = 16, TILE_FLOATS = SIDE * SIDE };
 #define PRODUCT static inline __attribute__((always_inline)) void
 typedef void side_work(void *data);
 
-#if defined(__AMX_TILE__)
+#ifdef CAFFE_AMX
 #include "tiles_amx.h"
 #else
 #include "tiles_avx512.h"

@@ -12,6 +12,13 @@
 #ifndef CAFFE_TILES_AMX_H
 #define CAFFE_TILES_AMX_H
 
+#ifdef TILES_EMULATED
+#include "tiles_emulated.h"
+#define CONFIGURE(shape) emulated_configure(&(shape))
+#else
+#define CONFIGURE(shape) __asm__ volatile("ldtilecfg %0" : : "m"(shape))
+#endif
+
 enum { STEP = 32, PIXEL_BYTES = 192, WEIGHT_BYTES = 3072, PART = 64, WEIGHT_PART = 1024 };
 enum { MOST_TILE_ROWS = 16 };
 
@@ -28,7 +35,7 @@ static inline void tiles_begin(int pixels) {
     memset(&shape, 0, sizeof shape);
     shape.palette = 1;
     for (int i = 0; i < 8; i++) shape.bytes[i] = 64, shape.rows[i] = i < 6 ? pixels : SIDE;
-    __asm__ volatile("ldtilecfg %0" : : "m"(shape));
+    CONFIGURE(shape);
 }
 
 static inline void tiles_end(void) { _tile_release(); }
@@ -234,6 +241,7 @@ PRODUCT product_1x1(int rows, const char *a, const int32_t *offsets, int64_t ste
     }
 }
 
+#undef CONFIGURE
 #undef PIXELS
 #undef WEIGHTS
 #undef MULTIPLY

@@ -1,4 +1,5 @@
-#ifdef __AMX_TILE__ /* TODO port */
+#include "kind.h"
+#ifdef CAFFE_AMX /* TODO port */
 /* The gradient of a convolution's weights: dw[o][i][ky][kx] = sum over outputs of dy[o] x[i], where x
    is what the tap (ky, kx) saw.
 

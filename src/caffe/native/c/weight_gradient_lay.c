@@ -1,4 +1,5 @@
-#ifdef __AMX_TILE__ /* TODO port */
+#include "kind.h"
+#ifdef CAFFE_AMX /* TODO port */
 /* Both sides of the weights' gradient, laid out for AMX's tiles. */
 
 #include "weight_gradient.h"

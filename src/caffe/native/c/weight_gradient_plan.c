@@ -1,4 +1,5 @@
-#ifdef __AMX_TILE__ /* TODO port */
+#include "kind.h"
+#ifdef CAFFE_AMX /* TODO port */
 /* How the gradient of the weights becomes products of matrices: on which grid, in which chunks. */
 
 #include "weight_gradient.h"

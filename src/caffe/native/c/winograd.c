@@ -1,4 +1,5 @@
-#ifdef __AMX_TILE__ /* TODO port */
+#include "kind.h"
+#ifdef CAFFE_AMX /* TODO port */
 /* 3x3 convolution of stride 1 and pad 1 by Winograd's minimal filtering (Lavin and Gray, 2016).
 
    Blocks of 4 rows by 2 columns of outputs come from 6 by 4 inputs, F(4,3) down the rows and F(2,3)
