@@ -23,7 +23,7 @@ typedef struct {
     float *y;             /* rows x outputs */
 } product;
 
-#if defined(__AMX_TILE__)
+#ifdef CAFFE_AMX
 typedef bfloat number;
 enum {
     STEP_NUMBERS = PARTS * TILE, /* a step of sixteen outputs or rows */
@@ -64,7 +64,7 @@ static inline void some_turns(ahead *s, int64_t most) {
     for (int64_t i = 0; i < most && s->at < s->end; i++) one_turn(s);
 }
 
-#if defined(__AMX_TILE__)
+#ifdef CAFFE_AMX
 #include "product_chunk_amx.h"
 #else
 #include "product_chunk_avx512.h"
