@@ -1,18 +1,11 @@
 /* Convolutions as matrix products (tiles.h). */
 
 #define _GNU_SOURCE
-#include "convolution_side.h"
+#include "convolution_multiply.h"
 #include "large.h"
 #include "product.h"
 
 #include <stdlib.h>
-
-/* Memory of a thread while it runs. */
-typedef struct {
-    char *entries, *panel, *unfold;
-    float *results, *sums; /* sums: those of product_1x1 */
-    side beside;
-} scratch;
 
 static scratch scratch_of(const convolution *o, worker *w) {
     char *own = worker_own(w);
@@ -34,68 +27,8 @@ static size_t own_bytes(const convolution *o) {
 
 /* Rows of entries that a band needs. */
 static int64_t rows_to_split(const convolution *o, int64_t band) {
+    if (o->direct) return 0;
     return o->unfolded ? band_height(o, band) : o->input_rows;
-}
-
-/* The weights that a thread reads after `tile` and `first`: they are asked for while it computes. NULL
-   where all weights stay in the cache anyway. */
-static const char *weights_ahead(const convolution *o, int64_t group, int64_t tile, int count,
-                                 int64_t first) {
-    int64_t panel = o->steps * WEIGHT_BYTES, panels = o->win.groups * o->tiles;
-    if (o->keep || panels * panel < LEAST_AHEAD) return NULL;
-    int64_t at = group * o->tiles + tile;
-    if (first + o->chunk < o->steps) return o->packed + at * panel + (first + o->chunk) * WEIGHT_BYTES;
-    return o->packed + (at + count < panels ? at + count : 0) * panel;
-}
-
-/* The results of a band for `count` tiles of outputs of a group, from `tile` on. */
-static void multiply(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
-                     int count, const char *entries, scratch *s) {
-    int64_t run = (band_height(o, band) - 1) * o->pitch + o->width;
-    int64_t tiles = (run + o->rows - 1) / o->rows, next = o->rows * PIXEL_BYTES;
-    int64_t channel = group * o->out_channels + tile * SIDE, left = o->out_channels - tile * SIDE;
-    const char *a = entries + group * o->group_bytes;
-    for (int64_t first = 0; first < o->steps; first += o->chunk) {
-        int64_t steps = o->steps - first < o->chunk ? o->steps - first : o->chunk;
-        int sum = first > 0, last = first + steps == o->steps, many = o->chunk < o->steps;
-        int64_t panel = (o->keep ? o->chunk : o->steps) * WEIGHT_BYTES;
-        const char *b = s->panel;
-        if (o->keep)
-            for (int i = 0; i < count; i++)
-                convolution_pack(o, o->weights, group, tile + i, first, steps, s->panel + i * panel);
-        else
-            b = o->packed + (group * o->tiles + tile) * panel + first * WEIGHT_BYTES;
-        const int32_t *offsets = o->offsets + first;
-        side *d = &s->beside;
-        const char *ahead = weights_ahead(o, group, tile, count, first);
-        if (ahead) {
-            d->ahead = ahead, d->next = panel, d->lines_left = steps * WEIGHT_BYTES / 64;
-            d->lines = (2 * WEIGHT_BYTES / 64 + tiles - 1) / tiles;
-        }
-        for (int64_t m = 0; m < tiles;) {
-            float *c = s->results + (many ? m * count * TILE_FLOATS : 0);
-            const char *am = a + m * next;
-            int done = 1;
-            d->quota = (d->end - d->at + steps - 1) / steps;
-            if (d->quota < 8) d->quota = 8;
-            if (count == 2 && m + 1 < tiles) {
-                product_2x2(o->rows, am, am + next, offsets, steps, b, b + panel, c, sum, side_step, d);
-                done = 2;
-            } else if (count == 1 && m + 3 < tiles) {
-                product_4x1(o->rows, am, next, offsets, steps, b, c, sum, side_step, d);
-                done = 4;
-            } else if (count == 4) {
-                product_1x4(o->rows, am, offsets, steps, b, panel, c, sum, side_step, d);
-            } else {
-                side_finish(d);
-                for (int i = 0; i < count; i++)
-                    product_1x1(o->rows, am, offsets, steps, b + i * panel, c + i * TILE_FLOATS, s->sums, sum,
-                                side_step, d);
-            }
-            if (last) side_results(d, image, band, m, done, channel, left, count, c);
-            m += done;
-        }
-    }
 }
 
 /* Pairs of tiles of outputs, or fours where there is one tile of results only. */
@@ -121,9 +54,9 @@ static void input_ahead(const convolution *o, int64_t band, int64_t shares, side
     if (rows <= 0) return;
     int64_t bytes = rows * o->in.w * o->in.pixel * (int64_t)sizeof(float);
     int64_t run = (o->band_rows - 1) * o->pitch + o->width, tiles = (run + o->rows - 1) / o->rows;
-    int64_t steps = shares * ((tiles + 1) / 2) * o->steps;
+    int64_t asks = shares * asks_of(o, tiles);
     d->ahead = (const char *)(o->in.at + (band / o->bands * o->in.h + first) * o->in.w * o->in.pixel);
-    d->next = bytes / 2, d->lines_left = bytes / 128, d->lines = (d->lines_left + steps - 1) / steps;
+    d->next = bytes / 2, d->lines_left = bytes / 128, d->lines = (d->lines_left + asks - 1) / asks;
 }
 
 void convolution_run(const convolution *o, worker *w) {

@@ -28,6 +28,7 @@ typedef struct {
     window win;
     finish done;
     int unfolded, keep;
+    int direct; /* no entries are written: the products read the map */
     int apart; /* weights are few: threads take bands of their own where there is one for each */
     int64_t taps, in_channels, out_channels; /* of a group */
     int64_t joined; /* groups of Caffe in a group here: small ones share a step, with zeros between */

@@ -14,7 +14,7 @@
 #define WEIGHTS_FOR_EACH (CORE_CACHE / 1024 * 350)
 #define PASS_BYTES (CORE_CACHE / 1024 * 200)
 
-enum { PAIR = 2 * MOST_TILE_ROWS };
+enum { PAIR = 2 * MOST_TILE_ROWS, MOST_DIRECT = 512 };
 
 static int64_t reach_h(const window *w) { return (int64_t)(w->kernel_h - 1) * w->dilation_h; }
 
@@ -62,6 +62,14 @@ static int unfolds(const convolution *o) {
            shifted * (o->taps * waste * 8.0 * o->tiles + 10 * entries);
 }
 
+/* Whether the products read the map itself: a pixel's channels are whole steps, and those of a tile's
+   pixels do not meet in the same few lines of the first cache. */
+static int reads_directly(const convolution *o) {
+    const window *w = &o->win;
+    int plain = o->unfolded && o->taps == 1 && w->stride_h == 1 && w->stride_w == 1;
+    return DIRECT && plain && o->joined == 1 && o->in_channels % STEP == 0 && o->in.pixel <= MOST_DIRECT;
+}
+
 /* The phases that taps read, and where: returns how many rows the last tap reads further down. */
 static int64_t find_phases(convolution *o) {
     const window *w = &o->win;
@@ -89,10 +97,10 @@ static int64_t find_phases(convolution *o) {
     return down;
 }
 
-/* Results in a tile: such that the tiles of a run are about equally full, and an even number. */
+/* Results in a tile: such that the tiles of a run are about equally full. */
 static int tile_rows(int64_t run) {
     int64_t tiles = divide_up(run, MOST_TILE_ROWS);
-    if (tiles > 1) tiles += tiles & 1;
+    if (TILES_IN_PAIRS && tiles > 1) tiles += tiles & 1;
     return (int)divide_up(run, tiles);
 }
 
@@ -127,7 +135,7 @@ static void list_steps(convolution *o) {
     int64_t c = o->in_channels, of_group = c / o->joined;
     for (int64_t s = 0; s < o->steps; s++) {
         int64_t block = o->unfolded ? s : s / o->taps, t = o->unfolded ? 0 : s % o->taps;
-        int64_t entry = block * o->phases * o->plane;
+        int64_t entry = o->direct ? block : block * o->phases * o->plane;
         if (!o->unfolded)
             entry += o->phase_of[t] * o->plane + o->row_of[t] * o->pitch + o->column_of[t];
         o->offsets[s] = (int32_t)(entry * PIXEL_BYTES);
@@ -206,6 +214,7 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     o->in_channels = in->c / o->win.groups, o->out_channels = out->c / o->win.groups;
     o->tiles = divide_up(o->out_channels, SIDE);
     o->unfolded = unfolds(o);
+    o->direct = reads_directly(o);
     o->images = o->unfolded ? 1 : out->n;
     o->height = o->unfolded ? (int64_t)out->n * out->h * out->w : out->h;
     o->width = o->unfolded ? 1 : out->w;
@@ -238,6 +247,7 @@ convolution *convolution_plan(const map *in, const map *out, const window *win, 
     int64_t passes = divide_up(o->steps, o->chunk), group = run > MOST_TILE_ROWS ? 2 : 4;
     /* What lies behind the last entry is read too: tiles are filled up, and shifted by taps. */
     o->entries_bytes = (size_t)(o->band_bytes + (4 * SIDE + o->pitch) * PIXEL_BYTES + 4095) / 4096 * 4096;
+    if (o->direct) o->entries_bytes = 0;
     o->results_bytes = (passes > 1 ? divide_up(run, o->rows) + 4 : 4) * group * TILE_FLOATS * sizeof(float);
     o->panel_bytes = keep ? (size_t)(group * o->chunk * WEIGHT_BYTES) : 0;
     return o;

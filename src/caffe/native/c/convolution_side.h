@@ -88,16 +88,21 @@ static void finish_some(side *d, int64_t most) {
     }
 }
 
-/* What belongs to one step. */
-static inline __attribute__((always_inline)) void side_step(void *data) {
-    side *d = data;
-    if (d->at < d->end) finish_some(d, d->quota);
+/* Asks for some of the memory. */
+static inline __attribute__((always_inline)) void ask_ahead(side *d) {
     if (d->lines_left <= 0) return;
     d->lines_left -= d->lines;
     for (int64_t i = 0; i < d->lines; i++, d->ahead += 64) {
         _mm_prefetch(d->ahead, _MM_HINT_T1);
         _mm_prefetch(d->ahead + d->next, _MM_HINT_T1);
     }
+}
+
+/* What belongs to one step. */
+static inline __attribute__((always_inline)) void side_step(void *data) {
+    side *d = data;
+    if (d->at < d->end) finish_some(d, d->quota);
+    ask_ahead(d);
 }
 
 /* All that is left of the results. */

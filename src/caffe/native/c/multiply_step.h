@@ -40,6 +40,28 @@ STEP_OF multiply_step(const int tiles, const int rows, const int wide, const flo
     }
 }
 
+/* The same of one tile whose rows are any distance apart: addresses are made of few registers. */
+STEP_OF multiply_far_rows(const int rows, const int wide, const float *a, int64_t row, const float *b,
+                          int64_t side, __m512 *sums) {
+    enum { TOGETHER = 3 };
+    const float *at[(MOST_SUMS + TOGETHER - 1) / TOGETHER];
+#pragma GCC unroll 10
+    for (int g = 0; g * TOGETHER < rows; g++) at[g] = a + g * TOGETHER * row;
+#pragma GCC unroll 4
+    for (int k = 0; k < 16; k++) {
+        __m512 weights[2];
+#pragma GCC unroll 2
+        for (int n = 0; n < wide; n++) weights[n] = _mm512_loadu_ps(b + k * 16 + n * side);
+#pragma GCC unroll 28
+        for (int r = 0; r < rows; r++) {
+            __m512 x = _mm512_set1_ps(at[r / TOGETHER][r % TOGETHER * row + k]);
+#pragma GCC unroll 2
+            for (int n = 0; n < wide; n++)
+                sums[r * wide + n] = _mm512_fmadd_ps(x, weights[n], sums[r * wide + n]);
+        }
+    }
+}
+
 #undef STEP_OF
 
 #endif

@@ -6,10 +6,11 @@
    - STEP: the channels that a product takes at a time; PIXEL_BYTES and WEIGHT_BYTES: a pixel's step, and
      that of the weights for SIDE outputs;
    - write_pixel() and write_weights(), which lay them so;
-   - product_2x2() to product_1x1(): tiles of up to MOST_TILE_ROWS pixels by SIDE outputs. They go through
-     `steps` steps: a pixel's is at a + offsets[step] bytes, the next pixel's PIXEL_BYTES after it, and
-     the weights' steps follow each other. The tiles of results at c, SIDE numbers a row, are added to
-     with `sum`. side(data) is called once in each step or as often before them;
+   - MOST_TILE_ROWS: the pixels of a tile of results, at most, which has SIDE outputs; TILES_IN_PAIRS:
+     whether their number should be even; DIRECT: whether maps can be read as they lie;
+   - what multiplies them (convolution_multiply.h). It goes through `steps` steps: a pixel's is at a +
+     offsets[step] bytes, the next pixel's PIXEL_BYTES after it, and the weights' steps follow each
+     other;
    - tiles_begin(), tiles_end() around them, and tiles_fence() where memory that is written is read by
      products, or the other way round. */
 
@@ -25,7 +26,6 @@
 enum { SIDE = 16, TILE_FLOATS = SIDE * SIDE };
 
 #define PRODUCT static inline __attribute__((always_inline)) void
-typedef void side_work(void *data);
 
 #ifdef CAFFE_AMX
 #include "tiles_amx.h"

@@ -20,7 +20,7 @@
 #endif
 
 enum { STEP = 32, PIXEL_BYTES = 192, WEIGHT_BYTES = 3072, PART = 64, WEIGHT_PART = 1024 };
-enum { MOST_TILE_ROWS = 16 };
+enum { MOST_TILE_ROWS = 16, TILES_IN_PAIRS = 1, DIRECT = 0 };
 
 /* Of a core's second cache. */
 enum { CORE_CACHE = 2 << 20 };
@@ -106,10 +106,13 @@ static inline void store_results(float *c) {
     tiles_fence();
 }
 
+/* The four tiles of results at c, SIDE numbers a row, are added to with `sum`.  side(data) is called once
+   in each step: what it does takes no time as long as it is less than the tiles' work. */
+typedef void side_work(void *data);
+
 /* Two tiles of pixels by two of outputs: c holds (0,0), (0,1), (1,0), (1,1). */
-PRODUCT product_2x2(int rows, const char *a0, const char *a1, const int32_t *offsets, int64_t steps,
+PRODUCT product_2x2(const char *a0, const char *a1, const int32_t *offsets, int64_t steps,
                                const char *b0, const char *b1, float *c, int sum, side_work *side, void *data) {
-    (void)rows; /* tiles_begin() was told */
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b0 += WEIGHT_BYTES, b1 += WEIGHT_BYTES) {
         const char *p0 = a0 + offsets[s], *p1 = a1 + offsets[s];
@@ -149,9 +152,8 @@ PRODUCT product_2x2(int rows, const char *a0, const char *a1, const int32_t *off
     MULTIPLY(i, 4, 6)
 
 /* Four tiles of pixels, `next` bytes apart, by one of outputs. */
-PRODUCT product_4x1(int rows, const char *a, int64_t next, const int32_t *offsets, int64_t steps,
+PRODUCT product_4x1(const char *a, int64_t next, const int32_t *offsets, int64_t steps,
                                const char *b, float *c, int sum, side_work *side, void *data) {
-    (void)rows; /* tiles_begin() was told */
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
         const char *p0 = a + offsets[s], *p1 = p0 + next, *p2 = p1 + next, *p3 = p2 + next;
@@ -186,9 +188,8 @@ PRODUCT product_4x1(int rows, const char *a, int64_t next, const int32_t *offset
     MULTIPLY(i, 4, 6)
 
 /* One tile of pixels by four of outputs, whose weights are `next` bytes apart. */
-PRODUCT product_1x4(int rows, const char *a, const int32_t *offsets, int64_t steps, const char *b,
+PRODUCT product_1x4(const char *a, const int32_t *offsets, int64_t steps, const char *b,
                                int64_t next, float *c, int sum, side_work *side, void *data) {
-    (void)rows; /* tiles_begin() was told */
     load_results(c, sum);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
         const char *p = a + offsets[s], *b1 = b + next, *b2 = b1 + next, *b3 = b2 + next;
@@ -214,9 +215,8 @@ PRODUCT product_1x4(int rows, const char *a, const int32_t *offsets, int64_t ste
 
 /* One tile by one: four sums, so that no product waits for the one before. `room` is for four tiles;
    the result is at c. */
-PRODUCT product_1x1(int rows, const char *a, const int32_t *offsets, int64_t steps, const char *b,
+PRODUCT product_1x1(const char *a, const int32_t *offsets, int64_t steps, const char *b,
                                float *c, float *room, int sum, side_work *side, void *data) {
-    (void)rows; /* tiles_begin() was told */
     load_results(room, 0);
     if (sum) _tile_loadd(0, c, 64);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES) {
