@@ -1,17 +1,19 @@
-/* What the files of the weights' gradient share: its plan, and how both sides are laid out. */
+/* The gradient of a convolution's weights: dw[o][i][ky][kx] = sum over outputs of dy[o] x[i], where x is
+   what the tap (ky, kx) saw.
+
+   One of two headers has the plan, by what the file is compiled for; the .c files of the same names
+   compute it. */
 
 #ifndef CAFFE_WEIGHT_GRADIENT_H
 #define CAFFE_WEIGHT_GRADIENT_H
 
+#include "kind.h"
 #include "native.h"
-#include "splitting.h"
 #include "tasks.h"
 
 enum {
     MOST_KERNEL = 64, /* of a side */
     MOST_TAPS = 1024,
-    STRIP = 128, /* positions that are laid out by one task */
-    SUMS = ROWS * ROWS,
 };
 
 /* What the caller wants; all in float32, maps channels last. */
@@ -25,36 +27,20 @@ typedef struct {
     int32_t add; /* 1: dw and db are added to */
 } weight_gradient;
 
-/* One axis of the grid. */
-typedef struct {
-    int32_t pitch, phases, least, most; /* positions of a row; shifts of the taps */
-    int32_t remainder[MOST_KERNEL];     /* of each phase */
-    int32_t phase[MOST_KERNEL], shift[MOST_KERNEL]; /* of each tap */
-} axis;
-
-typedef struct {
-    const weight_gradient *of;
-    axis y, x;
-    int64_t positions, lowest, halo; /* halo: how far the taps reach along the grid */
-    int64_t chunk, row;              /* positions laid out at a time, and in a row of x with the halo */
-    int32_t taps, phases, ins, outs; /* tiles of channels of a group */
-    int32_t widest;                  /* tiles to a side that a task multiplies */
-    int32_t at_once;                 /* one chunk, whose sums are given as soon as they are there */
-    double cycles;                   /* of a processor, roughly, that it takes */
-    /* in the shared memory */
-    uint16_t *xs, *dys;
-    float *sums, *bias, *strips;
-} plan;
+#ifdef CAFFE_AMX
+#include "weight_gradient_amx.h"
+#else
+#include "weight_gradient_avx512.h"
+#endif
 
 /* A plan for so many threads; -1 where the kernel is too wide. */
 int weight_gradient_plan(plan *p, const weight_gradient *of, int threads);
 
-/* Gives the plan its shared memory, which begins at `at`; returns its bytes. */
+/* Gives the plan its shared memory, which begins at `at`; returns its bytes.  And those of each thread. */
 size_t weight_gradient_memory(plan *p, char *at);
+size_t weight_gradient_own(const plan *p);
 
-/* Lays out up to STRIP positions of a chunk that begins at `begin`, from the chunk's `from` on: of a
-   phase of x, or of dy, whose `end` is the chunk's, and which are summed up, too. */
-void weight_gradient_lay_x(const plan *p, int64_t begin, int phase, int64_t from, const float *x);
-void weight_gradient_lay_dy(const plan *p, int64_t begin, int64_t from, int64_t end, const float *dy);
+/* The operation: what is to be done comes in the first slot, as a plan. */
+void weight_gradient_run(const void *none, worker *w);
 
 #endif

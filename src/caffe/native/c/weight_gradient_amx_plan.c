@@ -1,5 +1,6 @@
 #include "kind.h"
-#ifdef CAFFE_AMX /* TODO port */
+
+#ifdef CAFFE_AMX
 /* How the gradient of the weights becomes products of matrices: on which grid, in which chunks. */
 
 #include "weight_gradient.h"
@@ -133,5 +134,7 @@ size_t weight_gradient_memory(plan *p, char *at) {
     p->strips = (float *)at, at += (size_t)divide_up(p->chunk, STRIP) * p->outs * ROWS * sizeof(float);
     return (size_t)(at - begin);
 }
+
+size_t weight_gradient_own(const plan *p) { return (size_t)p->taps * 5 * SUMS * sizeof(float); }
 
 #endif

@@ -1,5 +1,6 @@
 #include "kind.h"
-#ifdef CAFFE_AMX /* TODO port */
+
+#ifdef CAFFE_AMX
 /* Both sides of the weights' gradient, laid out for AMX's tiles. */
 
 #include "weight_gradient.h"
@@ -82,6 +83,5 @@ void weight_gradient_lay_dy(const plan *p, int64_t begin, int64_t from, int64_t 
                         _mm512_add_ps(sum, second));
     }
 }
-
 
 #endif

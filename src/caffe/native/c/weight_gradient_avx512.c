@@ -1,0 +1,230 @@
+#include "kind.h"
+
+#ifndef CAFFE_AMX
+/* The gradient of a convolution's weights by AVX-512's multiplications.
+
+   dw[o][i] of a tap is a product of matrices whose sums run over the outputs' positions.  Both maps are
+   read where they lie: a position's channels follow each other, so one map gives vectors, the other
+   single numbers, and up to 28 sums stay in registers.  Runs of positions that see pixels are found for
+   each tap, so what lies in the pad is not multiplied.
+
+   A task has some channels of either map and goes through all positions, or a part of them, chunk by
+   chunk: the chunk's numbers come from the cache for all taps.  What is summed in which order does not
+   depend on the number of threads. */
+
+#include "finish.h"
+#include "multiply_step.h"
+#include "weight_gradient.h"
+#include "weight_gradient_give.h"
+
+/* The sums of one block: rows from `row` on, of the tiles at `to`, tiles below each other `below` apart. */
+typedef struct {
+    float *to;
+    int64_t row, below;
+    int begins; /* they are not there yet */
+} block_sums;
+
+/* Adds the products of `rows` numbers of each position with `wide` vectors, of whose last the lanes in the
+   mask count.  The numbers are from channel `row` on, the vectors from `column` on. */
+static inline __attribute__((always_inline)) void
+multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t count, int64_t row,
+         int64_t column, __mmask16 last, const block_sums *to) {
+    const int64_t row_next = p->rows.next, column_next = p->columns.next;
+    __m512 sums[MOST_SUMS];
+    begin_sums(rows * wide, sums);
+    for (const run *r = runs; r < runs + count; r++) {
+        const float *a = r->rows + row, *b = r->columns + column;
+        for (int64_t k = r->count; k > 0; k--, a += row_next, b += column_next) {
+            __m512 v[2];
+            if (wide == 2) v[0] = _mm512_loadu_ps(b);
+            v[wide - 1] = _mm512_maskz_loadu_ps(last, b + (wide - 1) * LANES);
+#pragma GCC unroll 14
+            for (int i = 0; i < rows; i++) {
+                __m512 x = _mm512_set1_ps(a[i]);
+#pragma GCC unroll 2
+                for (int n = 0; n < wide; n++)
+                    sums[i * wide + n] = _mm512_fmadd_ps(x, v[n], sums[i * wide + n]);
+            }
+        }
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        int64_t at = to->row + i;
+        float *here = to->to + at / LANES * to->below + at % LANES * LANES;
+#pragma GCC unroll 2
+        for (int n = 0; n < wide; n++, here += TILE_FLOATS) {
+            __m512 v = sums[i * wide + n];
+            _mm512_store_ps(here, to->begins ? v : _mm512_add_ps(v, _mm512_load_ps(here)));
+        }
+    }
+}
+
+/* The same of 1 to 14 rows, which are known where it is compiled. */
+static void multiply_block(int64_t rows, int wide, const plan *p, const run *runs, int64_t count,
+                           int64_t row, int64_t column, __mmask16 last, const block_sums *to) {
+#define OF(n)                                                             \
+    case n:                                                               \
+        if (wide == 2)                                                    \
+            multiply(n, 2, p, runs, count, row, column, last, to);        \
+        else                                                              \
+            multiply(n, 1, p, runs, count, row, column, last, to);        \
+        break;
+    switch (rows) {
+        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8) OF(9) OF(10) OF(11) OF(12) OF(13) OF(14)
+    }
+#undef OF
+}
+
+/* What a task multiplies. */
+typedef struct {
+    int64_t group, part, block, block_end, pair, pair_end;
+    int64_t row, row_end, column, column_end; /* channels of the group */
+} share;
+
+static share share_of(const plan *p, int64_t task) {
+    int64_t c = task % p->across, r = task / p->across % p->down, rest = task / p->across / p->down;
+    share s = {.group = rest / p->parts, .part = rest % p->parts};
+    s.block = p->blocks * r / p->down, s.block_end = p->blocks * (r + 1) / p->down;
+    s.pair = p->pairs * c / p->across, s.pair_end = p->pairs * (c + 1) / p->across;
+    s.row = p->rows.channels * s.block / p->blocks, s.row_end = p->rows.channels * s.block_end / p->blocks;
+    s.column = s.pair * 2 * LANES, s.column_end = at_most(s.pair_end * 2 * LANES, p->columns.channels);
+    return s;
+}
+
+/* Adds the runs of a tap to a task's sums. */
+static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t count, float *sums,
+                         int begins) {
+    int64_t first_row = s->group * p->rows.channels, first_column = s->group * p->columns.channels;
+    for (int64_t pair = s->pair; pair < s->pair_end; pair++) {
+        int64_t column = pair * 2 * LANES, left = at_most(p->columns.channels - column, 2 * LANES);
+        int wide = left > LANES ? 2 : 1;
+        __mmask16 last = lanes(left - (wide - 1) * LANES);
+        for (int64_t block = s->block; block < s->block_end; block++) {
+            int64_t row = p->rows.channels * block / p->blocks;
+            int64_t end = p->rows.channels * (block + 1) / p->blocks;
+            block_sums to = {sums + (pair - s->pair) * 2 * TILE_FLOATS, row - s->row,
+                             p->wide * TILE_FLOATS, begins};
+            multiply_block(end - row, wide, p, runs, count, first_row + row, first_column + column, last,
+                           &to);
+        }
+    }
+}
+
+/* The channels of dy that a task sums up for the bias, none for most tasks. */
+typedef struct {
+    int64_t first, end;
+    float *to;
+} bias_sums;
+
+static bias_sums bias_of(const plan *p, const share *s) {
+    int64_t first = s->group * (p->of->out_c / p->of->v.groups);
+    bias_sums b = {.to = p->bias + s->part * weight_gradient_bias_sums(p)};
+    if (!p->of->db || (p->swapped ? s->column : s->row) > 0) return b;
+    b.first = first + (p->swapped ? s->row : s->column);
+    b.end = first + (p->swapped ? s->row_end : s->column_end);
+    memset(b.to + b.first, 0, (size_t)(b.end - b.first) * sizeof *b.to);
+    return b;
+}
+
+/* Adds the positions [begin, end). */
+static void add_bias(const plan *p, const bias_sums *b, int64_t begin, int64_t end) {
+    const int64_t next = p->of->dy_pixel;
+    for (int64_t c = b->first; c < b->end; c += 2 * LANES) {
+        __mmask16 mask = lanes(b->end - c), second_mask = lanes(at_least(b->end - c - LANES, 0));
+        const float *dy = p->of->dy + begin * next + c;
+        __m512 sum = _mm512_maskz_loadu_ps(mask, b->to + c);
+        __m512 second = _mm512_maskz_loadu_ps(second_mask, b->to + c + LANES);
+        for (int64_t i = begin; i < end; i++, dy += next) {
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, dy));
+            second = _mm512_add_ps(second, _mm512_maskz_loadu_ps(second_mask, dy + LANES));
+        }
+        _mm512_mask_storeu_ps(b->to + c, mask, sum);
+        _mm512_mask_storeu_ps(b->to + c + LANES, second_mask, second);
+    }
+}
+
+/* Gives the caller 16 by 16 sums of all taps, which lie `next` apart. */
+static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_column, const float *sums,
+                 int64_t next, float *turned) {
+    const weight_gradient *of = p->of;
+    int64_t ins = of->c / of->v.groups, output = s->group * (of->out_c / of->v.groups);
+    int64_t row = s->row + tile_row * LANES, column = s->column + tile_column * LANES;
+    int64_t high = at_most(s->row_end - row, LANES), wide = at_most(s->column_end - column, LANES);
+    int64_t in = p->swapped ? column : row, count = p->swapped ? high : wide;
+    output += p->swapped ? row : column;
+    for (int tap = 0; tap < p->taps; tap++) {
+        __m512 rows[LANES];
+        for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(sums + tap * next + i * LANES);
+        if (!p->swapped) turn(rows);
+        for (int o = 0; o < LANES; o++) _mm512_store_ps(turned + (o * p->taps + tap) * LANES, rows[o]);
+    }
+    for (int64_t o = 0; o < count; o++)
+        give_output(p->taps, of->add, turned + o * p->taps * LANES,
+                    of->dw + ((output + o) * ins + in) * p->taps, p->swapped ? wide : high);
+}
+
+static void run_task(const plan *p, worker *w, int64_t task) {
+    share s = share_of(p, task);
+    int64_t size = weight_gradient_task_sums(p), chunks = divide_up(p->positions, p->chunk);
+    float *own = worker_own(w), *sums = p->parts > 1 ? p->sums + task * size : own, *turned = own + size;
+    run *runs = (run *)(void *)(turned + p->taps * TILE_FLOATS);
+    bias_sums bias = bias_of(p, &s);
+    int64_t first = chunks * s.part / p->parts, last = chunks * (s.part + 1) / p->parts;
+    for (int64_t chunk = first; chunk < last; chunk++) {
+        int64_t begin = chunk * p->chunk, end = at_most(begin + p->chunk, p->positions);
+        for (int tap = 0; tap < p->taps; tap++) {
+            int64_t count = weight_gradient_runs(p, tap, begin, end, runs);
+            multiply_tap(p, &s, runs, count, sums + tap * (size / p->taps), chunk == first);
+        }
+        add_bias(p, &bias, begin, end);
+    }
+    if (p->parts > 1) return;
+    for (int64_t r = 0; s.row + r * LANES < s.row_end; r++)
+        for (int64_t c = 0; s.column + c * LANES < s.column_end; c++)
+            give(p, &s, r, c, sums + (r * p->wide + c) * TILE_FLOATS, size / p->taps, turned);
+}
+
+/* Adds up the parts of a tile of sums, and gives it. */
+static void give_parts(const plan *p, worker *w, int64_t task) {
+    int64_t column = task % p->wide, row = task / p->wide % p->high, of = task / p->wide / p->high;
+    int64_t size = weight_gradient_task_sums(p), next = p->down * p->across; /* of a part */
+    int64_t first = of / next * p->parts * next + of % next;
+    share s = share_of(p, first);
+    float *own = worker_own(w);
+    if (s.row + row * LANES >= s.row_end || s.column + column * LANES >= s.column_end) return;
+    for (int tap = 0; tap < p->taps; tap++) {
+        int64_t tile = (tap * p->high + row) * p->wide + column;
+        const float *from = p->sums + first * size + tile * TILE_FLOATS;
+        for (int i = 0; i < TILE_FLOATS; i += LANES) {
+            __m512 sum = _mm512_load_ps(from + i);
+            for (int64_t part = 1; part < p->parts; part++)
+                sum = _mm512_add_ps(sum, _mm512_load_ps(from + i + part * next * size));
+            _mm512_store_ps(own + tap * TILE_FLOATS + i, sum);
+        }
+    }
+    give(p, &s, row, column, own, TILE_FLOATS, own + size);
+}
+
+static void give_bias(const plan *p) {
+    int64_t next = weight_gradient_bias_sums(p);
+    for (int64_t o = 0; o < p->of->out_c; o++) {
+        float sum = p->bias[o];
+        for (int64_t part = 1; part < p->parts; part++) sum += p->bias[part * next + o];
+        p->of->db[o] = p->of->add ? p->of->db[o] + sum : sum;
+    }
+}
+
+void weight_gradient_run(const void *none, worker *w) {
+    (void)none;
+    plan p = *(const plan *)(const void *)worker_slot(w, 0);
+    weight_gradient_memory(&p, worker_shared(w));
+    int64_t shares = p.down * p.across * p.of->v.groups, tasks = shares * p.parts, task;
+    while ((task = worker_next(w, tasks)) < tasks) run_task(&p, w, task);
+    worker_meet(w);
+    if (p.of->db && worker_index(w) == 0) give_bias(&p);
+    if (p.parts == 1) return;
+    tasks = shares * p.high * p.wide;
+    while ((task = worker_next(w, tasks)) < tasks) give_parts(&p, w, task);
+}
+
+#endif

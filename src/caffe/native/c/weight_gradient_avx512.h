@@ -1,0 +1,42 @@
+/* What the files of the weights' gradient by AVX-512's multiplications share: its plan. */
+
+#ifndef CAFFE_WEIGHT_GRADIENT_AVX512_H
+#define CAFFE_WEIGHT_GRADIENT_AVX512_H
+
+/* One of the two maps. */
+typedef struct {
+    int64_t channels; /* of a group */
+    int64_t next;     /* numbers from one position to the next */
+} side;
+
+/* One map gives single numbers: its channels are the rows of the products.  The other gives vectors: its
+   channels are their columns. */
+typedef struct {
+    const weight_gradient *of;
+    int32_t taps, swapped;    /* swapped: the rows are dy's channels */
+    side rows, columns;
+    int64_t blocks, pairs;    /* blocks of up to fourteen rows, pairs of vectors */
+    int64_t down, across;     /* tasks: each has some blocks and some pairs ... */
+    int64_t parts;            /* ... and one of so many parts of the chunks */
+    int64_t positions, chunk; /* outputs of all images; those that are multiplied at a time */
+    int64_t high, wide;       /* of a task, tiles of 16 by 16 sums */
+    double cycles;            /* of a processor, roughly, that a group takes */
+    /* in the shared memory */
+    float *sums, *bias;
+} plan;
+
+/* How many sums a task has, and a part for the bias. */
+int64_t weight_gradient_task_sums(const plan *p);
+int64_t weight_gradient_bias_sums(const plan *p);
+
+/* Positions that follow each other, and where the first group's channels of the first one lie. */
+typedef struct {
+    const float *rows, *columns;
+    int64_t count;
+} run;
+
+/* The runs of a tap's positions in [begin, end) that see a pixel; returns how many.  There is room for
+   end - begin. */
+int64_t weight_gradient_runs(const plan *p, int tap, int64_t begin, int64_t end, run *runs);
+
+#endif
