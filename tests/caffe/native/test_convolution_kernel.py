@@ -134,6 +134,10 @@ SHAPES = {
     "11x11 of three channels": (1, 3, 67, 59, 96, 11, 4, 0, 1, 1),
     "7x7 of three channels": (1, 3, 40, 44, 64, 7, 2, 3, 1, 1),
     "5x5 of one channel": (3, 1, 28, 28, 20, 5, 1, 0, 1, 1),
+    "two channels, a narrow map": (2, 2, 9, 36, 37, (3, 5), (3, 4), (2, 1), 1, 1),
+    "four channels, one vector": (3, 4, 11, 15, 13, 3, 1, 1, 1, 1),
+    "three channels, rows of padding": (1, 3, 4, 21, 40, 3, 2, 5, 1, 1),
+    "three channels, stride and dilation": (2, 3, 23, 25, 33, 3, 2, 3, (2, 3), 1),
     "5x5 of twenty channels": (5, 20, 12, 12, 50, 5, 1, 0, 1, 1),
     "as large as the map": (3, 40, 5, 6, 70, (5, 6), 1, 0, 1, 1),
     "few channels, dilation": (2, 3, 20, 18, 16, 3, 1, 2, 2, 1),
@@ -175,6 +179,14 @@ def test_bias_sum_and_activation(program, kind, shape):
     outputs = torch.nn.functional.conv2d(x, weight, None, *window).shape
     check(program, x, weight / 20, window, bias=torch.randn(len(weight)), kind=kind,
           other=torch.randn(outputs), low=-0.5 if kind == CLAMP else 0.2, high=0.7)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [NONE, RELU, LEAKY, CLAMP, PRELU, SIGMOID, TANH])
+@pytest.mark.parametrize("shape", ["four channels, one vector", "few channels, dilation"])
+def test_activation_without_a_sum(program, kind, shape):
+    x, weight, window = random_case(SHAPES[shape])
+    check(program, x, weight / 20, window, bias=torch.randn(len(weight)), kind=kind,
+          low=-0.5 if kind == CLAMP else 0.2, high=0.7)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "convolution_multiply.h"
 #include "large.h"
+#include "picture.h"
 #include "product.h"
 
 #include <stdlib.h>
@@ -139,6 +140,8 @@ int kernels_convolution(program *p, const map *in, const map *out, const window 
     int64_t count = (int64_t)out->c * in->c * win->kernel_h * win->kernel_w;
     if (keep && count > LEAST_KEPT && product_fits(in, out, win))
         return product_add(p, in, out, win, weights, done);
+    if (convolution_fits(in, out, win, 0) && picture_fits(in, out, win, done))
+        return picture_add(p, in, out, win, weights, done);
     return convolution_new(p, run, in, out, win, weights, keep ? KEEP_WEIGHTS : 0, done) ? 0 : -1;
 }
 
@@ -147,5 +150,6 @@ int kernels_convolution(program *p, const map *in, const map *out, const window 
    which may be negative. What lies outside `in` counts as zeros. */
 int kernels_convolution_part(program *p, const map *in, const map *out, const window *win,
                              const float *weights, const finish *done) {
+    if (picture_fits(in, out, win, done)) return picture_add(p, in, out, win, weights, done);
     return convolution_new(p, run, in, out, win, weights, PART_OF_MAPS, done) ? 0 : -1;
 }

@@ -13,6 +13,9 @@ enum { MOST_TILE_ROWS = MOST_SUMS / 2, TILES_IN_PAIRS = 0, DIRECT = 1 };
 /* Of a core's second cache. */
 enum { CORE_CACHE = 1 << 20 };
 
+/* Whether picture.c takes maps of few channels. */
+enum { TAKES_PICTURES = 1 };
+
 static inline void tiles_begin(int pixels) { (void)pixels; }
 static inline void tiles_end(void) {}
 static inline void tiles_fence(void) {}
