@@ -74,7 +74,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     if threads is None:
         return None, "PyTorch's OpenMP library (libgomp) was not found"
     if "/" in wanted:
-        return _load_file(Path(wanted), threads)
+        return _load_file(Path(wanted), threads, of_sources=False)
     if wanted and wanted not in KINDS:
         return None, f"CAFFE_NATIVE={wanted} is none of 0, {', '.join(KINDS)} and a library's path"
     kernels, why = None, ""
@@ -95,12 +95,14 @@ def _load_kind(name: str, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str
     return _load_file(file, threads)
 
 
-def _load_file(file: Path, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str]:
+def _load_file(
+    file: Path, threads: ctypes.CDLL, of_sources: bool = True
+) -> tuple[ctypes.CDLL | None, str]:
     try:
         kernels = ctypes.CDLL(str(file))
     except OSError as error:
         return None, f"{file.name} cannot be loaded: {error}"
-    if not _is_current(kernels):
+    if of_sources and not _is_current(kernels):
         return None, (
             f"{file.name} is older than its sources: install the package again, or run "
             "python setup.py build_ext --inplace"

@@ -13,19 +13,20 @@ typedef struct {
     __mmask16 mask[2];
 } straight;
 
-/* `rows` pixels, `row` numbers apart, by `wide` tiles of outputs, whose weights are `side` numbers apart.
+/* `rows` pixels, `row` numbers apart, by `wide` tiles of outputs, whose weights are `apart` numbers apart.
    With `sum` the results at c are added; `to` NULL: they go to c. */
 ALWAYS void product_block(const int rows, const int wide, const int direct, const float *a, int64_t row,
-                      const int32_t *offsets, int64_t steps, const float *b, int64_t side, float *c,
-                      int sum, const straight *to) {
+                      const int32_t *offsets, int64_t steps, const float *b, int64_t apart, float *c,
+                      int sum, const straight *to, side *d) {
     __m512 sums[MOST_SUMS];
     begin_sums(rows * wide, sums);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES / 4) {
         const float *here = a + offsets[s] / 4;
+        ask_ahead(d);
         if (direct)
-            multiply_far_rows(rows, wide, here, row, b, side, sums);
+            multiply_far_rows(rows, wide, here, row, b, apart, sums);
         else
-            multiply_step(1, rows, wide, &here, PIXEL_BYTES / 4, 1, b, side, sums);
+            multiply_step(1, rows, wide, &here, PIXEL_BYTES / 4, 1, b, apart, sums);
     }
     if (sum)
 #pragma GCC unroll 28
@@ -56,13 +57,13 @@ ALWAYS void product_block(const int rows, const int wide, const int direct, cons
     of(1) of(2) of(3) of(4) of(5) of(6) of(7) of(8) of(9) of(10) of(11) of(12) of(13) of(14)
 #define BLOCK(name, wide, direct)                                                                  \
     static void name(int rows, const float *a, int64_t row, const int32_t *offsets, int64_t steps, \
-                     const float *b, int64_t side, float *c, int sum, const straight *to) {        \
+                     const float *b, int64_t apart, float *c, int sum, const straight *to, side *d) { \
         switch (rows) {                                                                            \
             FOR_ROWS(CASE_##wide##_##direct)                                                       \
         }                                                                                          \
     }
 #define CASE(n, wide, direct) \
-    case n: product_block(n, wide, direct, a, row, offsets, steps, b, side, c, sum, to); break;
+    case n: product_block(n, wide, direct, a, row, offsets, steps, b, apart, c, sum, to, d); break;
 #define CASE_1_0(n) CASE(n, 1, 0)
 #define CASE_2_0(n) CASE(n, 2, 0)
 #define CASE_1_1(n) CASE(n, 1, 1)
@@ -72,7 +73,7 @@ BLOCK(by_two, 2, 0)
 BLOCK(by_one_direct, 1, 1)
 BLOCK(by_two_direct, 2, 1)
 typedef void block_product(int, const float *, int64_t, const int32_t *, int64_t, const float *, int64_t,
-                           float *, int, const straight *);
+                           float *, int, const straight *, side *);
 static block_product *const BLOCKS[2][2] = {{by_one, by_two}, {by_one_direct, by_two_direct}};
 
 /* The finish of `count` tiles of outputs from `channel` on, of which `left` are there; 0 where it needs
@@ -94,8 +95,7 @@ static int straight_of(const convolution *o, int64_t channel, int64_t left, int 
 
 /* How often memory is asked for in a run of so many tiles. */
 static int64_t asks_of(const convolution *o, int64_t tiles) {
-    (void)o;
-    return tiles;
+    return tiles * o->steps;
 }
 
 /* The results of a band for one or two tiles of outputs of a group, from `tile` on. */
@@ -123,9 +123,8 @@ static void multiply_two(const convolution *o, int64_t image, int64_t band, int6
         side *d = &s->beside;
         const char *ahead = weights_ahead(o, group, tile, count, first);
         if (ahead) {
-            int64_t blocks = divide_up(run, o->rows);
             d->ahead = ahead, d->next = panel, d->lines_left = steps * WEIGHT_BYTES / 64;
-            d->lines = divide_up(d->lines_left, blocks);
+            d->lines = divide_up(WEIGHT_BYTES / 64, divide_up(run, o->rows));
         }
         for (int64_t at = 0, m = 0; at < run; at += o->rows, m++) {
             int64_t rows = at_most(o->rows, run - at), x = at % o->pitch;
@@ -137,9 +136,8 @@ static void multiply_two(const convolution *o, int64_t image, int64_t band, int6
                 to.other = o->done.other.at;
                 if (to.other) to.other += pixel * o->done.other.pixel + channel;
             }
-            ask_ahead(d);
             block((int)rows, a + at * row, row, o->offsets + first, steps, (const float *)b, panel / 4, c,
-                  sum, in_line ? &to : NULL);
+                  sum, in_line ? &to : NULL, d);
             if (last && !in_line) {
                 side_results(d, image, band, m, 1, channel, left, count, c);
                 side_finish(d);
