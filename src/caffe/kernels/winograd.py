@@ -14,6 +14,7 @@ columns of tiles in a strip; u the transformed weights (24, O, C).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -21,7 +22,17 @@ from caffe import native
 from caffe.kernels.scratch import buffer
 from caffe.native.winograd import Winograd as NativeWinograd
 
-__all__ = ["Prepared", "applies", "backward", "forward", "gains", "prepare", "transform_weights"]
+__all__ = [
+    "Prepared",
+    "applies",
+    "applies_in_program",
+    "applies_in_step",
+    "backward",
+    "forward",
+    "gains",
+    "prepare",
+    "transform_weights",
+]
 
 #: Weights as :func:`forward` takes them: transformed, and packed where the native kernels run.
 Prepared = torch.Tensor | NativeWinograd
@@ -56,30 +67,64 @@ _G2 = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dt
 _G = torch.kron(_G4, _G2).float()  # (24, 9): both directions at once
 _B4, _A4 = _BT4.t().contiguous(), _AT4.t().contiguous()
 
-# Below, the transforms cost more than they save: the direct kernels reach 80 % of the processor's
-# peak where a product of few tiles and few channels is bound by memory.
+
+class _Least(NamedTuple):
+    """From how many channels of the bottom and the top (and of the wider of them), and blocks of
+    4x2 outputs of an image, on this way is the fastest.  With fewer channels the transforms take
+    what it saves, and with fewer blocks reading the weights."""
+
+    inputs: int
+    outputs: int
+    blocks: int
+    wider: int = 1
+
+    def reached(self, inputs: int, outputs: int, height: int, width: int) -> bool:
+        enough = inputs >= self.inputs and outputs >= self.outputs
+        blocks = -(-height // 4) * -(-width // 2)
+        return enough and max(inputs, outputs) >= self.wider and blocks >= self.blocks
+
+
+# By the kind of the native kernels, measured: AMX multiplies so fast that the transforms are dear.
+# In programs, whose weights are packed once.
+_IN_PROGRAM = {"amx": _Least(256, 256, 90), "avx512": _Least(8, 1, 6)}
+# In steps of layers, image by image; without native kernels on PyTorch's.
+_IN_STEP = dict.fromkeys(("", "amx"), _Least(128, 128, 90, 256)) | {"avx512": _Least(16, 16, 24)}
+# In single layers, which may have to pack the weights in each call.
+_IN_LAYER = {"amx": _Least(48, 48, 96), "avx512": _Least(16, 16, 64)}
+# For the weights' gradient, by backward(), against native/weight_gradient.py.
+_FOR_GRADIENT = dict.fromkeys(("amx", "avx512"), _Least(1, 256, 1024))
+# Without native kernels.  Below, a product of few tiles and few channels is bound by memory, where
+# the direct kernels reach 80 % of the processor's peak.
 _LEAST_CHANNELS = 128
 _LEAST_PRODUCT = 23_000  # of the tiles of an image and the channels of the narrower side
-_NATIVE_LEAST_CHANNELS = 48
-_NATIVE_LEAST_TILES = 96  # fewer are done before the weights are read
-_LEAST_CHANNELS_TO_GAIN, _LEAST_TILES_TO_GAIN = 256, 1024
 _STRIP_BYTES = 16 << 20
 
 
 def applies(weight: torch.Tensor, height: int, width: int) -> bool:
     """True where this way is worth it, given kernel 3x3, stride 1, pad 1, no groups or holes."""
-    tiles = ((height + 3) // 4) * ((width + 1) // 2)
-    channels = min(weight.shape[:2])
+    outputs, inputs = weight.shape[:2]
     if native.available():
-        return channels >= _NATIVE_LEAST_CHANNELS and tiles >= _NATIVE_LEAST_TILES
+        return _IN_LAYER[native.kind()].reached(inputs, outputs, height, width)
+    tiles = ((height + 3) // 4) * ((width + 1) // 2)
+    channels = min(inputs, outputs)
     return channels >= _LEAST_CHANNELS and tiles * channels >= _LEAST_PRODUCT
+
+
+def applies_in_program(inputs: int, outputs: int, height: int, width: int) -> bool:
+    """Whether a program of the native kernels is faster with this way, given kernel 3x3, stride 1,
+    no groups or holes, for a top of this height and width."""
+    return _IN_PROGRAM[native.kind()].reached(inputs, outputs, height, width)
+
+
+def applies_in_step(inputs: int, outputs: int, height: int, width: int) -> bool:
+    """The same for a step (net/fused_step.py), which also runs without native kernels; pad 1."""
+    return _IN_STEP[native.kind()].reached(inputs, outputs, height, width)
 
 
 def gains(top: Sequence[int]) -> bool:
     """Whether :func:`backward` gives the weights' gradient of a top (N, O, H, W) faster than the
     native kernel of native/weight_gradient.py, which multiplies three times as much."""
-    tiles = ((top[2] + 3) // 4) * ((top[3] + 1) // 2)
-    return top[1] >= _LEAST_CHANNELS_TO_GAIN and tiles >= _LEAST_TILES_TO_GAIN
+    return _FOR_GRADIENT[native.kind()].reached(1, *top[1:])
 
 
 def prepare(weight: torch.Tensor, passing: bool = False) -> Prepared:

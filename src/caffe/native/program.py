@@ -16,7 +16,7 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
-from caffe.native.parts import Place, Rectangle
+from caffe.native.parts import Rectangle
 
 __all__ = ["Act", "Finish", "Impossible", "Map", "Program", "Window", "has"]
 
@@ -145,17 +145,15 @@ class Program:
 
     def winograd(
         self, x: Map, out: Map, transformed: torch.Tensor, finish: Finish,
-        place: Place | None = None,
+        pad: tuple[int, int] = (1, 1), computed: Rectangle | None = None,
     ) -> None:  # fmt: skip
-        """3x3, stride 1, pad 1, with weights of :func:`caffe.kernels.winograd.transform_weights`,
-        (24, out, in).  With a place the maps are parts, and a part of ``out`` is computed."""
+        """3x3, stride 1, with weights of :func:`caffe.kernels.winograd.transform_weights`,
+        (24, out, in).  ``out`` begins by the pads before ``x``, which may be negative: the maps may
+        be parts.  With ``computed`` only those of its rows and columns are."""
+        rows, columns = ((0, out.h), (0, out.w)) if computed is None else computed
+        part = (_Int * 6)(*(1 - p for p in pad), *rows, *columns)
         data = self._numbers(transformed)
-        if place is None:
-            self._add("kernels_winograd", *_maps(x, out), data, self._finish(finish))
-            return
-        (down, right), (rows, columns) = (1 - p for p in place.pad), place.computed
-        part = (_Int * 6)(down, right, *rows, *columns)
-        self._add("kernels_winograd_part", *_maps(x, out), part, data, self._finish(finish))
+        self._add("kernels_winograd", *_maps(x, out), part, data, self._finish(finish))
 
     def frame(self, out: Map, inside: Rectangle, numbers: torch.Tensor) -> None:
         """Copy ``numbers``, a row for each pixel, around a part of every image.  They are read in

@@ -30,8 +30,6 @@ __all__ = ["FusedStep", "prefers_winograd"]
 
 DIRECT, WINOGRAD, PRODUCT = "direct", "winograd", "product"  # ways to compute a group
 _NARROW = (torch.bfloat16, DIRECT)
-_WINOGRAD_LEAST = (128, 256)  # channels of the narrower and of the wider side
-_WINOGRAD_LEAST_TILES = 90
 
 
 class _Weights(NamedTuple):
@@ -201,9 +199,7 @@ def prefers_winograd(layer: Convolution, top: Shape) -> bool:
         return False
     if layer.dilation != [1, 1] or layer.group != 1:
         return False
-    sides = sorted((layer.channels, layer.num_output))
-    enough = sides[0] >= _WINOGRAD_LEAST[0] and sides[1] >= _WINOGRAD_LEAST[1]
-    return enough and -(-top[2] // 4) * -(-top[3] // 2) >= _WINOGRAD_LEAST_TILES
+    return winograd.applies_in_step(layer.channels, layer.num_output, *top[2:])
 
 
 def _then_prelu(compute: Compute, slopes: torch.Tensor) -> Compute:

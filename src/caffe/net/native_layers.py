@@ -51,7 +51,6 @@ CROP = "crop"  # part of an operation that can begin anywhere in its result
 
 _MOST_PRODUCT_WEIGHTS = 1 << 21  # more are read where they lie
 _MOST_CONVOLUTION_WEIGHTS = 1 << 23
-_WINOGRAD_LEAST_CHANNELS, _WINOGRAD_LEAST_BLOCKS = 256, 90
 _FEW = 4  # images of a matrix product whose time is that of reading its weights
 
 
@@ -161,7 +160,9 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
 
         def add_winograd(call: Call) -> None:
             u = winograd.transform_weights(call.weights[0], passing=True)
-            call.program.winograd(call.xs[0], call.out, u, _bias(call), call.place)
+            pad = (layer.pad[0], layer.pad[1]) if call.place is None else call.place.pad
+            computed = None if call.place is None else call.place.computed
+            call.program.winograd(call.xs[0], call.out, u, _bias(call), pad, computed)
 
         return Form(add_winograd, finishes=True, outputs=0, moves=Geometry.of(layer))
     if not has("kernels_convolution"):
@@ -183,15 +184,13 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
 
 
 def _gains_by_winograd(layer: Any, bottom: Shape) -> bool:
-    """Whether Winograd's way is faster than the direct one: with fewer channels its transforms, and
-    with fewer blocks reading its weights, take what it saves."""
-    if list(layer.kernel) != [3, 3] or list(layer.pad) != [1, 1] or layer.group != 1:
+    """Whether Winograd's way is faster than the direct one."""
+    if list(layer.kernel) != [3, 3] or layer.group != 1:
         return False
     if list(layer.stride) != [1, 1] or list(layer.dilation) != [1, 1]:
         return False
-    blocks = -(-bottom[2] // 4) * -(-bottom[3] // 2)
-    wide = min(layer.channels, layer.num_output) >= _WINOGRAD_LEAST_CHANNELS
-    return wide and blocks >= _WINOGRAD_LEAST_BLOCKS
+    top = (n + 2 * pad - 2 for n, pad in zip(bottom[2:], layer.pad))
+    return winograd.applies_in_program(layer.channels, layer.num_output, *top)
 
 
 def _covers(layer: Any, bottom: Shape) -> bool:

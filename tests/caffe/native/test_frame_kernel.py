@@ -5,7 +5,7 @@ import torch
 
 from caffe import native
 from caffe.kernels.winograd import transform_weights
-from caffe.native.parts import Place, Rectangle
+from caffe.native.parts import Rectangle
 from caffe.native.program import RELU, Act, Finish, Impossible, Map, Program, Window
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
@@ -104,7 +104,7 @@ def test_winograds_way_of_parts(part):
     pad = 1 + rows.start - r0, 1 + columns.start - c0
     program = Program()
     u = transform_weights(weight)
-    program.winograd(source, target, u, Finish(), Place(pad, computed))
+    program.winograd(source, target, u, Finish(), pad, computed)
     inside = torch.zeros(r1 - r0, c1 - c0, dtype=torch.bool)
     inside[slice(*computed.rows), slice(*computed.columns)] = True
     for threads in (1, 2):

@@ -108,7 +108,7 @@ def test_as_an_operation_of_a_program(threads):
     kernels.kernels_new.restype = ctypes.c_void_p
     program = ctypes.c_void_p(kernels.kernels_new())
     source, target = Map(x.data_ptr(), 2, 7, 10, 19, 19), Map(y.data_ptr(), 2, 7, 10, 21, 24)
-    given = ctypes.byref(source), ctypes.byref(target), ctypes.c_void_p(u.data_ptr()), None
+    given = ctypes.byref(source), ctypes.byref(target), None, ctypes.c_void_p(u.data_ptr()), None
     assert kernels.kernels_winograd(program, *given) == 0
     assert kernels.kernels_run(program, threads, None) == 0
     kernels.kernels_free(program)

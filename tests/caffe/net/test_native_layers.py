@@ -7,6 +7,7 @@ from google.protobuf import text_format
 
 import caffe
 from caffe import native
+from caffe.kernels import winograd
 from caffe.layer import create
 from caffe.native import memory, program
 from caffe.net import expressions
@@ -87,16 +88,31 @@ REFUSED = {
 }
 
 
-def test_wide_convolutions_of_large_images_go_winograds_way(monkeypatch):
-    monkeypatch.setattr(layers, "_WINOGRAD_LEAST_CHANNELS", 16)
-    monkeypatch.setattr(layers, "_WINOGRAD_LEAST_BLOCKS", 6)
-    taken = []
+@pytest.mark.parametrize("pads", ["pad: 1", "", "pad: 2", "pad_h: 2 pad_w: 0"])
+def test_convolutions_go_winograds_way_where_it_is_faster(monkeypatch, pads):
+    seen, taken = [], []
+    monkeypatch.setattr(
+        winograd, "applies_in_program", lambda *given: bool(seen.append(given) or True)
+    )
     add = program.Program.winograd
     monkeypatch.setattr(program.Program, "winograd", lambda *given: (taken.append(1), add(*given)))
-    for settings in (LAYERS["Convolution"], LAYERS["Convolution, in groups"]):
-        for a, b in zip(*run(*made("Convolution", settings))):
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=3e-6 * float(b.abs().max()))
-    assert taken == [1]
+    settings = f"convolution_param {{ num_output: 24 kernel_size: 3 {pads} {MSRA} }}"
+    for a, b in zip(*run(*made("Convolution", settings))):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=3e-6 * float(b.abs().max()))
+    height, width = b.shape[2:]
+    assert taken == [1] and seen == [(18, 24, height, width)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["group: 2", "stride: 2", "dilation: 2", "kernel_h: 1 kernel_w: 3", "kernel_size: 5"],
+)
+def test_other_convolutions_do_not_go_winograds_way(monkeypatch, settings):
+    monkeypatch.setattr(winograd, "applies_in_program", lambda *given: True)
+    monkeypatch.setattr(program.Program, "winograd", lambda *given: pytest.fail("it was taken"))
+    kernel = "" if "kernel" in settings else "kernel_size: 3"
+    settings = f"convolution_param {{ num_output: 36 {kernel} {settings} {MSRA} }}"
+    run(*made("Convolution", settings))
 
 
 def test_the_table_is_tested_whole():
@@ -161,6 +177,7 @@ def test_one_pixel_is_the_same_with_two_axes(name):
 
 
 def test_large_weights_are_read_where_they_lie(monkeypatch):
+    monkeypatch.setattr(winograd, "applies_in_program", lambda *given: False)
     monkeypatch.setattr(layers, "_MOST_PRODUCT_WEIGHTS", 10)
     monkeypatch.setattr(layers, "_MOST_CONVOLUTION_WEIGHTS", 10)
     for name in ("InnerProduct", "Convolution"):

@@ -11,8 +11,9 @@ from padded_nets import INPUT, NETS, conv
 
 import caffe
 from caffe import native
+from caffe.kernels import winograd
 from caffe.native.program import Program
-from caffe.net import compiled_step, native_layers, native_stretch
+from caffe.net import compiled_step, native_stretch
 from caffe.net.native_program import NativeProgram
 
 pytestmark = [
@@ -77,13 +78,11 @@ def compare(nets, monkeypatch, seeds=range(5)):
             assert_close(found, run(plain, seed))
 
 
-@pytest.mark.parametrize("winograd", [False, True])
+@pytest.mark.parametrize("by_winograd", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", NETS)
-def test_outputs_are_those_of_the_layers(nets, monkeypatch, frames, name, size, winograd):
-    if winograd:
-        monkeypatch.setattr(native_layers, "_WINOGRAD_LEAST_CHANNELS", 16)
-        monkeypatch.setattr(native_layers, "_WINOGRAD_LEAST_BLOCKS", 1)
+def test_outputs_are_those_of_the_layers(nets, monkeypatch, frames, name, size, by_winograd):
+    monkeypatch.setattr(winograd, "applies_in_program", lambda *given: by_winograd)
     made = nets(NETS[name](**size))
     compare(made, monkeypatch)
     assert frames
@@ -102,6 +101,7 @@ def test_other_weights_have_other_borders(nets, monkeypatch):
 
 def test_a_map_holds_no_more_than_is_read(nets, monkeypatch):
     """16 rows of the crop's 39 depend on the image; those of the layer before reach 2 further."""
+    monkeypatch.setattr(winograd, "applies_in_program", lambda *given: False)
     sizes = []
     add = Program.convolution_part
     monkeypatch.setattr(

@@ -63,17 +63,19 @@ static void run(const void *prepared, worker *w) {
     compute(&of, &r, w);
 }
 
-/* A part of in * weights, kernel 3x3, stride 1, pad 1, no groups or holes. `u` are the weights transformed
-   by caffe.kernels.winograd.transform_weights: (24, outputs, channels). -1 without memory. */
-int kernels_winograd_part(program *p, const map *in, const map *out, const part *wanted, const float *u,
-                          const finish *f) {
+/* in * weights, or a part of it: kernel 3x3, stride 1, no groups or holes. `wanted` may be NULL: all, with
+   pad 1. `u` are the weights transformed by caffe.kernels.winograd.transform_weights:
+   (24, outputs, channels). -1 without memory. */
+int kernels_winograd(program *p, const map *in, const map *out, const part *wanted, const float *u,
+                     const finish *f) {
     operation_of *o = calloc(1, sizeof *o);
     if (!o) return -1;
     if (prepare(&o->of, in->c, out->c, u, f)) {
         free(o);
         return -1;
     }
-    o->in = *in, o->out = *out, o->wanted = *wanted;
+    const part all = {0, 0, 0, in->h, 0, in->w};
+    o->in = *in, o->out = *out, o->wanted = wanted ? *wanted : all;
     if (program_add(p, run, o, discard)) {
         discard(o);
         free(o);
@@ -81,12 +83,6 @@ int kernels_winograd_part(program *p, const map *in, const map *out, const part 
     }
     program_reserve(p, 0, scratch_size(&o->of));
     return 0;
-}
-
-/* The same for the whole. */
-int kernels_winograd(program *p, const map *in, const map *out, const float *u, const finish *f) {
-    part all = {0, 0, 0, in->h, 0, in->w};
-    return kernels_winograd_part(p, in, out, &all, u, f);
 }
 
 typedef struct {
