@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FLAGS = [
-    "-O3", "-std=gnu11", "-fno-math-errno",
+    "-O3", "-g0", "-std=gnu11", "-fno-math-errno",
     "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprfchw",
 ]  # fmt: skip
 # What src/caffe/native asks the processor for before it loads the kernels of a kind.

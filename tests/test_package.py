@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 
 import caffe
-from caffe import _shadow
+from caffe import _shadow, native
 
 ROOT = Path(__file__).resolve().parents[1]
+
+needs_gcc = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("gcc"),
+    reason="the native kernels are built with a C compiler on x86-64 Linux",
+)
 
 SCRIPT = """
 import sys
@@ -122,31 +127,52 @@ def test_the_metadata_say_what_it_is(wheel, source):
     assert kernels <= {name.split("/")[-1] for name in names}
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64" or not shutil.which("gcc"),
-    reason="the native kernels are built with a C compiler on x86-64 Linux",
-)
+@needs_gcc
 def test_the_wheel_holds_the_native_kernels(wheel):
-    assert "caffe/native/_kernels.abi3.so" in zipfile.ZipFile(wheel).namelist()
+    kernels = {
+        n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("caffe/native/_kernels")
+    }
+    assert kernels == {f"caffe/native/_kernels_{kind}.abi3.so" for kind in native.KINDS}
     assert "-cp310-abi3-linux_x86_64" in wheel.name
 
 
-def test_installing_needs_no_compiler(tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "src" / "caffe" / "native", copy / "src" / "caffe" / "native")
+def _build_kernels(copy, compiler):
+    """Build the kernels in a copy of what that takes; returns their names."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for built in copy.rglob("_kernels*.so"):
-        built.unlink()
     done = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
         cwd=copy,
-        env={**os.environ, "CC": str(tmp_path / "no-compiler")},
+        env={**os.environ, "CC": str(compiler)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not list(copy.rglob("_kernels*.so"))
+    return {path.name for path in copy.rglob("_kernels*.so")}
+
+
+def test_installing_needs_no_compiler(tmp_path):
+    shutil.copytree(
+        ROOT / "src" / "caffe" / "native",
+        tmp_path / "src" / "caffe" / "native",
+        ignore=shutil.ignore_patterns("_kernels*.so"),
+    )
+    assert not _build_kernels(tmp_path, tmp_path / "no-compiler")
+
+
+@needs_gcc
+def test_a_compiler_that_knows_no_amx_builds_the_other_kind(tmp_path):
+    folder = tmp_path / "src" / "caffe" / "native" / "c"
+    folder.mkdir(parents=True)
+    (folder / "small.c").write_text("int kernels_small;\n")  # all of them take a minute
+    compiler = tmp_path / "old-gcc"
+    compiler.write_text(
+        '#!/bin/sh\ncase " $* " in *" -mamx-tile "*) echo "unknown option" >&2; exit 1;; esac\n'
+        'exec gcc "$@"\n'
+    )
+    compiler.chmod(0o755)
+    assert _build_kernels(tmp_path, compiler) == {"_kernels_avx512.abi3.so"}
+    assert len(_build_kernels(tmp_path, "gcc")) == len(native.KINDS)
 
 
 def test_the_wheel_holds_caffe_and_nothing_else(wheel):

@@ -86,7 +86,10 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
 
 
 def _load_kind(name: str, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str]:
-    file = next(Path(__file__).parent.glob(f"_kernels_{name}.*so"), None)
+    files = {k: next(Path(__file__).parent.glob(f"_kernels_{k}.*so"), None) for k in KINDS}
+    file = files[name]
+    if file is None and any(files.values()):
+        return None, f"{name} was not built: the C compiler does not know it"
     if file is None:
         return None, "they were not built: installing found no C compiler for x86-64 Linux"
     lacking = [flag for flag in KINDS[name] if flag not in _processor_flags()]

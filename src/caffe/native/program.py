@@ -32,7 +32,7 @@ class Impossible(Error):
 
 
 class Map(ctypes.Structure):
-    """n images of h x w pixels of c float32 numbers; ``pixel`` numbers from pixel to pixel."""
+    """``map`` in C: n images of h x w pixels of c numbers, ``pixel`` from each to the next."""
 
     _fields_ = [
         ("at", _Pointer),
@@ -42,7 +42,7 @@ class Map(ctypes.Structure):
 
 
 class Window(ctypes.Structure):
-    """How the kernel of a convolution or a pooling moves over a map."""
+    """``window`` in C: how the kernel of a convolution or a pooling moves over a map."""
 
     _fields_ = [
         ("kernel_h", _Int), ("kernel_w", _Int), ("stride_h", _Int), ("stride_w", _Int),
@@ -52,6 +52,8 @@ class Window(ctypes.Structure):
 
 
 class _Finish(ctypes.Structure):
+    """``finish`` in C."""
+
     _fields_ = [
         ("bias", _Pointer), ("other", Map), ("act", _Int),
         ("low", _Float), ("high", _Float), ("slopes", _Pointer),

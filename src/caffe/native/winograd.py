@@ -15,7 +15,7 @@ __all__ = ["Winograd"]
 
 
 class _Region(ctypes.Structure):
-    """``region`` of winograd.c."""
+    """``region`` in C."""
 
     _fields_ = [
         ("x", ctypes.c_void_p),

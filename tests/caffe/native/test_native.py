@@ -11,6 +11,9 @@ import pytest
 
 from caffe import native
 
+ROOT = pathlib.Path(__file__).parents[3]
+needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+
 
 def test_they_are_available_or_say_why_not():
     assert native.available() == (native.why_not() == "")
@@ -29,46 +32,126 @@ def test_the_environment_turns_them_off():
     assert _in_a_process(CAFFE_NATIVE="0") == "False CAFFE_NATIVE=0 turns them off\n"
 
 
-def test_a_processor_without_tiles_is_named(monkeypatch, tmp_path):
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """An installation without kernels, on a processor that has what every kind needs."""
     monkeypatch.delenv("CAFFE_NATIVE", raising=False)
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
+    _set_processor(monkeypatch, *native.KINDS)
+    return tmp_path
+
+
+def _set_processor(monkeypatch, *kinds):
+    """Let the processor have what these kinds need, nothing else."""
+    flags = frozenset(flag for kind in kinds for flag in native.KINDS[kind])
+    monkeypatch.setattr(native, "_processor_flags", lambda: flags)
+
+
+def _build(folder, kind, allowed=True):
+    """A library that says of which kind it is, and whether the system lets it run."""
+    source = folder / f"{kind}.c"
+    source.write_text(
+        f'const char *kernels_kind(void) {{ return "{kind}"; }}\n'
+        f"int kernels_start(void *a, void *b) {{ return a && b && {int(allowed)} ? 0 : -1; }}\n"
+    )
+    library = folder / f"_kernels_{kind}.abi3.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+def _loaded():
+    """The kind that is loaded, or why none is."""
+    kernels, why = native._load.__wrapped__()
+    assert (kernels is None) == bool(why)
+    return why if kernels is None else native._kind_of(kernels)
+
+
+def test_the_kinds_are_those_that_are_built():
+    assert list(native.KINDS) == list(runpy.run_path(str(ROOT / "setup.py"))["KINDS"])
+
+
+@needs_gcc
+def test_the_best_kind_is_loaded_that_the_processor_has(installed, monkeypatch):
+    for kind in native.KINDS:
+        _build(installed, kind)
+    assert _loaded() == "amx"
+    _set_processor(monkeypatch, "avx512")
+    assert _loaded() == "avx512"
     monkeypatch.setattr(native, "_processor_flags", lambda: frozenset({"avx512f", "fma"}))
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
-    (tmp_path / "_kernels.abi3.so").touch()
-    kernels, why = native._load.__wrapped__()
-    assert kernels is None
-    assert "amx_tile" in why and "avx512f" not in why
+    assert _loaded() == "the processor lacks avx512bw, avx512dq, avx512vl"
 
 
-def test_a_missing_library_is_named(monkeypatch, tmp_path):
-    monkeypatch.delenv("CAFFE_NATIVE", raising=False)
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
-    assert native._load.__wrapped__() == (
-        None, "they were not built: installing found no C compiler for x86-64 Linux"
-    )  # fmt: skip
+@needs_gcc
+def test_a_kind_is_loaded_on_request(installed, monkeypatch):
+    for kind in native.KINDS:
+        _build(installed, kind)
+        monkeypatch.setenv("CAFFE_NATIVE", kind)
+        assert _loaded() == kind
+    _set_processor(monkeypatch, "avx512")
+    monkeypatch.setenv("CAFFE_NATIVE", "amx")
+    assert _loaded() == "the processor lacks amx_tile, amx_bf16"
 
 
-def test_a_library_that_cannot_be_loaded_is_named(monkeypatch, tmp_path):
-    monkeypatch.delenv("CAFFE_NATIVE", raising=False)
-    monkeypatch.setattr(native, "_processor_flags", lambda: frozenset(native._NEEDED))
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
-    (tmp_path / "_kernels.abi3.so").write_text("not a library")
-    kernels, why = native._load.__wrapped__()
-    assert kernels is None
-    assert why.startswith("_kernels.abi3.so cannot be loaded: ")
+@needs_gcc
+def test_a_system_that_refuses_amx_gets_the_next_kind(installed, monkeypatch):
+    _build(installed, "amx", allowed=False)
+    _build(installed, "avx512")
+    assert _loaded() == "avx512"
+    monkeypatch.setenv("CAFFE_NATIVE", "amx")
+    assert _loaded() == "the kernel of the operating system does not let processes use AMX"
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
-def test_the_compiler_has_no_complaints():
-    root = pathlib.Path(__file__).parents[3]
-    sources = sorted((root / "src" / "caffe" / "native" / "c").glob("*.c"))
-    flags = runpy.run_path(str(root / "setup.py"))["FLAGS"]
+@needs_gcc
+def test_a_kind_that_the_compiler_did_not_know_is_done_without(installed, monkeypatch):
+    _build(installed, "avx512")
+    assert _loaded() == "avx512"
+    monkeypatch.setenv("CAFFE_NATIVE", "amx")
+    assert _loaded() == "amx was not built: the C compiler does not know it"
+
+
+@needs_gcc
+def test_a_library_is_loaded_by_its_path(installed, monkeypatch, tmp_path_factory):
+    library = _build(tmp_path_factory.mktemp("elsewhere"), "amx")
+    monkeypatch.setattr(native, "_processor_flags", lambda: frozenset())
+    monkeypatch.setenv("CAFFE_NATIVE", str(library))
+    assert _loaded() == "amx"
+    monkeypatch.setenv("CAFFE_NATIVE", str(installed / "missing.so"))
+    assert _loaded().startswith("missing.so cannot be loaded: ")
+
+
+def test_a_name_that_is_no_kind_is_told(installed, monkeypatch):
+    monkeypatch.setenv("CAFFE_NATIVE", "avx2")
+    assert _loaded() == "CAFFE_NATIVE=avx2 is none of 0, amx, avx512 and a library's path"
+
+
+def test_a_missing_library_is_named(installed):
+    assert _loaded() == "they were not built: installing found no C compiler for x86-64 Linux"
+
+
+def test_a_library_that_cannot_be_loaded_is_named(installed):
+    for kind in native.KINDS:
+        (installed / f"_kernels_{kind}.abi3.so").write_text("not a library")
+    assert _loaded().startswith("_kernels_avx512.abi3.so cannot be loaded: ")
+
+
+@needs_gcc
+@pytest.mark.parametrize("kind", native.KINDS)
+def test_the_compiler_has_no_complaints(kind):
+    flags = runpy.run_path(str(ROOT / "setup.py"))["KINDS"][kind]
+    sources = sorted((ROOT / "src" / "caffe" / "native" / "c").glob("*.c"))
     command = ["gcc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *flags, *map(str, sources)]
     done = subprocess.run(command, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
 
 
+def test_one_header_looks_at_what_is_compiled():
+    sources = (ROOT / "src" / "caffe" / "native" / "c").iterdir()
+    assert [s.name for s in sources if "__AMX_TILE__" in s.read_text()] == ["kind.h"]
+
+
 @pytest.mark.skipif(not native.available(), reason=native.why_not() or "available")
 def test_kernels_older_than_their_sources_are_not_used(monkeypatch, tmp_path):
+    monkeypatch.delenv("CAFFE_NATIVE", raising=False)
     home = pathlib.Path(native.__file__).parent
     shutil.copytree(home / "c", tmp_path / "c")
     for library in home.glob("_kernels*.so"):

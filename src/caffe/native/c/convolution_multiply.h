@@ -24,7 +24,7 @@ static const char *weights_ahead(const convolution *o, int64_t group, int64_t ti
     return o->packed + (at + count < panels ? at + count : 0) * panel;
 }
 
-#if defined(__AMX_TILE__)
+#ifdef CAFFE_AMX
 #include "convolution_amx.h"
 #else
 #include "convolution_avx512.h"

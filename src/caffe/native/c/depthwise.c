@@ -246,6 +246,7 @@ typedef struct {
     window win;
     int32_t relu;
 } depthwise_call;
+CROSSES(depthwise_call)
 
 static depthwise depthwise_of(const depthwise_call *call, float *packed) {
     depthwise o = {.win = call->win, .vectors = divide_up(call->c, LANES), .clamps = 1,

@@ -19,6 +19,7 @@ typedef struct {
     float *dx, *dw;                /* either may be NULL: is not wanted */
     int32_t n, h, w, c, out_h, out_w, stride, pad_h, pad_w; /* pads to 2 */
 } depthwise_gradient;
+CROSSES(depthwise_gradient)
 
 /* How the work is shared. Rows are those of x; with stride 2, pairs of them. */
 typedef struct {

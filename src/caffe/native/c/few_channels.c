@@ -17,6 +17,7 @@ typedef struct {
     int32_t n, c, h, w, out_c, out_h, out_w; /* out_w at least PIXELS */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, relu;
 } few_channels;
+CROSSES(few_channels)
 
 typedef struct {
     int64_t rows, taps, pairs, strips; /* rows of the kernel in all channels; pairs of vectors */

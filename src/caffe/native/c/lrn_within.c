@@ -14,6 +14,7 @@ typedef struct {
     int32_t n, h, w, c, size;
     float a, beta;
 } within;
+CROSSES(within)
 
 ALWAYS __m512 shrink(const within *o, __m512 s) {
     return o->beta == 0.75f ? power_minus_three_quarters(s) : power(s, -o->beta);

@@ -76,4 +76,8 @@ typedef struct {
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
 } window;
 
+/* Tells how large a structure is that Python makes too: tests compare the two. */
+#define CROSSES(type) \
+    int kernels_size_of_##type(void) { return (int)sizeof(type); }
+
 #endif

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+CROSSES(norm)
+
 /* The sums of x - first and of its square for a chunk of rows, channels last. */
 static void sum_rows(const norm *o, const shape *s, int64_t chunk) {
     double *sums = s->sums + 2 * chunk * s->width, *squares = sums + s->width;

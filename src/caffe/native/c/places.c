@@ -17,6 +17,7 @@ typedef struct {
     window win;
     int32_t last; /* whether the channels are */
 } pooled;
+CROSSES(pooled)
 
 /* The best of each lane so far. */
 typedef struct {

@@ -15,6 +15,7 @@ typedef struct {
     int32_t n, c, h, w, out_h, out_w;   /* h, w: of x */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w; /* kernel_w: a multiple of stride_w; at most 16 inputs in an output */
 } plane_upsampling;
+CROSSES(plane_upsampling)
 
 enum { MARGIN = LANES, MOST_INPUTS = 16 /* of an output */ };
 

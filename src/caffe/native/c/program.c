@@ -55,6 +55,10 @@ struct worker {
     unsigned phase;
 };
 
+CROSSES(map)
+CROSSES(window)
+CROSSES(finish)
+
 static parallel run_parallel;
 static count threads_at_work;
 

@@ -15,6 +15,7 @@ typedef struct {
     int32_t c, h, w, outputs, out_h, out_w;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
 } small;
+CROSSES(small)
 
 enum { ROWS = 6, VECTORS = 4 };
 

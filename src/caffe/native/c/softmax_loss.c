@@ -15,6 +15,7 @@ typedef struct {
     double divisor; /* of the sum of losses; 0: the rows that are not ignored, at least 1 */
     int32_t ignores;
 } softmax_loss;
+CROSSES(softmax_loss)
 
 enum { IGNORED = -1, WRONG = -2 };
 

@@ -14,6 +14,7 @@ typedef struct {
     int64_t count, first;  /* numbers; the block that it begins with, of those of all parameters */
     float rate, decay;
 } parameter;
+CROSSES(parameter)
 
 typedef struct {
     parameter *parameters;
@@ -22,6 +23,7 @@ typedef struct {
     float factor, momentum, momentum2, delta;
     float rest, rest2, more; /* 1 - momentum, 1 - momentum2, 1 + momentum, rounded once */
 } update;
+CROSSES(update)
 
 /* share h + rest g^2 */
 ALWAYS __m512 average(__m512 h, __m512 g, float share, float rest) {

@@ -2,6 +2,8 @@
 
 #include "weight_gradient.h"
 
+CROSSES(weight_gradient)
+
 /* The program that kernels_weight_gradient() runs: scratch memory that its calls share. */
 program *kernels_weight_gradient_new(void) {
     program *p = kernels_new();

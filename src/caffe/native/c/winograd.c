@@ -17,6 +17,8 @@
 #include "winograd_avx512.h"
 #endif
 
+CROSSES(region)
+
 /* Which part of the result is computed: its rows row0 to row1 - 1, columns column0 to column1 - 1. Row r
    and column c of it lie over row r + down and column c + right of the input. */
 typedef struct {

@@ -1,0 +1,81 @@
+"""The kernels' tests with the kind of native kernels that this processor does not choose.
+
+With tiles that is the kind without them.  Without tiles it is the kind for tiles, compiled with
+functions in their place (c/tiles_emulated.h): once for these sources, kept in build/.
+"""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from caffe import native
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+# Those of kernels that multiply matrices; the others are the same in every kind.
+FILES = (
+    "test_convolution_kernel.py", "test_deconvolution_kernel.py", "test_frame_kernel.py",
+    "test_inner_product_kernel.py", "test_kept.py", "test_learning.py", "test_native_winograd.py",
+    "test_program.py", "test_structures.py", "test_weight_gradient.py",
+)  # fmt: skip
+CODE = """
+import sys, pytest
+from caffe import native
+assert native.kind() == sys.argv[1], native.why_not()
+sys.exit(pytest.main(["-x", "-p", "no:cacheprovider", *sys.argv[2:]]))
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cpu_only,
+    pytest.mark.skipif(not native.available(), reason=native.why_not() or "available"),
+    pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc"),
+]
+
+
+def _emulated():
+    """The path of the library of kind amx with emulated tiles."""
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    folder = ROOT / "src" / "caffe" / "native" / "c"
+    sources, headers = (sorted(map(str, folder.glob(f"*.{end}"))) for end in "ch")
+    current = setup["of_sources"](sources + headers)
+    library = ROOT / "build" / "emulated-tiles" / f"{current}.so"
+    if not library.exists():
+        shutil.rmtree(library.parent, ignore_errors=True)
+        library.parent.mkdir(parents=True)
+        half = library.with_suffix(f".{os.getpid()}")
+        flags = [
+            *setup["KINDS"]["avx512"],
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+        ]
+        macros = ["-DTILES_EMULATED", f'-DKERNELS_SOURCES="{current}"']
+        command = ["gcc", *flags, *macros, *sources, "-lm", "-lpthread", "-o", str(half)]
+        done = subprocess.run(command, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        half.replace(library)
+    return library
+
+
+def test_the_other_kind_passes_the_same_tests():
+    kind = "avx512" if native.kind() == "amx" else "amx"
+    has = set(native.KINDS[kind]) <= native._processor_flags()
+    environment = {**os.environ, "CAFFE_NATIVE": kind if has else str(_emulated())}
+    environment.pop("PYTEST_ADDOPTS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, kind, "--few", "8", *(str(HERE / name) for name in FILES)],
+        cwd=ROOT, env=environment, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 100
+    assert "skipped" not in done.stdout
