@@ -1,5 +1,8 @@
 """Convolutions whose weights are others each time, as in training, on the native kernels
-(c/convolve.c): forward, and the gradient of the input where the stride is 1."""
+(c/convolve.c): forward, and the gradient of the input where the stride is 1.
+
+Both have two ways: direct, and Winograd's (kernel 3x3, stride 1, no groups or holes, any pad) of
+the kinds in :data:`WINOGRAD_KINDS`."""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from caffe import native
 from caffe.native.calls import address_of_last
 from caffe.native.program import Map
 
-__all__ = ["convolve", "gradient_of_input"]
+__all__ = ["WINOGRAD_KINDS", "convolve", "gradient_of_input"]
+
+WINOGRAD_KINDS = ("avx512",)  # of native.kind()
 
 _MOST = 64  # prepared convolutions that a thread keeps, each with room for its packed weights
 _RELU = 1
@@ -32,12 +37,15 @@ class _Prepared:
         window: tuple[int, ...],
         kind: int,
         act: int,
+        winograd: bool,
     ) -> None:
         kernels = native.needed()
         maps = []
         for n, c, h, w in (bottom, top):
             maps.append(ctypes.byref(Map(None, n, h, w, c, c)))
         make = kernels.kernels_prepare_learning
+        if winograd:
+            make = kernels.kernels_prepare_learning_winograd
         make.restype = ctypes.c_void_p
         made = make(*maps, (ctypes.c_int32 * 9)(*window), kind, act)
         if not made:
@@ -73,14 +81,15 @@ def convolve(
     dilation: Sequence[int],
     group: int,
     relu: bool = False,
+    winograd: bool = False,
 ) -> None:
     """Write the convolution of ``x`` (N, C, H, W) with weights (O, C / group, kh, kw), and a
-    ReLU on request, into ``y`` (N, O, H', W').
+    ReLU on request, into ``y`` (N, O, H', W'); by ``winograd``'s way where that is asked for.
 
     All float32 on the CPU; ``x`` and ``y`` in dense channels-last memory.
     """
     window = (*weight.shape[2:], *stride, *pad, *dilation, group)
-    prepared = _prepared(x, y, window, False, _RELU if relu else 0)
+    prepared = _prepared(x, y, window, False, _RELU if relu else 0, winograd)
     prepared.run(x, weight.contiguous(), None if bias is None else bias.contiguous(), y)
 
 
@@ -91,25 +100,32 @@ def gradient_of_input(
     pad: Sequence[int],
     dilation: Sequence[int],
     group: int,
+    winograd: bool = False,
 ) -> None:
     """Write the gradient of the input of a convolution of stride 1 into ``dx`` (N, C, H, W), from
     the output's ``dy`` (N, O, H', W').  Memory as for :func:`convolve`; no pad is above
     dilation * (kernel - 1)."""
     reach = [d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], pad)]
     window = (*weight.shape[2:], 1, 1, *reach, *dilation, group)
-    _prepared(dy, dx, window, True, 0).run(dy, weight.contiguous(), None, dx)
+    _prepared(dy, dx, window, True, 0, winograd).run(dy, weight.contiguous(), None, dx)
 
 
 def _prepared(
-    x: torch.Tensor, y: torch.Tensor, window: tuple[int, ...], turned: bool, act: int
+    x: torch.Tensor,
+    y: torch.Tensor,
+    window: tuple[int, ...],
+    turned: bool,
+    act: int,
+    winograd: bool,
 ) -> _Prepared:
     for t in (x, y):
         address_of_last(t, "the native convolution")
-    key = x.shape, y.shape, window, turned, act
+    shapes = tuple(x.shape), tuple(y.shape)
+    key = *shapes, window, turned, act, winograd
     known = _known.by_geometry
     found = known.get(key)
     if found is None:
-        found = known[key] = _Prepared(tuple(x.shape), tuple(y.shape), window, turned, act)
+        found = known[key] = _Prepared(*shapes, window, turned, act, winograd)
         if len(known) > _MOST:
             known.popitem(last=False)
     else:

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() 
 LAST = torch.channels_last
 
 
-def close(got, want):
+def close(got, want, tolerance=2e-6):
     assert got.shape == want.shape
-    return (got - want).abs().max() <= 2e-6 * want.abs().max()
+    return (got - want).abs().max() <= tolerance * want.abs().max()
 
 
 def test_random_shapes(monkeypatch):
@@ -47,6 +47,39 @@ def test_random_shapes(monkeypatch):
                 dx = torch.empty(x.shape).contiguous(memory_format=LAST)
                 learning.gradient_of_input(dy, weight, dx, pad, dilation, group)
                 assert close(dx, x64.grad)
+
+
+@pytest.mark.skipif(native.kind() not in learning.WINOGRAD_KINDS, reason="of another kind")
+def test_random_shapes_by_winograd(monkeypatch):
+    random.seed(6)
+    torch.manual_seed(6)
+    for number in range(30):
+        monkeypatch.setattr(torch, "get_num_threads", lambda k=number % 3 + 1: k)
+        n, c, o = random.randint(1, 4), random.randint(1, 70), random.randint(1, 70)
+        pad, sizes = [[random.randint(*least) for _ in "hw"] for least in ((0, 2), (3, 15))]
+        x = torch.randn(n, c, *sizes).contiguous(memory_format=LAST)
+        for relu in (False, True):  # other weights
+            weight, bias = torch.randn(o, c, 3, 3), torch.randn(o)
+            x64 = x.double().requires_grad_()
+            want = torch.conv2d(x64, weight.double(), bias.double(), 1, pad)
+            y = torch.empty(want.shape).contiguous(memory_format=LAST)
+            learning.convolve(x, weight, bias, y, [1, 1], pad, [1, 1], 1, relu=relu, winograd=True)
+            assert close(y, want.relu() if relu else want, 3e-6)
+            dy = torch.randn(want.shape).contiguous(memory_format=LAST)
+            want.backward(dy.double())
+            dx = torch.empty(x.shape).contiguous(memory_format=LAST)
+            learning.gradient_of_input(dy, weight, dx, pad, [1, 1], 1, winograd=True)
+            assert close(dx, x64.grad, 3e-6)
+
+
+@pytest.mark.parametrize(("stride", "dilation", "group"), [(2, 1, 1), (1, 2, 1), (1, 1, 2)])
+def test_winograd_declines_other_windows(stride, dilation, group):
+    x = torch.ones(1, 32, 9, 9).contiguous(memory_format=LAST)
+    weight = torch.ones(32, 32 // group, 3, 3)
+    y = torch.conv2d(x, weight, None, stride, 1, dilation, group).contiguous(memory_format=LAST)
+    both = [stride] * 2, [1, 1], [dilation] * 2
+    with pytest.raises(MemoryError):
+        learning.convolve(x, weight, None, y, *both, group, winograd=True)
 
 
 def test_what_it_keeps_is_bounded(monkeypatch):

@@ -1,10 +1,9 @@
 /* Convolutions by themselves, on whatever memory is given: for layers outside programs. */
 
 #include "convolution.h"
+#include "learning.h"
 
 #include <stdlib.h>
-
-enum { IN, OUT, OTHER, WEIGHTS, BIAS, SLOTS };
 
 typedef struct {
     program *p;
@@ -28,7 +27,7 @@ static void run_on_slots(const void *prepared, worker *w) {
 
 void kernels_release(void *prepared) {
     convolver *c = prepared;
-    if (c) kernels_free(c->p);
+    if (c && c->p) kernels_free(c->p);
     free(c);
 }
 
@@ -74,6 +73,15 @@ void *kernels_prepare_learning(const map *in, const map *out, const window *win,
     convolver *c = kernels_prepare_convolution(in, out, win, NULL, 0, &done);
     if (c && turned) convolution_turn(c->of);
     return c;
+}
+
+/* The same by Winograd's way; NULL also where that does not know the window. */
+void *kernels_prepare_learning_winograd(const map *in, const map *out, const window *win, int turned,
+                                        int act) {
+    convolver *c = calloc(1, sizeof *c);
+    if (c && (c->p = kernels_new()) && winograd_learning(c->p, in, out, win, turned, act) == 0) return c;
+    kernels_release(c);
+    return NULL;
 }
 
 /* As kernels_convolve(), with weights that are packed first, by all threads; `bias` may be NULL. */

@@ -9,6 +9,7 @@
 
 #include "kind.h"
 #include "large.h"
+#include "learning.h"
 #include "winograd.h"
 
 #ifdef CAFFE_AMX
@@ -31,10 +32,14 @@ typedef struct {
     part wanted;
 } operation_of;
 
-/* Packed weights from transformed ones, (24, outputs, channels). 0, or -1 without memory. */
-static int prepare(winograd *o, int channels, int outputs, const float *u, const finish *f) {
+static void size_up(winograd *o, int channels, int outputs) {
     o->channels = channels, o->outputs = outputs;
     o->depth = up(channels, DEPTH_STEP), o->width = up(outputs, WEIGHT_STEP);
+}
+
+/* Packed weights from transformed ones, (24, outputs, channels). 0, or -1 without memory. */
+static int prepare(winograd *o, int channels, int outputs, const float *u, const finish *f) {
+    size_up(o, channels, outputs);
     o->weights = mapped_alloc(weights_size(o));
     if (!o->weights || finish_copy(&o->f, f, outputs)) {
         mapped_free(o->weights);
@@ -85,6 +90,47 @@ int kernels_winograd(program *p, const map *in, const map *out, const part *want
     }
     program_reserve(p, 0, scratch_size(&o->of));
     return 0;
+}
+
+#ifndef CAFFE_AMX
+typedef struct {
+    operation_of op; /* its maps and weights are filled in in each run */
+    int turned;
+} learner;
+
+static void run_learning(const void *prepared, worker *w) {
+    const learner *o = prepared;
+    operation_of here = o->op;
+    here.of.weights = worker_shared(w);
+    pack_learning(&here.of, worker_slot(w, WEIGHTS), o->turned, w);
+    worker_meet(w);
+    here.in.at = worker_slot(w, IN), here.out.at = worker_slot(w, OUT);
+    here.of.f.bias = worker_slot(w, BIAS);
+    run(&here, w);
+}
+#endif
+
+int winograd_learning(program *p, const map *in, const map *out, const window *win, int turned, int act) {
+#ifdef CAFFE_AMX
+    (void)p, (void)in, (void)out, (void)win, (void)turned, (void)act;
+    return -1;
+#else
+    const window *o = win;
+    if (o->kernel_h != 3 || o->kernel_w != 3 || o->stride_h != 1 || o->stride_w != 1) return -1;
+    if (o->dilation_h != 1 || o->dilation_w != 1 || o->groups != 1) return -1;
+    learner *l = calloc(1, sizeof *l);
+    if (!l) return -1;
+    const part all = {1 - o->pad_h, 1 - o->pad_w, 0, out->h, 0, out->w};
+    l->op = (operation_of){{.f.act = act}, *in, *out, all};
+    size_up(&l->op.of, in->c, out->c);
+    l->turned = turned;
+    if (program_add(p, run_learning, l, NULL)) {
+        free(l);
+        return -1;
+    }
+    program_reserve(p, weights_size(&l->op.of), scratch_size(&l->op.of));
+    return 0;
+#endif
 }
 
 typedef struct {

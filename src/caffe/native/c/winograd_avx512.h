@@ -21,14 +21,17 @@ enum {
     DEPTH_STEP = LANES,
 };
 
-/* The weights lie as [width / 32][place][2][depth][16]. */
+/* The weights lie as [width / 32][place][2][depth][16], and after each place a gap: those of a channel
+   for all places would lie a power of two apart. */
+static int64_t place_floats(const winograd *o) { return (2 * o->depth + 1) * LANES; }
+
 static size_t weights_size(const winograd *o) {
-    return (size_t)(PLACES * o->depth * o->width) * sizeof(float);
+    return (size_t)(o->width / WIDE * PLACES * place_floats(o)) * sizeof(float);
 }
 
 /* Where those of a place begin, for sixteen outputs. */
 static float *weights_at(const winograd *o, int64_t n, int64_t place) {
-    return (float *)o->weights + ((n / WIDE * PLACES + place) * 2 + n / LANES % 2) * o->depth * LANES;
+    return (float *)o->weights + (n / WIDE * PLACES + place) * place_floats(o) + n / LANES % 2 * o->depth * LANES;
 }
 
 /* Packs weights as caffe.kernels.winograd.transform_weights gives them, (24, outputs, channels). */
@@ -45,6 +48,8 @@ static void pack_weights(const winograd *o, const float *u) {
                     _mm512_store_ps(weights_at(o, n, p) + (c + i) * LANES, rows[i]);
             }
 }
+
+#include "winograd_weights.h"
 
 /* The scratch of a thread: the transformed input of its groups, and products. */
 static int64_t inputs_floats(const winograd *o) { return PLACES * MOST_ROWS * MOST_GROUPS * o->depth; }

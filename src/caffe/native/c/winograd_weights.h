@@ -1,0 +1,74 @@
+/* Winograd's weights from Caffe's, 16 outputs by 16 channels at a time, for training: each step has others. */
+
+#ifndef CAFFE_WINOGRAD_WEIGHTS_H
+#define CAFFE_WINOGRAD_WEIGHTS_H
+
+/* The weights of a channel for sixteen outputs as F(4,3) and F(2,3) take them, G4 g G2' of
+   caffe/kernels/winograd.py. */
+ALWAYS void weights_in(const __m512 g[9], __m512 to[PLACES]) {
+    const __m512 half = _mm512_set1_ps(0.5f);
+    for (int j = 0; j < 4; j++) {
+        __m512 t[3];
+        for (int i = 0; i < 3; i++) {
+            const __m512 *row = g + 3 * i;
+            __m512 ends = _mm512_mul_ps(half, _mm512_add_ps(row[0], row[2]));
+            t[i] = j == 0   ? row[0]
+                   : j == 1 ? _mm512_fmadd_ps(half, row[1], ends)
+                   : j == 2 ? _mm512_fnmadd_ps(half, row[1], ends)
+                            : row[2];
+        }
+        __m512 near = _mm512_mul_ps(_mm512_set1_ps(-1 / 6.0f), _mm512_add_ps(t[0], t[2]));
+        __m512 far = _mm512_fmadd_ps(_mm512_set1_ps(1 / 24.0f), t[0],
+                                     _mm512_mul_ps(_mm512_set1_ps(1 / 6.0f), t[2]));
+        to[j] = _mm512_mul_ps(_mm512_set1_ps(0.25f), t[0]);
+        to[4 + j] = _mm512_fnmadd_ps(_mm512_set1_ps(1 / 6.0f), t[1], near);
+        to[8 + j] = _mm512_fmadd_ps(_mm512_set1_ps(1 / 6.0f), t[1], near);
+        to[12 + j] = _mm512_fmadd_ps(_mm512_set1_ps(1 / 12.0f), t[1], far);
+        to[16 + j] = _mm512_fnmadd_ps(_mm512_set1_ps(1 / 12.0f), t[1], far);
+        to[20 + j] = t[2];
+    }
+}
+
+/* The taps of channels c to c + 15 for outputs n to n + 15: vectors [channel][tap]. Zeros beyond. */
+static void read_taps(const winograd *o, const float *weights, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
+    const float *at = weights + (n * o->channels + c) * 9;
+    int64_t left = (o->channels - c) * 9;
+    for (int64_t k = 0; k < 9; k++) {
+        __m512 *rows = taps + k * LANES;
+        for (int64_t i = 0; i < LANES; i++)
+            rows[i] = _mm512_maskz_loadu_ps(n + i < o->outputs ? lanes(at_least(left - k * LANES, 0)) : 0,
+                                            at + i * o->channels * 9 + k * LANES);
+        turn(rows);
+    }
+}
+
+/* The same of the transpose, whose outputs are what the weights call inputs, with the kernel from its end. */
+static void read_turned(const winograd *o, const float *weights, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
+    for (int64_t k = 0; k < LANES; k++) {
+        const float *at = weights + ((c + k) * o->outputs + n) * 9;
+        __m512 rows[LANES];
+        for (int64_t i = 0; i < LANES; i++)
+            rows[i] = _mm512_maskz_loadu_ps(c + k < o->channels && n + i < o->outputs ? 0x1ff : 0, at + i * 9);
+        turn(rows);
+        for (int i = 0; i < 9; i++) taps[k * 9 + i] = rows[8 - i];
+    }
+}
+
+/* Packs Caffe's weights (outputs, channels, 3, 3) with all threads. */
+static void pack_learning(const winograd *o, const float *weights, int turned, worker *w) {
+    int64_t steps = o->depth / LANES, tasks = steps * divide_up(o->outputs, LANES);
+    for (int64_t from, to; tasks_next(w, tasks, &from, &to);)
+        for (int64_t i = from; i < to; i++) {
+            int64_t n = i / steps * LANES, c = i % steps * LANES;
+            __m512 taps[LANES * 9];
+            (turned ? read_turned : read_taps)(o, weights, n, c, taps);
+            float *at = weights_at(o, n, 0) + c * LANES;
+            for (int k = 0; k < LANES; k++, at += LANES) {
+                __m512 u[PLACES];
+                weights_in(taps + k * 9, u);
+                for (int p = 0; p < PLACES; p++) _mm512_store_ps(at + p * place_floats(o), u[p]);
+            }
+        }
+}
+
+#endif
