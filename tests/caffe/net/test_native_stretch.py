@@ -195,6 +195,27 @@ def test_other_errors_are_not_hidden(nets, monkeypatch):
         run(net, 1)
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_the_trial_is_the_pass_that_makes_the_program(nets, monkeypatch, held):
+    runs, of_program = [], Program.run
+
+    def counted(*given):
+        runs.append(given)
+        return of_program(*given)
+
+    monkeypatch.setattr(Program, "run", counted)
+    net, plain = nets(NETS["vgg"]())
+    run(net, 0)
+    array = net.blobs["data"].data if held else None  # may be written to at any time
+    found = run(net, 1)
+    assert len(runs) == (2 if held else 1)
+    with monkeypatch.context() as m:
+        m.setenv("CAFFE_KERNELS", "plain")
+        assert_close(found, run(plain, 1))
+    del array
+    compare((net, plain), monkeypatch, range(2, 4))
+
+
 def test_empty_batches_come_and_go(nets, monkeypatch):
     made = nets(NETS["vgg"]())
     compare(made, monkeypatch, range(3))
