@@ -131,6 +131,18 @@ SHAPES = {
     "3x3, deep": (1, 512, 7, 7, 40, 3, 1, 1, 1, 1),
     "5x5": (1, 32, 12, 13, 24, 5, 1, 2, 1, 1),
     "1x7": (1, 160, 17, 17, 96, (1, 7), 1, (0, 3), 1, 1),
+    "3x3, blocks of a row": (1, 19, 6, 45, 35, 3, 1, 1, 1, 1),
+    "3x3, unpadded, wide": (1, 19, 6, 20, 16, 3, 1, 0, 1, 1),
+    "3x3, stride, even": (2, 21, 8, 34, 50, 3, 2, 1, 1, 1),
+    "3x3, stride, odd": (2, 21, 9, 27, 18, 3, 2, 1, 1, 1),
+    "3x3, stride, unpadded": (1, 40, 9, 17, 18, 3, 2, 0, 1, 1),
+    "3x3, three groups": (1, 30, 10, 10, 75, 3, 1, 1, 1, 3),
+    "5x5, blocks of a row": (2, 20, 9, 36, 49, 5, 1, 2, 1, 1),
+    "5x5, a block a row": (2, 20, 9, 7, 49, 5, 1, 2, 1, 1),
+    "5x5, unpadded": (2, 10, 7, 14, 32, 5, 1, 0, 1, 1),
+    "1x3": (1, 17, 5, 13, 20, (1, 3), 1, (0, 1), 1, 1),
+    "7x3, rows beyond the map": (1, 17, 4, 13, 20, (7, 3), (2, 1), (3, 1), 1, 1),
+    "3x5, rows of padding": (1, 17, 4, 13, 20, (3, 5), 1, (5, 2), 1, 1),
     "11x11 of three channels": (1, 3, 67, 59, 96, 11, 4, 0, 1, 1),
     "7x7 of three channels": (1, 3, 40, 44, 64, 7, 2, 3, 1, 1),
     "5x5 of one channel": (3, 1, 28, 28, 20, 5, 1, 0, 1, 1),
@@ -182,7 +194,9 @@ def test_bias_sum_and_activation(program, kind, shape):
 
 
 @pytest.mark.parametrize("kind", [NONE, RELU, LEAKY, CLAMP, PRELU, SIGMOID, TANH])
-@pytest.mark.parametrize("shape", ["four channels, one vector", "few channels, dilation"])
+@pytest.mark.parametrize(
+    "shape", ["four channels, one vector", "few channels, dilation", "3x3, odd", "5x5"]
+)
 def test_activation_without_a_sum(program, kind, shape):
     x, weight, window = random_case(SHAPES[shape])
     check(program, x, weight / 20, window, bias=torch.randn(len(weight)), kind=kind,

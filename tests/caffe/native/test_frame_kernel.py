@@ -48,6 +48,7 @@ def test_other_numbers_or_parts_are_refused():
 CONVOLUTIONS = {
     "3x3": (35, 20, 3, 1, 1, 1),
     "of an image": (3, 33, 3, 1, 20, 1),
+    "3x3, unpadded": (9, 40, 3, 1, 0, 1),
     "wide": (16, 40, 5, 1, 2, 1),
     "strided": (32, 16, 3, 2, 1, 1),
     "dilated": (33, 7, 3, 1, 2, 2),

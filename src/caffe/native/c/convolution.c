@@ -5,6 +5,7 @@
 #include "large.h"
 #include "picture.h"
 #include "product.h"
+#include "spatial.h"
 
 #include <stdlib.h>
 
@@ -132,6 +133,16 @@ convolution *convolution_new(program *p, operation run, const map *in, const map
 
 static void run(const void *prepared, worker *w) { convolution_run(prepared, w); }
 
+/* Adds it by a way of its own, where products are AVX-512's; 1: none takes it. */
+static int add_float_way(program *p, const map *in, const map *out, const window *win, const float *weights,
+                         const finish *done) {
+    if (FLOAT_WAYS && picture_fits(in, out, win, done))
+        return picture_add(p, in, out, win, weights, done);
+    if (FLOAT_WAYS && spatial_fits(in, out, win, done))
+        return spatial_add(p, in, out, win, weights, done);
+    return 1;
+}
+
 /* Adds a convolution. `weights` are Caffe's: outputs, inputs of a group, kernel_h, kernel_w. With `keep`
    they stay alive and unchanged as long as the program: large ones are then read in each run, and
    no copy is made. Returns 0, or -1 without memory or where the shapes do not fit each other. */
@@ -140,8 +151,9 @@ int kernels_convolution(program *p, const map *in, const map *out, const window 
     int64_t count = (int64_t)out->c * in->c * win->kernel_h * win->kernel_w;
     if (keep && count > LEAST_KEPT && product_fits(in, out, win))
         return product_add(p, in, out, win, weights, done);
-    if (convolution_fits(in, out, win, 0) && picture_fits(in, out, win, done))
-        return picture_add(p, in, out, win, weights, done);
+    int many = keep && count > LEAST_KEPT, added = 1;
+    if (!many && convolution_fits(in, out, win, 0)) added = add_float_way(p, in, out, win, weights, done);
+    if (added <= 0) return added;
     return convolution_new(p, run, in, out, win, weights, keep ? KEEP_WEIGHTS : 0, done) ? 0 : -1;
 }
 
@@ -150,6 +162,8 @@ int kernels_convolution(program *p, const map *in, const map *out, const window 
    which may be negative. What lies outside `in` counts as zeros. */
 int kernels_convolution_part(program *p, const map *in, const map *out, const window *win,
                              const float *weights, const finish *done) {
-    if (picture_fits(in, out, win, done)) return picture_add(p, in, out, win, weights, done);
+    int fits = convolution_fits(in, out, win, PART_OF_MAPS);
+    int added = fits ? add_float_way(p, in, out, win, weights, done) : -1;
+    if (added <= 0) return added;
     return convolution_new(p, run, in, out, win, weights, PART_OF_MAPS, done) ? 0 : -1;
 }

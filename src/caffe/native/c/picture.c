@@ -5,6 +5,10 @@
    lie in a ring, as planes with zeros on either side; a number of a plane is multiplied with vectors
    of outputs. AMX's tiles have their own time for that (convolution.c). */
 
+#include "kind.h"
+
+#ifndef CAFFE_AMX
+
 #include "picture.h"
 
 #include "finish.h"
@@ -194,7 +198,7 @@ static void run(const void *prepared, worker *w) {
 
 int picture_fits(const map *in, const map *out, const window *w, const finish *then) {
     int stride = w->stride_w == 1 || w->stride_w == 2 || w->stride_w == 4;
-    if (!TAKES_PICTURES || in->c > MOST_FEW || w->groups != 1 || !stride || out->w < LEAST_PIXELS) return 0;
+    if (in->c > MOST_FEW || w->groups != 1 || !stride || out->w < LEAST_PIXELS) return 0;
     if (in->n != out->n || (then && then->other.at)) return 0;
     return w->kernel_h <= MOST_KERNEL && w->kernel_h * w->dilation_h <= MOST_KERNEL * MOST_KERNEL;
 }
@@ -253,3 +257,5 @@ int picture_add(program *p, const map *in, const map *out, const window *win, co
     program_reserve(p, 0, own_bytes(o));
     return 0;
 }
+
+#endif

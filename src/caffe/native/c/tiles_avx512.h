@@ -13,8 +13,8 @@ enum { MOST_TILE_ROWS = MOST_SUMS / 2, TILES_IN_PAIRS = 0, DIRECT = 1 };
 /* Of a core's second cache. */
 enum { CORE_CACHE = 1 << 20 };
 
-/* Whether picture.c takes maps of few channels. */
-enum { TAKES_PICTURES = 1 };
+/* Whether convolutions of their own for few channels and small kernels are faster (picture.c, spatial.c). */
+enum { FLOAT_WAYS = 1 };
 
 static inline void tiles_begin(int pixels) { (void)pixels; }
 static inline void tiles_end(void) {}

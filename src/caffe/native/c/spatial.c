@@ -1,0 +1,258 @@
+/* Convolutions with kernels of three and five columns that read the map as it lies.
+
+   A block is some results of a row by two vectors of outputs, whose sums stay in registers. Nothing is
+   copied, and neither the padding nor channels that would fill a step are multiplied. */
+
+#include "kind.h"
+
+#ifndef CAFFE_AMX
+
+#include "spatial.h"
+
+#include "finish.h"
+#include "large.h"
+#include "tasks.h"
+#include "tiles.h"
+
+enum { MOST_PIXELS = 14 /* results of a block */, TOGETHER = 3 /* addresses of a register */ };
+
+/* Some outputs of a group: up to two vectors. */
+typedef struct {
+    int64_t input, output; /* channels */
+    int64_t wide;          /* vectors */
+    __mmask16 mask[2];
+    const float *weights;  /* [row, column of the kernel][channel][wide * 16] */
+} panel;
+
+typedef struct {
+    map in, out;
+    window win;
+    finish done;
+    int64_t channels, pixels; /* of a group; results of a block, the last of a row may be computed twice */
+    int64_t panels, band;     /* rows for which a panel's weights are read, one after the other */
+    panel *panel;
+    float *weights;
+    __m512 low, high; /* of ReLU and Clamp */
+    int bounded;      /* whether the activation is no more than that */
+    int left, right;  /* whether the kernel reaches beyond the map at the first and last result of a row */
+} spatial;
+
+/* What a block is computed from. */
+typedef struct {
+    const float *from; /* the first number that the kernel's first row and column meet */
+    float *to;
+    int64_t rows, first; /* of the kernel */
+    int at_left, at_right; /* whether its first and last column reach beyond the image */
+} place;
+
+static __attribute__((noinline)) void finish_block(const spatial *o, const panel *s, const float *sums,
+                                                   int64_t pixels, float *to) {
+    for (int64_t i = 0; i < pixels * s->wide; i++) {
+        int64_t n = i % s->wide;
+        __m512 v = activate(_mm512_load_ps(sums + i * LANES), &o->done, s->output + n * LANES, s->mask[n]);
+        _mm512_mask_storeu_ps(to + i / s->wide * o->out.pixel + n * LANES, s->mask[n], v);
+    }
+}
+
+/* Adds what a column of the kernel gives to results `begin` to `end` of a block, from `channels` numbers
+   of each pixel; `next` numbers are from a result's to the next one's. */
+ALWAYS void add_column(const float *row, int64_t next, int64_t channels, const float *weights, const int begin,
+                       const int end, const int wide, __m512 sums[][2]) {
+    const float *at[(MOST_PIXELS + TOGETHER - 1) / TOGETHER];
+#pragma GCC unroll 5
+    for (int g = begin / TOGETHER; g * TOGETHER < end; g++) at[g] = row + g * TOGETHER * next;
+#pragma GCC unroll 1
+    for (int64_t c = 0; c < channels; c++, weights += wide * LANES) {
+        __m512 w[2];
+#pragma GCC unroll 2
+        for (int n = 0; n < wide; n++) w[n] = _mm512_load_ps(weights + n * LANES);
+#pragma GCC unroll 14
+        for (int i = begin; i < end; i++) {
+            __m512 v = _mm512_set1_ps(at[i / TOGETHER][i % TOGETHER * next]);
+#pragma GCC unroll 2
+            for (int n = 0; n < wide; n++) sums[i][n] = _mm512_fmadd_ps(v, w[n], sums[i][n]);
+        }
+#pragma GCC unroll 5
+        for (int g = begin / TOGETHER; g * TOGETHER < end; g++) at[g]++;
+    }
+}
+
+/* The results of a block. Left of the middle a column of the kernel misses the image for results on the
+   left, right of it for those on the right, so there is code for both cases. */
+ALWAYS void block(const spatial *o, const panel *s, const place *p, const int columns, const int stride,
+                  const int pixels, const int wide) {
+    const int64_t channels = o->channels, pixel = o->in.pixel, line = o->in.w * pixel;
+    const float *weights = s->weights + p->first * columns * channels * wide * LANES;
+    float *to = p->to;
+    __m512 sums[MOST_PIXELS][2];
+#pragma GCC unroll 2
+    for (int n = 0; n < wide; n++) {
+        __m512 bias = _mm512_setzero_ps();
+        if (o->done.bias) bias = _mm512_maskz_loadu_ps(s->mask[n], o->done.bias + s->output + n * LANES);
+#pragma GCC unroll 14
+        for (int i = 0; i < pixels; i++) sums[i][n] = bias;
+    }
+    for (int i = 0; i < pixels; i++) /* what is written next */
+        for (int n = 0; n < wide; n++)
+            __builtin_prefetch(to + (pixels + i) * o->out.pixel + n * LANES, 1);
+    for (int64_t k = 0; k < p->rows; k++) {
+        const float *row = p->from + k * line;
+#pragma GCC unroll 5
+        for (int column = 0; column < columns; column++, row += pixel, weights += channels * wide * LANES) {
+            const int beyond = column - columns / 2, missing = ((beyond < 0 ? -beyond : beyond) + stride - 1) / stride;
+            if (beyond < 0 && p->at_left)
+                add_column(row, stride * pixel, channels, weights, missing, pixels, wide, sums);
+            else if (beyond > 0 && p->at_right)
+                add_column(row, stride * pixel, channels, weights, 0, pixels - missing, wide, sums);
+            else
+                add_column(row, stride * pixel, channels, weights, 0, pixels, wide, sums);
+        }
+    }
+    if (!o->bounded) {
+        _Alignas(64) float found[MOST_PIXELS * 2 * LANES];
+#pragma GCC unroll 28
+        for (int i = 0; i < pixels * wide; i++) _mm512_store_ps(found + i * LANES, sums[i / wide][i % wide]);
+        finish_block(o, s, found, pixels, to);
+        return;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < pixels; i++, to += o->out.pixel)
+#pragma GCC unroll 2
+        for (int n = 0; n < wide; n++)
+            _mm512_mask_storeu_ps(to + n * LANES, s->mask[n],
+                                  _mm512_min_ps(o->high, _mm512_max_ps(o->low, sums[i][n])));
+}
+
+/* All blocks of a row of results. */
+ALWAYS void row_of_blocks(const spatial *o, const panel *s, place p, const int columns, const int stride,
+                          const int pixels, const int wide) {
+    const float *from = p.from;
+    float *to = p.to;
+    for (int64_t i = 0; i < o->out.w; i += pixels) {
+        int64_t x = at_most(i, o->out.w - pixels);
+        p.from = from + (x * stride - o->win.pad_w) * o->in.pixel, p.to = to + x * o->out.pixel;
+        p.at_left = o->left && x == 0, p.at_right = o->right && x == o->out.w - pixels;
+        block(o, s, &p, columns, stride, pixels, wide);
+    }
+}
+
+/* Constants of the code: the columns and stride of a kernel, a panel's vectors, the results of a block. */
+#define KINDS(of) of(3, 1, 1) of(3, 1, 2) of(3, 2, 1) of(3, 2, 2) of(5, 1, 1) of(5, 1, 2)
+#define SIZES(of, ...) \
+    of(7, __VA_ARGS__) of(8, __VA_ARGS__) of(9, __VA_ARGS__) of(10, __VA_ARGS__) of(12, __VA_ARGS__) \
+    of(13, __VA_ARGS__) of(14, __VA_ARGS__)
+#define SIZE(n, columns, stride, wide) \
+    case n: row_of_blocks(o, s, p, columns, stride, n, wide); break;
+#define KIND(columns, stride, wide)                                                                  \
+    static __attribute__((noinline)) void row_##columns##_##stride##_##wide(const spatial *o,        \
+                                                                            const panel *s, place p) { \
+        switch (o->pixels) { SIZES(SIZE, columns, stride, wide) }                                    \
+    }
+KINDS(KIND)
+#undef KIND
+#undef SIZE
+
+/* The size of blocks with which the fewest results of a row are computed; at best as many as it has. */
+static int64_t block_of(int64_t results) {
+    int64_t found = 0, least = INT64_MAX;
+#define SIZE(n, of) \
+    if (n <= of && divide_up(of, n) * n <= least) found = n, least = divide_up(of, n) * n;
+    SIZES(SIZE, results)
+#undef SIZE
+    return found;
+}
+
+static void row_of(const spatial *o, const panel *s, int64_t image, int64_t y) {
+    const window *w = &o->win;
+    int64_t top = y * w->stride_h - w->pad_h, first = at_least(-top, 0);
+    place p = {.from = pixel_at(&o->in, image, top + first, 0) + s->input,
+               .to = pixel_at(&o->out, image, y, 0) + s->output,
+               .rows = at_most(w->kernel_h, o->in.h - top) - first, .first = first};
+#define KIND(columns, stride, wide) \
+    case columns * 100 + stride * 10 + wide: row_##columns##_##stride##_##wide(o, s, p); break;
+    switch (w->kernel_w * 100 + w->stride_w * 10 + s->wide) { KINDS(KIND) }
+#undef KIND
+}
+
+static void run(const void *prepared, worker *w) {
+    const spatial *o = prepared;
+    const int64_t rows = (int64_t)o->out.n * o->out.h;
+    int64_t from, to;
+    while (tasks_next(w, divide_up(rows, o->band) * o->panels, &from, &to))
+        for (int64_t task = from; task < to; task++) {
+            int64_t row = task / o->panels * o->band, end = at_most(row + o->band, rows);
+            for (; row < end; row++)
+                row_of(o, o->panel + task % o->panels, row / o->out.h, row % o->out.h);
+        }
+}
+
+/* How far the kernel reaches beyond the map at the last result of a row. */
+static int64_t beyond(const map *in, const map *out, const window *w) {
+    return (int64_t)(out->w - 1) * w->stride_w + w->kernel_w - w->pad_w - in->w;
+}
+
+int spatial_fits(const map *in, const map *out, const window *w, const finish *then) {
+    const int half = w->kernel_w / 2, right = (int)at_most(at_least(beyond(in, out, w), 0), half + 1);
+    if (w->dilation_h != 1 || w->dilation_w != 1 || in->n != out->n) return 0;
+    if (w->kernel_w == 5 ? w->stride_w != 1 : w->kernel_w != 3 || w->stride_w > 2) return 0;
+    if ((w->pad_w > 0 && w->pad_w != half) || (right && right != half)) return 0;
+    return block_of(out->w) && !(then && then->other.at);
+}
+
+static void discard(void *prepared) {
+    spatial *o = prepared;
+    finish_free(&o->done);
+    free(o->panel);
+    free(o->weights);
+}
+
+static void lay_weights(const spatial *o, const panel *s, const float *weights, float *to) {
+    const int64_t taps = (int64_t)o->win.kernel_h * o->win.kernel_w;
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t c = 0; c < o->channels; c++)
+            for (int64_t n = 0; n < s->wide * LANES; n++, to++)
+                if (s->mask[n / LANES] >> n % LANES & 1)
+                    *to = weights[((s->output + n) * o->channels + c) * taps + tap];
+}
+
+int spatial_add(program *p, const map *in, const map *out, const window *win, const float *weights,
+                const finish *then) {
+    const int64_t groups = win->groups, outputs = out->c / groups, each = divide_up(outputs, 2 * LANES);
+    spatial *o = large_alloc(sizeof *o);
+    if (!o) return -1;
+    memset(o, 0, sizeof *o);
+    o->in = *in, o->out = *out, o->win = *win;
+    o->channels = in->c / groups, o->panels = groups * each;
+    o->pixels = block_of(out->w), o->left = win->pad_w > 0, o->right = beyond(in, out, win) > 0;
+    const int64_t depth = o->channels * win->kernel_h * win->kernel_w;
+    o->band = 1;
+    if (o->panels * depth * 2 * LANES * 4 > CORE_CACHE / 4) {
+        int64_t most = at_least(CORE_CACHE / 4 / ((int64_t)in->w * in->c * 4), 1);
+        o->band = divide_up(out->h, divide_up(out->h, most));
+    }
+    size_t bytes = (size_t)(o->panels * depth * 2 * LANES) * sizeof(float);
+    o->weights = large_alloc(bytes);
+    o->panel = malloc((size_t)o->panels * sizeof *o->panel);
+    int failed = !o->weights || !o->panel || finish_copy(&o->done, then, out->c);
+    o->bounded = o->done.act == ACT_NONE || o->done.act == ACT_RELU || o->done.act == ACT_CLAMP;
+    o->low = _mm512_set1_ps(o->done.act == ACT_RELU ? 0 : o->done.act == ACT_CLAMP ? o->done.low : -__builtin_inff());
+    o->high = _mm512_set1_ps(o->done.act == ACT_CLAMP ? o->done.high : __builtin_inff());
+    if (failed || program_add(p, run, o, discard)) {
+        discard(o);
+        free(o);
+        return -1;
+    }
+    memset(o->weights, 0, bytes);
+    float *to = o->weights;
+    for (int64_t i = 0; i < o->panels; i++) {
+        int64_t at = i % each * 2 * LANES, left = outputs - at, wide = left > LANES ? 2 : 1;
+        panel *s = o->panel + i;
+        *s = (panel){i / each * o->channels, i / each * outputs + at, wide, {lanes(left), 0}, to};
+        if (wide == 2) s->mask[1] = lanes(left - LANES);
+        lay_weights(o, s, weights, to);
+        to += depth * wide * LANES;
+    }
+    return 0;
+}
+
+#endif
