@@ -17,11 +17,13 @@
 #include "weight_gradient.h"
 #include "weight_gradient_give.h"
 
-/* The sums of one block: rows from `row` on, of the tiles at `to`, tiles below each other `below` apart. */
+enum { AHEAD = 16 }; /* positions that are fetched before their turn */
+
+/* Where the sums of a block are, row by row. */
 typedef struct {
-    float *to;
-    int64_t row, below;
-    int begins; /* they are not there yet */
+    float *at;
+    int64_t next; /* row */
+    int begins;   /* they are not there yet */
 } block_sums;
 
 /* Adds the products of `rows` numbers of each position with `wide` vectors, of whose last the lanes in the
@@ -36,6 +38,9 @@ multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t
         const float *a = r->rows + row, *b = r->columns + column;
         for (int64_t k = r->count; k > 0; k--, a += row_next, b += column_next) {
             __m512 v[2];
+            _mm_prefetch((const char *)(b + AHEAD * column_next), _MM_HINT_T0);
+            if (wide == 2) _mm_prefetch((const char *)(b + AHEAD * column_next + LANES), _MM_HINT_T0);
+            _mm_prefetch((const char *)(a + AHEAD * row_next), _MM_HINT_T0);
             if (wide == 2) v[0] = _mm512_loadu_ps(b);
             v[wide - 1] = _mm512_maskz_loadu_ps(last, b + (wide - 1) * LANES);
 #pragma GCC unroll 14
@@ -48,15 +53,15 @@ multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t
         }
     }
 #pragma GCC unroll 14
-    for (int i = 0; i < rows; i++) {
-        int64_t at = to->row + i;
-        float *here = to->to + at / LANES * to->below + at % LANES * LANES;
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-        for (int n = 0; n < wide; n++, here += TILE_FLOATS) {
+        for (int n = 0; n < wide; n++) {
+            float *here = to->at + i * to->next + n * LANES;
+            __mmask16 mask = n == wide - 1 ? last : 0xffff;
             __m512 v = sums[i * wide + n];
-            _mm512_store_ps(here, to->begins ? v : _mm512_add_ps(v, _mm512_load_ps(here)));
+            if (!to->begins) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, here));
+            _mm512_mask_storeu_ps(here, mask, v);
         }
-    }
 }
 
 /* The same of 1 to 14 rows, which are known where it is compiled. */
@@ -92,8 +97,8 @@ static share share_of(const plan *p, int64_t task) {
 }
 
 /* Adds the runs of a tap to a task's sums. */
-static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t count, float *sums,
-                         int begins) {
+static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t count,
+                         const block_sums *sums) {
     int64_t first_row = s->group * p->rows.channels, first_column = s->group * p->columns.channels;
     for (int64_t pair = s->pair; pair < s->pair_end; pair++) {
         int64_t column = pair * 2 * LANES, left = at_most(p->columns.channels - column, 2 * LANES);
@@ -102,8 +107,8 @@ static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t
         for (int64_t block = s->block; block < s->block_end; block++) {
             int64_t row = p->rows.channels * block / p->blocks;
             int64_t end = p->rows.channels * (block + 1) / p->blocks;
-            block_sums to = {sums + (pair - s->pair) * 2 * TILE_FLOATS, row - s->row,
-                             p->wide * TILE_FLOATS, begins};
+            block_sums to = *sums;
+            to.at += (row - s->row) * to.next + column - s->column;
             multiply_block(end - row, wide, p, runs, count, first_row + row, first_column + column, last,
                            &to);
         }
@@ -143,9 +148,9 @@ static void add_bias(const plan *p, const bias_sums *b, int64_t begin, int64_t e
     }
 }
 
-/* Gives the caller 16 by 16 sums of all taps, which lie `next` apart. */
+/* Gives the caller 16 by 16 sums of all taps: `next` from one to another, `row_next` from row to row. */
 static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_column, const float *sums,
-                 int64_t next, float *turned) {
+                 int64_t next, int64_t row_next, float *turned) {
     const weight_gradient *of = p->of;
     int64_t ins = of->c / of->v.groups, output = s->group * (of->out_c / of->v.groups);
     int64_t row = s->row + tile_row * LANES, column = s->column + tile_column * LANES;
@@ -154,7 +159,7 @@ static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_c
     output += p->swapped ? row : column;
     for (int tap = 0; tap < p->taps; tap++) {
         __m512 rows[LANES];
-        for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(sums + tap * next + i * LANES);
+        for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(sums + tap * next + i * row_next);
         if (!p->swapped) turn(rows);
         for (int o = 0; o < LANES; o++) _mm512_store_ps(turned + (o * p->taps + tap) * LANES, rows[o]);
     }
@@ -163,46 +168,57 @@ static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_c
                     of->dw + ((output + o) * ins + in) * p->taps, p->swapped ? wide : high);
 }
 
+static void give_task(const plan *p, const share *s, const float *sums, float *turned) {
+    int64_t next = weight_gradient_task_sums(p) / p->taps, row_next = p->wide * LANES;
+    for (int64_t r = 0; s->row + r * LANES < s->row_end; r++)
+        for (int64_t c = 0; s->column + c * LANES < s->column_end; c++)
+            give(p, s, r, c, sums + (r * row_next + c) * LANES, next, row_next, turned);
+}
+
 static void run_task(const plan *p, worker *w, int64_t task) {
     share s = share_of(p, task);
     int64_t size = weight_gradient_task_sums(p), chunks = divide_up(p->positions, p->chunk);
-    float *own = worker_own(w), *sums = p->parts > 1 ? p->sums + task * size : own, *turned = own + size;
+    float *own = worker_own(w), *turned = own + size;
     run *runs = (run *)(void *)(turned + p->taps * TILE_FLOATS);
     bias_sums bias = bias_of(p, &s);
+    block_sums sums = {p->parts > 1 ? p->sums + task * size : own, p->wide * LANES, 1};
+    if (p->in_place) {
+        int64_t output = s.group * p->rows.channels + s.row;
+        sums = (block_sums){p->of->dw + output * p->columns.channels + s.column, p->columns.channels, 1};
+        sums.begins = !p->of->add;
+    }
     int64_t first = chunks * s.part / p->parts, last = chunks * (s.part + 1) / p->parts;
-    for (int64_t chunk = first; chunk < last; chunk++) {
+    for (int64_t chunk = first; chunk < last; chunk++, sums.begins = 0) {
         int64_t begin = chunk * p->chunk, end = at_most(begin + p->chunk, p->positions);
         for (int tap = 0; tap < p->taps; tap++) {
+            block_sums of_tap = sums;
+            of_tap.at += tap * (size / p->taps);
             int64_t count = weight_gradient_runs(p, tap, begin, end, runs);
-            multiply_tap(p, &s, runs, count, sums + tap * (size / p->taps), chunk == first);
+            multiply_tap(p, &s, runs, count, &of_tap);
         }
         add_bias(p, &bias, begin, end);
     }
-    if (p->parts > 1) return;
-    for (int64_t r = 0; s.row + r * LANES < s.row_end; r++)
-        for (int64_t c = 0; s.column + c * LANES < s.column_end; c++)
-            give(p, &s, r, c, sums + (r * p->wide + c) * TILE_FLOATS, size / p->taps, turned);
+    if (p->parts == 1 && !p->in_place) give_task(p, &s, own, turned);
 }
 
 /* Adds up the parts of a tile of sums, and gives it. */
 static void give_parts(const plan *p, worker *w, int64_t task) {
     int64_t column = task % p->wide, row = task / p->wide % p->high, of = task / p->wide / p->high;
     int64_t size = weight_gradient_task_sums(p), next = p->down * p->across; /* of a part */
-    int64_t first = of / next * p->parts * next + of % next;
+    int64_t first = of / next * p->parts * next + of % next, row_next = p->wide * LANES;
     share s = share_of(p, first);
     float *own = worker_own(w);
     if (s.row + row * LANES >= s.row_end || s.column + column * LANES >= s.column_end) return;
-    for (int tap = 0; tap < p->taps; tap++) {
-        int64_t tile = (tap * p->high + row) * p->wide + column;
-        const float *from = p->sums + first * size + tile * TILE_FLOATS;
-        for (int i = 0; i < TILE_FLOATS; i += LANES) {
-            __m512 sum = _mm512_load_ps(from + i);
+    for (int tap = 0; tap < p->taps; tap++)
+        for (int i = 0; i < LANES; i++) {
+            int64_t at = ((tap * p->high + row) * LANES + i) * row_next + column * LANES;
+            const float *from = p->sums + first * size + at;
+            __m512 sum = _mm512_load_ps(from);
             for (int64_t part = 1; part < p->parts; part++)
-                sum = _mm512_add_ps(sum, _mm512_load_ps(from + i + part * next * size));
-            _mm512_store_ps(own + tap * TILE_FLOATS + i, sum);
+                sum = _mm512_add_ps(sum, _mm512_load_ps(from + part * next * size));
+            _mm512_store_ps(own + (tap * LANES + i) * LANES, sum);
         }
-    }
-    give(p, &s, row, column, own, TILE_FLOATS, own + size);
+    give(p, &s, row, column, own, TILE_FLOATS, LANES, own + size);
 }
 
 static void give_bias(const plan *p) {

@@ -20,6 +20,7 @@ typedef struct {
     int64_t parts;            /* ... and one of so many parts of the chunks */
     int64_t positions, chunk; /* outputs of all images; those that are multiplied at a time */
     int64_t high, wide;       /* of a task, tiles of 16 by 16 sums */
+    int32_t in_place;         /* dw's rows are those of the sums, which need no memory of their own */
     double cycles;            /* of a processor, roughly, that a group takes */
     /* in the shared memory */
     float *sums, *bias;

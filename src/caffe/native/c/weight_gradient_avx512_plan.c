@@ -51,6 +51,23 @@ static void choose_parts(plan *p) {
         p->parts *= 2;
 }
 
+/* Outputs along one axis whose tap at `at` sees a pixel: from the first on, and their end. */
+static void seen(int at, int stride, int size, int out, int64_t *from, int64_t *end) {
+    *from = at < 0 ? divide_up(-at, stride) : 0;
+    *end = size > at ? at_most(divide_up(size - at, stride), out) : 0;
+}
+
+/* How many outputs the taps along one axis see pixels for, all taps together. */
+static double seen_by_all(int kernel, int stride, int pad, int dilation, int size, int out) {
+    double all = 0;
+    for (int k = 0; k < kernel; k++) {
+        int64_t from, end;
+        seen(k * dilation - pad, stride, size, out, &from, &end);
+        all += (double)at_least(end - from, 0);
+    }
+    return all;
+}
+
 int weight_gradient_plan(plan *p, const weight_gradient *of, int threads) {
     const window *v = &of->v;
     int64_t ins = of->c / v->groups, outs = of->out_c / v->groups;
@@ -58,18 +75,21 @@ int weight_gradient_plan(plan *p, const weight_gradient *of, int threads) {
     if (v->kernel_h > MOST_KERNEL || v->kernel_w > MOST_KERNEL) return -1;
     if (v->kernel_h * v->kernel_w > MOST_TAPS) return -1;
     *p = (plan){.of = of, .taps = v->kernel_h * v->kernel_w};
-    p->swapped = cost(outs, ins) < 0.97 * cost(ins, outs);
+    p->swapped = cost(outs, ins) < cost(ins, outs) * (p->taps == 1 ? 1.03 : 0.97);
     side x = {ins, v->stride_w * of->x_pixel}, dy = {outs, of->dy_pixel};
     p->rows = p->swapped ? dy : x, p->columns = p->swapped ? x : dy;
     p->blocks = divide_up(p->rows.channels, MOST_ROWS);
     p->pairs = divide_up(p->columns.channels, 2 * LANES);
     p->positions = (int64_t)of->n * of->out_h * of->out_w;
-    p->cycles = (double)p->positions * p->taps * cost(p->rows.channels, p->columns.channels);
+    p->cycles = of->n * cost(p->rows.channels, p->columns.channels) *
+                seen_by_all(v->kernel_h, v->stride_h, v->pad_h, v->dilation_h, of->h, of->out_h) *
+                seen_by_all(v->kernel_w, v->stride_w, v->pad_w, v->dilation_w, of->w, of->out_w);
     choose_tasks(p);
     p->chunk = CHUNK_FLOATS / (p->high * LANES + p->wide * LANES);
     p->chunk = at_least(LEAST_CHUNK, at_most(MOST_CHUNK, p->chunk));
     if (of->out_w <= p->chunk) p->chunk -= p->chunk % of->out_w;
     choose_parts(p);
+    p->in_place = p->taps == 1 && p->swapped && p->parts == 1;
     return 0;
 }
 
@@ -92,12 +112,6 @@ size_t weight_gradient_memory(plan *p, char *at) {
 size_t weight_gradient_own(const plan *p) {
     size_t sums = (size_t)weight_gradient_task_sums(p) + (size_t)p->taps * LANES * LANES;
     return sums * sizeof(float) + (size_t)p->chunk * sizeof(run);
-}
-
-/* Outputs along one axis whose tap at `at` sees a pixel: from the first on, and their end. */
-static void seen(int at, int stride, int size, int out, int64_t *from, int64_t *end) {
-    *from = at < 0 ? divide_up(-at, stride) : 0;
-    *end = size > at ? at_most(divide_up(size - at, stride), out) : 0;
 }
 
 int64_t weight_gradient_runs(const plan *p, int tap, int64_t begin, int64_t end, run *runs) {
