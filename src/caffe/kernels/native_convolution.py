@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +25,30 @@ if TYPE_CHECKING:
 
 __all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 
-# Nanoseconds of one thread. For each multiplication, ours and oneDNN's; for a thousand cycles that
-# the gradient of the weights says it takes; for a weight that is laid out, of up to so many and of
-# more, and by oneDNN, unless the kernel is 1x1; for a call.
-_OURS, _ONEDNNS, _THOUSAND_CYCLES = 1 / 125, 1 / 65, 400
-_WEIGHT, _FEW_WEIGHTS, _WEIGHT_OF_MANY, _ONEDNNS_WEIGHT, _CALL = 1.0, 1 << 20, 1.9, 0.5, 15_000
+
+class _Times(NamedTuple):
+    """What a convolution takes: nanoseconds of one thread.  Measured against PyTorch's operators in
+    channels-last memory, which are oneDNN's."""
+
+    least: int  # channels of a group, on either side
+    inputs: int  # are multiplied in whole ...
+    ours: float  # for each multiplication of the forward pass and the gradient of the input
+    thousand_cycles: float  # that the gradient of the weights says it takes
+    onednns: float  # for each multiplication
+    onednns_products: float  # the same where the kernel is 1x1: these are products of matrices
+    onednns_vector: int  # outputs that these multiply in whole ...
+    onednns_pad: bool  # whether it multiplies what lies in the pad, too
+    weight: float  # for a weight that is laid out, where they are few
+    weight_of_many: float
+    onednns_weight: float  # unless the kernel is 1x1
+    call: float
+
+
+_TIMES = {
+    "amx": _Times(16, 32, 1 / 125, 400, 1 / 65, 1 / 65, 1, True, 1.0, 1.9, 0.5, 15_000),
+    "avx512": _Times(8, 1, 1 / 54, 290, 1 / 50, 1 / 40, 16, False, 0.2, 0.2, 0.3, 0),
+}
+_FEW_WEIGHTS = 1 << 20
 _TILE = 16  # channels
 _LEAST_KEPT = 1 << 23  # weights; fewer are better packed (net/native_layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
@@ -175,7 +194,8 @@ def _possible(g: Geometry, x: torch.Tensor) -> bool:
     weights = g.bottom[1] // g.group * g.top[1] * math.prod(g.kernel)
     if weights > _MOST_WEIGHTS:
         return False
-    return max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= _TILE
+    least = _TIMES[native.kind()].least
+    return max(g.kernel) <= _MOST_TAPS and min(g.bottom[1], g.top[1]) // g.group >= least
 
 
 def _is_last(x: torch.Tensor) -> bool:
@@ -195,23 +215,49 @@ def _input_gains(g: Geometry) -> bool:
 
 def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bool:
     """Of a convolution that has so many inputs and outputs in a group."""
-    if list(g.kernel) == [3, 3] and g.unit and winograd.gains(g.top):
+    if _by_winograd(g):
         return False
-    taps = math.prod(g.kernel)
-    ours = g.group * _up(inputs, 2 * _TILE) * _up(outputs, _TILE) * taps
+    times, taps = _TIMES[native.kind()], math.prod(g.kernel)
+    ours = g.group * _up(inputs, times.inputs) * _up(outputs, _TILE) * taps
     real = g.group * inputs * outputs * taps
-    products = g.group * inputs * _outputs_of_onednn(g, outputs) * taps
-    theirs = _positions(g.top) * products * _ONEDNNS  # it leaves out what lies beyond the output
+    theirs = _of_onednn(g, inputs, outputs)
     if taps > 1:
-        theirs += real * _ONEDNNS_WEIGHT
-    weight = _WEIGHT if real <= _FEW_WEIGHTS else _WEIGHT_OF_MANY
-    return positions * ours * _OURS + real * weight + _CALL < theirs
+        theirs += real * times.onednns_weight
+    weight = times.weight if real <= _FEW_WEIGHTS else times.weight_of_many
+    return positions * ours * times.ours + real * weight + times.call < theirs
 
 
-def _outputs_of_onednn(g: Geometry, outputs: int) -> int:
-    """The outputs that oneDNN computes for so many: whole vectors, but for 1x1 kernels, which are
-    plain products of matrices."""
-    return outputs if math.prod(g.kernel) == 1 else _up(outputs, _TILE)
+def _by_winograd(g: Geometry) -> bool:
+    """Whether Winograd's way is faster than any here, forward and for the gradient of the input."""
+    if list(g.kernel) != [3, 3] or not g.unit:
+        return False
+    if native.kind() == "amx":
+        return winograd.gains(g.top)
+    return list(g.pad) == [1, 1] and winograd.applies_to(g.top[1], g.bottom[1], *g.top[2:])
+
+
+def _of_onednn(g: Geometry, inputs: int, outputs: int) -> float:
+    """The time of oneDNN's multiplications.  It leaves out what lies beyond the output."""
+    times, taps = _TIMES[native.kind()], math.prod(g.kernel)
+    vector, each = _TILE, times.onednns
+    if taps == 1:
+        vector, each = times.onednns_vector, times.onednns_products
+    seen = _positions(g.top) * taps
+    if not times.onednns_pad:
+        seen = g.top[0] * math.prod(_seen(g, axis) for axis in (0, 1))
+    return seen * g.group * inputs * _up(outputs, vector) * each
+
+
+def _seen(g: Geometry, axis: int) -> int:
+    """How many outputs along an axis see a pixel by a tap, of all taps together."""
+    size, out = g.bottom[2 + axis], g.top[2 + axis]
+    found = 0
+    for tap in range(g.kernel[axis]):
+        at = tap * g.dilation[axis] - g.pad[axis]
+        first = max(-(at // g.stride[axis]), 0)
+        end = min(-(-(size - at) // g.stride[axis]), out)
+        found += max(end - first, 0)
+    return found
 
 
 def _weights_gain(g: Geometry) -> bool:
@@ -221,11 +267,9 @@ def _weights_gain(g: Geometry) -> bool:
     cycles = weight_gradient.thousand_cycles(*settings, g.group)
     if cycles < 0:
         return False
-    inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
-    theirs = (
-        _positions(g.top) * g.group * inputs * _outputs_of_onednn(g, outputs) * math.prod(g.kernel)
-    )
-    return cycles * _THOUSAND_CYCLES + _CALL < theirs * _ONEDNNS
+    times = _TIMES[native.kind()]
+    theirs = _of_onednn(g, g.bottom[1] // g.group, g.top[1] // g.group)
+    return cycles * times.thousand_cycles + times.call < theirs
 
 
 def _positions(shape: Sequence[int]) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "applies",
     "applies_in_program",
     "applies_in_step",
+    "applies_to",
     "backward",
     "forward",
     "gains",
@@ -103,6 +104,11 @@ _STRIP_BYTES = 16 << 20
 def applies(weight: torch.Tensor, height: int, width: int) -> bool:
     """True where this way is worth it, given kernel 3x3, stride 1, pad 1, no groups or holes."""
     outputs, inputs = weight.shape[:2]
+    return applies_to(outputs, inputs, height, width)
+
+
+def applies_to(outputs: int, inputs: int, height: int, width: int) -> bool:
+    """:func:`applies` for weights of so many outputs and inputs."""
     if native.available():
         return _IN_LAYER[native.kind()].reached(inputs, outputs, height, width)
     tiles = ((height + 3) // 4) * ((width + 1) // 2)

@@ -43,8 +43,18 @@ def close(got, want):
     return (got - want).abs().max() <= 3e-6 * want.abs().max()
 
 
+@pytest.fixture
+def always(monkeypatch):
+    """Whatever the native kernels can compute they do compute."""
+    times = native_convolution._TIMES
+    free = dict.fromkeys(("ours", "thousand_cycles", "weight", "weight_of_many", "call"), 0)
+    fast = times[native.kind()]._replace(**free)
+    monkeypatch.setitem(times, native.kind(), fast)
+    monkeypatch.setattr(native_convolution, "_by_winograd", lambda g: False)
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_equals_float64(name):
+def test_equals_float64(name, always):
     case = CASES[name]
     g, x, weight, dy = drawn(case)
     bias = torch.randn(len(weight))
@@ -68,7 +78,7 @@ def test_equals_float64(name):
     assert native_convolution.takes_backward(g, x, [False, True, True])
 
 
-def test_what_other_ways_compute(monkeypatch):
+def test_what_other_ways_compute(monkeypatch, always):
     g, x, weight, dy = drawn(CASES["3x3"])
     none = None, None, None
     call = called(g, x, weight)
@@ -86,6 +96,33 @@ def test_what_other_ways_compute(monkeypatch):
     monkeypatch.setenv("CAFFE_KERNELS", "plain")
     assert native_convolution.forward(call) is None
     assert native_convolution.backward(call, dy, [True] * 3) == none
+
+
+# What is chosen by the kind of the native kernels: forward, and for the gradient of x.
+CHOSEN = {
+    "1x1": ((4, 64, 28, 28), (128, 64, 1, 1), 0, {"amx": "fx", "avx512": "fx"}),
+    "few outputs": ((1, 96, 23, 30), (11, 96, 1, 1), 0, {"amx": "", "avx512": "fx"}),
+    "3x3": ((4, 64, 56, 56), (64, 64, 3, 3), 1, {"amx": "fx", "avx512": ""}),
+    "3x3 without a pad": ((4, 256, 14, 14), (256, 256, 3, 3), 0, {"amx": "fx", "avx512": "f"}),
+    "much pad": ((64, 32, 8, 8), (64, 32, 5, 5), 2, {"amx": "fx", "avx512": ""}),
+}
+
+
+@pytest.mark.parametrize("kind", native.KINDS)
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_fastest_is_chosen(name, kind, monkeypatch):
+    bottom, shape, pad, chosen = CHOSEN[name]
+    g, x, _, _ = drawn((bottom, shape, 1, pad, 1, 1, True))
+    if kind == native.kind() and min(shape[0], shape[1]) >= 16:
+        assert native_convolution._weights_gain(g)
+    monkeypatch.setattr(native, "kind", lambda: kind)
+    positions = g.top[0] * g.top[2] * g.top[3]
+    gains = {
+        "f": native_convolution._product_gains(g, bottom[1], shape[0], positions),
+        "x": native_convolution._input_gains(g),
+    }
+    possible = native_convolution._possible(g, x)
+    assert "".join(part for part, gain in gains.items() if possible and gain) == chosen[kind]
 
 
 @pytest.mark.parametrize("stride", [1, 2])
