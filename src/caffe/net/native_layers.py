@@ -156,7 +156,7 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
         outputs = None if refers else 0
         return Form(add_product, finishes=True, outputs=outputs, refers=refers)
-    if _gains_by_winograd(layer, bottoms[0]) and has("kernels_winograd"):
+    if has("kernels_winograd") and _gains_by_winograd(layer, bottoms[0]):
 
         def add_winograd(call: Call) -> None:
             u = winograd.transform_weights(call.weights[0], passing=True)
