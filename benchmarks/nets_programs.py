@@ -25,7 +25,7 @@ WARM_PASSES, ENGINES_WARM_PASSES = 6, 30
 class Program:
     """A program with at most one net.  `run(number)` is one pass, its input's copy included."""
 
-    warm_passes = WARM_PASSES
+    warm_passes, kind = WARM_PASSES, ""  # of the engine's native kernels
 
     def __init__(self, work, threads):
         self.work, self.threads, self.count, self.scores = work, threads, 0, None
@@ -82,7 +82,10 @@ class Caffe(Program):
         caffe.set_mode_cpu()
         self.version = getattr(caffe, "__engine__", "BVLC Caffe " + caffe.__version__)
         if hasattr(caffe, "__engine__"):
-            self.warm_passes = ENGINES_WARM_PASSES
+            from caffe import native
+
+            self.warm_passes, self.kind = ENGINES_WARM_PASSES, native.kind()
+            self.version += f", native kernels: {self.kind or 'none'}"
 
     def open(self, job):
         self.net = self.solver = None
@@ -240,7 +243,7 @@ def answer(program, request):
             return {"error": told(error)}
         program.scores = None if scores is None else np.array(scores)
         program.warm(request["warm"] - first)
-        return {"version": program.version, "first": first}
+        return {"version": program.version, "kind": program.kind, "first": first}
     if request["do"] == "scores":
         path = os.path.join(program.folder, f"scores-{sys.argv[1]}-{sys.argv[3]}.npy")
         np.save(path, program.scores)

@@ -1,12 +1,15 @@
-"""Why the engine is behind a peer where it is: (net, job) -> a few words for the table.
+"""Why the engine is behind a peer where it is: kind of native kernels -> (net, job) -> a few words
+for the table.
 
 nets_speed.py prints a reason only where the ratio is below 1.  What they rest on, with what was
 tried: benchmarks/results/2026-11-27-where-time-goes.md and -training-steps.md.
 """
 
-REASONS = {
+MEMORY = {
     ("alexnet", "forward"): "the fully connected layers read their weights as fast as memory gives "
     "them",
+}
+TILES = {
     ("lenet-64", "step"): "20 and 50 channels fill tiles badly: oneDNN computes the second "
     "convolution's gradients",
     **dict.fromkeys(
@@ -22,3 +25,5 @@ REASONS = {
         "ahead in other runs; single passes differ by a fifth",
     ),
 }
+#: By what native.kind() says.
+REASONS = {"amx": {**MEMORY, **TILES}, "avx512": MEMORY}

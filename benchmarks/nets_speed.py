@@ -17,7 +17,7 @@ rounds of the best of a round. The ratio is that of the round's fastest peer to 
 same round: the median of the rounds, and the least and the greatest. Scores must agree before
 anything is timed. BVLC Caffe runs in the oracle's root (tests/oracle/build.py) where it is built; a
 program that is not installed is left out and named. Where a ratio is below 1 the table has the
-reason, from nets_reasons.py.
+reason, from nets_reasons.py, which knows the kinds of native kernels apart.
 
 --limit is for the whole run, the making of the nets included. Nets, jobs and numbers of threads
 that take least come first; each has an equal share of what is left, or what it needs for a pass of
@@ -122,6 +122,8 @@ def _load(row, made, options, end):
             row.left_out[name] = NO_TIME
         else:
             options.versions[name] = answer["version"]
+            if name == "engine":
+                row.kind = answer.get("kind", "")
             first[name] = answer["first"]
     return first
 

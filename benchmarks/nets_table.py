@@ -33,11 +33,13 @@ class Row:
         seconds: {program: the best of each round}.
         left_out: {program: why it has no time}.
         begun: whether it was measured at all; `problem` says why not, where that is known.
+        kind: of the engine's native kernels, "" without them.
     """
 
     def __init__(self, net, job, threads):
         self.net, self.job, self.threads = net, job, threads
         self.seconds, self.left_out, self.begun, self.problem = {}, {}, False, ""
+        self.kind = ""
 
     def __str__(self):
         return f"{self.net} {self.job}, {self.threads} thread{'s' * (self.threads > 1)}"
@@ -73,7 +75,8 @@ def table(rows, programs):
             shown = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
             shown += TITLES[row.best_peer()]
             if middle < 1:
-                reason = REASONS.get((row.net, row.job), "not looked into")
+                known = REASONS.get(row.kind, {})
+                reason = known.get((row.net, row.job), "not looked into")
         lines.append("| " + " | ".join([row.net, *cells, shown, reason]) + " |")
     return lines
 

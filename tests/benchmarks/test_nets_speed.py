@@ -191,8 +191,9 @@ def test_the_ratio_is_that_of_a_rounds_fastest_peer(speed):
 
 def test_the_table_has_reasons_only_where_the_engine_is_behind(speed, monkeypatch):
     table = importlib.import_module("nets_table")
+    reasons = {("lenet", "forward"): "tiny", ("alexnet", "forward"): "x"}
     monkeypatch.setattr(
-        table, "REASONS", {("lenet", "forward"): "tiny", ("alexnet", "forward"): "x"}
+        table, "REASONS", {"amx": reasons, "": {("vgg16", "forward"): "other kind"}}
     )
     rows = [
         row_of(speed, "lenet", engine=[2e-3], onnx=[1e-3]),
@@ -200,6 +201,8 @@ def test_the_table_has_reasons_only_where_the_engine_is_behind(speed, monkeypatc
         row_of(speed, "vgg16", engine=[2e-3], onnx=[1e-3]),
     ]
     rows[1].left_out = {"torch": "no time", "opencv": "broke"}
+    for row in rows:
+        row.kind = "amx"
     lines = table.table(rows, list(table.TITLES))
     assert lines[0] == (
         "| ms | engine | ONNX Runtime | PyTorch | OpenCV | best peer over engine | why not 1 |"

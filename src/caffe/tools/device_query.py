@@ -13,6 +13,8 @@ from caffe.tools import brew
 
 __all__ = ["run"]
 
+NAMES = {"amx": "AVX-512, AMX", "avx512": "AVX-512"}  # of native.KINDS
+
 # BVLC's words for what it prints → the property in PyTorch, where this version has it.
 PROPERTIES = {
     "Major revision number": "major",
@@ -30,7 +32,7 @@ PROPERTIES = {
 def run(flags: SimpleNamespace) -> int:
     """Print the kernels of the CPU and the properties of the GPUs; returns 0, also without GPUs."""
     lacking = native.why_not()
-    kernels = "native (AVX-512, AMX)" if not lacking else f"PyTorch's; not native: {lacking}"
+    kernels = f"PyTorch's; not native: {lacking}" if lacking else f"native ({NAMES[native.kind()]})"
     brew.log(f"{'CPU kernels:':<40}{kernels}")
     brew.log(f"Querying GPUs {flags.gpu}")
     for index in brew.gpus(flags):

@@ -16,13 +16,16 @@ def test_device_query_without_gpu(capfd):
 
 
 @pytest.mark.parametrize(
-    ("lacking", "said"),
+    ("kind", "lacking", "said"),
     [
-        ("", "native (AVX-512, AMX)"),
-        ("the processor lacks amx_tile", "PyTorch's; not native: the processor lacks amx_tile"),
+        ("amx", "", "native (AVX-512, AMX)"),
+        ("avx512", "", "native (AVX-512)"),
+        ("", "the processor lacks avx512f", "PyTorch's; not native: the processor lacks avx512f"),
     ],
 )
-def test_it_tells_which_kernels_the_cpu_runs(capfd, monkeypatch, lacking, said):
+def test_it_tells_which_kernels_the_cpu_runs(capfd, monkeypatch, kind, lacking, said):
+    assert not kind or kind in native.KINDS
+    monkeypatch.setattr(native, "kind", lambda: kind)
     monkeypatch.setattr(native, "why_not", lambda: lacking)
     assert call("device_query") == 0
     assert messages(capfd)[0].split(maxsplit=2)[2] == said
