@@ -25,7 +25,8 @@ class _Region(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("h", "w", "row0", "row1", "column0", "column1")),
         ("bias", ctypes.c_void_p),
         ("relu", ctypes.c_int32),
-        ("y_w", ctypes.c_int32),  # filled in by the kernel
+        # Filled in by the kernel:
+        *((name, ctypes.c_int32) for name in ("y_w", "images", "y_image")),
     ]
 
 
