@@ -19,17 +19,34 @@ def test_they_are_available_or_say_why_not():
     assert native.available() == (native.why_not() == "")
 
 
-def _in_a_process(**environment):
-    code = "from caffe import native; print(native.available(), native.why_not())"
-    command = [sys.executable, "-c", code]
-    environment = {**os.environ, **environment}
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
-    return done.stdout
+NET = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 16 dim: 24 dim: 24 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 3 pad: 1 } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool"
+        pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
+        inner_product_param { num_output: 5 } }
+"""
+CODE = """
+import sys, caffe
+from caffe import native
+net = caffe.Net(sys.argv[1], caffe.TEST)
+for _ in range(25):
+    net.forward()
+print(native.available(), native.why_not(), native.kind() or "no kind")
+"""
 
 
 @pytest.mark.slow
-def test_the_environment_turns_them_off():
-    assert _in_a_process(CAFFE_NATIVE="0") == "False CAFFE_NATIVE=0 turns them off\n"
+def test_the_environment_turns_them_off_and_nets_run(tmp_path):
+    (tmp_path / "net.prototxt").write_text(NET)
+    command = [sys.executable, "-c", CODE, str(tmp_path / "net.prototxt")]
+    environment = {**os.environ, "CAFFE_NATIVE": "0"}
+    done = subprocess.run(command, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "False CAFFE_NATIVE=0 turns them off no kind\n"
 
 
 @pytest.fixture
