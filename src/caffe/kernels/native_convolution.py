@@ -49,6 +49,7 @@ _TIMES = {
     "avx512": _Times(8, 1, 1 / 54, 290, 1 / 50, 1 / 40, 16, False, 0.2, 0.2, 0.3, 0),
 }
 _FEW_WEIGHTS = 1 << 20
+_LEAST_BLOCKS, _FEW_PAIRS = 20, 1 << 12  # of 4x2 outputs of all images; of channels
 _TILE = 16  # channels
 _LEAST_KEPT = 1 << 23  # weights; fewer are better packed (net/native_layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
@@ -73,11 +74,12 @@ def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> 
     if not (_possible(g, x) and _is_last(x)):
         return None
     inputs, outputs = g.bottom[1] // g.group, g.top[1] // g.group
-    if not _product_gains(g, inputs, outputs, _positions(g.top)):
+    by_winograd = _by_winograd(g)
+    if not (by_winograd or _product_gains(g, inputs, outputs, _positions(g.top))):
         return None
     y = _empty_last(g.top) if out is None or not _is_last(out) else out
     settings = g.stride, g.pad, g.dilation, g.group
-    learning.convolve(x, call.weight, call.bias, y, *settings, relu=relu)
+    learning.convolve(x, call.weight, call.bias, y, *settings, relu=relu, winograd=by_winograd)
     return y
 
 
@@ -133,10 +135,11 @@ def backward(call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
     if mask[0] and _input_gains(g):
         dx = bottom_memory(call)
         dy = dy.contiguous(memory_format=torch.channels_last)
-        learning.gradient_of_input(dy, call.weight, dx, g.pad, g.dilation, g.group)
+        settings = g.pad, g.dilation, g.group
+        learning.gradient_of_input(dy, call.weight, dx, *settings, winograd=_by_winograd(g))
     if mask[1] and _weights_gain(g):
-        settings = call.weight.shape, g.stride, g.pad, g.dilation, g.group
-        dw, db = weight_gradient.of_weights(x, dy, *settings, bias=mask[2])
+        window = call.weight.shape, g.stride, g.pad, g.dilation, g.group
+        dw, db = weight_gradient.of_weights(x, dy, *window, bias=mask[2])
     return dx, dw, db
 
 
@@ -210,12 +213,12 @@ def _input_gains(g: Geometry) -> bool:
     if any(p > d * (k - 1) for p, d, k in zip(g.pad, g.dilation, g.kernel)):
         return False
     inputs, outputs = g.top[1] // g.group, g.bottom[1] // g.group
-    return _product_gains(g, inputs, outputs, _positions(g.bottom))
+    return _by_winograd(g) or _product_gains(g, inputs, outputs, _positions(g.bottom))
 
 
 def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bool:
     """Of a convolution that has so many inputs and outputs in a group."""
-    if _by_winograd(g):
+    if _others_winograd_gains(g):
         return False
     times, taps = _TIMES[native.kind()], math.prod(g.kernel)
     ours = g.group * _up(inputs, times.inputs) * _up(outputs, _TILE) * taps
@@ -228,12 +231,21 @@ def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bo
 
 
 def _by_winograd(g: Geometry) -> bool:
-    """Whether Winograd's way is faster than any here, forward and for the gradient of the input."""
-    if list(g.kernel) != [3, 3] or not g.unit:
+    """Whether the native kernels' way with Winograd's minimal filtering is faster than the direct
+    one, forward and for the gradient of the input: unless laying out the weights takes what it
+    saves."""
+    if native.kind() not in learning.WINOGRAD_KINDS or list(g.kernel) != [3, 3] or not g.unit:
         return False
-    if native.kind() == "amx":
-        return winograd.gains(g.top)
-    return list(g.pad) == [1, 1] and winograd.applies_to(g.top[1], g.bottom[1], *g.top[2:])
+    blocks = g.top[0] * -(-g.top[2] // 4) * -(-g.top[3] // 2)
+    few = g.bottom[1] * g.top[1] <= _FEW_PAIRS
+    return max(g.pad) <= 2 and (few or blocks >= _LEAST_BLOCKS)
+
+
+def _others_winograd_gains(g: Geometry) -> bool:
+    """Whether the way of kernels/winograd.py does, where these kernels have none."""
+    if native.kind() in learning.WINOGRAD_KINDS or list(g.kernel) != [3, 3] or not g.unit:
+        return False
+    return winograd.gains(g.top)
 
 
 def _of_onednn(g: Geometry, inputs: int, outputs: int) -> float:
@@ -261,7 +273,7 @@ def _seen(g: Geometry, axis: int) -> int:
 
 
 def _weights_gain(g: Geometry) -> bool:
-    if list(g.kernel) == [3, 3] and g.unit and winograd.gains(g.top):
+    if _others_winograd_gains(g):
         return False
     settings = map(tuple, (g.bottom, g.top, g.kernel, g.stride, g.pad, g.dilation))
     cycles = weight_gradient.thousand_cycles(*settings, g.group)

@@ -11,7 +11,7 @@ import torch
 from caffe import native
 from caffe.native.calls import Calls, floats
 
-__all__ = ["of_weights", "thousand_cycles"]
+__all__ = ["WAYS", "of_weights", "thousand_cycles"]
 
 Pair = Sequence[int]
 
@@ -25,8 +25,13 @@ class _Gradient(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("x_pixel", "dy_pixel")),
         ("window", ctypes.c_int32 * 9),
         ("add", ctypes.c_int32),
+        ("way", ctypes.c_int32),
     )
 
+
+#: The fastest, and where there are both: directly, and by Winograd's minimal filtering, for kernels
+#: of 3x3 and stride 1, without groups or holes, of the kind avx512.
+WAYS = "fastest", "direct", "winograd"
 
 _calls = Calls("kernels_weight_gradient_new", "kernels_weight_gradient")
 
@@ -42,6 +47,7 @@ def of_weights(
     bias: bool = False,
     out: torch.Tensor | None = None,
     threads: int | None = None,
+    way: str = "fastest",
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The gradients of the weights, of ``shape`` (O, C / groups, kh, kw), and with ``bias`` of the
     bias, (O,).
@@ -49,7 +55,7 @@ def of_weights(
     ``x`` is (N, C, H, W), ``dy`` the top's gradient (N, O, H', W'), both float32 on the CPU;
     channels-last memory is read as it is, also where the channels are some of wider maps.  ``out``
     is memory of the weights' shape that is written and returned.  The result does not depend on
-    the number of threads, PyTorch's unless it is given.
+    the number of threads, PyTorch's unless it is given.  ``way`` is one of :data:`WAYS`.
     """
     x, x_pixel = _pixels(x)
     dy, dy_pixel = _pixels(dy)
@@ -62,6 +68,7 @@ def of_weights(
         *(x.data_ptr(), dy.data_ptr(), dw.data_ptr(), 0 if db is None else db.data_ptr()),
         *(n, h, w, c, out_h, out_w, o, x_pixel, dy_pixel),
         (ctypes.c_int32 * 9)(*window),
+        way=WAYS.index(way),
     )
     _calls.run(False, call, threads)
     return dw, db

@@ -6,6 +6,7 @@ import torch
 from caffe import native
 from caffe.kernels import convolution, native_convolution
 from caffe.kernels.convolution import Geometry
+from caffe.native import learning
 from caffe.storage import Storage
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
@@ -55,7 +56,18 @@ def always(monkeypatch):
 
 @pytest.mark.parametrize("name", CASES)
 def test_equals_float64(name, always):
-    case = CASES[name]
+    check(CASES[name])
+
+
+@pytest.mark.skipif(native.kind() not in learning.WINOGRAD_KINDS, reason="the kind has none")
+@pytest.mark.parametrize("pad", [0, 1, 2])
+def test_winograds_way_equals_float64(pad):
+    case = (2, 70, 23, 26), (90, 70, 3, 3), 1, pad, 1, 1, True
+    assert native_convolution._by_winograd(drawn(case)[0])
+    check(case)
+
+
+def check(case):
     g, x, weight, dy = drawn(case)
     bias = torch.randn(len(weight))
     x64, w64, b64 = (t.double().requires_grad_() for t in (x, weight, bias))
@@ -102,8 +114,10 @@ def test_what_other_ways_compute(monkeypatch, always):
 CHOSEN = {
     "1x1": ((4, 64, 28, 28), (128, 64, 1, 1), 0, {"amx": "fx", "avx512": "fx"}),
     "few outputs": ((1, 96, 23, 30), (11, 96, 1, 1), 0, {"amx": "", "avx512": "fx"}),
-    "3x3": ((4, 64, 56, 56), (64, 64, 3, 3), 1, {"amx": "fx", "avx512": ""}),
-    "3x3 without a pad": ((4, 256, 14, 14), (256, 256, 3, 3), 0, {"amx": "fx", "avx512": "f"}),
+    "3x3": ((4, 64, 56, 56), (64, 64, 3, 3), 1, {"amx": "fx", "avx512": "fx"}),
+    "few blocks": ((1, 256, 4, 2), (256, 256, 3, 3), 1, {"amx": "", "avx512": "fx"}),
+    "3x3 of a large map": ((1, 32, 120, 120), (256, 32, 3, 3), 1, {"amx": "", "avx512": "fx"}),
+    "dilated": ((4, 64, 56, 56), (64, 64, 3, 3), 0, {"amx": "fx", "avx512": "f"}),
     "much pad": ((64, 32, 8, 8), (64, 32, 5, 5), 2, {"amx": "fx", "avx512": ""}),
 }
 
@@ -112,7 +126,7 @@ CHOSEN = {
 @pytest.mark.parametrize("name", CHOSEN)
 def test_the_fastest_is_chosen(name, kind, monkeypatch):
     bottom, shape, pad, chosen = CHOSEN[name]
-    g, x, _, _ = drawn((bottom, shape, 1, pad, 1, 1, True))
+    g, x, _, _ = drawn((bottom, shape, 1, pad, 2 if name == "dilated" else 1, 1, True))
     if kind == native.kind() and min(shape[0], shape[1]) >= 16:
         assert native_convolution._weights_gain(g)
     monkeypatch.setattr(native, "kind", lambda: kind)
@@ -121,6 +135,7 @@ def test_the_fastest_is_chosen(name, kind, monkeypatch):
         "f": native_convolution._product_gains(g, bottom[1], shape[0], positions),
         "x": native_convolution._input_gains(g),
     }
+    assert native_convolution._by_winograd(g) == (kind == "avx512" and "3x3" in name)
     possible = native_convolution._possible(g, x)
     assert "".join(part for part, gain in gains.items() if possible and gain) == chosen[kind]
 

@@ -10,6 +10,8 @@ from caffe.native import weight_gradient
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
 
+winograd = pytest.mark.skipif(native.kind() != "avx512", reason="the other kinds have no such way")
+
 CASES = {
     # bottom (N, C, H, W), outputs, kernel, stride, pad, dilation, groups
     "3x3": ((2, 20, 13, 11), 35, (3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -53,10 +55,10 @@ def drawn(case):
     return x, torch.randn(bottom[0], outputs, *sizes).contiguous(memory_format=last)
 
 
-def found(case, x, dy, bias=True, threads=1):
+def found(case, x, dy, bias=True, threads=1, way="direct"):
     bottom, outputs, kernel, *settings, groups = case
-    shape = outputs, bottom[1] // groups, *kernel
-    return weight_gradient.of_weights(x, dy, shape, *settings, groups, bias=bias, threads=threads)
+    given = (outputs, bottom[1] // groups, *kernel), *settings, groups
+    return weight_gradient.of_weights(x, dy, *given, bias=bias, threads=threads, way=way)
 
 
 def assert_close(got, want):
@@ -92,12 +94,54 @@ def test_random_shapes():
         assert_close(found(case, x, dy, threads=random.randint(1, 3)), expected(case, x, dy))
 
 
+def slices_of_wider_maps(*maps):
+    wide = [torch.cat([m, torch.full_like(m, 777.0)], 1) for m in maps]
+    return [w.contiguous(memory_format=torch.channels_last)[:, : w.shape[1] // 2] for w in wide]
+
+
 def test_slices_of_wider_maps():
     case = CASES["3x3"]
     x, dy = drawn(case)
-    wide = [torch.cat([m, torch.full_like(m, 777.0)], 1) for m in (x, dy)]
-    slices = [w.contiguous(memory_format=torch.channels_last)[:, : w.shape[1] // 2] for w in wide]
-    assert_close(found(case, *slices), expected(case, x, dy))
+    assert_close(found(case, *slices_of_wider_maps(x, dy)), expected(case, x, dy))
+
+
+WINOGRAD = {
+    # bottom (N, C, H, W), outputs, pad
+    "odd sizes": ((2, 20, 13, 11), 35, (1, 1)),
+    "other pads": ((2, 17, 9, 10), 30, (0, 2)),
+    "less than a block": ((1, 3, 3, 2), 5, (1, 1)),
+    "several chunks": ((3, 96, 61, 50), 80, (1, 1)),
+    "more outputs": ((1, 96, 23, 30), 160, (1, 1)),
+    "several tasks": ((1, 300, 9, 8), 270, (1, 1)),
+}
+
+
+@winograd
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograds_way(name):
+    bottom, outputs, pad = WINOGRAD[name]
+    case = bottom, outputs, (3, 3), (1, 1), pad, (1, 1), 1
+    x, dy = drawn(case)
+    got, want = found(case, x, dy, way="winograd"), expected(case, x, dy)
+    assert (got[0] - want[0]).abs().max() <= 4e-6 * want[0].abs().max()
+    assert_close(got[1:], want[1:])
+    for threads in (2, 3):
+        for a, b in zip(got, found(case, x, dy, threads=threads, way="winograd")):
+            assert torch.equal(a, b)
+    assert torch.equal(found(case, *slices_of_wider_maps(x, dy), way="winograd")[0], got[0])
+    assert found(case, x, dy, bias=False, way="winograd")[1] is None
+
+
+@winograd
+@pytest.mark.parametrize("way", weight_gradient.WAYS)
+def test_the_fastest_way_is_taken(way):
+    """By what it tells of its time, and by its bits."""
+    large = (2, 64, 40, 40), 64, (3, 3), (1, 1), (1, 1), (1, 1), 1
+    small = (1, 256, 4, 4), 256, (3, 3), (1, 1), (1, 1), (1, 1), 1
+    for case, fastest in ((large, "winograd"), (small, "direct")):
+        maps = drawn(case)
+        same = torch.equal(*(found(case, *maps, way=w)[0] for w in ("fastest", way)))
+        assert same == (way in ("fastest", fastest))
 
 
 def test_memory_of_the_caller_is_used():

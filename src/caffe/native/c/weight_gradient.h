@@ -16,6 +16,9 @@ enum {
     MOST_TAPS = 1024,
 };
 
+/* The fastest way, or one of them. */
+enum { FASTEST, DIRECTLY, BY_BLOCKS };
+
 /* What the caller wants; all in float32, maps channels last. */
 typedef struct {
     const float *x, *dy;
@@ -25,6 +28,7 @@ typedef struct {
     int64_t x_pixel, dy_pixel;  /* floats from pixel to pixel */
     window v;
     int32_t add; /* 1: dw and db are added to */
+    int32_t way; /* of these, where there are both */
 } weight_gradient;
 
 #ifdef CAFFE_AMX

@@ -134,7 +134,8 @@ static void give(const plan *p, int in, int out, int group, const sums *from, fl
     }
     for (int o = 0; o < ROWS && out * ROWS + o < outs; o++) {
         int64_t output = group * outs + out * ROWS + o, left = ins - in * ROWS;
-        give_output(taps, of->add, turned + o * taps * ROWS, of->dw + (output * ins + in * ROWS) * taps, left);
+        give_output(taps, of->add, turned + o * taps * ROWS,
+                    of->dw + (output * ins + in * ROWS) * taps, left);
     }
 }
 

@@ -13,107 +13,9 @@
    depend on the number of threads. */
 
 #include "finish.h"
-#include "multiply_step.h"
 #include "weight_gradient.h"
 #include "weight_gradient_give.h"
-
-enum { AHEAD = 16 }; /* positions that are fetched before their turn */
-
-/* Where the sums of a block are, row by row. */
-typedef struct {
-    float *at;
-    int64_t next; /* row */
-    int begins;   /* they are not there yet */
-} block_sums;
-
-/* Adds the products of `rows` numbers of each position with `wide` vectors, of whose last the lanes in the
-   mask count.  The numbers are from channel `row` on, the vectors from `column` on. */
-static inline __attribute__((always_inline)) void
-multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t count, int64_t row,
-         int64_t column, __mmask16 last, const block_sums *to) {
-    const int64_t row_next = p->rows.next, column_next = p->columns.next;
-    __m512 sums[MOST_SUMS];
-    begin_sums(rows * wide, sums);
-    for (const run *r = runs; r < runs + count; r++) {
-        const float *a = r->rows + row, *b = r->columns + column;
-        for (int64_t k = r->count; k > 0; k--, a += row_next, b += column_next) {
-            __m512 v[2];
-            _mm_prefetch((const char *)(b + AHEAD * column_next), _MM_HINT_T0);
-            if (wide == 2) _mm_prefetch((const char *)(b + AHEAD * column_next + LANES), _MM_HINT_T0);
-            _mm_prefetch((const char *)(a + AHEAD * row_next), _MM_HINT_T0);
-            if (wide == 2) v[0] = _mm512_loadu_ps(b);
-            v[wide - 1] = _mm512_maskz_loadu_ps(last, b + (wide - 1) * LANES);
-#pragma GCC unroll 14
-            for (int i = 0; i < rows; i++) {
-                __m512 x = _mm512_set1_ps(a[i]);
-#pragma GCC unroll 2
-                for (int n = 0; n < wide; n++)
-                    sums[i * wide + n] = _mm512_fmadd_ps(x, v[n], sums[i * wide + n]);
-            }
-        }
-    }
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int n = 0; n < wide; n++) {
-            float *here = to->at + i * to->next + n * LANES;
-            __mmask16 mask = n == wide - 1 ? last : 0xffff;
-            __m512 v = sums[i * wide + n];
-            if (!to->begins) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, here));
-            _mm512_mask_storeu_ps(here, mask, v);
-        }
-}
-
-/* The same of 1 to 14 rows, which are known where it is compiled. */
-static void multiply_block(int64_t rows, int wide, const plan *p, const run *runs, int64_t count,
-                           int64_t row, int64_t column, __mmask16 last, const block_sums *to) {
-#define OF(n)                                                             \
-    case n:                                                               \
-        if (wide == 2)                                                    \
-            multiply(n, 2, p, runs, count, row, column, last, to);        \
-        else                                                              \
-            multiply(n, 1, p, runs, count, row, column, last, to);        \
-        break;
-    switch (rows) {
-        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8) OF(9) OF(10) OF(11) OF(12) OF(13) OF(14)
-    }
-#undef OF
-}
-
-/* What a task multiplies. */
-typedef struct {
-    int64_t group, part, block, block_end, pair, pair_end;
-    int64_t row, row_end, column, column_end; /* channels of the group */
-} share;
-
-static share share_of(const plan *p, int64_t task) {
-    int64_t c = task % p->across, r = task / p->across % p->down, rest = task / p->across / p->down;
-    share s = {.group = rest / p->parts, .part = rest % p->parts};
-    s.block = p->blocks * r / p->down, s.block_end = p->blocks * (r + 1) / p->down;
-    s.pair = p->pairs * c / p->across, s.pair_end = p->pairs * (c + 1) / p->across;
-    s.row = p->rows.channels * s.block / p->blocks, s.row_end = p->rows.channels * s.block_end / p->blocks;
-    s.column = s.pair * 2 * LANES, s.column_end = at_most(s.pair_end * 2 * LANES, p->columns.channels);
-    return s;
-}
-
-/* Adds the runs of a tap to a task's sums. */
-static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t count,
-                         const block_sums *sums) {
-    int64_t first_row = s->group * p->rows.channels, first_column = s->group * p->columns.channels;
-    for (int64_t pair = s->pair; pair < s->pair_end; pair++) {
-        int64_t column = pair * 2 * LANES, left = at_most(p->columns.channels - column, 2 * LANES);
-        int wide = left > LANES ? 2 : 1;
-        __mmask16 last = lanes(left - (wide - 1) * LANES);
-        for (int64_t block = s->block; block < s->block_end; block++) {
-            int64_t row = p->rows.channels * block / p->blocks;
-            int64_t end = p->rows.channels * (block + 1) / p->blocks;
-            block_sums to = *sums;
-            to.at += (row - s->row) * to.next + column - s->column;
-            multiply_block(end - row, wide, p, runs, count, first_row + row, first_column + column, last,
-                           &to);
-        }
-    }
-}
+#include "weight_gradient_share.h"
 
 /* The channels of dy that a task sums up for the bias, none for most tasks. */
 typedef struct {
@@ -146,26 +48,6 @@ static void add_bias(const plan *p, const bias_sums *b, int64_t begin, int64_t e
         _mm512_mask_storeu_ps(b->to + c, mask, sum);
         _mm512_mask_storeu_ps(b->to + c + LANES, second_mask, second);
     }
-}
-
-/* Gives the caller 16 by 16 sums of all taps: `next` from one to another, `row_next` from row to row. */
-static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_column, const float *sums,
-                 int64_t next, int64_t row_next, float *turned) {
-    const weight_gradient *of = p->of;
-    int64_t ins = of->c / of->v.groups, output = s->group * (of->out_c / of->v.groups);
-    int64_t row = s->row + tile_row * LANES, column = s->column + tile_column * LANES;
-    int64_t high = at_most(s->row_end - row, LANES), wide = at_most(s->column_end - column, LANES);
-    int64_t in = p->swapped ? column : row, count = p->swapped ? high : wide;
-    output += p->swapped ? row : column;
-    for (int tap = 0; tap < p->taps; tap++) {
-        __m512 rows[LANES];
-        for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(sums + tap * next + i * row_next);
-        if (!p->swapped) turn(rows);
-        for (int o = 0; o < LANES; o++) _mm512_store_ps(turned + (o * p->taps + tap) * LANES, rows[o]);
-    }
-    for (int64_t o = 0; o < count; o++)
-        give_output(p->taps, of->add, turned + o * p->taps * LANES,
-                    of->dw + ((output + o) * ins + in) * p->taps, p->swapped ? wide : high);
 }
 
 static void give_task(const plan *p, const share *s, const float *sums, float *turned) {
@@ -234,6 +116,11 @@ void weight_gradient_run(const void *none, worker *w) {
     (void)none;
     plan p = *(const plan *)(const void *)worker_slot(w, 0);
     weight_gradient_memory(&p, worker_shared(w));
+    if (p.by_blocks) {
+        weight_gradient_run_blocks(&p, w);
+        if (p.of->db && worker_index(w) == 0) give_bias(&p);
+        return;
+    }
     int64_t shares = p.down * p.across * p.of->v.groups, tasks = shares * p.parts, task;
     while ((task = worker_next(w, tasks)) < tasks) run_task(&p, w, task);
     worker_meet(w);

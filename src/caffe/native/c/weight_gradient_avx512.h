@@ -22,9 +22,26 @@ typedef struct {
     int64_t high, wide;       /* of a task, tiles of 16 by 16 sums */
     int32_t in_place;         /* dw's rows are those of the sums, which need no memory of their own */
     double cycles;            /* of a processor, roughly, that a group takes */
-    /* in the shared memory */
+    /* Winograd's way (weight_gradient_winograd.c): its positions are blocks, its taps places */
+    int32_t by_blocks;
+    int64_t row_blocks, image_blocks;
+    /* in the shared memory; the last three are Winograd's */
     float *sums, *bias;
+    float *strips, *of_rows, *of_columns;
 } plan;
+
+/* Winograd's plan; -1 where it cannot.  Its memory and that of each thread, and its run but for the
+   bias. */
+int weight_gradient_by_blocks(plan *p, const weight_gradient *of, int threads);
+size_t weight_gradient_blocks_memory(plan *p, char *at);
+size_t weight_gradient_blocks_own(const plan *p);
+void weight_gradient_run_blocks(const plan *p, worker *w);
+
+/* Cycles of a position's products of so many rows and columns. */
+double weight_gradient_cost(int64_t rows, int64_t columns);
+
+/* Blocks and tasks, so that these have so many channels and sums at most. */
+void weight_gradient_tasks(plan *p, int64_t channels, int64_t sums);
 
 /* How many sums a task has, and a part for the bias. */
 int64_t weight_gradient_task_sums(const plan *p);

@@ -18,22 +18,23 @@ enum {
 
 /* Cycles of a position: those of the multiplications or, of small blocks, of the loads and the sums that
    wait for the one before. */
-static double cost(int64_t rows, int64_t columns) {
+double weight_gradient_cost(int64_t rows, int64_t columns) {
     double blocks = (double)divide_up(rows, MOST_ROWS), high = (double)rows / blocks;
     int64_t vectors = divide_up(columns, LANES);
     double pair = high * 2 > 5 ? high * 2 : 5, single = high + 1 > 5 ? high + 1 : 5;
     return blocks * ((double)(vectors / 2) * pair + (double)(vectors % 2) * single);
 }
 
-/* Tasks down and across, so that a task's sums stay in the cache. */
-static void choose_tasks(plan *p) {
-    p->down = divide_up(p->rows.channels, MOST_CHANNELS);
-    p->across = divide_up(p->columns.channels, MOST_CHANNELS);
+void weight_gradient_tasks(plan *p, int64_t channels, int64_t sums) {
+    p->blocks = divide_up(p->rows.channels, MOST_ROWS);
+    p->pairs = divide_up(p->columns.channels, 2 * LANES);
+    p->down = divide_up(p->rows.channels, channels);
+    p->across = divide_up(p->columns.channels, channels);
     for (;;) {
         int64_t blocks = divide_up(p->blocks, p->down), pairs = divide_up(p->pairs, p->across);
         p->high = divide_up(divide_up(p->rows.channels, p->blocks) * blocks, LANES);
         p->wide = 2 * pairs;
-        if (weight_gradient_task_sums(p) <= TASK_FLOATS || (blocks == 1 && pairs == 1)) return;
+        if (weight_gradient_task_sums(p) <= sums || (blocks == 1 && pairs == 1)) return;
         if (pairs == 1 || (blocks > 1 && p->high > p->wide))
             p->down++;
         else
@@ -68,28 +69,35 @@ static double seen_by_all(int kernel, int stride, int pad, int dilation, int siz
     return all;
 }
 
-int weight_gradient_plan(plan *p, const weight_gradient *of, int threads) {
+static int plan_directly(plan *p, const weight_gradient *of) {
     const window *v = &of->v;
     int64_t ins = of->c / v->groups, outs = of->out_c / v->groups;
-    (void)threads; /* the parts of the sums are the same for any number */
     if (v->kernel_h > MOST_KERNEL || v->kernel_w > MOST_KERNEL) return -1;
     if (v->kernel_h * v->kernel_w > MOST_TAPS) return -1;
     *p = (plan){.of = of, .taps = v->kernel_h * v->kernel_w};
-    p->swapped = cost(outs, ins) < cost(ins, outs) * (p->taps == 1 ? 1.03 : 0.97);
+    double of_x = weight_gradient_cost(ins, outs), of_dy = weight_gradient_cost(outs, ins);
+    p->swapped = of_dy < of_x * (p->taps == 1 ? 1.03 : 0.97);
     side x = {ins, v->stride_w * of->x_pixel}, dy = {outs, of->dy_pixel};
     p->rows = p->swapped ? dy : x, p->columns = p->swapped ? x : dy;
-    p->blocks = divide_up(p->rows.channels, MOST_ROWS);
-    p->pairs = divide_up(p->columns.channels, 2 * LANES);
     p->positions = (int64_t)of->n * of->out_h * of->out_w;
-    p->cycles = of->n * cost(p->rows.channels, p->columns.channels) *
+    p->cycles = of->n * (p->swapped ? of_dy : of_x) *
                 seen_by_all(v->kernel_h, v->stride_h, v->pad_h, v->dilation_h, of->h, of->out_h) *
                 seen_by_all(v->kernel_w, v->stride_w, v->pad_w, v->dilation_w, of->w, of->out_w);
-    choose_tasks(p);
+    weight_gradient_tasks(p, MOST_CHANNELS, TASK_FLOATS);
     p->chunk = CHUNK_FLOATS / (p->high * LANES + p->wide * LANES);
     p->chunk = at_least(LEAST_CHUNK, at_most(MOST_CHUNK, p->chunk));
     if (of->out_w <= p->chunk) p->chunk -= p->chunk % of->out_w;
     choose_parts(p);
     p->in_place = p->taps == 1 && p->swapped && p->parts == 1;
+    return 0;
+}
+
+int weight_gradient_plan(plan *p, const weight_gradient *of, int threads) {
+    plan blocks;
+    if (of->way == BY_BLOCKS) return weight_gradient_by_blocks(p, of, threads);
+    if (plan_directly(p, of)) return -1; /* the parts of the sums are the same for any number of threads */
+    if (of->way == DIRECTLY || weight_gradient_by_blocks(&blocks, of, threads)) return 0;
+    if (blocks.cycles < 0.9 * p->cycles) *p = blocks;
     return 0;
 }
 
@@ -102,6 +110,7 @@ int64_t weight_gradient_bias_sums(const plan *p) {
 }
 
 size_t weight_gradient_memory(plan *p, char *at) {
+    if (p->by_blocks) return weight_gradient_blocks_memory(p, at);
     int64_t tasks = p->down * p->across * p->parts * p->of->v.groups;
     int64_t sums = p->parts > 1 ? tasks * weight_gradient_task_sums(p) : 0;
     int64_t bias = p->parts * weight_gradient_bias_sums(p);
@@ -110,6 +119,7 @@ size_t weight_gradient_memory(plan *p, char *at) {
 }
 
 size_t weight_gradient_own(const plan *p) {
+    if (p->by_blocks) return weight_gradient_blocks_own(p);
     size_t sums = (size_t)weight_gradient_task_sums(p) + (size_t)p->taps * LANES * LANES;
     return sums * sizeof(float) + (size_t)p->chunk * sizeof(run);
 }
