@@ -115,6 +115,11 @@ def pair(v):
 SHAPES = {
     "pointwise": (1, 64, 14, 14, 64, 1, 1, 0, 1, 1),
     "pointwise, odd": (2, 37, 9, 7, 53, 1, 1, 0, 1, 1),
+    "pointwise, few results": (1, 20, 2, 5, 40, 1, 1, 0, 1, 1),
+    "pointwise, rows of blocks": (2, 10, 23, 24, 17, 1, 1, 0, 1, 1),
+    "pointwise, 1024 channels": (1, 1024, 5, 5, 40, 1, 1, 0, 1, 1),
+    "pointwise, two groups": (2, 22, 23, 24, 66, 1, 1, 0, 1, 2),
+    "pointwise, stride, wide": (1, 21, 9, 31, 33, 1, 2, 0, 1, 1),
     "pointwise, one result": (1, 130, 1, 1, 70, 1, 1, 0, 1, 1),
     "pointwise, stride": (2, 40, 9, 11, 33, 1, 2, 0, 1, 1),
     "pointwise, padded": (1, 40, 5, 5, 20, 1, 1, 2, 1, 1),
@@ -185,7 +190,9 @@ def test_slices_of_wider_maps_stay_as_they_are(program, shape):
 
 
 @pytest.mark.parametrize("kind", [NONE, RELU, LEAKY, CLAMP, PRELU, SIGMOID, TANH])
-@pytest.mark.parametrize("shape", ["pointwise, odd", "3x3, odd"])
+@pytest.mark.parametrize(
+    "shape", ["pointwise, odd", "pointwise, rows of blocks", "3x3, odd", "5x5"]
+)
 def test_bias_sum_and_activation(program, kind, shape):
     x, weight, window = random_case(SHAPES[shape])
     outputs = torch.nn.functional.conv2d(x, weight, None, *window).shape

@@ -1,4 +1,4 @@
-/* Convolutions with kernels of three and five columns that read the map as it lies. */
+/* Convolutions with kernels of one, three and five columns that read the map as it lies. */
 
 #ifndef CAFFE_SPATIAL_H
 #define CAFFE_SPATIAL_H
