@@ -5,7 +5,8 @@
    direction only the result stays at float32's rounding (caffe/kernels/winograd.py has the matrices).
 
    The 24 products over the channels run on what the processor has for them: one of two headers. Both
-   have compute(), weights_size() and pack_weights(), scratch_size(), and the steps of channels and outputs. */
+   have compute(), weights_size() and pack_weights(), scratch_size(), and the steps of channels and
+   outputs. */
 
 #include "kind.h"
 #include "large.h"
@@ -93,18 +94,11 @@ int kernels_winograd(program *p, const map *in, const map *out, const part *want
 }
 
 #ifndef CAFFE_AMX
-typedef struct {
-    operation_of op; /* its maps and weights are filled in in each run */
-    int turned;
-} learner;
-
 static void run_learning(const void *prepared, worker *w) {
-    const learner *o = prepared;
-    operation_of here = o->op;
-    here.of.weights = worker_shared(w);
-    pack_learning(&here.of, worker_slot(w, WEIGHTS), o->turned, w);
-    worker_meet(w);
+    operation_of here = *(const operation_of *)prepared;
     here.in.at = worker_slot(w, IN), here.out.at = worker_slot(w, OUT);
+    here.of.weights = worker_shared(w);
+    here.of.taps = worker_slot(w, WEIGHTS);
     here.of.f.bias = worker_slot(w, BIAS);
     run(&here, w);
 }
@@ -118,17 +112,16 @@ int winograd_learning(program *p, const map *in, const map *out, const window *w
     const window *o = win;
     if (o->kernel_h != 3 || o->kernel_w != 3 || o->stride_h != 1 || o->stride_w != 1) return -1;
     if (o->dilation_h != 1 || o->dilation_w != 1 || o->groups != 1) return -1;
-    learner *l = calloc(1, sizeof *l);
+    operation_of *l = calloc(1, sizeof *l);
     if (!l) return -1;
     const part all = {1 - o->pad_h, 1 - o->pad_w, 0, out->h, 0, out->w};
-    l->op = (operation_of){{.f.act = act}, *in, *out, all};
-    size_up(&l->op.of, in->c, out->c);
-    l->turned = turned;
+    *l = (operation_of){{.f.act = act, .turned = turned}, *in, *out, all};
+    size_up(&l->of, in->c, out->c);
     if (program_add(p, run_learning, l, NULL)) {
         free(l);
         return -1;
     }
-    program_reserve(p, weights_size(&l->op.of), scratch_size(&l->op.of));
+    program_reserve(p, weights_size(&l->of), scratch_size(&l->of));
     return 0;
 #endif
 }

@@ -31,6 +31,8 @@ typedef struct {
     int64_t depth, width; /* channels and outputs in whole steps */
     void *weights;
     finish f;
+    const float *taps; /* Caffe's weights, where each run has others: packed before they are read */
+    int32_t turned;    /* they are those of a convolution of which this is the gradient of the input */
 } winograd;
 
 static inline int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

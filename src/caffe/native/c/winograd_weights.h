@@ -1,4 +1,5 @@
-/* Winograd's weights from Caffe's, 16 outputs by 16 channels at a time, for training: each step has others. */
+/* Winograd's weights from Caffe's, packed as winograd_avx512.h reads them: for training, where each run has
+   others. */
 
 #ifndef CAFFE_WINOGRAD_WEIGHTS_H
 #define CAFFE_WINOGRAD_WEIGHTS_H
@@ -30,8 +31,8 @@ ALWAYS void weights_in(const __m512 g[9], __m512 to[PLACES]) {
 }
 
 /* The taps of channels c to c + 15 for outputs n to n + 15: vectors [channel][tap]. Zeros beyond. */
-static void read_taps(const winograd *o, const float *weights, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
-    const float *at = weights + (n * o->channels + c) * 9;
+static void read_taps(const winograd *o, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
+    const float *at = o->taps + (n * o->channels + c) * 9;
     int64_t left = (o->channels - c) * 9;
     for (int64_t k = 0; k < 9; k++) {
         __m512 *rows = taps + k * LANES;
@@ -42,32 +43,48 @@ static void read_taps(const winograd *o, const float *weights, int64_t n, int64_
     }
 }
 
-/* The same of the transpose, whose outputs are what the weights call inputs, with the kernel from its end. */
-static void read_turned(const winograd *o, const float *weights, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
+/* The same of the transpose: its outputs are what the weights call inputs, and the kernel is read from its
+   end. */
+static void read_turned(const winograd *o, int64_t n, int64_t c, __m512 taps[LANES * 9]) {
     for (int64_t k = 0; k < LANES; k++) {
-        const float *at = weights + ((c + k) * o->outputs + n) * 9;
+        const float *at = o->taps + ((c + k) * o->outputs + n) * 9;
+        int64_t count = c + k < o->channels ? o->outputs - n : 0;
         __m512 rows[LANES];
         for (int64_t i = 0; i < LANES; i++)
-            rows[i] = _mm512_maskz_loadu_ps(c + k < o->channels && n + i < o->outputs ? 0x1ff : 0, at + i * 9);
+            rows[i] = _mm512_maskz_loadu_ps(i < count ? 0x1ff : 0, at + i * 9);
         turn(rows);
         for (int i = 0; i < 9; i++) taps[k * 9 + i] = rows[8 - i];
     }
 }
 
-/* Packs Caffe's weights (outputs, channels, 3, 3) with all threads. */
-static void pack_learning(const winograd *o, const float *weights, int turned, worker *w) {
+/* Packs those of sixteen outputs and channels to where they belong in a panel. */
+static void pack_tile(const winograd *o, int64_t n, int64_t c, float *panel) {
+    __m512 taps[LANES * 9];
+    if (o->turned)
+        read_turned(o, n, c, taps);
+    else
+        read_taps(o, n, c, taps);
+    float *at = panel + within_panel(o, n) + c * LANES;
+    for (int k = 0; k < LANES; k++, at += LANES) {
+        __m512 u[PLACES];
+        weights_in(taps + k * 9, u);
+        for (int p = 0; p < PLACES; p++) _mm512_store_ps(at + p * place_floats(o), u[p]);
+    }
+}
+
+/* Packs a panel. */
+static void pack_panel(const winograd *o, int64_t n, float *panel) {
+    for (int64_t end = at_most(n + WIDE, o->outputs); n < end; n += LANES)
+        for (int64_t c = 0; c < o->depth; c += LANES) pack_tile(o, n, c, panel);
+}
+
+/* Packs all with all threads. */
+static void pack_panels(const winograd *o, worker *w) {
     int64_t steps = o->depth / LANES, tasks = steps * divide_up(o->outputs, LANES);
     for (int64_t from, to; tasks_next(w, tasks, &from, &to);)
         for (int64_t i = from; i < to; i++) {
-            int64_t n = i / steps * LANES, c = i % steps * LANES;
-            __m512 taps[LANES * 9];
-            (turned ? read_turned : read_taps)(o, weights, n, c, taps);
-            float *at = weights_at(o, n, 0) + c * LANES;
-            for (int k = 0; k < LANES; k++, at += LANES) {
-                __m512 u[PLACES];
-                weights_in(taps + k * 9, u);
-                for (int p = 0; p < PLACES; p++) _mm512_store_ps(at + p * place_floats(o), u[p]);
-            }
+            int64_t n = i / steps * LANES;
+            pack_tile(o, n, i % steps * LANES, panel_of(o, n));
         }
 }
 
