@@ -401,6 +401,8 @@ class General(Way):
 
     def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
         g, x = call.geometry, call.x
+        if kernels.enabled() and not any(mask[:2]):  # a sixth of the operator's time
+            return None, None, dy.sum((0, 2, 3)) if mask[2] else None
         if kernels.enabled():
             # Blobs in either layout keep it, unless the weights are large.  Where each channel has
             # its own kernel, channels-last is twice as fast in any case.

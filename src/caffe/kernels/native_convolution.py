@@ -40,13 +40,14 @@ class _Times(NamedTuple):
     onednns_pad: bool  # whether it multiplies what lies in the pad, too
     weight: float  # for a weight that is laid out, where they are few
     weight_of_many: float
-    onednns_weight: float  # unless the kernel is 1x1
+    onednns_weight: float  # unless the kernel is 1x1, where they are few
+    onednns_weight_of_many: float
     call: float
 
 
 _TIMES = {
-    "amx": _Times(16, 32, 1 / 125, 400, 1 / 65, 1 / 65, 1, True, 1.0, 1.9, 0.5, 15_000),
-    "avx512": _Times(8, 1, 1 / 54, 290, 1 / 50, 1 / 40, 16, False, 0.2, 0.2, 0.3, 0),
+    "amx": _Times(16, 32, 1 / 125, 400, 1 / 65, 1 / 65, 1, True, 1.0, 1.9, 0.5, 0.5, 15_000),
+    "avx512": _Times(8, 1, 1 / 54, 290, 1 / 50, 1 / 40, 16, False, 0.2, 0.2, 0.3, 1.2, 0),
 }
 _FEW_WEIGHTS = 1 << 20
 _LEAST_BLOCKS, _FEW_PAIRS = 20, 1 << 12  # of 4x2 outputs of all images; of channels
@@ -224,9 +225,11 @@ def _product_gains(g: Geometry, inputs: int, outputs: int, positions: int) -> bo
     ours = g.group * _up(inputs, times.inputs) * _up(outputs, _TILE) * taps
     real = g.group * inputs * outputs * taps
     theirs = _of_onednn(g, inputs, outputs)
+    weight, onednns = times.weight, times.onednns_weight
+    if real > _FEW_WEIGHTS:
+        weight, onednns = times.weight_of_many, times.onednns_weight_of_many
     if taps > 1:
-        theirs += real * times.onednns_weight
-    weight = times.weight if real <= _FEW_WEIGHTS else times.weight_of_many
+        theirs += real * onednns
     return positions * ours * times.ours + real * weight + times.call < theirs
 
 

@@ -207,3 +207,14 @@ def test_a_bias_gradient_apart_is_the_same(monkeypatch):
         for a, b, wanted in zip(convolution.GENERAL.backward(call, dy, mask), together, mask):
             if wanted:
                 torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_the_bias_gradient_alone_is_a_sum():
+    """The operator's is six times as slow there, and loses digits."""
+    torch.manual_seed(3)
+    dy = torch.randn(1, 32, 250, 250).contiguous(memory_format=torch.channels_last)
+    settings = [3, 3], [1, 1], [1, 1], [1, 1], 32, dy.shape, dy.shape
+    call = convolution.Call(Geometry(*settings), dy, torch.ones(32, 1, 3, 3), None, Storage(1))
+    dx, dw, db = convolution.GENERAL.backward(call, dy, [False, False, True])
+    assert dx is None and dw is None
+    assert (db - dy.double().sum((0, 2, 3))).abs().max() < 5e-4
