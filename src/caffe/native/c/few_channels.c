@@ -6,9 +6,17 @@
    strips, the strips at the end: the same numbers for any number of threads. */
 
 #include "finish.h"
+#include "kind.h"
 #include "tasks.h"
 
 enum { PIXELS = 12, STRIP_ROWS = 8 };
+
+/* Whether outputs are asked for before they are computed: else AVX-512 waits for their memory. */
+#ifdef CAFFE_AMX
+enum { ASKS_AHEAD = 0 };
+#else
+enum { ASKS_AHEAD = 1 };
+#endif
 
 typedef struct {
     const float *x, *weights, *bias; /* weights: (out_c, c, kernel_h, kernel_w); bias: or NULL */
@@ -102,6 +110,11 @@ ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, 
 #pragma GCC unroll 12
     for (int i = 0; i < PIXELS; i++) sums[i][0] = b0, sums[i][1] = b1;
     const float *plane = row_at(o, l, image, y, 0) + x * stride;
+    float *out = o->y + ((image * o->out_h + y) * o->out_w + x) * o->out_c + channel;
+    for (int i = 0; ASKS_AHEAD && i < PIXELS; i++) {
+        __builtin_prefetch(out + i * o->out_c, 1);
+        __builtin_prefetch(out + i * o->out_c + LANES, 1);
+    }
     const int kernel_h = o->kernel_h, kernel_w = o->kernel_w, channels = o->c;
     const int64_t pitch = l->pitch, next = l->plane;
     for (int c = 0; c < channels; c++, plane += next) {
@@ -119,7 +132,6 @@ ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, 
             }
         }
     }
-    float *out = o->y + ((image * o->out_h + y) * o->out_w + x) * o->out_c + channel;
     const __m512 low = _mm512_set1_ps(o->relu ? 0 : -__builtin_inff());
 #pragma GCC unroll 12
     for (int i = 0; i < PIXELS; i++, out += o->out_c) {
