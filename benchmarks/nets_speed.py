@@ -267,7 +267,8 @@ class Run:
 
     def write(self):
         """The dated file in results/, whole or not at all."""
-        path = os.path.join(HERE, "results", f"{self.options.date}-nets-speed.md")
+        kind = next((row.kind for row in self.rows if row.kind), "no-kernels")
+        path = os.path.join(HERE, "results", f"{self.options.date}-nets-speed-{kind}.md")
         with open(path + ".part", "w") as stream:
             stream.write(self.text())
         os.replace(path + ".part", path)
