@@ -161,6 +161,9 @@ SHAPES = {
     "two groups": (1, 96, 13, 13, 128, 5, 1, 2, 1, 2),
     "many groups": (2, 64, 9, 9, 64, 3, 1, 1, 1, 16),
     "groups of four": (1, 128, 14, 14, 128, 3, 1, 1, 1, 32),
+    "groups of four, wide, stride": (2, 32, 9, 33, 32, 3, 2, 1, 1, 8),
+    "groups of eight": (1, 48, 8, 15, 48, (3, 5), 1, (2, 1), 1, 6),
+    "groups of eight, dilation": (2, 32, 12, 13, 32, 3, (2, 1), 3, (1, 3), 4),
     "groups of ten, more outputs": (1, 60, 9, 8, 84, 3, 1, 1, 1, 6),
     "groups of pointwise": (2, 66, 9, 9, 33, 1, 1, 0, 1, 3),
     "by channel": (1, 24, 9, 9, 24, 3, 2, 1, 1, 24),
@@ -191,7 +194,7 @@ def test_slices_of_wider_maps_stay_as_they_are(program, shape):
 
 @pytest.mark.parametrize("kind", [NONE, RELU, LEAKY, CLAMP, PRELU, SIGMOID, TANH])
 @pytest.mark.parametrize(
-    "shape", ["pointwise, odd", "pointwise, rows of blocks", "3x3, odd", "5x5"]
+    "shape", ["pointwise, odd", "pointwise, rows of blocks", "3x3, odd", "5x5", "many groups"]
 )
 def test_bias_sum_and_activation(program, kind, shape):
     x, weight, window = random_case(SHAPES[shape])

@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include "convolution_multiply.h"
+#include "grouped.h"
 #include "large.h"
 #include "picture.h"
 #include "product.h"
@@ -138,6 +139,8 @@ static int add_float_way(program *p, const map *in, const map *out, const window
                          const finish *done) {
     if (FLOAT_WAYS && picture_fits(in, out, win, done))
         return picture_add(p, in, out, win, weights, done);
+    if (FLOAT_WAYS && grouped_fits(in, out, win, done))
+        return grouped_add(p, in, out, win, weights, done);
     if (FLOAT_WAYS && spatial_fits(in, out, win, done))
         return spatial_add(p, in, out, win, weights, done);
     return 1;
