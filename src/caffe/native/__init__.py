@@ -116,6 +116,7 @@ def _load_file(
     return kernels, ""
 
 
+@functools.lru_cache(maxsize=4)  # layers ask in each pass
 def _kind_of(kernels: ctypes.CDLL) -> str:
     kernels.kernels_kind.restype = ctypes.c_char_p
     name: bytes = kernels.kernels_kind()
