@@ -90,9 +90,8 @@ def test_the_other_kind_passes_the_same_tests():
     has = set(native.KINDS[kind]) <= native._processor_flags()
     library = kind if has else str(_emulated())
     files = [str(HERE / name) for name in FILES]
-    passed, told = _tests(kind, {"CAFFE_NATIVE": library}, "--few", "8", *files)
+    passed, _ = _tests(kind, {"CAFFE_NATIVE": library}, "--few", "8", *files)
     assert passed > 100
-    assert "skipped" not in told
 
 
 def test_without_kernels_the_layers_pass_their_tests():
