@@ -23,12 +23,12 @@ void kernels_clock(program *, int64_t *);
 
 enum { THREADS = 3, TASKS = 10, ROUNDS = 200 };
 static int given[TASKS], of[TASKS];
-static int slow;
+static int slow; /* microseconds */
 
 static void run(const void *prepared, worker *w) {
     (void)prepared;
     for (int round = 0; round < 2; round++) {
-        if (slow && worker_index(w) == 0) usleep(1000);
+        if (slow && worker_index(w) == 0) usleep(slow);
         for (int64_t i; (i = worker_next(w, TASKS)) < TASKS;) {
             __atomic_add_fetch(&given[i], 1, __ATOMIC_SEQ_CST);
             of[i] = worker_index(w);
@@ -56,15 +56,16 @@ int main(void) {
     int64_t ticks[1] = {0};
     kernels_clock(p, ticks);
     for (int r = 0; r < ROUNDS; r++) {
-        slow = r % 20 == 0;
+        slow = r % 20 == 0 ? 1000 : 0;
         kernels_run(p, THREADS, NULL);
     }
     int once = 1;
     for (int i = 0; i < TASKS; i++) once &= given[i] == 2 * ROUNDS;
-    slow = 1;
-    kernels_run(p, THREADS, NULL);
     int others = 0;
-    for (int i = 0; i < TASKS / THREADS; i++) others += of[i] != 0;
+    for (slow = 1000; !others && slow < 1000000; slow *= 2) { /* more where the machine is busy */
+        kernels_run(p, THREADS, NULL);
+        for (int i = 0; i < TASKS / THREADS; i++) others += of[i] != 0;
+    }
     printf("%d %d %d\n", once, others > 0, ticks[0] > 0);
     kernels_free(p);
     return 0;
