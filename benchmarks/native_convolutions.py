@@ -1,4 +1,5 @@
 """Single convolutions: the native kernels against oneDNN's, channels last, one thread, in turns.
+Where the kernel is 3x3 and the stride 1, Winograd's way too.
 
     python benchmarks/native_convolutions.py [--seconds 0.3] [words of the nets or shapes to take]
 
@@ -13,6 +14,7 @@ import time
 import torch
 
 from caffe import native
+from caffe.kernels.winograd import transform_weights
 
 # net, images, channels, height and width, outputs, kernel, stride, pad, groups
 SHAPES = [
@@ -99,24 +101,25 @@ def timed(run, seconds):
 
 
 def compare(shape, seconds):
-    """GFLOP/s of the native kernels and of oneDNN, the largest difference, our microseconds."""
+    """GFLOP/s of the native kernels, the direct way and Winograd's (0 where there is none), and of
+    oneDNN, counted as the direct way multiplies; the largest difference, our best microseconds."""
     _, n, c, size, outputs, kernel, stride, pad, groups = shape
     kernels = native.library()
     x = torch.randn(n, c, size, size).to(memory_format=torch.channels_last)
     weight = torch.randn(outputs, c // groups, kernel, kernel)
     found = torch.nn.functional.conv2d(x, weight, None, stride, pad, 1, groups)
-    y = torch.empty_like(found, memory_format=torch.channels_last)
-    kernels.kernels_new.restype = ctypes.c_void_p
-    program = ctypes.c_void_p(kernels.kernels_new())
     window = (ctypes.c_int32 * 9)(kernel, kernel, stride, stride, pad, pad, 1, 1, groups)
-    failed = kernels.kernels_convolution(
-        program, as_map(x), as_map(y), window, ctypes.c_void_p(weight.data_ptr()), 0, None
-    )
-    if failed:
-        raise SystemExit(f"the native kernels decline {shape}")
-
-    def ours():
-        kernels.kernels_run(program, 1, None)
+    ways = [("kernels_convolution", [window, ctypes.c_void_p(weight.data_ptr()), 0, None])]
+    if (kernel, stride, pad, groups) == (3, 1, 1, 1):
+        u = transform_weights(weight)
+        ways.append(("kernels_winograd", [None, ctypes.c_void_p(u.data_ptr()), None]))
+    kernels.kernels_new.restype = ctypes.c_void_p
+    programs, results = [], []
+    for name, given in ways:
+        results.append(torch.empty_like(found, memory_format=torch.channels_last))
+        programs.append(ctypes.c_void_p(kernels.kernels_new()))
+        if getattr(kernels, name)(programs[-1], as_map(x), as_map(results[-1]), *given):
+            raise SystemExit(f"the native kernels decline {shape}")
 
     def theirs():
         torch.ops.mkldnn._convolution_pointwise(
@@ -126,15 +129,18 @@ def compare(shape, seconds):
     prepared = torch._C._nn.mkldnn_reorder_conv2d_weight(
         weight.to_mkldnn(), (pad, pad), (stride, stride), (1, 1), groups, list(x.shape)
     )
-    best = [float("inf")] * 2
+    runs = [theirs, *(lambda p=p: kernels.kernels_run(p, 1, None) for p in programs)]
+    best = [float("inf")] * len(runs)
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
-        for i, run in enumerate((ours, theirs)):
+        for i, run in enumerate(runs):
             best[i] = min(best[i], timed(run, seconds))
     work = 2 * found.numel() * weight[0].numel() / 1e9
-    difference = ((y - found).abs().max() / found.abs().max()).item()
-    kernels.kernels_free(program)
-    return work / best[0], work / best[1], difference, best[0] * 1e6
+    difference = max(((y - found).abs().max() / found.abs().max()).item() for y in results)
+    for program in programs:
+        kernels.kernels_free(program)
+    speeds = [work / t for t in best] + [0]
+    return speeds[1], speeds[2], speeds[0], difference, min(best[1:]) * 1e6
 
 
 @torch.no_grad()
@@ -146,17 +152,17 @@ def main():
     if not native.available():
         raise SystemExit(f"no native kernels: {native.why_not()}")
     torch.set_num_threads(1)
-    print(f"{'net':11} {'images channels map outputs kernel':36} native oneDNN  ratio   off")
+    print(f"{'net':11} {'images channels map outputs kernel':36} native Winograd oneDNN ratio  off")
     for shape in SHAPES:
         net, n, c, size, outputs, kernel, stride, _, groups = shape
         text = f"{n} x {c}, {size}x{size} -> {outputs}, {kernel}x{kernel}"
         text += f" /{stride}" * (stride > 1) + f" in {groups} groups" * (groups > 1)
         if arguments.words and not any(word in f"{net} {text}" for word in arguments.words):
             continue
-        ours, theirs, off, micro = compare(shape, arguments.seconds)
+        direct, other, theirs, off, micro = compare(shape, arguments.seconds)
         print(
-            f"{net:11} {text:36} {ours:6.0f} {theirs:6.0f} {ours / theirs:6.2f} {off:.0e}"
-            f" {micro:8.1f} µs",
+            f"{net:11} {text:36} {direct:6.0f} {f'{other:.0f}' if other else '':>8} {theirs:6.0f}"
+            f" {max(direct, other) / theirs:5.2f} {off:.0e} {micro:8.1f} µs",
             flush=True,
         )
 

@@ -9,7 +9,7 @@ native form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -159,10 +159,11 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
     if has("kernels_winograd") and _gains_by_winograd(layer, bottoms[0]):
 
         def add_winograd(call: Call) -> None:
-            u = winograd.transform_weights(call.weights[0], passing=True)
             pad = (layer.pad[0], layer.pad[1]) if call.place is None else call.place.pad
             computed = None if call.place is None else call.place.computed
-            call.program.winograd(call.xs[0], call.out, u, _bias(call), pad, computed)
+            for x, out, weight, finish in _groups(call, layer.group):
+                u = winograd.transform_weights(weight, passing=True)
+                call.program.winograd(x, out, u, finish, pad, computed)
 
         return Form(add_winograd, finishes=True, outputs=0, moves=Geometry.of(layer))
     if not has("kernels_convolution"):
@@ -185,12 +186,34 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
 
 def _gains_by_winograd(layer: Any, bottom: Shape) -> bool:
     """Whether Winograd's way is faster than the direct one."""
-    if list(layer.kernel) != [3, 3] or layer.group != 1:
+    if list(layer.kernel) != [3, 3] or list(layer.stride) != [1, 1]:
         return False
-    if list(layer.stride) != [1, 1] or list(layer.dilation) != [1, 1]:
+    if list(layer.dilation) != [1, 1]:
         return False
     top = (n + 2 * pad - 2 for n, pad in zip(bottom[2:], layer.pad))
-    return winograd.applies_in_program(layer.channels, layer.num_output, *top)
+    channels = layer.channels // layer.group, layer.num_output // layer.group
+    return winograd.applies_in_program(*channels, *top)
+
+
+def _groups(call: Call, count: int) -> Iterator[tuple[Map, Map, torch.Tensor, Finish]]:
+    """The bottom, top, weights and finish of each group of a convolution, slices of the whole."""
+    weight, (bias, other, act) = call.weights[0], _bias(call)
+    outputs = len(weight) // count
+    for i in range(count):
+        mine = slice(i * outputs, (i + 1) * outputs)
+        part = act if act.slopes is None else act._replace(slopes=act.slopes[mine])
+        finish = Finish(
+            None if bias is None else bias[mine],
+            None if other is None else _slice_of(other, i, count),
+            part,
+        )
+        x, out = (_slice_of(m, i, count) for m in (call.xs[0], call.out))
+        yield x, out, weight[mine], finish
+
+
+def _slice_of(m: Map, i: int, count: int) -> Map:
+    c = m.c // count
+    return Map(m.at + 4 * c * i, m.n, m.h, m.w, c, m.pixel)
 
 
 def _covers(layer: Any, bottom: Shape) -> bool:

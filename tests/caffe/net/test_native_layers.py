@@ -88,24 +88,26 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("group", [1, 3])
 @pytest.mark.parametrize("pads", ["pad: 1", "", "pad: 2", "pad_h: 2 pad_w: 0"])
-def test_convolutions_go_winograds_way_where_it_is_faster(monkeypatch, pads):
+def test_convolutions_go_winograds_way_where_it_is_faster(monkeypatch, pads, group):
     seen, taken = [], []
     monkeypatch.setattr(
         winograd, "applies_in_program", lambda *given: bool(seen.append(given) or True)
     )
     add = program.Program.winograd
     monkeypatch.setattr(program.Program, "winograd", lambda *given: (taken.append(1), add(*given)))
-    settings = f"convolution_param {{ num_output: 24 kernel_size: 3 {pads} {MSRA} }}"
+    settings = f"num_output: 24 kernel_size: 3 {pads} group: {group} {MSRA}"
+    settings = f"convolution_param {{ {settings} }}"
     for a, b in zip(*run(*made("Convolution", settings))):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=3e-6 * float(b.abs().max()))
     height, width = b.shape[2:]
-    assert taken == [1] and seen == [(18, 24, height, width)]
+    assert taken == [1] * group and seen == [(18 // group, 24 // group, height, width)]
 
 
 @pytest.mark.parametrize(
     "settings",
-    ["group: 2", "stride: 2", "dilation: 2", "kernel_h: 1 kernel_w: 3", "kernel_size: 5"],
+    ["stride: 2", "dilation: 2", "kernel_h: 1 kernel_w: 3", "kernel_size: 5"],
 )
 def test_other_convolutions_do_not_go_winograds_way(monkeypatch, settings):
     monkeypatch.setattr(winograd, "applies_in_program", lambda *given: True)

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from padded_nets import INPUT, NETS, conv
+from padded_nets import CONV, INPUT, NETS, conv
 
 import caffe
 from caffe import native
@@ -89,6 +89,31 @@ def test_outputs_are_those_of_the_layers(nets, monkeypatch, frames, name, size, 
     for blob in made[0].blobs:  # hidden ones are computed, then become outputs
         assert_close({blob: made[0].blobs[blob].data}, {blob: made[1].blobs[blob].data})
     compare(made, monkeypatch, range(5, 8))
+
+
+def test_groups_by_winograd_have_their_part_of_what_follows(nets, monkeypatch):
+    monkeypatch.setattr(winograd, "applies_in_program", lambda *given: True)
+    taken, add = [], Program.winograd
+
+    def winograds(self, x, out, u, finish, *given):
+        taken.append(finish)
+        add(self, x, out, u, finish, *given)
+
+    monkeypatch.setattr(Program, "winograd", winograds)
+    grouped = "kernel_size: 3 pad: 1 group: 3"
+    text = (
+        INPUT.format(2, 9, 11)
+        + CONV.format("conv1", "data", 12, grouped)
+        + CONV.format("conv2", "conv1", 12, grouped)
+        + 'layer { name: "sum" type: "Eltwise" bottom: "conv1" bottom: "conv2" top: "sum" }\n'
+        + 'layer { name: "slopes" type: "PReLU" bottom: "sum" top: "slopes" }\n'
+    )
+    made = nets(text)
+    for net in made:
+        net.params["slopes"][0].data[...] = np.linspace(-1, 1, 12)
+    compare(made, monkeypatch)
+    finished = [f for f in taken if f.other is not None]
+    assert finished and all(len(f.act.slopes) == 4 for f in finished)
 
 
 def test_other_weights_have_other_borders(nets, monkeypatch):
