@@ -52,6 +52,13 @@ def kernels() -> list[Extension]:
 class BuildKinds(build_ext):
     """Builds the kinds side by side: the same sources, so each in a folder of its own."""
 
+    def run(self) -> None:
+        # What an earlier version left in the folder that is installed from.
+        native = pathlib.Path(self.build_lib, "caffe", "native")
+        for stale in [*native.glob("_kernels*"), *native.glob("c/*")]:
+            stale.unlink()
+        super().run()
+
     def build_extension(self, ext: Extension) -> None:
         mine = copy.copy(self)
         mine.build_temp = str(pathlib.Path(self.build_temp) / ext.name)

@@ -129,9 +129,9 @@ def test_the_metadata_say_what_it_is(wheel, source):
 
 @needs_gcc
 def test_the_wheel_holds_the_native_kernels(wheel):
-    kernels = {
-        n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("caffe/native/_kernels")
-    }
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [n for n in names if n.startswith("caffe/native/c/")]  # their sources
+    kernels = {n for n in names if n.startswith("caffe/native/_kernels")}
     assert kernels == {f"caffe/native/_kernels_{kind}.abi3.so" for kind in native.KINDS}
     assert "-cp310-abi3-linux_x86_64" in wheel.name
 
@@ -158,6 +158,25 @@ def test_installing_needs_no_compiler(tmp_path):
         ignore=shutil.ignore_patterns("_kernels*.so"),
     )
     assert not _build_kernels(tmp_path, tmp_path / "no-compiler")
+
+
+@needs_gcc
+def test_what_an_older_version_built_is_not_installed(tmp_path):
+    sources = tmp_path / "src" / "caffe" / "native" / "c"
+    sources.mkdir(parents=True)
+    (sources / "small.c").write_text("int kernels_small;\n")
+    built = tmp_path / "built"
+    stale = built / "caffe" / "native" / "_kernels.abi3.so"
+    source = stale.parent / "c" / "older.c"  # was installed once, and told that kernels are old
+    source.parent.mkdir(parents=True)
+    stale.touch()
+    source.touch()
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(built)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    found = {path.name for path in stale.parent.glob("_kernels*")}
+    assert found == {f"_kernels_{kind}.abi3.so" for kind in native.KINDS}
+    assert not source.exists()
 
 
 @needs_gcc

@@ -56,7 +56,7 @@ _LEAST_KEPT = 1 << 23  # weights; fewer are better packed (net/native_layers.py)
 _MOST_SIZES = 8  # of images, for which a layer keeps what it has prepared
 _LEAST_POSITIONS = 64  # fewer outputs take less time than laying out the weights
 _MOST_TAPS = 64
-_MOST_WEIGHTS = 1 << 22  # packed they take 6 bytes each, which stay: not FCN's fc6
+_MOST_WEIGHTS = 1 << 22  # packed they stay: not FCN's fc6
 
 
 def forward(call: Call, relu: bool = False, out: torch.Tensor | None = None) -> torch.Tensor | None:

@@ -93,7 +93,7 @@ _IN_STEP = dict.fromkeys(("", "amx"), _Least(128, 128, 90, 256)) | {"avx512": _L
 # In single layers, which may have to pack the weights in each call.
 _IN_LAYER = {"amx": _Least(48, 48, 96), "avx512": _Least(16, 16, 64)}
 # For the weights' gradient, by backward(), against native/weight_gradient.py.
-_FOR_GRADIENT = dict.fromkeys(("amx", "avx512"), _Least(1, 256, 1024))
+_FOR_GRADIENT = {"amx": _Least(1, 256, 1024)}  # other kinds have a kernel of their own
 # Without native kernels.  Below, a product of few tiles and few channels is bound by memory, where
 # the direct kernels reach 80 % of the processor's peak.
 _LEAST_CHANNELS = 128

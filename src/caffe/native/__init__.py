@@ -13,7 +13,8 @@ They are built once for each of :data:`KINDS`, which differ in how they multiply
 - ``avx512``: by AVX-512's multiplications, on processors without tiles.
 
 The first kind that the processor has is used.  ``CAFFE_NATIVE`` in the environment names another
-one, or the file of a library to load in its place; ``CAFFE_NATIVE=0`` turns the kernels off.
+one, or the path of a library to load in its place, which is then not checked; ``CAFFE_NATIVE=0``
+turns the kernels off.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from caffe.errors import Error
 
-__all__ = ["KINDS", "available", "kind", "library", "needed", "why_not"]
+__all__ = ["KINDS", "available", "kind", "library", "needed", "passed_over", "why_not"]
 
 _AVX512 = "avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"
 #: What each kind needs of the processor, by the names of /proc/cpuinfo; the fastest kind first.
@@ -43,7 +45,13 @@ def available() -> bool:
 
 def why_not() -> str:
     """What is missing where :func:`available` is False, as one clause; empty where nothing is."""
-    return _load()[1]
+    return _load().why_not
+
+
+def passed_over() -> tuple[str, ...]:
+    """Why no faster kind is loaded than :func:`kind`, one clause for each; empty for the fastest,
+    and where none is."""
+    return _load().passed_over
 
 
 def kind() -> str:
@@ -54,7 +62,7 @@ def kind() -> str:
 
 def library() -> ctypes.CDLL | None:
     """The loaded kernels, None where they cannot be used."""
-    return _load()[0]
+    return _load().kernels
 
 
 def needed() -> ctypes.CDLL:
@@ -65,55 +73,66 @@ def needed() -> ctypes.CDLL:
     return kernels
 
 
+class _Loaded(NamedTuple):
+    kernels: ctypes.CDLL | None
+    why_not: str  # empty where they are loaded
+    passed_over: tuple[str, ...] = ()  # why no faster kind is, each with its name
+
+
 @functools.cache
-def _load() -> tuple[ctypes.CDLL | None, str]:
+def _load() -> _Loaded:
     wanted = os.environ.get("CAFFE_NATIVE", "")
     if wanted == "0":
-        return None, "CAFFE_NATIVE=0 turns them off"
-    threads = _openmp()
-    if threads is None:
-        return None, "PyTorch's OpenMP library (libgomp) was not found"
+        return _Loaded(None, "CAFFE_NATIVE=0 turns them off")
     if "/" in wanted:
-        return _load_file(Path(wanted), threads, of_sources=False)
-    if wanted and wanted not in KINDS:
-        return None, f"CAFFE_NATIVE={wanted} is none of 0, {', '.join(KINDS)} and a library's path"
-    kernels, why = None, ""
-    for name in [wanted] if wanted else KINDS:
-        kernels, why = _load_kind(name, threads)
-        if kernels is not None:
+        return _load_file(Path(wanted), of_sources=False)
+    if wanted not in ("", "1", *KINDS):
+        raise Error(
+            f"CAFFE_NATIVE={wanted} is none of 0 (no native kernels), 1 (the fastest kind), "
+            f"{', '.join(KINDS)} and the path of a library"
+        )
+    found, passed = _Loaded(None, ""), []
+    for name in [wanted] if wanted in KINDS else KINDS:
+        found = _load_kind(name)
+        if found.kernels is not None:
             break
-    return kernels, why
+        passed.append(f"not {name}: {found.why_not}")
+    return found._replace(passed_over=tuple(passed) if found.kernels is not None else ())
 
 
-def _load_kind(name: str, threads: ctypes.CDLL) -> tuple[ctypes.CDLL | None, str]:
+def _load_kind(name: str) -> _Loaded:
     files = {k: next(Path(__file__).parent.glob(f"_kernels_{k}.*so"), None) for k in KINDS}
     file = files[name]
     if file is None and any(files.values()):
-        return None, f"{name} was not built: the C compiler does not know it"
+        return _Loaded(None, f"{name} was not built: the C compiler may not know it")
     if file is None:
-        return None, "they were not built: installing found no C compiler for x86-64 Linux"
+        return _Loaded(None, "they were not built: installing found no C compiler for x86-64 Linux")
     lacking = [flag for flag in KINDS[name] if flag not in _processor_flags()]
     if lacking:
-        return None, f"the processor lacks {', '.join(lacking)}"
-    return _load_file(file, threads)
+        return _Loaded(None, f"the processor lacks {', '.join(lacking)}")
+    return _load_file(file)
 
 
-def _load_file(
-    file: Path, threads: ctypes.CDLL, of_sources: bool = True
-) -> tuple[ctypes.CDLL | None, str]:
+def _load_file(file: Path, of_sources: bool = True) -> _Loaded:
     try:
+        threads = _openmp()
         kernels = ctypes.CDLL(str(file))
     except OSError as error:
-        return None, f"{file.name} cannot be loaded: {error}"
+        return _Loaded(None, f"{file.name} cannot be loaded: {error}")
+    if threads is None:
+        return _Loaded(None, "PyTorch's OpenMP library (libgomp) was not found")
     if of_sources and not _is_current(kernels):
-        return None, (
+        return _Loaded(
+            None,
             f"{file.name} is older than its sources: install the package again, or run "
-            "python setup.py build_ext --inplace"
+            "python setup.py build_ext --inplace",
         )
+    if not hasattr(kernels, "kernels_start"):
+        return _Loaded(None, f"{file.name} is no library of native kernels")
     functions = threads.GOMP_parallel, threads.omp_get_num_threads
     if kernels.kernels_start(*(ctypes.cast(f, ctypes.c_void_p) for f in functions)) != 0:
-        return None, "the kernel of the operating system does not let processes use AMX"
-    return kernels, ""
+        return _Loaded(None, "the kernel of the operating system does not let processes use AMX")
+    return _Loaded(kernels, "")
 
 
 @functools.lru_cache(maxsize=4)  # layers ask in each pass

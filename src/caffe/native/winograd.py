@@ -35,7 +35,8 @@ class Winograd:
 
     Args:
         u: the weights, transformed by :func:`caffe.kernels.winograd.transform_weights`:
-            (24, outputs, channels).  They are copied: 6 bytes a number.
+            (24, outputs, channels).  They are copied: 6 bytes a number with AMX,
+            4 without.
     """
 
     def __init__(self, u: torch.Tensor) -> None:

@@ -148,15 +148,15 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
             call.program.depthwise(call.xs[0], call.out, window, call.weights[0], _bias(call))
 
         return Form(add_depthwise, finishes=True, outputs=0)
+    refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
     if _covers(layer, bottoms[0]) and has("kernels_inner_product"):
 
         def add_product(call: Call) -> None:
             call.program.inner_product(call.xs[0], call.out, call.weights[0], _bias(call))
 
-        refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
         outputs = None if refers else 0
         return Form(add_product, finishes=True, outputs=outputs, refers=refers)
-    if has("kernels_winograd") and _gains_by_winograd(layer, bottoms[0]):
+    if not refers and has("kernels_winograd") and _gains_by_winograd(layer, bottoms[0]):
 
         def add_winograd(call: Call) -> None:
             pad = (layer.pad[0], layer.pad[1]) if call.place is None else call.place.pad
@@ -168,7 +168,6 @@ def _convolution(layer: Any, bottoms: Sequence[Shape]) -> Form | None:
         return Form(add_winograd, finishes=True, outputs=0, moves=Geometry.of(layer))
     if not has("kernels_convolution"):
         return None
-    refers = layer.blobs[0].count > _MOST_CONVOLUTION_WEIGHTS
 
     def add(call: Call) -> None:
         window = _window(layer, layer.group)

@@ -35,7 +35,7 @@ class NativeProgram(StretchProgram):
 
     patience = 3
     most_work = float("inf")
-    most_weights = 1 << 26  # they are kept twice more, once as three bfloat16 each
+    most_weights = 1 << 26  # they are kept twice more, once packed
     products = (Convolution, Deconvolution, InnerProduct)
     any_threads = True
     keeps_borders = True

@@ -32,7 +32,10 @@ PROPERTIES = {
 def run(flags: SimpleNamespace) -> int:
     """Print the kernels of the CPU and the properties of the GPUs; returns 0, also without GPUs."""
     lacking = native.why_not()
-    kernels = f"PyTorch's; not native: {lacking}" if lacking else f"native ({NAMES[native.kind()]})"
+    loaded = (
+        "" if lacking else "; ".join([f"native ({NAMES[native.kind()]})", *native.passed_over()])
+    )
+    kernels = loaded or f"PyTorch's; not native: {lacking}"
     brew.log(f"{'CPU kernels:':<40}{kernels}")
     brew.log(f"Querying GPUs {flags.gpu}")
     for index in brew.gpus(flags):

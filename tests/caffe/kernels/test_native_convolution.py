@@ -110,16 +110,17 @@ def test_what_other_ways_compute(monkeypatch, always):
     assert native_convolution.backward(call, dy, [True] * 3) == none
 
 
-# What is chosen by the kind of the native kernels: forward, and for the gradient of x.
+# What is chosen by the kind of the native kernels: forward, for the gradient of x, and, which the
+# loaded kernels know of themselves alone, of the weights.
 CHOSEN = {
-    "1x1": ((4, 64, 28, 28), (128, 64, 1, 1), 0, {"amx": "fx", "avx512": "fx"}),
-    "few outputs": ((1, 96, 23, 30), (11, 96, 1, 1), 0, {"amx": "", "avx512": "f"}),
-    "3x3": ((4, 64, 56, 56), (64, 64, 3, 3), 1, {"amx": "fx", "avx512": "fx"}),
-    "24 channels": ((1, 24, 60, 60), (64, 24, 1, 1), 0, {"amx": "fx", "avx512": "x"}),
-    "few blocks": ((1, 256, 4, 2), (256, 256, 3, 3), 1, {"amx": "", "avx512": "fx"}),
-    "3x3 of a large map": ((1, 32, 120, 120), (256, 32, 3, 3), 1, {"amx": "", "avx512": "fx"}),
-    "dilated": ((4, 64, 56, 56), (64, 64, 3, 3), 0, {"amx": "fx", "avx512": "f"}),
-    "much pad": ((64, 32, 8, 8), (64, 32, 5, 5), 2, {"amx": "fx", "avx512": ""}),
+    "1x1": ((4, 64, 28, 28), (128, 64, 1, 1), 0, {"amx": "fx", "avx512": "fxw"}),
+    "few outputs": ((1, 96, 23, 30), (11, 96, 1, 1), 0, {"amx": "", "avx512": "fw"}),
+    "3x3": ((4, 64, 56, 56), (64, 64, 3, 3), 1, {"amx": "fxw", "avx512": "fxw"}),
+    "24 channels": ((1, 24, 60, 60), (64, 24, 1, 1), 0, {"amx": "fx", "avx512": "xw"}),
+    "few blocks": ((1, 256, 4, 2), (256, 256, 3, 3), 1, {"amx": "", "avx512": "fxw"}),
+    "3x3 of a large map": ((1, 32, 120, 120), (256, 32, 3, 3), 1, {"amx": "", "avx512": "fxw"}),
+    "dilated": ((4, 64, 56, 56), (64, 64, 3, 3), 0, {"amx": "fxw", "avx512": "fw"}),
+    "much pad": ((64, 32, 8, 8), (64, 32, 5, 5), 2, {"amx": "fxw", "avx512": "w"}),
 }
 
 
@@ -128,17 +129,18 @@ CHOSEN = {
 def test_the_fastest_is_chosen(name, kind, monkeypatch):
     bottom, shape, pad, chosen = CHOSEN[name]
     g, x, _, _ = drawn((bottom, shape, 1, pad, 2 if name == "dilated" else 1, 1, True))
-    if kind == native.kind() and min(shape[0], shape[1]) >= 16:
-        assert native_convolution._weights_gain(g)
+    weights_gain = kind == native.kind() and native_convolution._weights_gain(g)
+    expected = chosen[kind] if kind == native.kind() else chosen[kind].rstrip("w")
     monkeypatch.setattr(native, "kind", lambda: kind)
     positions, by_winograd = g.top[0] * g.top[2] * g.top[3], native_convolution._by_winograd(g)
     gains = {
         "f": by_winograd or native_convolution._product_gains(g, bottom[1], shape[0], positions),
         "x": native_convolution._input_gains(g),
+        "w": weights_gain,
     }
     assert by_winograd == (kind == "avx512" and "3x3" in name)
     possible = native_convolution._possible(g, x)
-    assert "".join(part for part, gain in gains.items() if possible and gain) == chosen[kind]
+    assert "".join(part for part, gain in gains.items() if possible and gain) == expected
 
 
 @pytest.mark.parametrize("stride", [1, 2])

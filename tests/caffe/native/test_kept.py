@@ -46,6 +46,6 @@ def test_what_does_not_fit_is_named():
 
 
 def test_without_the_kernels_it_says_why(monkeypatch):
-    monkeypatch.setattr(native, "_load", lambda: (None, "the processor lacks amx_tile"))
-    with pytest.raises(Error, match="cannot be used: the processor lacks amx_tile"):
+    monkeypatch.setattr(native, "_load", lambda: native._Loaded(None, "the processor lacks fma"))
+    with pytest.raises(Error, match="cannot be used: the processor lacks fma"):
         Kept(1, torch.zeros(1, 1))

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import caffe
 from caffe import native
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -78,9 +79,9 @@ def _build(folder, kind, allowed=True):
 
 def _loaded():
     """The kind that is loaded, or why none is."""
-    kernels, why = native._load.__wrapped__()
-    assert (kernels is None) == bool(why)
-    return why if kernels is None else native._kind_of(kernels)
+    found = native._load.__wrapped__()
+    assert (found.kernels is None) == bool(found.why_not)
+    return found.why_not if found.kernels is None else native._kind_of(found.kernels)
 
 
 def test_the_kinds_are_those_that_are_built():
@@ -114,8 +115,10 @@ def test_a_system_that_refuses_amx_gets_the_next_kind(installed, monkeypatch):
     _build(installed, "amx", allowed=False)
     _build(installed, "avx512")
     assert _loaded() == "avx512"
+    refused = "the kernel of the operating system does not let processes use AMX"
+    assert native._load.__wrapped__().passed_over == (f"not amx: {refused}",)
     monkeypatch.setenv("CAFFE_NATIVE", "amx")
-    assert _loaded() == "the kernel of the operating system does not let processes use AMX"
+    assert _loaded() == refused
 
 
 @needs_gcc
@@ -123,7 +126,7 @@ def test_a_kind_that_the_compiler_did_not_know_is_done_without(installed, monkey
     _build(installed, "avx512")
     assert _loaded() == "avx512"
     monkeypatch.setenv("CAFFE_NATIVE", "amx")
-    assert _loaded() == "amx was not built: the C compiler does not know it"
+    assert _loaded() == "amx was not built: the C compiler may not know it"
 
 
 @needs_gcc
@@ -136,9 +139,27 @@ def test_a_library_is_loaded_by_its_path(installed, monkeypatch, tmp_path_factor
     assert _loaded().startswith("missing.so cannot be loaded: ")
 
 
-def test_a_name_that_is_no_kind_is_told(installed, monkeypatch):
-    monkeypatch.setenv("CAFFE_NATIVE", "avx2")
-    assert _loaded() == "CAFFE_NATIVE=avx2 is none of 0, amx, avx512 and a library's path"
+@needs_gcc
+def test_a_library_of_something_else_is_told(installed, monkeypatch):
+    source = installed / "other.c"
+    source.write_text("int other;\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", installed / "other.so", source], check=True)
+    monkeypatch.setenv("CAFFE_NATIVE", str(installed / "other.so"))
+    assert _loaded() == "other.so is no library of native kernels"
+
+
+@needs_gcc
+def test_one_asks_for_the_fastest_kind(installed, monkeypatch):
+    _build(installed, "amx")
+    monkeypatch.setenv("CAFFE_NATIVE", "1")
+    assert _loaded() == "amx" and native._load.__wrapped__().passed_over == ()
+
+
+@pytest.mark.parametrize("name", ["avx2", "AVX512", "on", "mine.so"])
+def test_a_name_that_is_no_kind_is_an_error(installed, monkeypatch, name):
+    monkeypatch.setenv("CAFFE_NATIVE", name)
+    with pytest.raises(caffe.Error, match=f"CAFFE_NATIVE={name} is none of 0 .*amx, avx512 and"):
+        native._load.__wrapped__()
 
 
 def test_a_missing_library_is_named(installed):
@@ -174,11 +195,11 @@ def test_kernels_older_than_their_sources_are_not_used(monkeypatch, tmp_path):
     for library in home.glob("_kernels*.so"):
         shutil.copy(library, tmp_path)
     monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
-    assert native._load.__wrapped__()[1] == ""
+    assert native._load.__wrapped__().why_not == ""
     with (tmp_path / "c" / "native.h").open("a") as header:
         header.write("/* new */")
-    kernels, why = native._load.__wrapped__()
-    assert kernels is None
-    assert "is older than its sources: install the package again" in why
+    found = native._load.__wrapped__()
+    assert found.kernels is None
+    assert "is older than its sources: install the package again" in found.why_not
     shutil.rmtree(tmp_path / "c")  # as where a wheel was installed
-    assert native._load.__wrapped__()[1] == ""
+    assert native._load.__wrapped__().why_not == ""

@@ -19,11 +19,14 @@ from caffe import native
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
-# Those of kernels that multiply matrices; the others are the same in every kind.
+# Those of kernels that multiply matrices, and of what chooses among them; the others are the same
+# in every kind.
 FILES = (
-    "test_convolution_kernel.py", "test_deconvolution_kernel.py", "test_frame_kernel.py",
-    "test_inner_product_kernel.py", "test_kept.py", "test_learning.py", "test_native_winograd.py",
-    "test_program.py", "test_structures.py", "test_weight_gradient.py",
+    "native/test_convolution_kernel.py", "native/test_deconvolution_kernel.py",
+    "native/test_frame_kernel.py", "native/test_inner_product_kernel.py", "native/test_kept.py",
+    "native/test_learning.py", "native/test_native_winograd.py", "native/test_program.py",
+    "native/test_structures.py", "native/test_weight_gradient.py",
+    "kernels/test_native_convolution.py", "net/test_native_layers.py", "net/test_native_stretch.py",
 )  # fmt: skip
 # Those of what asks whether there are kernels.
 FILES_WITHOUT = (
@@ -89,7 +92,7 @@ def test_the_other_kind_passes_the_same_tests():
     kind = "avx512" if native.kind() == "amx" else "amx"
     has = set(native.KINDS[kind]) <= native._processor_flags()
     library = kind if has else str(_emulated())
-    files = [str(HERE / name) for name in FILES]
+    files = [str(HERE.parent / name) for name in FILES]
     passed, _ = _tests(kind, {"CAFFE_NATIVE": library}, "--few", "8", *files)
     assert passed > 100
 

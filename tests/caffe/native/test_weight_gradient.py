@@ -79,6 +79,16 @@ def test_equals_pytorchs(name):
     assert found(case, x, dy, bias=False)[1] is None
 
 
+@pytest.mark.parametrize("empty", [(0, 16, 9, 9), (2, 16, 9, 0)])
+def test_the_gradient_of_nothing_is_zero(empty):
+    x = torch.randn(2, 16, 9, 9)[: empty[0]].contiguous(memory_format=torch.channels_last)
+    dy = torch.randn(empty).contiguous(memory_format=torch.channels_last)
+    settings = (16, 16, 3, 3), (1, 1), (1, 1), (1, 1), 1
+    dw, db = weight_gradient.of_weights(x, dy, *settings, bias=True)
+    assert dw.shape == (16, 16, 3, 3) and not dw.any() and not db.any()
+    assert weight_gradient.thousand_cycles(empty, empty, (3, 3), (1, 1), (1, 1), (1, 1), 1) == 0
+
+
 def test_random_shapes():
     random.seed(3)
     for _ in range(40):

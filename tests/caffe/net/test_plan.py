@@ -149,7 +149,7 @@ def test_callbacks_see_every_layer_and_the_same_bits(build, computed):
     run(fresh, 0)
     got, want = blobs(net), blobs(fresh)
     # A 1x1 convolution for a callback is another library's product, with other bits on some
-    # processors.
+    # processors (docs/gaps.md).
     for name in ("score", "crop"):
         np.testing.assert_allclose(got[name], want.pop(name), rtol=1e-5, atol=1e-6)
     assert_same_bits(got, want)

@@ -19,7 +19,7 @@ def test_device_query_without_gpu(capfd):
     ("kind", "lacking", "said"),
     [
         ("amx", "", "native (AVX-512, AMX)"),
-        ("avx512", "", "native (AVX-512)"),
+        ("avx512", "", "native (AVX-512); not amx: the processor lacks amx_tile"),
         ("", "the processor lacks avx512f", "PyTorch's; not native: the processor lacks avx512f"),
     ],
 )
@@ -27,5 +27,7 @@ def test_it_tells_which_kernels_the_cpu_runs(capfd, monkeypatch, kind, lacking, 
     assert not kind or kind in native.KINDS
     monkeypatch.setattr(native, "kind", lambda: kind)
     monkeypatch.setattr(native, "why_not", lambda: lacking)
+    slower = ("not amx: the processor lacks amx_tile",) if kind == "avx512" else ()
+    monkeypatch.setattr(native, "passed_over", lambda: slower)
     assert call("device_query") == 0
     assert messages(capfd)[0].split(maxsplit=2)[2] == said

@@ -68,7 +68,8 @@ void convolution_run(const convolution *o, worker *w) {
     int64_t shares = o->win.groups * ((o->tiles + width - 1) / width);
     tiles_begin(o->rows);
     int few = bands < 2 * worker_count(w) && !(o->apart && bands == worker_count(w));
-    if (o->shared_bytes && worker_count(w) > 1 && few) {
+    int shares_products = o->direct ? bands <= MOST_SHARED_BANDS : o->shared_bytes > 0;
+    if (shares_products && worker_count(w) > 1 && few) {
         /* Few bands: all threads write the entries of all, then share the products. */
         char *shared = worker_shared(w);
         int64_t part = (o->input_rows + worker_count(w) - 1) / worker_count(w);

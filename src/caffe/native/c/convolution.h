@@ -37,7 +37,7 @@ typedef struct {
     int64_t pitch, left;           /* entries of a row; zeros after a plane's last row */
     int64_t band_rows, bands;      /* rows of results in a band; bands of an image */
     int64_t input_rows;            /* rows of entries in a plane of a band */
-    int64_t phases, plane;         /* planes of 32 channels; entries in each */
+    int64_t phases, plane;         /* planes of STEP channels; entries in each */
     int32_t *phase_y, *phase_x, *phase_of, *row_of, *column_of; /* of a phase; of a tap */
     int64_t blocks, group_bytes, band_bytes; /* steps of a pixel; bytes */
     /* unfolded: the pieces of each sixteen numbers; rows are copied with padding first where there is any */
@@ -48,7 +48,7 @@ typedef struct {
     int rows;                     /* results in a tile */
     int64_t steps, chunk, tiles;  /* steps of a result, of a pass; tiles of outputs, in a group */
     int32_t *offsets;             /* of a step's entries, in bytes */
-    int32_t *places;              /* of the 32 weights of each step among an output's; -1: zero */
+    int32_t *places;              /* of the STEP weights of each step among an output's; -1: zero */
     int32_t *columns;             /* the same numbers, for convolution_pack_columns() */
     int32_t *group_of;            /* of those weights: which of the groups that are joined */
     int turned;                   /* convolution_turn() was called */

@@ -1,5 +1,5 @@
 /* What a thread does beside the products: it stores the results of the last ones, and asks for memory
-   that it will read next.  The tiles' unit multiplies on while it does so. */
+   that it will read next.  AMX's unit multiplies on while it does so. */
 
 #ifndef CAFFE_CONVOLUTION_SIDE_H
 #define CAFFE_CONVOLUTION_SIDE_H

@@ -187,11 +187,15 @@ KINDS(KIND)
 #undef KIND
 #undef SIZE
 
-/* The size of blocks that suits a row of so many results, with a little for each block; 0: too few. */
-static int64_t block_of(int64_t results) {
+/* The size of blocks that suits a row of so many results, with a little for each block; 0: too few, or
+   none does. Of five columns the last two results of a row miss the image: both must be the last
+   block's, or the one before would read behind the map. */
+static int64_t block_of(int64_t results, int64_t columns) {
     int64_t found = 0, least = INT64_MAX;
-#define SIZE(n, of) \
-    if (n <= of && divide_up(of, n) * (2 * n + 1) <= least) found = n, least = divide_up(of, n) * (2 * n + 1);
+#define SIZE(n, of)                                                               \
+    if (n <= of && !(columns > 3 && of > n && of % n == 1) &&                     \
+        divide_up(of, n) * (2 * n + 1) <= least)                                  \
+        found = n, least = divide_up(of, n) * (2 * n + 1);
     SIZES(SIZE, results)
 #undef SIZE
     return found;
@@ -243,7 +247,8 @@ int spatial_fits(const map *in, const map *out, const window *w, const finish *t
     /* The numbers of a block would meet in the same few lines of the first cache. */
     if (w->kernel_w == 1 && in->pixel * w->stride_w % 1024 == 0) return 0;
     if ((w->pad_w > 0 && w->pad_w != half) || (right && right != half)) return 0;
-    return block_of(is_flat(in, out, w) ? (int64_t)out->n * out->h * out->w : out->w) != 0;
+    int64_t row = is_flat(in, out, w) ? (int64_t)out->n * out->h * out->w : out->w;
+    return block_of(row, w->kernel_w) != 0;
 }
 
 static void discard(void *prepared) {
@@ -275,7 +280,7 @@ int spatial_add(program *p, const map *in, const map *out, const window *win, co
         o->in.w = o->out.w = divide_up(o->all, o->out.h);
     }
     o->channels = in->c / groups, o->panels = groups * each;
-    o->pixels = block_of(o->out.w), o->left = win->pad_w > 0, o->right = beyond(in, out, win) > 0;
+    o->pixels = block_of(o->out.w, win->kernel_w), o->left = win->pad_w > 0, o->right = beyond(in, out, win) > 0;
     const int64_t depth = o->channels * win->kernel_h * win->kernel_w;
     o->part = win->kernel_w == 1 ? at_most(o->channels, MOST_SUMMED) : o->channels;
     o->together = at_least(MOST_SUMMED / (o->channels * win->kernel_w), 1);

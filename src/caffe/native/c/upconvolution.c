@@ -1,7 +1,6 @@
 /* Deconvolutions whose windows do not overlap, as U-Net's by 2: kernel and stride are the same.
 
-   Each input makes a square of outputs by itself. So the whole is a convolution by one pixel, on AMX's
-   tiles, whose channels are the places of the square, and a copy that puts the places where they
+   Each input makes a square of outputs by itself. So the whole is a convolution by one pixel whose channels are the places of the square, and a copy that puts the places where they
    belong. */
 
 #include "upconvolution.h"

@@ -60,8 +60,6 @@ static size_t scratch_size(const winograd *o) {
     return (size_t)(inputs_floats(o) + products_floats() + panel_floats(o)) * sizeof(float);
 }
 
-#include "winograd_weights.h"
-
 /* Some of the depth of a product, added to what there is with `sum`. */
 typedef struct {
     const float *a, *b;
