@@ -80,10 +80,9 @@ static block_product *const BLOCKS[2][2] = {{by_one, by_two}, {by_one_direct, by
    more than a straight one. */
 static int straight_of(const convolution *o, int64_t channel, int64_t left, int count, straight *to) {
     const finish *f = &o->done;
-    const float infinity = __builtin_inff();
-    if (f->act != ACT_NONE && f->act != ACT_RELU && f->act != ACT_CLAMP) return 0;
-    to->low = _mm512_set1_ps(f->act == ACT_NONE ? -infinity : f->act == ACT_RELU ? 0 : f->low);
-    to->high = _mm512_set1_ps(f->act == ACT_CLAMP ? f->high : infinity);
+    float low, high;
+    if (!finish_limits(f, &low, &high)) return 0;
+    to->low = _mm512_set1_ps(low), to->high = _mm512_set1_ps(high);
     to->pixel = o->out.pixel, to->other_pixel = f->other.pixel;
     for (int n = 0; n < count; n++) {
         to->mask[n] = lanes(at_least(left - n * SIDE, 0));

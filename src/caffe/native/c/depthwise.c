@@ -226,10 +226,7 @@ int kernels_depthwise(program *p, const map *in, const map *out, const window *w
     o->weights = aligned_alloc(64, (size_t)packed_numbers(o) * sizeof(float));
     if (finish_copy(&o->then, then, out->c) || !o->weights) goto failed;
     o->bias = o->weights + packed_numbers(o) - o->vectors * LANES;
-    int32_t act = o->then.act;
-    o->clamps = !o->then.other.at && (act == ACT_NONE || act == ACT_RELU || act == ACT_CLAMP);
-    o->low = act == ACT_RELU ? 0 : act == ACT_CLAMP ? o->then.low : -INFINITY;
-    o->high = act == ACT_CLAMP ? o->then.high : INFINITY;
+    o->clamps = finish_limits(&o->then, &o->low, &o->high) && !o->then.other.at;
     pack(o, weights, o->then.bias, 0, o->vectors);
     if (program_add(p, depthwise_run, o, depthwise_free) == 0) return 0;
 failed:

@@ -75,6 +75,13 @@ static inline __m512 activate(__m512 v, const finish *f, int64_t channel, __mmas
     }
 }
 
+/* The limits that an activation is; 0 where it is more than that. */
+static inline int finish_limits(const finish *f, float *low, float *high) {
+    *low = f->act == ACT_RELU ? 0 : f->act == ACT_CLAMP ? f->low : -__builtin_inff();
+    *high = f->act == ACT_CLAMP ? f->high : __builtin_inff();
+    return f->act == ACT_NONE || f->act == ACT_RELU || f->act == ACT_CLAMP;
+}
+
 /* Sixteen finished channels, beginning with `channel`, of which those in `mask` count. `other` is what
    the sum adds: zeros where f->other.at is NULL (finish_other() loads it). */
 static inline __m512 finish_vector(__m512 v, const finish *f, int64_t channel, __m512 other,

@@ -243,9 +243,9 @@ int picture_add(program *p, const map *in, const map *out, const window *win, co
     o->pitch = divide_up(at_least(o->needed, 0), LANES) * LANES;
     o->weights = large_alloc((size_t)count * sizeof(float));
     int failed = !o->weights || finish_copy(&o->done, then, out->c);
-    o->bounded = o->done.act == ACT_NONE || o->done.act == ACT_RELU || o->done.act == ACT_CLAMP;
-    o->low = _mm512_set1_ps(o->done.act == ACT_RELU ? 0 : o->done.act == ACT_CLAMP ? o->done.low : -__builtin_inff());
-    o->high = _mm512_set1_ps(o->done.act == ACT_CLAMP ? o->done.high : __builtin_inff());
+    float low, high;
+    o->bounded = finish_limits(&o->done, &low, &high);
+    o->low = _mm512_set1_ps(low), o->high = _mm512_set1_ps(high);
     list_lanes(o);
     if (failed || program_add(p, run, o, discard)) {
         discard(o);

@@ -293,9 +293,9 @@ int spatial_add(program *p, const map *in, const map *out, const window *win, co
     o->weights = large_alloc(bytes);
     o->panel = malloc((size_t)o->panels * sizeof *o->panel);
     int failed = !o->weights || !o->panel || finish_copy(&o->done, then, out->c);
-    o->bounded = o->done.act == ACT_NONE || o->done.act == ACT_RELU || o->done.act == ACT_CLAMP;
-    o->low = _mm512_set1_ps(o->done.act == ACT_RELU ? 0 : o->done.act == ACT_CLAMP ? o->done.low : -__builtin_inff());
-    o->high = _mm512_set1_ps(o->done.act == ACT_CLAMP ? o->done.high : __builtin_inff());
+    float low, high;
+    o->bounded = finish_limits(&o->done, &low, &high);
+    o->low = _mm512_set1_ps(low), o->high = _mm512_set1_ps(high);
     if (failed || program_add(p, run, o, discard)) {
         discard(o);
         free(o);
