@@ -4,6 +4,7 @@
 #define CAFFE_PRODUCT_CHUNK_AVX512_H
 
 #include "multiply_step.h"
+#include "tasks.h"
 
 static void lay_rows(const float *from, int64_t row, int64_t have, int64_t depth, number *to) {
     for (int64_t k = 0; k < depth; k += STEP, to += STEP_NUMBERS)
@@ -31,25 +32,36 @@ static void one_turn(ahead *s) {
     for (int i = 0; i < SIDE; i++) _mm512_store_ps(to + i * SIDE, rows[i]);
 }
 
-enum { BLOCK = 8 }; /* rows that are multiplied at a time */
+/* Adds the product of `rows` rows of `tiles` times sixteen and 32 outputs. */
+ALWAYS void add_block(const int tiles, const int rows, const number *a, const number *a2, const number *b,
+                      const number *b2, int64_t steps, float *sums) {
+    __m512 found[MOST_SUMS];
+    begin_sums(tiles * rows * 2, found);
+    for (int i = 0; i < tiles * rows * 2; i++) /* they lie beyond the second cache */
+        __builtin_prefetch(sums + (i / 2 / rows * 2 + i % 2) * TILE_FLOATS + i / 2 % rows * SIDE, 1);
+    for (int64_t k = 0; k < steps * STEP_NUMBERS; k += STEP_NUMBERS) {
+        const float *at[] = {a + k, a2 + k};
+        multiply_step(tiles, rows, 2, at, STEP, 1, b + k, b2 - b, found);
+    }
+#pragma GCC unroll 28
+    for (int i = 0; i < tiles * rows * 2; i++) {
+        float *to = sums + (i / 2 / rows * 2 + i % 2) * TILE_FLOATS + i / 2 % rows * SIDE;
+        _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), found[i]));
+    }
+}
 
 static void add(const number *a, const number *a2, const number *b, const number *b2, int64_t steps,
                 int64_t have, float *sums, ahead *next, int64_t turns) {
     some_turns(next, turns * steps);
-    for (int64_t row = 0; row < 2 * SIDE && row < have; row += BLOCK, sums += BLOCK * SIDE) {
-        if (row == SIDE) sums += TILE_FLOATS; /* those of the second sixteen outputs are between */
-        const number *from = (row < SIDE ? a : a2) + row % SIDE * STEP;
-        __m512 found[BLOCK * 2];
-        begin_sums(BLOCK * 2, found);
-        for (int64_t k = 0; k < steps * STEP_NUMBERS; k += STEP_NUMBERS) {
-            const float *at[] = {from + k};
-            multiply_step(1, BLOCK, 2, at, STEP, 1, b + k, b2 - b, found);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < BLOCK * 2; i++) {
-            float *to = sums + i % 2 * TILE_FLOATS + i / 2 * SIDE;
-            _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), found[i]));
-        }
+    if (have <= SIDE / 2) {
+        add_block(1, SIDE / 2, a, a, b, b2, steps, sums);
+    } else if (have <= SIDE) {
+        add_block(1, SIDE / 2, a, a, b, b2, steps, sums);
+        add_block(1, SIDE / 2, a + SIDE / 2 * STEP, a, b, b2, steps, sums + SIDE / 2 * SIDE);
+    } else { /* both sixteens: 6, 5 and 5 of each */
+        add_block(2, 6, a, a2, b, b2, steps, sums);
+        add_block(2, 5, a + 6 * STEP, a2 + 6 * STEP, b, b2, steps, sums + 6 * SIDE);
+        add_block(2, 5, a + 11 * STEP, a2 + 11 * STEP, b, b2, steps, sums + 11 * SIDE);
     }
 }
 
