@@ -14,12 +14,7 @@ static void multiply(const convolution *o, int64_t image, int64_t band, int64_t 
         int64_t steps = o->steps - first < o->chunk ? o->steps - first : o->chunk;
         int sum = first > 0, last = first + steps == o->steps, many = o->chunk < o->steps;
         int64_t panel = (o->keep ? o->chunk : o->steps) * WEIGHT_BYTES;
-        const char *b = s->panel;
-        if (o->keep)
-            for (int i = 0; i < count; i++)
-                convolution_pack(o, o->weights, group, tile + i, first, steps, s->panel + i * panel);
-        else
-            b = o->packed + (group * o->tiles + tile) * panel + first * WEIGHT_BYTES;
+        const char *b = weights_of(o, group, tile, count, first, steps, s->panel);
         const int32_t *offsets = o->offsets + first;
         side *d = &s->beside;
         const char *ahead = weights_ahead(o, group, tile, count, first);

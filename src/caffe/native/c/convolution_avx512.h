@@ -113,12 +113,7 @@ static void multiply_two(const convolution *o, int64_t image, int64_t band, int6
         int64_t steps = at_most(o->steps - first, o->chunk);
         int sum = first > 0, last = first + steps == o->steps;
         int64_t panel = (o->keep ? o->chunk : o->steps) * WEIGHT_BYTES;
-        const char *b = s->panel;
-        if (o->keep)
-            for (int i = 0; i < count; i++)
-                convolution_pack(o, o->weights, group, tile + i, first, steps, s->panel + i * panel);
-        else
-            b = o->packed + (group * o->tiles + tile) * panel + first * WEIGHT_BYTES;
+        const char *b = weights_of(o, group, tile, count, first, steps, s->panel);
         side *d = &s->beside;
         const char *ahead = weights_ahead(o, group, tile, count, first);
         if (ahead) {

@@ -24,6 +24,17 @@ static const char *weights_ahead(const convolution *o, int64_t group, int64_t ti
     return o->packed + (at + count < panels ? at + count : 0) * panel;
 }
 
+/* The weights of `count` tiles of outputs for some steps: those that were packed, or, where Caffe's are kept,
+   packed now. */
+static const char *weights_of(const convolution *o, int64_t group, int64_t tile, int count, int64_t first,
+                              int64_t steps, char *panel) {
+    if (!o->keep)
+        return o->packed + ((group * o->tiles + tile) * o->steps + first) * WEIGHT_BYTES;
+    for (int i = 0; i < count; i++)
+        convolution_pack(o, o->weights, group, tile + i, first, steps, panel + i * o->chunk * WEIGHT_BYTES);
+    return panel;
+}
+
 #ifdef CAFFE_AMX
 #include "convolution_amx.h"
 #else

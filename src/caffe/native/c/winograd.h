@@ -69,6 +69,17 @@ ALWAYS void columns_in(const region *r, int64_t y0, int64_t x0, int64_t c, __mma
     }
 }
 
+/* What F(4,3) makes of six sums: four rows. `second` is t[1], perhaps with a bias, which reaches each row
+   once from there. */
+ALWAYS void rows_out(const __m512 t[6], __m512 second, __m512 to[BLOCK_H]) {
+    __m512 a = _mm512_add_ps(second, t[2]), e = _mm512_sub_ps(second, t[2]);
+    __m512 f = _mm512_add_ps(t[3], t[4]), g = _mm512_sub_ps(t[3], t[4]);
+    to[0] = _mm512_add_ps(t[0], _mm512_add_ps(a, f));
+    to[1] = _mm512_fmadd_ps(_mm512_set1_ps(2), g, e);
+    to[2] = _mm512_fmadd_ps(_mm512_set1_ps(4), f, a);
+    to[3] = _mm512_add_ps(_mm512_fmadd_ps(_mm512_set1_ps(8), g, e), t[5]);
+}
+
 /* Sixteen outputs of a block, from output n on, from its products: those of a place are at
    from + place. y0 and x0 are its first row and column. */
 ALWAYS void block_out(const winograd *o, const region *r, int64_t y0, int64_t x0, const float *from,
@@ -85,13 +96,8 @@ ALWAYS void block_out(const winograd *o, const region *r, int64_t y0, int64_t x0
     }
     for (int j = 0; j < BLOCK_W && x0 + j < r->column1; j++) {
         const __m512 *t = s[j];
-        __m512 a = _mm512_add_ps(t[1], t[2]), e = _mm512_sub_ps(t[1], t[2]);
-        __m512 f = _mm512_add_ps(t[3], t[4]), g = _mm512_sub_ps(t[3], t[4]);
         __m512 v[BLOCK_H];
-        v[0] = _mm512_add_ps(t[0], _mm512_add_ps(a, f));
-        v[1] = _mm512_fmadd_ps(_mm512_set1_ps(2), g, e);
-        v[2] = _mm512_fmadd_ps(_mm512_set1_ps(4), f, a);
-        v[3] = _mm512_add_ps(_mm512_fmadd_ps(_mm512_set1_ps(8), g, e), t[5]);
+        rows_out(t, t[1], v);
         for (int i = 0; i < BLOCK_H && y0 + i < r->row1; i++) {
             int64_t pixel = (y0 + i) * r->y_w + x0 + j;
             __m512 other = finish_other(&o->f, pixel, n, mask);

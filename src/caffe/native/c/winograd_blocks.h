@@ -164,14 +164,8 @@ ALWAYS void finish_some(const int plain, const int adds, const winograd *o, cons
 #pragma GCC unroll 2
         for (int j = 0; j < BLOCK_W; j++) {
             const __m512 *t = s[j];
-            __m512 t1 = _mm512_add_ps(t[1], bias); /* it reaches each of the four rows once */
-            __m512 a = _mm512_add_ps(t1, t[2]), e = _mm512_sub_ps(t1, t[2]);
-            __m512 f = _mm512_add_ps(t[3], t[4]), g = _mm512_sub_ps(t[3], t[4]);
             __m512 v[BLOCK_H];
-            v[0] = _mm512_add_ps(t[0], _mm512_add_ps(a, f));
-            v[1] = _mm512_fmadd_ps(_mm512_set1_ps(2), g, e);
-            v[2] = _mm512_fmadd_ps(_mm512_set1_ps(4), f, a);
-            v[3] = _mm512_add_ps(_mm512_fmadd_ps(_mm512_set1_ps(8), g, e), t[5]);
+            rows_out(t, _mm512_add_ps(t[1], bias), v);
 #pragma GCC unroll 4
             for (int i = 0; i < BLOCK_H; i++)
                 if (i < rows && j < columns) {
