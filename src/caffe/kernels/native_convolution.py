@@ -239,7 +239,7 @@ def _by_winograd(g: Geometry) -> bool:
     saves."""
     if native.kind() not in learning.WINOGRAD_KINDS or list(g.kernel) != [3, 3] or not g.unit:
         return False
-    blocks = g.top[0] * -(-g.top[2] // 4) * -(-g.top[3] // 2)
+    blocks = g.top[0] * winograd.blocks_of(*g.top[2:])
     few = g.bottom[1] * g.top[1] <= _FEW_PAIRS
     return max(g.pad) <= 2 and (few or blocks >= _LEAST_BLOCKS)
 

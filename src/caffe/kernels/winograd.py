@@ -29,6 +29,7 @@ __all__ = [
     "applies_in_step",
     "applies_to",
     "backward",
+    "blocks_of",
     "forward",
     "gains",
     "prepare",
@@ -81,8 +82,8 @@ class _Least(NamedTuple):
 
     def reached(self, inputs: int, outputs: int, height: int, width: int) -> bool:
         enough = inputs >= self.inputs and outputs >= self.outputs
-        blocks = -(-height // 4) * -(-width // 2)
-        return enough and max(inputs, outputs) >= self.wider and blocks >= self.blocks
+        wide = max(inputs, outputs) >= self.wider
+        return enough and wide and blocks_of(height, width) >= self.blocks
 
 
 # By the kind of the native kernels, measured: AMX multiplies so fast that the transforms are dear.
@@ -101,6 +102,11 @@ _LEAST_PRODUCT = 23_000  # of the tiles of an image and the channels of the narr
 _STRIP_BYTES = 16 << 20
 
 
+def blocks_of(height: int, width: int) -> int:
+    """The blocks of 4x2 outputs, or tiles, of an image."""
+    return -(-height // 4) * -(-width // 2)
+
+
 def applies(weight: torch.Tensor, height: int, width: int) -> bool:
     """True where this way is worth it, given kernel 3x3, stride 1, pad 1, no groups or holes."""
     outputs, inputs = weight.shape[:2]
@@ -111,8 +117,7 @@ def applies_to(outputs: int, inputs: int, height: int, width: int) -> bool:
     """:func:`applies` for weights of so many outputs and inputs."""
     if native.available():
         return _IN_LAYER[native.kind()].reached(inputs, outputs, height, width)
-    tiles = ((height + 3) // 4) * ((width + 1) // 2)
-    channels = min(inputs, outputs)
+    tiles, channels = blocks_of(height, width), min(inputs, outputs)
     return channels >= _LEAST_CHANNELS and tiles * channels >= _LEAST_PRODUCT
 
 
