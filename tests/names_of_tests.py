@@ -28,6 +28,7 @@ ELSEWHERE = {
         "src/caffe/data/db_leveldb.py",
         "src/caffe/data/db_lmdb.py",
     ),
+    "caffe/kernels/test_convolution.py": ("src/caffe/kernels/ways/__init__.py",),
     "caffe/kernels/test_winograd.py": (
         "src/caffe/kernels/__init__.py",
         "src/caffe/kernels/scratch.py",

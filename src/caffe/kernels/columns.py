@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from caffe.kernels.layout import is_channels_last
+
 __all__ = [
     "Settings",
     "as_weights",
@@ -63,20 +65,15 @@ def numbers(x: torch.Tensor, w: torch.Tensor, s: Settings) -> int:
     return x.shape[0] * math.prod(positions) * w[0].numel() * s.group
 
 
-def is_last(w: torch.Tensor) -> bool:
-    """Whether weights lie (O, kh, kw, C) in memory."""
-    return not w.is_contiguous() and w.is_contiguous(memory_format=torch.channels_last)
-
-
 def matrix(w: torch.Tensor) -> torch.Tensor:
     """The weights as (O, K), a view: K runs over C, kh, kw, or kh, kw, C as they lie."""
-    return (w.permute(0, 2, 3, 1) if is_last(w) else w).reshape(len(w), -1)
+    return (w.permute(0, 2, 3, 1) if is_channels_last(w) else w).reshape(len(w), -1)
 
 
 def as_weights(gradient: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The reverse of :func:`matrix` for a gradient."""
     o, c, kh, kw = w.shape
-    if is_last(w):
+    if is_channels_last(w):
         return gradient.view(o, kh, kw, c).permute(0, 3, 1, 2)
     return gradient.view(o, c, kh, kw)
 
@@ -100,14 +97,14 @@ def _windows(x: torch.Tensor, w: torch.Tensor, s: Settings) -> torch.Tensor:
 
 def rows(x: torch.Tensor, w: torch.Tensor, s: Settings) -> torch.Tensor:
     """(N H' W', K)."""
-    order = (0, 2, 3, 4, 5, 1) if is_last(w) else (0, 2, 3, 1, 4, 5)
+    order = (0, 2, 3, 4, 5, 1) if is_channels_last(w) else (0, 2, 3, 1, 4, 5)
     return _windows(x, w, s).permute(order).reshape(-1, w[0].numel())
 
 
 def from_rows(values: torch.Tensor, x: torch.Tensor, w: torch.Tensor, s: Settings) -> torch.Tensor:
     """The adjoint of :func:`rows`, in the layout of ``x``."""
     n, (kh, kw) = x.shape[0], w.shape[2:]
-    if is_last(w):
+    if is_channels_last(w):
         values = values.view(len(values), kh, kw, -1).permute(0, 3, 1, 2).reshape(len(values), -1)
     of_items = values.view(n, len(values) // n, -1).transpose(1, 2)
     pad, stride = tuple(s.pad), tuple(s.stride)
@@ -195,7 +192,7 @@ def _parts(
 
 def _columns(windows: torch.Tensor, w: torch.Tensor, group: int) -> torch.Tensor:
     """The columns of windows N, C, H', W', kh, kw: (g, K, N H' W')."""
-    order = (1, 5, 6, 2, 0, 3, 4) if is_last(w) else (1, 2, 5, 6, 0, 3, 4)
+    order = (1, 5, 6, 2, 0, 3, 4) if is_channels_last(w) else (1, 2, 5, 6, 0, 3, 4)
     of_groups = windows.unflatten(1, (group, -1)).permute(order)
     return of_groups.reshape(group, w[0].numel(), -1)
 

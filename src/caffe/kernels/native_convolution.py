@@ -1,5 +1,5 @@
 """The way of training on the native kernels: those parts of a convolution's forward and backward
-pass that they compute faster than the ways of kernels/convolution.py.
+pass that they compute faster than those of kernels/ways.
 
 Each part is chosen by the time that it takes, as measured on the processors that have the kernels.
 Results equal the other ways' to float32 rounding, and do not depend on the number of threads.
@@ -21,7 +21,7 @@ from caffe.native.calls import floats
 from caffe.native.kept import MOST_ROWS, Kept
 
 if TYPE_CHECKING:
-    from caffe.kernels.convolution import Call, Geometry, Grads, Mask
+    from caffe.kernels.ways import Call, Geometry, Grads, Mask
 
 __all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
 

@@ -15,9 +15,21 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from caffe import kernels
 from caffe.kernels.scratch import buffer
+from caffe.storage import Storage
 
-__all__ = ["Bands", "Filters", "backward", "bands", "forward", "region", "same", "separate"]
+__all__ = [
+    "Bands",
+    "Filters",
+    "backward",
+    "bands",
+    "diagonal",
+    "forward",
+    "region",
+    "same",
+    "separate",
+]
 
 # Blocks of so many times the stride, along the rows and along the columns.
 _ROW_STEPS, _COLUMN_STEPS = 2, 8
@@ -38,15 +50,34 @@ class Bands(NamedTuple):
     columns: torch.Tensor
 
 
-def separate(kernels: torch.Tensor) -> Filters | None:
-    """The factors that all of the kernels (C, 1, kh, kw) are the outer product of.
+def diagonal(weight: torch.Tensor, storage: Storage) -> torch.Tensor | None:
+    """The (C, 1, kh, kw) kernels of a (C, C, kh, kw) deconvolution that mixes no channels.
+
+    None where it does mix them.  FCN's upsampling is of this kind; run with a group for each
+    channel it takes a C-th of the work, and the terms left out are exact zeros.
+    """
+    if not kernels.enabled() or weight.ndim != 4 or weight.shape[0] != weight.shape[1]:
+        return None
+    if len(weight) == 1:
+        return None
+
+    def extract() -> torch.Tensor | None:
+        own = torch.diagonal(weight, dim1=0, dim2=1).permute(2, 0, 1).unsqueeze(1)
+        same = torch.count_nonzero(weight) == torch.count_nonzero(own)
+        return own.contiguous() if same else None
+
+    return storage.cached("diagonal", extract)
+
+
+def separate(own: torch.Tensor) -> Filters | None:
+    """The factors that all of the kernels ``own``, (C, 1, kh, kw), are the outer product of.
 
     None where the channels differ or a kernel has none: the product must give every number back to
     float32 rounding.
     """
-    kernels = kernels.detach().cpu().double()
-    first = kernels[0, 0]
-    if not bool((kernels == first).all()) or not bool(torch.isfinite(first).all()):
+    own = own.detach().cpu().double()
+    first = own[0, 0]
+    if not bool((own == first).all()) or not bool(torch.isfinite(first).all()):
         return None
     peak = int(first.abs().argmax())
     i, j = divmod(peak, first.shape[1])

@@ -508,7 +508,7 @@ class Deconvolution(_Filter):
             return weight
         if self.group != 1:
             return None
-        return convolution.diagonal(weight, self.blobs[0].data_storage)
+        return upsampling.diagonal(weight, self.blobs[0].data_storage)
 
     def _runs_natively(self, x: torch.Tensor) -> bool:
         """Whether native kernels upsample this, where each channel has a kernel."""
@@ -547,7 +547,7 @@ class Deconvolution(_Filter):
         self._version = version
         filters = None
         if version is not None:  # else somebody may be writing to them
-            own = convolution.diagonal(self.blobs[0].data_tensor(), memory)
+            own = upsampling.diagonal(self.blobs[0].data_tensor(), memory)
             filters = None if own is None else upsampling.separate(own)
         if not upsampling.same(filters, self._filters):
             self._filters = filters

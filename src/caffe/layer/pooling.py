@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from caffe import kernels
 from caffe.errors import LayerError
 from caffe.kernels import pooling
-from caffe.kernels.convolution import is_channels_last
+from caffe.kernels.layout import is_channels_last
 from caffe.kernels.window import Block
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
 from caffe.layer import _stochastic as stochastic

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from caffe.kernels.convolution import columns, diagonal
 from caffe.kernels.fused import Activation
+from caffe.kernels.upsampling import diagonal
+from caffe.kernels.ways import columns
 from caffe.layer import Layer, Shape
 from caffe.layer._affine import is_affine_of, scale_and_shift
 from caffe.layer.activation import ReLU, Sigmoid, TanH
@@ -80,7 +81,7 @@ def convolution(layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> 
     """The convolution of ``layer`` with other weights."""
     settings = list(layer.stride), list(layer.pad), list(layer.dilation)
     if weight.numel() > _MOST_LAID_OUT and layer.group == 1 and list(layer.dilation) == [1, 1]:
-        return lambda x: [columns(x, weight, bias, *settings[:2])]
+        return lambda x: [columns.convolve(x, weight, bias, *settings[:2])]
     return lambda x: [torch.conv2d(x, weight, bias, *settings, layer.group)]
 
 

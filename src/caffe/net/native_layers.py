@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from caffe.kernels import winograd
-from caffe.kernels.convolution import diagonal
+from caffe.kernels.upsampling import diagonal
 from caffe.layer import Layer, Shape
 from caffe.layer._affine import is_affine_of
 from caffe.layer.activation import ReLU, Sigmoid, TanH

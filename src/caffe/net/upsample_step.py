@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import torch
 
 from caffe.arithmetic import precision
-from caffe.kernels import convolution, fused, upsampling
+from caffe.kernels import fused, upsampling
 from caffe.layer.convolution import Deconvolution
 from caffe.layer.crop import Crop
 from caffe.net.layer_step import LayerStep
@@ -99,7 +99,7 @@ class UpsampleStep:
         """A copy of the kernels, one for each channel; None where the weights mix channels."""
         layer, storage = self._layer, self._layer.blobs[0].data_storage
         if layer.group == 1:
-            return convolution.diagonal(weight, storage)
+            return upsampling.diagonal(weight, storage)
         if layer.group != layer.num_output or weight.shape[1] != 1 or layer.group != len(weight):
             return None
         return storage.cached("kernels", weight.clone)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from caffe.kernels import upsampling
+from caffe.storage import Storage
 
 
 def bilinear(k):
@@ -62,3 +63,18 @@ def test_a_region_in_blocks_equals_the_cut_of_a_transposed_convolution(seed):
     found = upsampling.region(x, filters, stride, first, size)
     assert found.is_contiguous()
     torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-5)
+
+
+def test_diagonal_weights_are_seen_and_others_not():
+    weight = torch.zeros(3, 3, 4, 4)
+    for i in range(3):
+        weight[i, i] = torch.rand(4, 4) + 0.1
+    own = upsampling.diagonal(weight, Storage(1))
+    x = torch.randn(1, 3, 5, 6)
+    assert torch.allclose(
+        torch.conv_transpose2d(x, own, stride=2, groups=3),
+        torch.conv_transpose2d(x, weight, stride=2),
+        atol=1e-6,
+    )
+    weight[0, 1, 2, 2] = 1e-20
+    assert upsampling.diagonal(weight, Storage(1)) is None

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from net_pair import net_pair
 
-from caffe.kernels import convolution, pooling, winograd
+from caffe.kernels import pooling, ways, winograd
+from caffe.kernels.ways import general
 from caffe.layer.convolution import Convolution
 from caffe.net.pooled_step import PooledStep
 
@@ -36,8 +37,8 @@ NAMES = ("data", "first", "conv", "pool", "last")
 def pair(tmp_path, monkeypatch):
     """(both, nets): ``both(act)`` does the same to a net and to one with plain operators."""
     monkeypatch.setattr(pooling, "_LEAST_NUMBERS", 0)
-    monkeypatch.setattr(convolution, "_STRIP_NUMBERS", 0)
-    monkeypatch.setattr(convolution, "_STRIP_ROWS", 5)
+    monkeypatch.setattr(ways, "_STRIP_NUMBERS", 0)
+    monkeypatch.setattr(ways, "STRIP_ROWS", 5)
     return net_pair(tmp_path / "net.prototxt", NET, monkeypatch)
 
 
@@ -104,7 +105,7 @@ def test_what_lies_between_is_computed_when_somebody_asks(pair):
 
 
 def test_the_input_keeps_its_memory_from_pass_to_pass(pair, monkeypatch):
-    monkeypatch.setattr(convolution, "_STRIPS_LEAST_OUTPUT", 0)
+    monkeypatch.setattr(general, "_STRIPS_LEAST_OUTPUT", 0)
     both, nets = pair
     both(pass_)
     first = nets[0].blobs["first"].data_storage.held.data_ptr()
