@@ -135,7 +135,7 @@ convolution *convolution_new(program *p, operation run, const map *in, const map
 
 static void run(const void *prepared, worker *w) { convolution_run(prepared, w); }
 
-/* Adds it by a way of its own, where products are AVX-512's; 1: none takes it. */
+/* Adds it by a way of its own, where products are of vectors; 1: none takes it. */
 static int add_float_way(program *p, const map *in, const map *out, const window *win, const float *weights,
                          const finish *done) {
     if (FLOAT_WAYS && picture_fits(in, out, win, done))

@@ -9,7 +9,7 @@
 /* Some of sixteen numbers that lie side by side: numbers `mask` of those at `offset` in an input row. */
 typedef struct {
     int32_t row, offset;
-    __mmask16 mask;
+    lane_mask mask;
 } piece;
 
 /* Two ways to turn a convolution into a matrix product.

@@ -38,7 +38,7 @@ static const char *weights_of(const convolution *o, int64_t group, int64_t tile,
 #ifdef CAFFE_AMX
 #include "convolution_amx.h"
 #else
-#include "convolution_avx512.h"
+#include "convolution_vectors.h"
 #endif
 
 #endif

@@ -1,9 +1,9 @@
 /* The weights of a convolution, in the order in which the products read them. */
 
 #include "convolution.h"
+#include "floats.h"
 #include "tasks.h"
 #include "tiles.h"
-#include "turn.h"
 
 enum { MOST_COLUMNS = 8192 }; /* 512 KB: they stay in a core's second cache */
 
@@ -12,25 +12,24 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
     int64_t inputs = o->in_channels / o->joined, outputs = o->out_channels / o->joined;
     const float *from = weights + group * o->out_channels * inputs * o->taps;
     int32_t row[SIDE];
-    __mmask16 of_group[STEP] = {0}; /* the outputs of each of the groups that are joined */
+    lane_mask of_group[STEP] = {0}; /* the outputs of each of the groups that are joined */
     for (int64_t i = 0; i < SIDE; i++) {
         int64_t n = tile * SIDE + i;
         row[i] = 0;
         if (n >= o->out_channels) continue;
         row[i] = (int32_t)(n / outputs * outputs * inputs * o->taps + n % outputs * o->weights_row);
-        of_group[n / outputs] |= (__mmask16)(1u << i);
+        of_group[n / outputs] |= (lane_mask)(1u << i);
     }
-    __m512i rows = _mm512_loadu_si512(row);
-    const __m512 zero = _mm512_setzero_ps();
+    ints rows = ints_loadu(row);
+    const floats zero = floats_setzero();
     for (int64_t s = first; s < first + count; s++, to += WEIGHT_BYTES) {
         const int32_t *places = o->places + s * STEP, *groups = o->group_of + s * STEP;
         for (int j = 0; j < SIDE; j++) {
-            __m512 v[STEP / SIDE];
+            floats v[STEP / SIDE];
             for (int k = j; k < STEP; k += SIDE) {
                 v[k / SIDE] = zero;
                 if (places[k] >= 0)
-                    v[k / SIDE] = _mm512_mask_i32gather_ps(zero, of_group[groups[k]], rows,
-                                                           from + places[k], 4);
+                    v[k / SIDE] = floats_gather(of_group[groups[k]], rows, from + places[k]);
             }
             write_weights(v, j, to);
         }
@@ -39,14 +38,14 @@ void convolution_pack(const convolution *o, const float *weights, int64_t group,
 
 /* `row` numbers of each of 16 outputs, which follow each other, as columns of 16, `next` floats apart. */
 static void turn_rows(const float *from, int64_t row, int64_t outputs, float *to, int64_t next) {
-    __m512 r[SIDE];
+    floats r[SIDE];
     for (int64_t p = 0; p < row; p += SIDE) {
-        __mmask16 mask = lanes(row - p);
+        lane_mask mask = lanes(row - p);
         for (int64_t i = 0; i < SIDE; i++)
-            r[i] = _mm512_maskz_loadu_ps(i < outputs ? mask : 0, from + i * row + p);
+            r[i] = floats_maskz_loadu(i < outputs ? mask : 0, from + i * row + p);
         turn(r);
         for (int64_t k = 0; k < at_most(SIDE, row - p); k++)
-            _mm512_store_ps(to + (p + k) * next, r[k]);
+            floats_store(to + (p + k) * next, r[k]);
     }
 }
 
@@ -74,15 +73,15 @@ void convolution_pack_columns(const convolution *o, const float *weights, int64_
     const float *from = weights + group * o->out_channels * o->in_channels * o->taps;
     int64_t outputs = at_most(SIDE, o->out_channels - tile * SIDE);
     from += tile * SIDE * o->weights_row;
-    const __m512 zero = _mm512_setzero_ps();
+    const floats zero = floats_setzero();
     if (o->turned && o->taps == 1) { /* they lie so already */
-        const __mmask16 mask = lanes(outputs);
+        const lane_mask mask = lanes(outputs);
         for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
             for (int j = 0; j < SIDE; j++) {
-                __m512 v[STEP / SIDE];
+                floats v[STEP / SIDE];
                 for (int k = j; k < STEP; k += SIDE) {
                     int32_t place = o->places[s * STEP + k];
-                    v[k / SIDE] = place >= 0 ? _mm512_maskz_loadu_ps(mask, from + place) : zero;
+                    v[k / SIDE] = place >= 0 ? floats_maskz_loadu(mask, from + place) : zero;
                 }
                 write_weights(v, j, to);
             }
@@ -94,10 +93,10 @@ void convolution_pack_columns(const convolution *o, const float *weights, int64_
         lay_columns(o, from, outputs, columns);
     for (int64_t s = 0; s < o->steps; s++, to += WEIGHT_BYTES)
         for (int j = 0; j < SIDE; j++) {
-            __m512 v[STEP / SIDE];
+            floats v[STEP / SIDE];
             for (int k = j; k < STEP; k += SIDE) {
                 int32_t column = o->columns[s * STEP + k];
-                v[k / SIDE] = column >= 0 ? _mm512_load_ps(columns + (int64_t)column * SIDE) : zero;
+                v[k / SIDE] = column >= 0 ? floats_load(columns + (int64_t)column * SIDE) : zero;
             }
             write_weights(v, j, to);
         }

@@ -170,9 +170,9 @@ static int list_pieces(convolution *o) {
             int32_t at = (int32_t)(tap % w->kernel_w * w->dilation_w * o->row_pixel + k % c - lane);
             piece *last = o->pieces + count - 1;
             if (count == o->first_piece[v] || last->row != row || last->offset != at)
-                o->pieces[count++] = (piece){row, at, (__mmask16)(1u << lane)};
+                o->pieces[count++] = (piece){row, at, (lane_mask)(1u << lane)};
             else
-                last->mask |= (__mmask16)(1u << lane);
+                last->mask |= (lane_mask)(1u << lane);
         }
     }
     o->first_piece[vectors] = (int32_t)count;

@@ -29,20 +29,20 @@ static inline __attribute__((always_inline)) void finish_pixels(const side *d, i
     const float *c = d->c, *other = f.other.at;
     float *to = o->out.at + pixel * o->out.pixel + d->channel;
     int64_t again = 2 * o->rows * o->out.pixel;
-    __m512 bias[4];
-    __mmask16 mask[4];
+    floats bias[4];
+    lane_mask mask[4];
     for (int i = 0; i < count; i++) {
         mask[i] = lanes(d->left - i * SIDE);
-        bias[i] = _mm512_setzero_ps();
-        if (f.bias) bias[i] = _mm512_maskz_loadu_ps(mask[i], f.bias + d->channel + i * SIDE);
+        bias[i] = floats_setzero();
+        if (f.bias) bias[i] = floats_maskz_loadu(mask[i], f.bias + d->channel + i * SIDE);
     }
     if (other) other += pixel * f.other.pixel + d->channel;
     for (; n; n--, c += SIDE, to += o->out.pixel) {
         for (int i = 0; i < count; i++) {
-            __m512 v = _mm512_add_ps(_mm512_load_ps(c + i * TILE_FLOATS), bias[i]);
-            if (other) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask[i], other + i * SIDE));
+            floats v = floats_add(floats_load(c + i * TILE_FLOATS), bias[i]);
+            if (other) v = floats_add(v, floats_maskz_loadu(mask[i], other + i * SIDE));
             v = activate(v, &f, d->channel + i * SIDE, mask[i]);
-            _mm512_mask_storeu_ps(to + i * SIDE, mask[i], v);
+            floats_mask_storeu(to + i * SIDE, mask[i], v);
         }
         /* The same rows of the next results: they are written one product later. */
         __builtin_prefetch(to + again, 1);

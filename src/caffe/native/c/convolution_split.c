@@ -96,7 +96,7 @@ static inline __attribute__((always_inline)) void unfold_step(const convolution 
                                                               int most, const float **rows, int64_t at,
                                                               int64_t stride, int64_t count, char *to) {
     const float *from[VECTORS][MOST_PIECES];
-    __mmask16 mask[VECTORS][MOST_PIECES];
+    lane_mask mask[VECTORS][MOST_PIECES];
     for (int half = 0; half < VECTORS; half++) {
         const int32_t *first = o->first_piece + VECTORS * block + half;
         for (int i = 0; i < most; i++) {
@@ -107,11 +107,11 @@ static inline __attribute__((always_inline)) void unfold_step(const convolution 
         }
     }
     for (int64_t n = 0; n < count; n++, to += PIXEL_BYTES) {
-        __m512 v[VECTORS];
+        floats v[VECTORS];
         for (int half = 0; half < VECTORS; half++) {
-            v[half] = _mm512_maskz_loadu_ps(mask[half][0], from[half][0] + n * stride);
+            v[half] = floats_maskz_loadu(mask[half][0], from[half][0] + n * stride);
             for (int i = 1; i < most; i++)
-                v[half] = _mm512_mask_loadu_ps(v[half], mask[half][i], from[half][i] + n * stride);
+                v[half] = floats_mask_loadu(v[half], mask[half][i], from[half][i] + n * stride);
         }
         write_step(v, to);
     }

@@ -61,12 +61,12 @@ ALWAYS void some_of(const deconvolution *o, int64_t image, int64_t y, int64_t x,
     const map *in = &o->in, *out = &o->out;
     const window *win = &o->win;
     const int64_t stride = win->stride_w, width = VECTORS * LANES, channels = in->c;
-    __m512 sums[PIXELS][VECTORS];
+    floats sums[PIXELS][VECTORS];
 #pragma GCC unroll 6
     for (int i = 0; i < pixels; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            sums[i][v] = _mm512_setzero_ps();
+            sums[i][v] = floats_setzero();
     int64_t place_y = y + win->pad_h, place_x = x + win->pad_w;
     for (int64_t ky = place_y % win->stride_h, iy = place_y / win->stride_h; ky < win->kernel_h;
          ky += win->stride_h, iy--) {
@@ -79,16 +79,16 @@ ALWAYS void some_of(const deconvolution *o, int64_t image, int64_t y, int64_t x,
             const float *weights =
                 o->weights + ((group * win->kernel_h + ky) * win->kernel_w + kx) * channels * width;
             for (int64_t c = 0; c < channels; c++, weights += width) {
-                __m512 row[VECTORS];
+                floats row[VECTORS];
 #pragma GCC unroll 4
                 for (int v = 0; v < vectors; v++)
-                    row[v] = _mm512_load_ps(weights + v * LANES);
+                    row[v] = floats_load(weights + v * LANES);
 #pragma GCC unroll 6
                 for (int i = 0; i < pixels; i++) {
-                    __m512 value = _mm512_set1_ps(from[i][c]);
+                    floats value = floats_set1(from[i][c]);
 #pragma GCC unroll 4
                     for (int v = 0; v < vectors; v++)
-                        sums[i][v] = _mm512_fmadd_ps(value, row[v], sums[i][v]);
+                        sums[i][v] = floats_fmadd(value, row[v], sums[i][v]);
                 }
             }
         }
@@ -99,11 +99,11 @@ ALWAYS void some_of(const deconvolution *o, int64_t image, int64_t y, int64_t x,
         for (int v = 0; v < vectors; v++) {
             int64_t channel = group * width + v * LANES, at = x + i * stride;
             int64_t pixel = (image * out->h + y) * out->w + at;
-            __mmask16 mask = lanes(at_least(out->c - channel, 0));
+            lane_mask mask = lanes(at_least(out->c - channel, 0));
             if (!mask) continue;
-            __m512 sum = sums[i][v];
+            floats sum = sums[i][v];
             sum = finish_vector(sum, &o->then, channel, finish_other(&o->then, pixel, channel, mask), mask);
-            _mm512_mask_storeu_ps(pixel_at(out, image, y, at) + channel, mask, sum);
+            floats_mask_storeu(pixel_at(out, image, y, at) + channel, mask, sum);
         }
 }
 

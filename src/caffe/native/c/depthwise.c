@@ -30,7 +30,7 @@ typedef struct {
     const float *weights;     /* at the first kernel row that is in the image */
     const float *bias;
     int64_t vectors, weights_of_vector;
-    __mmask16 last; /* channels in the last vector */
+    lane_mask last; /* channels in the last vector */
     int rows;       /* kernel rows that are in the image */
     int in_w, kernel_w, stride, dilation, pad;
     float *out;
@@ -40,12 +40,12 @@ typedef struct {
 } row;
 
 /* Adds the other map and activates, where that is more than a clamp. */
-__attribute__((noinline)) static void finish_sums(const row *r, int64_t x, int64_t c, __m512 *sums,
-                                                  int count, __mmask16 mask) {
+__attribute__((noinline)) static void finish_sums(const row *r, int64_t x, int64_t c, floats *sums,
+                                                  int count, lane_mask mask) {
     const finish *f = &r->of->then;
     for (int i = 0; i < count; i++) {
-        __m512 other = finish_other(f, r->pixel + x + i, r->channel + c, mask);
-        sums[i] = activate(_mm512_add_ps(sums[i], other), f, r->channel + c, mask);
+        floats other = finish_other(f, r->pixel + x + i, r->channel + c, mask);
+        sums[i] = activate(floats_add(sums[i], other), f, r->channel + c, mask);
     }
 }
 
@@ -57,12 +57,12 @@ ALWAYS void some(const row *r, int64_t x, int count, int kernel, int stride, int
     const int64_t out_pixel = r->out_pixel;
     const float *in = r->in + left * in_pixel, *weights = r->weights, *bias = r->bias;
     float *out = r->out + x * out_pixel;
-    const __m512 low = _mm512_set1_ps(r->of->low), high = _mm512_set1_ps(r->of->high);
+    const floats low = floats_set1(r->of->low), high = floats_set1(r->of->high);
     const int rows = r->rows, clamps = r->of->clamps, in_w = r->in_w;
     for (int64_t v = 0; v < vectors; v++, in += LANES, out += LANES, weights += weights_of_vector) {
-        const __mmask16 mask = v == vectors - 1 ? r->last : 0xffff;
-        __m512 sums[MOST_OUTPUTS], taps[5];
-        sums[0] = _mm512_load_ps(bias + v * LANES);
+        const lane_mask mask = v == vectors - 1 ? r->last : 0xffff;
+        floats sums[MOST_OUTPUTS], taps[5];
+        sums[0] = floats_load(bias + v * LANES);
 #pragma GCC unroll 8
         for (int i = 1; i < count; i++)
             sums[i] = sums[0];
@@ -70,7 +70,7 @@ ALWAYS void some(const row *r, int64_t x, int count, int kernel, int stride, int
         for (int y = 0; y < rows; y++, from += in_row, tap += kernel * LANES) {
 #pragma GCC unroll 5
             for (int k = 0; k < kernel; k++)
-                taps[k] = _mm512_load_ps(tap + k * LANES);
+                taps[k] = floats_load(tap + k * LANES);
             const float *at = from;
 #pragma GCC unroll 20
             for (int column = 0; column < (count - 1) * stride + kernel; column++, at += in_pixel) {
@@ -78,17 +78,17 @@ ALWAYS void some(const row *r, int64_t x, int count, int kernel, int stride, int
                 /* Padding is less than the kernel: only outer columns can be in it. */
                 if (!inside && column < kernel - 1 && left + column < 0) continue;
                 if (!inside && column > (count - 1) * stride && left + column >= in_w) continue;
-                __m512 value = _mm512_maskz_loadu_ps(mask, at);
+                floats value = floats_maskz_loadu(mask, at);
 #pragma GCC unroll 5
                 for (int k = 0; k < kernel; k++) {
                     int i = (column - k) / stride;
                     if (column >= k && (column - k) % stride == 0 && i < count)
-                        sums[i] = _mm512_fmadd_ps(value, taps[k], sums[i]);
+                        sums[i] = floats_fmadd(value, taps[k], sums[i]);
                 }
             }
         }
         if (!clamps) { /* of a copy: sums whose address is taken would not stay in registers */
-            __m512 finished[MOST_OUTPUTS];
+            floats finished[MOST_OUTPUTS];
 #pragma GCC unroll 8
             for (int i = 0; i < count; i++)
                 finished[i] = sums[i];
@@ -99,8 +99,8 @@ ALWAYS void some(const row *r, int64_t x, int count, int kernel, int stride, int
         }
 #pragma GCC unroll 8
         for (int i = 0; i < count; i++) {
-            __m512 sum = clamps ? _mm512_min_ps(high, _mm512_max_ps(low, sums[i])) : sums[i];
-            _mm512_mask_storeu_ps(out + i * out_pixel, mask, sum);
+            floats sum = clamps ? floats_min(high, floats_max(low, sums[i])) : sums[i];
+            floats_mask_storeu(out + i * out_pixel, mask, sum);
         }
     }
 }
@@ -136,25 +136,25 @@ static void row_5_2(const row *r, int64_t width) { known(r, width, 5, 2); }
 
 /* Any kernel: output by output. */
 static void row_any(const row *r, int64_t width) {
-    const __m512 low = _mm512_set1_ps(r->of->low), high = _mm512_set1_ps(r->of->high);
+    const floats low = floats_set1(r->of->low), high = floats_set1(r->of->high);
     for (int64_t x = 0; x < width; x++)
         for (int64_t v = 0; v < r->vectors; v++) {
-            const __mmask16 mask = v == r->vectors - 1 ? r->last : 0xffff;
-            __m512 sum = _mm512_load_ps(r->bias + v * LANES);
+            const lane_mask mask = v == r->vectors - 1 ? r->last : 0xffff;
+            floats sum = floats_load(r->bias + v * LANES);
             for (int y = 0; y < r->rows; y++)
                 for (int k = 0; k < r->kernel_w; k++) {
                     int64_t column = x * r->stride - r->pad + k * r->dilation;
                     if (column < 0 || column >= r->in_w) continue;
                     const float *from = r->in + y * r->in_row + column * r->in_pixel + v * LANES;
                     const float *tap = r->weights + v * r->weights_of_vector;
-                    sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, from),
-                                          _mm512_load_ps(tap + (y * r->kernel_w + k) * LANES), sum);
+                    sum = floats_fmadd(floats_maskz_loadu(mask, from),
+                                       floats_load(tap + (y * r->kernel_w + k) * LANES), sum);
                 }
             if (r->of->clamps)
-                sum = _mm512_min_ps(high, _mm512_max_ps(low, sum));
+                sum = floats_min(high, floats_max(low, sum));
             else
                 finish_sums(r, x, v * LANES, &sum, 1, mask);
-            _mm512_mask_storeu_ps(r->out + x * r->out_pixel + v * LANES, mask, sum);
+            floats_mask_storeu(r->out + x * r->out_pixel + v * LANES, mask, sum);
         }
 }
 

@@ -50,29 +50,29 @@ static size_t lay_memory(shares *s, int64_t n, float *at) {
 typedef struct {
     const float *weights, *dy[3], *x[2];
     float *sums, *dx[2];
-    __mmask16 of_dy[3], of_x[2]; /* none for rows that are not there */
+    lane_mask of_dy[3], of_x[2]; /* none for rows that are not there */
     int64_t pixel;
     int w, out_w, pad;
 } row;
 
-ALWAYS __m512 column(const float *at, __mmask16 mask, int64_t i, int64_t width, int64_t pixel) {
-    return _mm512_maskz_loadu_ps(i >= 0 && i < width ? mask : 0, at + i * pixel);
+ALWAYS floats column(const float *at, lane_mask mask, int64_t i, int64_t width, int64_t pixel) {
+    return floats_maskz_loadu(i >= 0 && i < width ? mask : 0, at + i * pixel);
 }
 
-ALWAYS void load_taps(__m512 *taps, const float *from) {
+ALWAYS void load_taps(floats *taps, const float *from) {
 #pragma GCC unroll 9
-    for (int t = 0; t < TAPS; t++) taps[t] = _mm512_load_ps(from + t * LANES);
+    for (int t = 0; t < TAPS; t++) taps[t] = floats_load(from + t * LANES);
 }
 
-ALWAYS void add_sums(const __m512 *sums, float *to) {
+ALWAYS void add_sums(const floats *sums, float *to) {
 #pragma GCC unroll 9
     for (int t = 0; t < TAPS; t++)
-        _mm512_store_ps(to + t * LANES, _mm512_add_ps(_mm512_load_ps(to + t * LANES), sums[t]));
+        floats_store(to + t * LANES, floats_add(floats_load(to + t * LANES), sums[t]));
 }
 
-ALWAYS void clear(__m512 *sums) {
+ALWAYS void clear(floats *sums) {
 #pragma GCC unroll 9
-    for (int t = 0; t < TAPS; t++) sums[t] = _mm512_setzero_ps();
+    for (int t = 0; t < TAPS; t++) sums[t] = floats_setzero();
 }
 
 /* Row y of x meets dy's rows y + pad - ky, its column x the columns x + pad - kx. */
@@ -80,8 +80,8 @@ ALWAYS void row_of_one(const row *r, const int dx, const int dw) {
     const int64_t pixel = r->pixel;
     const float *x = r->x[0];
     float *to = r->dx[0];
-    const __mmask16 mask = r->of_x[0];
-    __m512 taps[TAPS], sums[TAPS], d[TAPS];
+    const lane_mask mask = r->of_x[0];
+    floats taps[TAPS], sums[TAPS], d[TAPS];
     clear(sums);
     load_taps(taps, r->weights);
 #pragma GCC unroll 3
@@ -96,18 +96,18 @@ ALWAYS void row_of_one(const row *r, const int dx, const int dw) {
             d[3 * k] = column(r->dy[k], r->of_dy[k], i + r->pad, r->out_w, pixel);
         }
         if (dx) {
-            __m512 sum = _mm512_mul_ps(taps[0], d[0]), second = _mm512_mul_ps(taps[1], d[1]);
+            floats sum = floats_mul(taps[0], d[0]), second = floats_mul(taps[1], d[1]);
 #pragma GCC unroll 9
             for (int t = 2; t < TAPS; t += 2) {
-                sum = _mm512_fmadd_ps(taps[t], d[t], sum);
-                if (t + 1 < TAPS) second = _mm512_fmadd_ps(taps[t + 1], d[t + 1], second);
+                sum = floats_fmadd(taps[t], d[t], sum);
+                if (t + 1 < TAPS) second = floats_fmadd(taps[t + 1], d[t + 1], second);
             }
-            _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, second));
+            floats_mask_storeu(to, mask, floats_add(sum, second));
         }
         if (dw) {
-            __m512 v = _mm512_maskz_loadu_ps(mask, x);
+            floats v = floats_maskz_loadu(mask, x);
 #pragma GCC unroll 9
-            for (int t = 0; t < TAPS; t++) sums[t] = _mm512_fmadd_ps(v, d[t], sums[t]);
+            for (int t = 0; t < TAPS; t++) sums[t] = floats_fmadd(v, d[t], sums[t]);
         }
     }
     if (dw) add_sums(sums, r->sums);
@@ -117,7 +117,7 @@ ALWAYS void row_of_one(const row *r, const int dx, const int dw) {
    row) and i + 1 (first row). Columns alike: d[row][column] from (i, j) on. */
 ALWAYS void row_of_two(const row *r, const int dx, const int dw) {
     const int64_t pixel = r->pixel;
-    __m512 taps[TAPS], sums[TAPS], d[2][2];
+    floats taps[TAPS], sums[TAPS], d[2][2];
     clear(sums);
     load_taps(taps, r->weights);
     int64_t j = r->pad == 0 ? -1 : 0, end = (r->w + r->pad) / 2;
@@ -135,29 +135,29 @@ ALWAYS void row_of_two(const row *r, const int dx, const int dw) {
         for (int k = 0; k < 2; k++) {
             /* row k, left and right: middle or last and first row of the kernel */
             const int row = k == 0 ? 3 : 6;
-            const __mmask16 of_left = left ? r->of_x[k] : 0, of_right = right ? r->of_x[k] : 0;
+            const lane_mask of_left = left ? r->of_x[k] : 0, of_right = right ? r->of_x[k] : 0;
             if (dx) {
-                __m512 a = _mm512_mul_ps(taps[row + 1], d[0][0]);
-                __m512 b = _mm512_mul_ps(taps[row + 2], d[0][0]);
-                b = _mm512_fmadd_ps(taps[row], d[0][1], b);
+                floats a = floats_mul(taps[row + 1], d[0][0]);
+                floats b = floats_mul(taps[row + 2], d[0][0]);
+                b = floats_fmadd(taps[row], d[0][1], b);
                 if (k == 1) {
-                    a = _mm512_fmadd_ps(taps[1], d[1][0], a);
-                    b = _mm512_fmadd_ps(taps[2], d[1][0], b);
-                    b = _mm512_fmadd_ps(taps[0], d[1][1], b);
+                    a = floats_fmadd(taps[1], d[1][0], a);
+                    b = floats_fmadd(taps[2], d[1][0], b);
+                    b = floats_fmadd(taps[0], d[1][1], b);
                 }
-                _mm512_mask_storeu_ps(r->dx[k] + at * pixel, of_left, a);
-                _mm512_mask_storeu_ps(r->dx[k] + (at + 1) * pixel, of_right, b);
+                floats_mask_storeu(r->dx[k] + at * pixel, of_left, a);
+                floats_mask_storeu(r->dx[k] + (at + 1) * pixel, of_right, b);
             }
             if (dw) {
-                __m512 a = _mm512_maskz_loadu_ps(of_left, r->x[k] + at * pixel);
-                __m512 b = _mm512_maskz_loadu_ps(of_right, r->x[k] + (at + 1) * pixel);
-                sums[row + 1] = _mm512_fmadd_ps(a, d[0][0], sums[row + 1]);
-                sums[row + 2] = _mm512_fmadd_ps(b, d[0][0], sums[row + 2]);
-                sums[row] = _mm512_fmadd_ps(b, d[0][1], sums[row]);
+                floats a = floats_maskz_loadu(of_left, r->x[k] + at * pixel);
+                floats b = floats_maskz_loadu(of_right, r->x[k] + (at + 1) * pixel);
+                sums[row + 1] = floats_fmadd(a, d[0][0], sums[row + 1]);
+                sums[row + 2] = floats_fmadd(b, d[0][0], sums[row + 2]);
+                sums[row] = floats_fmadd(b, d[0][1], sums[row]);
                 if (k == 1) {
-                    sums[1] = _mm512_fmadd_ps(a, d[1][0], sums[1]);
-                    sums[2] = _mm512_fmadd_ps(b, d[1][0], sums[2]);
-                    sums[0] = _mm512_fmadd_ps(b, d[1][1], sums[0]);
+                    sums[1] = floats_fmadd(a, d[1][0], sums[1]);
+                    sums[2] = floats_fmadd(b, d[1][0], sums[2]);
+                    sums[0] = floats_fmadd(b, d[1][1], sums[0]);
                 }
             }
         }
@@ -174,7 +174,7 @@ static void two_dw(const row *r) { row_of_two(r, 0, 1); }
 
 /* Where some channels of a row of dense maps begin; the mask is empty where there is no such row, and
    the address then any that is there. */
-ALWAYS int64_t begin_of(int64_t image, int64_t y, int64_t h, int64_t w, int64_t c, __mmask16 *mask) {
+ALWAYS int64_t begin_of(int64_t image, int64_t y, int64_t h, int64_t w, int64_t c, lane_mask *mask) {
     if (y < 0 || y >= h) y = 0, *mask = 0;
     return (image * h + y) * w * c;
 }
@@ -185,7 +185,7 @@ static void run_rows(const depthwise_gradient *o, const shares *s, int64_t image
                                               : (!o->dw ? two_dx : !o->dx ? two_dw : two_both);
     for (int64_t v = from; v < to; v++) {
         int64_t channel = v * LANES;
-        __mmask16 mask = lanes(o->c - channel);
+        lane_mask mask = lanes(o->c - channel);
         row r = {.weights = s->weights + v * TAPS * LANES, .sums = sums + v * TAPS * LANES,
                  .pixel = o->c, .w = o->w, .out_w = o->out_w, .pad = o->pad_w};
         for (int k = 0; k < 3; k++) {
@@ -251,7 +251,7 @@ static void sums_run(const void *unused, worker *w) {
         for (int64_t v = from; v < to; v++) {
             _Alignas(64) float found[TAPS * LANES] = {0};
             for (int64_t strip = 0; strip < o->n * s.strips; strip++) {
-                __m512 sums[TAPS];
+                floats sums[TAPS];
                 load_taps(sums, s.sums + (strip * s.vectors + v) * TAPS * LANES);
                 add_sums(sums, found);
             }

@@ -19,8 +19,8 @@ typedef struct elementwise {
     int top, left;
 } elementwise;
 
-ALWAYS __m512 load(const map *m, int64_t pixel, int64_t c, __mmask16 mask) {
-    return _mm512_maskz_loadu_ps(mask, m->at + pixel * m->pixel + c);
+ALWAYS floats load(const map *m, int64_t pixel, int64_t c, lane_mask mask) {
+    return floats_maskz_loadu(mask, m->at + pixel * m->pixel + c);
 }
 
 static void elementwise_free(void *prepared) {
@@ -76,11 +76,11 @@ static int add(program *p, elementwise *o) {
 static void finish_span(const elementwise *o, int64_t pixel, int64_t from, int64_t to) {
     const finish *f = &o->then;
     for (int64_t c = from; c < to; c += LANES) {
-        __mmask16 mask = lanes(to - c);
-        __m512 v = load(o->ins, pixel, c, mask);
-        if (o->numbers) v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, o->numbers + c));
+        lane_mask mask = lanes(to - c);
+        floats v = load(o->ins, pixel, c, mask);
+        if (o->numbers) v = floats_mul(v, floats_maskz_loadu(mask, o->numbers + c));
         v = finish_vector(v, f, c, finish_other(f, pixel, c, mask), mask);
-        _mm512_mask_storeu_ps(o->out.at + pixel * o->out.pixel + c, mask, v);
+        floats_mask_storeu(o->out.at + pixel * o->out.pixel + c, mask, v);
     }
 }
 
@@ -97,21 +97,21 @@ int kernels_finish(program *p, const map *in, const map *out, const float *scale
 
 ALWAYS void combine(const elementwise *o, int64_t pixel, int64_t from, int64_t to, int operation) {
     for (int64_t c = from; c < to; c += LANES) {
-        __mmask16 mask = lanes(to - c);
-        __m512 v = load(o->ins, pixel, c, mask);
-        if (o->numbers) v = _mm512_mul_ps(v, _mm512_set1_ps(o->numbers[0]));
+        lane_mask mask = lanes(to - c);
+        floats v = load(o->ins, pixel, c, mask);
+        if (o->numbers) v = floats_mul(v, floats_set1(o->numbers[0]));
         for (int i = 1; i < o->count; i++) {
-            __m512 next = load(o->ins + i, pixel, c, mask);
+            floats next = load(o->ins + i, pixel, c, mask);
             if (operation == PRODUCT)
-                v = _mm512_mul_ps(v, next);
+                v = floats_mul(v, next);
             else if (operation == MAXIMUM)
-                v = _mm512_max_ps(v, next);
+                v = floats_max(v, next);
             else if (o->numbers)
-                v = _mm512_fmadd_ps(next, _mm512_set1_ps(o->numbers[i]), v);
+                v = floats_fmadd(next, floats_set1(o->numbers[i]), v);
             else
-                v = _mm512_add_ps(v, next);
+                v = floats_add(v, next);
         }
-        _mm512_mask_storeu_ps(o->out.at + pixel * o->out.pixel + c, mask, v);
+        floats_mask_storeu(o->out.at + pixel * o->out.pixel + c, mask, v);
     }
 }
 
@@ -144,9 +144,9 @@ static void crop_span(const elementwise *o, int64_t pixel, int64_t from, int64_t
     int64_t x = pixel % out->w, y = pixel / out->w % out->h, image = pixel / out->w / out->h;
     const float *at = pixel_at(in, image, y + o->top, x + o->left);
     for (int64_t c = from; c < to; c += LANES) {
-        __mmask16 mask = lanes(to - c);
-        _mm512_mask_storeu_ps(out->at + pixel * out->pixel + c, mask,
-                              _mm512_maskz_loadu_ps(mask, at + c));
+        lane_mask mask = lanes(to - c);
+        floats_mask_storeu(out->at + pixel * out->pixel + c, mask,
+                           floats_maskz_loadu(mask, at + c));
     }
 }
 

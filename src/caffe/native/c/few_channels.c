@@ -11,7 +11,7 @@
 
 enum { PIXELS = 12, STRIP_ROWS = 8 };
 
-/* Whether outputs are asked for before they are computed: else AVX-512 waits for their memory. */
+/* Whether outputs are asked for before they are computed: else products of vectors wait for their memory. */
 #ifdef CAFFE_AMX
 enum { ASKS_AHEAD = 0 };
 #else
@@ -98,14 +98,14 @@ ALWAYS const float *row_at(const few_channels *o, const laid *l, int64_t image, 
 ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, int64_t y, int64_t x,
                            int64_t pair, const int64_t stride) {
     const int64_t channel = pair * 2 * LANES;
-    const __mmask16 first = lanes(o->out_c - channel);
-    const __mmask16 second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
+    const lane_mask first = lanes(o->out_c - channel);
+    const lane_mask second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
     const float *weights = l->weights + pair * l->taps * 2 * LANES;
-    __m512 sums[PIXELS][2];
-    __m512 b0 = _mm512_setzero_ps(), b1 = b0;
+    floats sums[PIXELS][2];
+    floats b0 = floats_setzero(), b1 = b0;
     if (o->bias) {
-        b0 = _mm512_maskz_loadu_ps(first, o->bias + channel);
-        b1 = _mm512_maskz_loadu_ps(second, o->bias + channel + LANES);
+        b0 = floats_maskz_loadu(first, o->bias + channel);
+        b1 = floats_maskz_loadu(second, o->bias + channel + LANES);
     }
 #pragma GCC unroll 12
     for (int i = 0; i < PIXELS; i++) sums[i][0] = b0, sums[i][1] = b1;
@@ -122,21 +122,21 @@ ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, 
         for (int k = 0; k < kernel_h; k++, row += pitch) {
             const float *at = row;
             for (int tap = 0; tap < kernel_w; tap++, at++, weights += 2 * LANES) {
-                __m512 w0 = _mm512_load_ps(weights), w1 = _mm512_load_ps(weights + LANES);
+                floats w0 = floats_load(weights), w1 = floats_load(weights + LANES);
 #pragma GCC unroll 12
                 for (int i = 0; i < PIXELS; i++) {
-                    __m512 v = _mm512_set1_ps(at[i * stride]);
-                    sums[i][0] = _mm512_fmadd_ps(v, w0, sums[i][0]);
-                    sums[i][1] = _mm512_fmadd_ps(v, w1, sums[i][1]);
+                    floats v = floats_set1(at[i * stride]);
+                    sums[i][0] = floats_fmadd(v, w0, sums[i][0]);
+                    sums[i][1] = floats_fmadd(v, w1, sums[i][1]);
                 }
             }
         }
     }
-    const __m512 low = _mm512_set1_ps(o->relu ? 0 : -__builtin_inff());
+    const floats low = floats_set1(o->relu ? 0 : -__builtin_inff());
 #pragma GCC unroll 12
     for (int i = 0; i < PIXELS; i++, out += o->out_c) {
-        _mm512_mask_storeu_ps(out, first, _mm512_max_ps(low, sums[i][0]));
-        _mm512_mask_storeu_ps(out + LANES, second, _mm512_max_ps(low, sums[i][1]));
+        floats_mask_storeu(out, first, floats_max(low, sums[i][0]));
+        floats_mask_storeu(out + LANES, second, floats_max(low, sums[i][1]));
     }
 }
 
@@ -164,44 +164,44 @@ static void forward_run(const void *unused, worker *w) {
 ALWAYS void backward_taps(const few_channels *o, const laid *l, int64_t image, int64_t y, int64_t row,
                           int64_t pair, float *to, const int rows, const int kernel) {
     const int64_t channel = pair * 2 * LANES, next = o->out_c, stride = o->stride_w;
-    const __mmask16 first = lanes(o->out_c - channel);
-    const __mmask16 second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
+    const lane_mask first = lanes(o->out_c - channel);
+    const lane_mask second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
     const float *dy = o->y + (image * o->out_h + y) * o->out_w * next + channel, *at[3];
-    __m512 sums[12][2];
+    floats sums[12][2];
 #pragma GCC unroll 12
-    for (int t = 0; t < rows * kernel; t++) sums[t][0] = sums[t][1] = _mm512_setzero_ps();
+    for (int t = 0; t < rows * kernel; t++) sums[t][0] = sums[t][1] = floats_setzero();
 #pragma GCC unroll 3
     for (int r = 0; r < rows; r++) at[r] = row_at(o, l, image, y, row + r);
     for (int64_t x = 0; x < o->out_w; x++, dy += next) {
-        __m512 d0 = _mm512_maskz_loadu_ps(first, dy), d1 = _mm512_maskz_loadu_ps(second, dy + LANES);
+        floats d0 = floats_maskz_loadu(first, dy), d1 = floats_maskz_loadu(second, dy + LANES);
 #pragma GCC unroll 3
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 12
             for (int t = 0; t < kernel; t++) {
-                __m512 v = _mm512_set1_ps(at[r][x * stride + t]);
-                sums[r * kernel + t][0] = _mm512_fmadd_ps(v, d0, sums[r * kernel + t][0]);
-                sums[r * kernel + t][1] = _mm512_fmadd_ps(v, d1, sums[r * kernel + t][1]);
+                floats v = floats_set1(at[r][x * stride + t]);
+                sums[r * kernel + t][0] = floats_fmadd(v, d0, sums[r * kernel + t][0]);
+                sums[r * kernel + t][1] = floats_fmadd(v, d1, sums[r * kernel + t][1]);
             }
     }
 #pragma GCC unroll 12
     for (int t = 0; t < rows * kernel; t++, to += 2 * LANES) {
-        _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), sums[t][0]));
-        _mm512_store_ps(to + LANES, _mm512_add_ps(_mm512_load_ps(to + LANES), sums[t][1]));
+        floats_store(to, floats_add(floats_load(to), sums[t][0]));
+        floats_store(to + LANES, floats_add(floats_load(to + LANES), sums[t][1]));
     }
 }
 
 static void backward_bias(const few_channels *o, int64_t image, int64_t y, int64_t pair, float *to) {
     const int64_t channel = pair * 2 * LANES;
     const float *dy = o->y + (image * o->out_h + y) * o->out_w * o->out_c + channel;
-    const __mmask16 first = lanes(o->out_c - channel);
-    const __mmask16 second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
-    __m512 a = _mm512_setzero_ps(), b = a;
+    const lane_mask first = lanes(o->out_c - channel);
+    const lane_mask second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
+    floats a = floats_setzero(), b = a;
     for (int64_t x = 0; x < o->out_w; x++, dy += o->out_c) {
-        a = _mm512_add_ps(a, _mm512_maskz_loadu_ps(first, dy));
-        b = _mm512_add_ps(b, _mm512_maskz_loadu_ps(second, dy + LANES));
+        a = floats_add(a, floats_maskz_loadu(first, dy));
+        b = floats_add(b, floats_maskz_loadu(second, dy + LANES));
     }
-    _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), a));
-    _mm512_store_ps(to + LANES, _mm512_add_ps(_mm512_load_ps(to + LANES), b));
+    floats_store(to, floats_add(floats_load(to), a));
+    floats_store(to + LANES, floats_add(floats_load(to + LANES), b));
 }
 
 static void backward_row(const few_channels *o, const laid *l, int64_t image, int64_t y, float *sums) {
@@ -246,13 +246,13 @@ static void sums_run(const void *unused, worker *w) {
     while (tasks_next(w, l.pairs * (l.taps + 1), &from, &to))
         for (int64_t k = from; k < to; k++) {
             _Alignas(64) float found[2 * LANES];
-            __m512 a = _mm512_setzero_ps(), b = a;
+            floats a = floats_setzero(), b = a;
             for (int64_t strip = 0; strip < o->n * l.strips; strip++) {
                 const float *at = l.sums + strip * numbers + k * 2 * LANES;
-                a = _mm512_add_ps(a, _mm512_load_ps(at)), b = _mm512_add_ps(b, _mm512_load_ps(at + LANES));
+                a = floats_add(a, floats_load(at)), b = floats_add(b, floats_load(at + LANES));
             }
-            _mm512_store_ps(found, a);
-            _mm512_store_ps(found + LANES, b);
+            floats_store(found, a);
+            floats_store(found + LANES, b);
             int64_t tap = k % (l.taps + 1), output = k / (l.taps + 1) * 2 * LANES;
             for (int64_t i = 0; i < at_most(2 * LANES, o->out_c - output); i++)
                 if (tap < l.taps)

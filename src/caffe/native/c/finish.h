@@ -3,69 +3,68 @@
 #ifndef CAFFE_FINISH_H
 #define CAFFE_FINISH_H
 
+#include "floats.h"
 #include "native.h"
 
-#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The first `count` of sixteen lanes; none for 0, all for 16 and more. */
-static inline __mmask16 lanes(int64_t count) {
-    return count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
+static inline lane_mask lanes(int64_t count) {
+    return count >= 16 ? 0xffff : (lane_mask)((1u << count) - 1);
 }
 
 /* e^x to 1 or 2 units in the last place: 2^n times a polynomial (the coefficients of Cephes' expf). */
-static inline __m512 exp_vector(__m512 x) {
-    x = _mm512_min_ps(_mm512_set1_ps(88.7f), x);
-    x = _mm512_max_ps(_mm512_set1_ps(-103.0f), x);
-    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
-                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1)));
-    return _mm512_scalef_ps(p, n);
+static inline floats exp_vector(floats x) {
+    x = floats_min(floats_set1(88.7f), x);
+    x = floats_max(floats_set1(-103.0f), x);
+    floats n = floats_round(floats_mul(x, floats_set1(1.44269504f)));
+    floats r = floats_fnmadd(n, floats_set1(0.693359375f), x);
+    r = floats_fnmadd(n, floats_set1(-2.12194440e-4f), r);
+    floats p = floats_set1(1.9875691500e-4f);
+    p = floats_fmadd(p, r, floats_set1(1.3981999507e-3f));
+    p = floats_fmadd(p, r, floats_set1(8.3334519073e-3f));
+    p = floats_fmadd(p, r, floats_set1(4.1665795894e-2f));
+    p = floats_fmadd(p, r, floats_set1(1.6666665459e-1f));
+    p = floats_fmadd(p, r, floats_set1(5.0000001201e-1f));
+    p = floats_fmadd(p, floats_mul(r, r), floats_add(r, floats_set1(1)));
+    return floats_scalef(p, n);
 }
 
-static inline __m512 sigmoid_vector(__m512 x) {
-    const __m512 one = _mm512_set1_ps(1);
-    __m512 e = exp_vector(_mm512_sub_ps(_mm512_setzero_ps(), x));
-    return _mm512_div_ps(one, _mm512_add_ps(one, e));
+static inline floats sigmoid_vector(floats x) {
+    const floats one = floats_set1(1);
+    floats e = exp_vector(floats_sub(floats_setzero(), x));
+    return floats_div(one, floats_add(one, e));
 }
 
 /* A polynomial near 0, where 1 - 2 / (e^2x + 1) would lose digits. */
-static inline __m512 tanh_vector(__m512 x) {
-    const __m512 one = _mm512_set1_ps(1), two = _mm512_set1_ps(2);
-    __m512 e = exp_vector(_mm512_mul_ps(two, x));
-    __m512 far = _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(e, one)));
-    __m512 z = _mm512_mul_ps(x, x), p = _mm512_set1_ps(-5.70498872745e-3f);
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(2.06390887954e-2f));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(-5.37397155531e-2f));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(1.33314422036e-1f));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(-3.33332819422e-1f));
-    p = _mm512_fmadd_ps(_mm512_mul_ps(p, z), x, x);
-    __mmask16 near = _mm512_cmp_ps_mask(_mm512_abs_ps(x), _mm512_set1_ps(0.625f), _CMP_LT_OQ);
-    return _mm512_mask_mov_ps(far, near, p);
+static inline floats tanh_vector(floats x) {
+    const floats one = floats_set1(1), two = floats_set1(2);
+    floats e = exp_vector(floats_mul(two, x));
+    floats far = floats_sub(one, floats_div(two, floats_add(e, one)));
+    floats z = floats_mul(x, x), p = floats_set1(-5.70498872745e-3f);
+    p = floats_fmadd(p, z, floats_set1(2.06390887954e-2f));
+    p = floats_fmadd(p, z, floats_set1(-5.37397155531e-2f));
+    p = floats_fmadd(p, z, floats_set1(1.33314422036e-1f));
+    p = floats_fmadd(p, z, floats_set1(-3.33332819422e-1f));
+    p = floats_fmadd(floats_mul(p, z), x, x);
+    lane_mask near = floats_cmp(floats_abs(x), floats_set1(0.625f), _CMP_LT_OQ);
+    return floats_mask_mov(far, near, p);
 }
 
 /* The activation of `f` of sixteen channels beginning with `channel`; only those in `mask` count. */
-static inline __m512 activate(__m512 v, const finish *f, int64_t channel, __mmask16 mask) {
-    const __m512 zero = _mm512_setzero_ps();
+static inline floats activate(floats v, const finish *f, int64_t channel, lane_mask mask) {
+    const floats zero = floats_setzero();
     switch (f->act) {
     case ACT_RELU:
-        return _mm512_max_ps(zero, v);
+        return floats_max(zero, v);
     case ACT_LEAKY:
-        return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v, _mm512_set1_ps(f->low));
+        return floats_mask_mul(v, floats_cmp(v, zero, _CMP_LT_OQ), v, floats_set1(f->low));
     case ACT_CLAMP:
-        return _mm512_min_ps(_mm512_set1_ps(f->high), _mm512_max_ps(_mm512_set1_ps(f->low), v));
+        return floats_min(floats_set1(f->high), floats_max(floats_set1(f->low), v));
     case ACT_PRELU:
-        return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v,
-                                  _mm512_maskz_loadu_ps(mask, f->slopes + channel));
+        return floats_mask_mul(v, floats_cmp(v, zero, _CMP_LT_OQ), v,
+                               floats_maskz_loadu(mask, f->slopes + channel));
     case ACT_SIGMOID:
         return sigmoid_vector(v);
     case ACT_TANH:
@@ -84,16 +83,16 @@ static inline int finish_limits(const finish *f, float *low, float *high) {
 
 /* Sixteen finished channels, beginning with `channel`, of which those in `mask` count. `other` is what
    the sum adds: zeros where f->other.at is NULL (finish_other() loads it). */
-static inline __m512 finish_vector(__m512 v, const finish *f, int64_t channel, __m512 other,
-                                   __mmask16 mask) {
-    if (f->bias) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, f->bias + channel));
-    return activate(_mm512_add_ps(v, other), f, channel, mask);
+static inline floats finish_vector(floats v, const finish *f, int64_t channel, floats other,
+                                   lane_mask mask) {
+    if (f->bias) v = floats_add(v, floats_maskz_loadu(mask, f->bias + channel));
+    return activate(floats_add(v, other), f, channel, mask);
 }
 
 /* The channels of the other map at a pixel, pixels counted over all images row by row. */
-static inline __m512 finish_other(const finish *f, int64_t pixel, int64_t channel, __mmask16 mask) {
-    if (!f->other.at) return _mm512_setzero_ps();
-    return _mm512_maskz_loadu_ps(mask, f->other.at + pixel * f->other.pixel + channel);
+static inline floats finish_other(const finish *f, int64_t pixel, int64_t channel, lane_mask mask) {
+    if (!f->other.at) return floats_setzero();
+    return floats_maskz_loadu(mask, f->other.at + pixel * f->other.pixel + channel);
 }
 
 static inline const float *finish_numbers(const float *from, int64_t count, int *failed) {

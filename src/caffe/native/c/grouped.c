@@ -29,21 +29,21 @@ ALWAYS void finish_pixels(const grouped *o, const float *sums, int64_t pixel, in
     finish f = o->done;
     f.act = act;
     for (int64_t i = 0; i < count; i++) {
-        __m512 other = finish_other(&f, pixel + i, channel, 0xffff);
-        _mm512_storeu_ps(o->out.at + (pixel + i) * o->out.pixel + channel,
-                         finish_vector(_mm512_load_ps(sums + i * LANES), &f, channel, other, 0xffff));
+        floats other = finish_other(&f, pixel + i, channel, 0xffff);
+        floats_storeu(o->out.at + (pixel + i) * o->out.pixel + channel,
+                      finish_vector(floats_load(sums + i * LANES), &f, channel, other, 0xffff));
     }
 }
 
 /* Each lane gets number j of its group. */
-ALWAYS __m512 number_of(__m512 v, const int of_group, const int j) {
+ALWAYS floats number_of(floats v, const int of_group, const int j) {
     if (of_group == 4) {
-        if (j == 0) return _mm512_permute_ps(v, 0x00);
-        if (j == 1) return _mm512_permute_ps(v, 0x55);
-        return j == 2 ? _mm512_permute_ps(v, 0xaa) : _mm512_permute_ps(v, 0xff);
+        if (j == 0) return floats_permute(v, 0x00);
+        if (j == 1) return floats_permute(v, 0x55);
+        return j == 2 ? floats_permute(v, 0xaa) : floats_permute(v, 0xff);
     }
-    const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lane, _mm512_set1_epi32(j)), v);
+    const ints lane = ints_setr(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
+    return floats_permutexvar(ints_add(lane, ints_set1(j)), v);
 }
 
 /* Results x to x + pixels of a row. `edge`: some of what they are made of is beyond the image. */
@@ -52,9 +52,9 @@ ALWAYS void block(const grouped *o, int64_t image, int64_t y, int64_t x, int64_t
     const window *w = &o->win;
     const int64_t step = w->stride_w * o->in.pixel;
     const float *weights = o->weights + channel * w->kernel_h * w->kernel_w * of_group;
-    __m512 sums[PIXELS];
+    floats sums[PIXELS];
 #pragma GCC unroll 14
-    for (int i = 0; i < pixels; i++) sums[i] = _mm512_setzero_ps();
+    for (int i = 0; i < pixels; i++) sums[i] = floats_setzero();
     for (int64_t row = 0; row < w->kernel_h; row++) {
         int64_t iy = y * w->stride_h - w->pad_h + row * w->dilation_h;
         if (iy < 0 || iy >= o->in.h) {
@@ -64,23 +64,23 @@ ALWAYS void block(const grouped *o, int64_t image, int64_t y, int64_t x, int64_t
         for (int64_t column = 0; column < w->kernel_w; column++, weights += of_group * LANES) {
             const int64_t ix = x * w->stride_w - w->pad_w + column * w->dilation_w;
             const float *from = o->in.at + ((image * o->in.h + iy) * o->in.w + ix) * o->in.pixel + channel;
-            __m512 factor[MOST_OF_GROUP];
+            floats factor[MOST_OF_GROUP];
 #pragma GCC unroll 8
-            for (int j = 0; j < of_group; j++) factor[j] = _mm512_load_ps(weights + j * LANES);
+            for (int j = 0; j < of_group; j++) factor[j] = floats_load(weights + j * LANES);
 #pragma GCC unroll 14
             for (int i = 0; i < pixels; i++, from += step) {
                 const int64_t at = ix + i * w->stride_w;
                 if (edge && (at < 0 || at >= o->in.w)) continue;
-                __m512 v = _mm512_loadu_ps(from);
+                floats v = floats_loadu(from);
 #pragma GCC unroll 8
                 for (int j = 0; j < of_group; j++)
-                    sums[i] = _mm512_fmadd_ps(number_of(v, of_group, j), factor[j], sums[i]);
+                    sums[i] = floats_fmadd(number_of(v, of_group, j), factor[j], sums[i]);
             }
         }
     }
     _Alignas(64) float found[PIXELS * LANES];
 #pragma GCC unroll 14
-    for (int i = 0; i < pixels; i++) _mm512_store_ps(found + i * LANES, sums[i]);
+    for (int i = 0; i < pixels; i++) floats_store(found + i * LANES, sums[i]);
     int64_t pixel = (image * o->out.h + y) * o->out.w + x;
     if (o->done.act == ACT_RELU)
         finish_pixels(o, found, pixel, pixels, channel, ACT_RELU);

@@ -56,39 +56,39 @@ static void order_images(const inner_product *o, worker *w, float *to) {
 ALWAYS void products(const inner_product *o, const float *images_at, const float *weights, int rows,
                      int images, float sums[IMAGES][ROWS]) {
     const int64_t inputs = o->inputs, room = o->room;
-    __m512 total[IMAGES][ROWS];
+    floats total[IMAGES][ROWS];
 #pragma GCC unroll 4
     for (int i = 0; i < images; i++)
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
-            total[i][r] = _mm512_setzero_ps();
+            total[i][r] = floats_setzero();
     int64_t k = 0;
     for (; k + LANES <= inputs; k += LANES) {
-        __m512 row[ROWS];
+        floats row[ROWS];
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
             const float *at = weights + r * inputs + k;
             _mm_prefetch((const char *)(at + AHEAD), _MM_HINT_T0);
-            row[r] = _mm512_loadu_ps(at);
+            row[r] = floats_loadu(at);
         }
 #pragma GCC unroll 4
         for (int i = 0; i < images; i++) {
-            __m512 x = _mm512_load_ps(images_at + i * room + k);
+            floats x = floats_load(images_at + i * room + k);
 #pragma GCC unroll 4
             for (int r = 0; r < rows; r++)
-                total[i][r] = _mm512_fmadd_ps(x, row[r], total[i][r]);
+                total[i][r] = floats_fmadd(x, row[r], total[i][r]);
         }
     }
-    __mmask16 mask = lanes(inputs - k);
+    lane_mask mask = lanes(inputs - k);
 #pragma GCC unroll 4
     for (int i = 0; i < images; i++) {
-        __m512 x = mask ? _mm512_maskz_loadu_ps(mask, images_at + i * room + k) : _mm512_setzero_ps();
+        floats x = mask ? floats_maskz_loadu(mask, images_at + i * room + k) : floats_setzero();
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
             if (mask)
-                total[i][r] = _mm512_fmadd_ps(
-                    x, _mm512_maskz_loadu_ps(mask, weights + r * inputs + k), total[i][r]);
-            sums[i][r] = _mm512_reduce_add_ps(total[i][r]);
+                total[i][r] = floats_fmadd(
+                    x, floats_maskz_loadu(mask, weights + r * inputs + k), total[i][r]);
+            sums[i][r] = floats_reduce_add(total[i][r]);
         }
     }
 }
@@ -105,10 +105,10 @@ ALWAYS void by_images(const inner_product *o, const float *at, const float *weig
 
 /* Stores up to sixteen outputs of an image, with what is done to them first. */
 static void finish_lot(const inner_product *o, int64_t image, int64_t row, const float *results) {
-    __mmask16 mask = lanes(o->out.c - row);
-    __m512 v = _mm512_maskz_load_ps(mask, results);
+    lane_mask mask = lanes(o->out.c - row);
+    floats v = floats_maskz_load(mask, results);
     v = finish_vector(v, &o->then, row, finish_other(&o->then, image, row, mask), mask);
-    _mm512_mask_storeu_ps(o->out.at + image * o->out.pixel + row, mask, v);
+    floats_mask_storeu(o->out.at + image * o->out.pixel + row, mask, v);
 }
 
 /* Up to sixteen outputs of up to four images, from row `row` of the weights. */
@@ -135,31 +135,31 @@ static void some_outputs(const inner_product *o, const float *ordered, int64_t i
 /* Sums of eight rows of the copy with `images` images. */
 ALWAYS void turn_products(const inner_product *o, const float *at, int64_t next, const float *weights,
                           int images, float *sums) {
-    __m512 total[TURN_IMAGES][TURN];
+    floats total[TURN_IMAGES][TURN];
 #pragma GCC unroll 3
     for (int i = 0; i < images; i++)
 #pragma GCC unroll 8
         for (int r = 0; r < TURN; r++)
-            total[i][r] = _mm512_setzero_ps();
+            total[i][r] = floats_setzero();
     for (int64_t k = 0; k < o->inputs; k += LANES, weights += TURN * LANES) {
-        __mmask16 mask = lanes(o->inputs - k);
-        __m512 x[TURN_IMAGES];
+        lane_mask mask = lanes(o->inputs - k);
+        floats x[TURN_IMAGES];
 #pragma GCC unroll 3
         for (int i = 0; i < images; i++)
-            x[i] = _mm512_maskz_loadu_ps(mask, at + i * next + k);
+            x[i] = floats_maskz_loadu(mask, at + i * next + k);
 #pragma GCC unroll 8
         for (int r = 0; r < TURN; r++) {
-            __m512 row = _mm512_load_ps(weights + r * LANES);
+            floats row = floats_load(weights + r * LANES);
 #pragma GCC unroll 3
             for (int i = 0; i < images; i++)
-                total[i][r] = _mm512_fmadd_ps(x[i], row, total[i][r]);
+                total[i][r] = floats_fmadd(x[i], row, total[i][r]);
         }
     }
 #pragma GCC unroll 3
     for (int i = 0; i < images; i++)
 #pragma GCC unroll 8
         for (int r = 0; r < TURN; r++)
-            sums[i * LOT + r] = _mm512_reduce_add_ps(total[i][r]);
+            sums[i * LOT + r] = floats_reduce_add(total[i][r]);
 }
 
 /* Outputs of a lot from the copy; image `image` of `images` begins at images_at + image * next. */

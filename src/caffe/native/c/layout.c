@@ -1,11 +1,10 @@
 /* Between Caffe's layout, channels first, and the maps of programs, channels last. */
 
 #include "finish.h"
+#include "floats.h"
 #include "native.h"
 #include "tasks.h"
-#include "turn.h"
 
-#include <immintrin.h>
 #include <stdlib.h>
 
 enum { BLOCK = 16 /* pixels by channels that are turned at a time */, FEW = 4 /* channels */ };
@@ -16,28 +15,28 @@ typedef struct {
     /* of few channels: which of sixteen pixels goes to each lane of a vector, and which lanes are of
        which channel */
     int32_t pixel[FEW][BLOCK];
-    __mmask16 of_channel[FEW][FEW];
+    lane_mask of_channel[FEW][FEW];
 } crossing;
 
-static inline int all_finite(__m512 v) {
-    const __m512i exponent = _mm512_set1_epi32(0x7f800000);
-    __m512i bits = _mm512_and_si512(_mm512_castps_si512(v), exponent);
-    return _mm512_cmpeq_epi32_mask(bits, exponent) == 0;
+static inline int all_finite(floats v) {
+    const ints exponent = ints_set1(0x7f800000);
+    ints bits = ints_and(floats_bits(v), exponent);
+    return ints_cmpeq(bits, exponent) == 0;
 }
 
 /* Turns the block of `rows` rows and `columns` columns at `from` to `to`. */
 static int turn_block(const float *from, int64_t from_row, float *to, int64_t to_row, int64_t rows,
                       int64_t columns) {
-    __m512 r[16];
+    floats r[16];
     int finite = 1;
-    __mmask16 have = lanes(columns), give = lanes(rows);
+    lane_mask have = lanes(columns), give = lanes(rows);
     for (int i = 0; i < 16; i++) {
-        r[i] = i < rows ? _mm512_maskz_loadu_ps(have, from + i * from_row) : _mm512_setzero_ps();
+        r[i] = i < rows ? floats_maskz_loadu(have, from + i * from_row) : floats_setzero();
         finite &= all_finite(r[i]);
     }
     turn(r);
     for (int i = 0; i < 16 && i < columns; i++)
-        _mm512_mask_storeu_ps(to + i * to_row, give, r[i]);
+        floats_mask_storeu(to + i * to_row, give, r[i]);
     return finite;
 }
 
@@ -45,18 +44,18 @@ static int turn_block(const float *from, int64_t from_row, float *to, int64_t to
 static int interleave(const crossing *o, const float *planes, int64_t area, float *pixels,
                       int64_t count) {
     const int64_t c = o->of.c;
-    __m512 plane[FEW];
+    floats plane[FEW];
     int finite = 1;
     for (int64_t i = 0; i < c; i++) {
-        plane[i] = _mm512_maskz_loadu_ps(lanes(count), planes + i * area);
+        plane[i] = floats_maskz_loadu(lanes(count), planes + i * area);
         finite &= all_finite(plane[i]);
     }
     for (int64_t j = 0; j < c; j++) {
-        __m512i from = _mm512_loadu_si512(o->pixel[j]);
-        __m512 v = _mm512_permutexvar_ps(from, plane[0]);
+        ints from = ints_loadu(o->pixel[j]);
+        floats v = floats_permutexvar(from, plane[0]);
         for (int64_t i = 1; i < c; i++)
-            v = _mm512_mask_permutexvar_ps(v, o->of_channel[j][i], from, plane[i]);
-        _mm512_mask_storeu_ps(pixels + j * BLOCK, lanes(at_least(count * c - j * BLOCK, 0)), v);
+            v = floats_mask_permutexvar(v, o->of_channel[j][i], from, plane[i]);
+        floats_mask_storeu(pixels + j * BLOCK, lanes(at_least(count * c - j * BLOCK, 0)), v);
     }
     return finite;
 }
@@ -98,7 +97,7 @@ static int add_crossing(program *p, operation run, int slot, const map *of) {
         for (int lane = 0; lane < BLOCK; lane++) {
             int number = j * BLOCK + lane;
             o->pixel[j][lane] = number / of->c;
-            o->of_channel[j][number % of->c] |= (__mmask16)(1u << lane);
+            o->of_channel[j][number % of->c] |= (lane_mask)(1u << lane);
         }
     if (program_add(p, run, o, NULL) == 0) return 0;
     free(o);

@@ -13,8 +13,8 @@ typedef struct {
 } normalization;
 
 /* (k + alpha * sum)^-beta for sixteen sums. */
-ALWAYS __m512 factor(const normalization *o, __m512 sum) {
-    __m512 s = _mm512_fmadd_ps(sum, _mm512_set1_ps(o->alpha), _mm512_set1_ps(o->k));
+ALWAYS floats factor(const normalization *o, floats sum) {
+    floats s = floats_fmadd(sum, floats_set1(o->alpha), floats_set1(o->k));
     return o->beta == 0.75f ? power_minus_three_quarters(s) : power(s, -o->beta);
 }
 
@@ -23,23 +23,23 @@ ALWAYS __m512 factor(const normalization *o, __m512 sum) {
 ALWAYS void across_pixel(const normalization *o, const float *in, float *out, int size) {
     const int64_t channels = o->in.c, before = (size - 1) / 2;
     for (int64_t c = 0; c < channels; c += LANES) {
-        __m512 sum = _mm512_setzero_ps();
+        floats sum = floats_setzero();
         int64_t first = c - before;
         int inside = first >= 0 && first + size - 1 + LANES <= channels;
 #pragma GCC unroll 8
         for (int i = 0; i < size; i++) {
             int64_t from = first + i;
-            __mmask16 mask = 0xffff;
+            lane_mask mask = 0xffff;
             if (!inside) {
                 mask = lanes(at_least(channels - from, 0));
-                if (from < 0) mask = from <= -LANES ? 0 : (__mmask16)(mask & (0xffff << -from));
+                if (from < 0) mask = from <= -LANES ? 0 : (lane_mask)(mask & (0xffff << -from));
             }
-            __m512 x = _mm512_maskz_loadu_ps(mask, in + from);
-            sum = _mm512_fmadd_ps(x, x, sum);
+            floats x = floats_maskz_loadu(mask, in + from);
+            sum = floats_fmadd(x, x, sum);
         }
-        __mmask16 mask = lanes(channels - c);
-        __m512 x = _mm512_maskz_loadu_ps(mask, in + c);
-        _mm512_mask_storeu_ps(out + c, mask, _mm512_mul_ps(x, factor(o, sum)));
+        lane_mask mask = lanes(channels - c);
+        floats x = floats_maskz_loadu(mask, in + c);
+        floats_mask_storeu(out + c, mask, floats_mul(x, factor(o, sum)));
     }
 }
 
@@ -68,16 +68,16 @@ static void within_run(const void *prepared, worker *w) {
             for (int64_t x = 0; x < in->w; x++) {
                 int64_t left = at_least(x - before, 0), right = at_most(x - before + o->size, in->w);
                 for (int64_t c = 0; c < in->c; c += LANES) {
-                    __mmask16 mask = lanes(in->c - c);
-                    __m512 sum = _mm512_setzero_ps();
+                    lane_mask mask = lanes(in->c - c);
+                    floats sum = floats_setzero();
                     for (int64_t i = top; i < bottom; i++)
                         for (int64_t j = left; j < right; j++) {
-                            __m512 v = _mm512_maskz_loadu_ps(mask, pixel_at(in, image, i, j) + c);
-                            sum = _mm512_fmadd_ps(v, v, sum);
+                            floats v = floats_maskz_loadu(mask, pixel_at(in, image, i, j) + c);
+                            sum = floats_fmadd(v, v, sum);
                         }
-                    __m512 v = _mm512_maskz_loadu_ps(mask, pixel_at(in, image, y, x) + c);
-                    _mm512_mask_storeu_ps(pixel_at(out, image, y, x) + c, mask,
-                                          _mm512_mul_ps(v, factor(o, sum)));
+                    floats v = floats_maskz_loadu(mask, pixel_at(in, image, y, x) + c);
+                    floats_mask_storeu(pixel_at(out, image, y, x) + c, mask,
+                                       floats_mul(v, factor(o, sum)));
                 }
             }
         }

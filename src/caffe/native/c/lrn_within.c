@@ -16,21 +16,21 @@ typedef struct {
 } within;
 CROSSES(within)
 
-ALWAYS __m512 shrink(const within *o, __m512 s) {
+ALWAYS floats shrink(const within *o, floats s) {
     return o->beta == 0.75f ? power_minus_three_quarters(s) : power(s, -o->beta);
 }
 
 /* The sum over the window around a pixel, of squares or of the numbers. */
-ALWAYS __m512 window_sum(const within *o, const float *image, int64_t y, int64_t x, int64_t channel,
-                         __mmask16 mask, int squares) {
+ALWAYS floats window_sum(const within *o, const float *image, int64_t y, int64_t x, int64_t channel,
+                         lane_mask mask, int squares) {
     int64_t before = o->size / 2;
     int64_t top = at_least(y - before, 0), bottom = at_most(y + before + 1, o->h);
     int64_t left = at_least(x - before, 0), right = at_most(x + before + 1, o->w);
-    __m512 sum = _mm512_setzero_ps();
+    floats sum = floats_setzero();
     for (int64_t i = top; i < bottom; i++)
         for (int64_t j = left; j < right; j++) {
-            __m512 v = _mm512_maskz_loadu_ps(mask, image + (i * o->w + j) * o->c + channel);
-            sum = squares ? _mm512_fmadd_ps(v, v, sum) : _mm512_add_ps(sum, v);
+            floats v = floats_maskz_loadu(mask, image + (i * o->w + j) * o->c + channel);
+            sum = squares ? floats_fmadd(v, v, sum) : floats_add(sum, v);
         }
     return sum;
 }
@@ -39,40 +39,40 @@ static void forward_row(const within *o, int64_t image, int64_t y) {
     int64_t first = image * o->h * o->w * o->c;
     for (int64_t x = 0; x < o->w; x++)
         for (int64_t c = 0; c < o->c; c += LANES) {
-            __mmask16 mask = lanes(o->c - c);
+            lane_mask mask = lanes(o->c - c);
             int64_t at = first + (y * o->w + x) * o->c + c;
-            __m512 sum = window_sum(o, o->x + first, y, x, c, mask, 1);
-            __m512 s = _mm512_fmadd_ps(sum, _mm512_set1_ps(o->a), _mm512_set1_ps(1));
-            __m512 v = _mm512_maskz_loadu_ps(mask, o->x + at);
-            _mm512_mask_storeu_ps(o->s + at, mask, s);
-            _mm512_mask_storeu_ps(o->out + at, mask, _mm512_mul_ps(v, shrink(o, s)));
+            floats sum = window_sum(o, o->x + first, y, x, c, mask, 1);
+            floats s = floats_fmadd(sum, floats_set1(o->a), floats_set1(1));
+            floats v = floats_maskz_loadu(mask, o->x + at);
+            floats_mask_storeu(o->s + at, mask, s);
+            floats_mask_storeu(o->out + at, mask, floats_mul(v, shrink(o, s)));
         }
 }
 
 static void rest_row(const within *o, int64_t row) {
     int64_t begin = row * o->w * o->c, end = begin + (int64_t)o->w * o->c;
     for (int64_t at = begin; at < end; at += LANES) {
-        __mmask16 mask = lanes(end - at);
-        __m512 s = _mm512_mask_loadu_ps(_mm512_set1_ps(1), mask, o->s + at);
-        __m512 gx = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, o->g + at),
-                                  _mm512_maskz_loadu_ps(mask, o->x + at));
-        _mm512_mask_storeu_ps(o->rest + at, mask,
-                              _mm512_div_ps(_mm512_mul_ps(gx, shrink(o, s)), s));
+        lane_mask mask = lanes(end - at);
+        floats s = floats_mask_loadu(floats_set1(1), mask, o->s + at);
+        floats gx = floats_mul(floats_maskz_loadu(mask, o->g + at),
+                               floats_maskz_loadu(mask, o->x + at));
+        floats_mask_storeu(o->rest + at, mask,
+                           floats_div(floats_mul(gx, shrink(o, s)), s));
     }
 }
 
 static void backward_row(const within *o, int64_t image, int64_t y) {
     int64_t first = image * o->h * o->w * o->c;
-    __m512 share = _mm512_set1_ps(2 * o->a * o->beta);
+    floats share = floats_set1(2 * o->a * o->beta);
     for (int64_t x = 0; x < o->w; x++)
         for (int64_t c = 0; c < o->c; c += LANES) {
-            __mmask16 mask = lanes(o->c - c);
+            lane_mask mask = lanes(o->c - c);
             int64_t at = first + (y * o->w + x) * o->c + c;
-            __m512 sum = window_sum(o, o->rest + first, y, x, c, mask, 0);
-            __m512 s = _mm512_mask_loadu_ps(_mm512_set1_ps(1), mask, o->s + at);
-            __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, o->x + at), share);
-            __m512 g = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, o->g + at), shrink(o, s));
-            _mm512_mask_storeu_ps(o->out + at, mask, _mm512_fnmadd_ps(v, sum, g));
+            floats sum = window_sum(o, o->rest + first, y, x, c, mask, 0);
+            floats s = floats_mask_loadu(floats_set1(1), mask, o->s + at);
+            floats v = floats_mul(floats_maskz_loadu(mask, o->x + at), share);
+            floats g = floats_mul(floats_maskz_loadu(mask, o->g + at), shrink(o, s));
+            floats_mask_storeu(o->out + at, mask, floats_fnmadd(v, sum, g));
         }
 }
 

@@ -1,18 +1,19 @@
-/* A block of a matrix product in registers, by AVX-512's multiplications. */
+/* A block of a matrix product in registers, by multiplications of vectors. */
 
 #ifndef CAFFE_MULTIPLY_STEP_H
 #define CAFFE_MULTIPLY_STEP_H
 
-#include <immintrin.h>
+#include "floats.h"
+
 #include <stdint.h>
 
 enum { MOST_SUMS = 28 }; /* vectors: four registers are left for the weights and a number */
 
 #define STEP_OF static inline __attribute__((always_inline)) void
 
-STEP_OF begin_sums(const int count, __m512 *sums) {
+STEP_OF begin_sums(const int count, floats *sums) {
 #pragma GCC unroll 28
-    for (int i = 0; i < count; i++) sums[i] = _mm512_setzero_ps();
+    for (int i = 0; i < count; i++) sums[i] = floats_setzero();
 }
 
 /* Adds sixteen of the depth: number k of row r of tile t is a[t][r * row + k * next], that of output
@@ -20,21 +21,21 @@ STEP_OF begin_sums(const int count, __m512 *sums) {
    wide and next are constants where the call is compiled. */
 STEP_OF multiply_step(const int tiles, const int rows, const int wide, const float *const a[],
                       const int64_t row, const int64_t next, const float *b, int64_t side,
-                      __m512 *sums) {
+                      floats *sums) {
 #pragma GCC unroll 4
     for (int k = 0; k < 16; k++) {
-        __m512 weights[2];
+        floats weights[2];
 #pragma GCC unroll 2
-        for (int n = 0; n < wide; n++) weights[n] = _mm512_loadu_ps(b + k * 16 + n * side);
+        for (int n = 0; n < wide; n++) weights[n] = floats_loadu(b + k * 16 + n * side);
 #pragma GCC unroll 2
         for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 16
             for (int r = 0; r < rows; r++) {
-                __m512 x = _mm512_set1_ps(a[t][r * row + k * next]);
+                floats x = floats_set1(a[t][r * row + k * next]);
 #pragma GCC unroll 2
                 for (int n = 0; n < wide; n++) {
-                    __m512 *sum = sums + (t * rows + r) * wide + n;
-                    *sum = _mm512_fmadd_ps(x, weights[n], *sum);
+                    floats *sum = sums + (t * rows + r) * wide + n;
+                    *sum = floats_fmadd(x, weights[n], *sum);
                 }
             }
     }
@@ -42,22 +43,22 @@ STEP_OF multiply_step(const int tiles, const int rows, const int wide, const flo
 
 /* The same of one tile whose rows are any distance apart: addresses are made of few registers. */
 STEP_OF multiply_far_rows(const int rows, const int wide, const float *a, int64_t row, const float *b,
-                          int64_t side, __m512 *sums) {
+                          int64_t side, floats *sums) {
     enum { TOGETHER = 3 };
     const float *at[(MOST_SUMS + TOGETHER - 1) / TOGETHER];
 #pragma GCC unroll 10
     for (int g = 0; g * TOGETHER < rows; g++) at[g] = a + g * TOGETHER * row;
 #pragma GCC unroll 4
     for (int k = 0; k < 16; k++) {
-        __m512 weights[2];
+        floats weights[2];
 #pragma GCC unroll 2
-        for (int n = 0; n < wide; n++) weights[n] = _mm512_loadu_ps(b + k * 16 + n * side);
+        for (int n = 0; n < wide; n++) weights[n] = floats_loadu(b + k * 16 + n * side);
 #pragma GCC unroll 28
         for (int r = 0; r < rows; r++) {
-            __m512 x = _mm512_set1_ps(at[r / TOGETHER][r % TOGETHER * row + k]);
+            floats x = floats_set1(at[r / TOGETHER][r % TOGETHER * row + k]);
 #pragma GCC unroll 2
             for (int n = 0; n < wide; n++)
-                sums[r * wide + n] = _mm512_fmadd_ps(x, weights[n], sums[r * wide + n]);
+                sums[r * wide + n] = floats_fmadd(x, weights[n], sums[r * wide + n]);
         }
     }
 }

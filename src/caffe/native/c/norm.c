@@ -19,27 +19,27 @@ static void sum_rows(const norm *o, const shape *s, int64_t chunk) {
         int64_t left = s->total - row * s->width, rows = at_most(STEP, left / s->width);
         const float *x = o->x + row * s->width;
         for (int64_t at = 0; at < s->width; at += LANES) {
-            __m512 k = _mm512_loadu_ps(first + at);
-            __m512d k0 = lower(k), k1 = upper(k);
-            __m512d a0 = _mm512_setzero_pd(), a1 = a0, b0 = a0, b1 = a0;
+            floats k = floats_loadu(first + at);
+            doubles k0 = floats_lower(k), k1 = floats_upper(k);
+            doubles a0 = doubles_setzero(), a1 = a0, b0 = a0, b1 = a0;
             for (int64_t r = 0; r < rows; r++) {
                 const float *from = x + r * s->width + at;
-                __m512d d0 = _mm512_sub_pd(_mm512_cvtps_pd(_mm256_loadu_ps(from)), k0);
-                __m512d d1 = _mm512_sub_pd(_mm512_cvtps_pd(_mm256_loadu_ps(from + 8)), k1);
-                a0 = _mm512_add_pd(a0, d0), a1 = _mm512_add_pd(a1, d1);
-                b0 = _mm512_fmadd_pd(d0, d0, b0), b1 = _mm512_fmadd_pd(d1, d1, b1);
+                doubles d0 = doubles_sub(doubles_of(from), k0);
+                doubles d1 = doubles_sub(doubles_of(from + 8), k1);
+                a0 = doubles_add(a0, d0), a1 = doubles_add(a1, d1);
+                b0 = doubles_fmadd(d0, d0, b0), b1 = doubles_fmadd(d1, d1, b1);
             }
             if (rows < STEP && rows * s->width + at < left) { /* the last row, which is not whole */
-                __mmask16 mask = lanes(left - rows * s->width - at);
-                __m512 v = _mm512_mask_loadu_ps(k, mask, x + rows * s->width + at);
-                __m512d d0 = _mm512_sub_pd(lower(v), k0), d1 = _mm512_sub_pd(upper(v), k1);
-                a0 = _mm512_add_pd(a0, d0), a1 = _mm512_add_pd(a1, d1);
-                b0 = _mm512_fmadd_pd(d0, d0, b0), b1 = _mm512_fmadd_pd(d1, d1, b1);
+                lane_mask mask = lanes(left - rows * s->width - at);
+                floats v = floats_mask_loadu(k, mask, x + rows * s->width + at);
+                doubles d0 = doubles_sub(floats_lower(v), k0), d1 = doubles_sub(floats_upper(v), k1);
+                a0 = doubles_add(a0, d0), a1 = doubles_add(a1, d1);
+                b0 = doubles_fmadd(d0, d0, b0), b1 = doubles_fmadd(d1, d1, b1);
             }
-            _mm512_storeu_pd(sums + at, _mm512_add_pd(_mm512_loadu_pd(sums + at), a0));
-            _mm512_storeu_pd(sums + at + 8, _mm512_add_pd(_mm512_loadu_pd(sums + at + 8), a1));
-            _mm512_storeu_pd(squares + at, _mm512_add_pd(_mm512_loadu_pd(squares + at), b0));
-            _mm512_storeu_pd(squares + at + 8, _mm512_add_pd(_mm512_loadu_pd(squares + at + 8), b1));
+            doubles_storeu(sums + at, doubles_add(doubles_loadu(sums + at), a0));
+            doubles_storeu(sums + at + 8, doubles_add(doubles_loadu(sums + at + 8), a1));
+            doubles_storeu(squares + at, doubles_add(doubles_loadu(squares + at), b0));
+            doubles_storeu(squares + at + 8, doubles_add(doubles_loadu(squares + at + 8), b1));
         }
     }
 }
@@ -47,16 +47,16 @@ static void sum_rows(const norm *o, const shape *s, int64_t chunk) {
 /* The same for a plane, channels first. */
 static void sum_plane(const norm *o, const shape *s, int64_t row) {
     const float *x = o->x + row * s->width;
-    __m512 k = _mm512_set1_ps(s->terms[row % o->c]);
-    __m512d k0 = lower(k), a0 = _mm512_setzero_pd(), a1 = a0, b0 = a0, b1 = a0;
+    floats k = floats_set1(s->terms[row % o->c]);
+    doubles k0 = floats_lower(k), a0 = doubles_setzero(), a1 = a0, b0 = a0, b1 = a0;
     for (int64_t at = 0; at < s->width; at += LANES) {
-        __m512 v = _mm512_mask_loadu_ps(k, lanes(s->width - at), x + at);
-        __m512d d0 = _mm512_sub_pd(lower(v), k0), d1 = _mm512_sub_pd(upper(v), k0);
-        a0 = _mm512_add_pd(a0, d0), a1 = _mm512_add_pd(a1, d1);
-        b0 = _mm512_fmadd_pd(d0, d0, b0), b1 = _mm512_fmadd_pd(d1, d1, b1);
+        floats v = floats_mask_loadu(k, lanes(s->width - at), x + at);
+        doubles d0 = doubles_sub(floats_lower(v), k0), d1 = doubles_sub(floats_upper(v), k0);
+        a0 = doubles_add(a0, d0), a1 = doubles_add(a1, d1);
+        b0 = doubles_fmadd(d0, d0, b0), b1 = doubles_fmadd(d1, d1, b1);
     }
-    s->sums[2 * row] = _mm512_reduce_add_pd(_mm512_add_pd(a0, a1));
-    s->sums[2 * row + 1] = _mm512_reduce_add_pd(_mm512_add_pd(b0, b1));
+    s->sums[2 * row] = doubles_reduce_add(doubles_add(a0, a1));
+    s->sums[2 * row + 1] = doubles_reduce_add(doubles_add(b0, b1));
 }
 
 /* What the channels of this thread have from the sums, or from what is stored. */
@@ -93,12 +93,12 @@ static void know_channels(const norm *o, const shape *s, worker *w) {
     }
 }
 
-ALWAYS void apply(const norm *o, const shape *s, const terms *t, int64_t at, __mmask16 mask, int added,
+ALWAYS void apply(const norm *o, const shape *s, const terms *t, int64_t at, lane_mask mask, int added,
                   int act) {
-    __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, o->x + at), t->mean);
-    __m512 v = _mm512_fmadd_ps(d, t->factor, t->offset);
-    if (added) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, o->other + at));
-    if (act) v = _mm512_min_ps(_mm512_set1_ps(o->high), _mm512_max_ps(_mm512_set1_ps(o->low), v));
+    floats d = floats_sub(floats_maskz_loadu(mask, o->x + at), t->mean);
+    floats v = floats_fmadd(d, t->factor, t->offset);
+    if (added) v = floats_add(v, floats_maskz_loadu(mask, o->other + at));
+    if (act) v = floats_min(floats_set1(o->high), floats_max(floats_set1(o->low), v));
     norm_store(s, o->y + at, mask, v);
 }
 

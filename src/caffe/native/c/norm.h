@@ -109,34 +109,31 @@ static inline void norm_channels(const norm *o, const worker *w, int64_t *from, 
 }
 
 typedef struct {
-    __m512 mean, factor, offset, slope, level;
+    floats mean, factor, offset, slope, level;
 } terms;
 
 /* The terms of sixteen numbers of a row, or of a plane. */
 ALWAYS terms norm_terms(const shape *s, int last, int64_t at) {
     const float *t = s->terms + at;
     if (last)
-        return (terms){_mm512_loadu_ps(t), _mm512_loadu_ps(t + s->wide), _mm512_loadu_ps(t + 2 * s->wide),
-                       _mm512_loadu_ps(t + 3 * s->wide), _mm512_loadu_ps(t + 4 * s->wide)};
-    return (terms){_mm512_set1_ps(t[0]), _mm512_set1_ps(t[s->wide]), _mm512_set1_ps(t[2 * s->wide]),
-                   _mm512_set1_ps(t[3 * s->wide]), _mm512_set1_ps(t[4 * s->wide])};
+        return (terms){floats_loadu(t), floats_loadu(t + s->wide), floats_loadu(t + 2 * s->wide),
+                       floats_loadu(t + 3 * s->wide), floats_loadu(t + 4 * s->wide)};
+    return (terms){floats_set1(t[0]), floats_set1(t[s->wide]), floats_set1(t[2 * s->wide]),
+                   floats_set1(t[3 * s->wide]), floats_set1(t[4 * s->wide])};
 }
 
-ALWAYS __m512d lower(__m512 v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
-ALWAYS __m512d upper(__m512 v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
-
 /* Adds sixteen numbers to as many sums. */
-ALWAYS void add_to(double *sums, __m512 v) {
-    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), lower(v)));
-    _mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), upper(v)));
+ALWAYS void add_to(double *sums, floats v) {
+    doubles_storeu(sums, doubles_add(doubles_loadu(sums), floats_lower(v)));
+    doubles_storeu(sums + 8, doubles_add(doubles_loadu(sums + 8), floats_upper(v)));
 }
 
 /* Stores sixteen numbers of a result. */
-ALWAYS void norm_store(const shape *s, float *to, __mmask16 mask, __m512 v) {
+ALWAYS void norm_store(const shape *s, float *to, lane_mask mask, floats v) {
     if (s->streams && mask == 0xffff && ((uintptr_t)to & 63) == 0)
-        _mm512_stream_ps(to, v);
+        floats_stream(to, v);
     else
-        _mm512_mask_storeu_ps(to, mask, v);
+        floats_mask_storeu(to, mask, v);
 }
 
 void norm_backward(const norm *o, worker *w);

@@ -18,33 +18,33 @@ typedef struct {
     int stored;
 } way;
 
-ALWAYS void go(const norm *o, const shape *s, const terms *t, int64_t at, __mmask16 mask, way k, __m512 *a,
-               __m512 *b) {
-    __m512 e, d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, o->x + at), t->mean);
+ALWAYS void go(const norm *o, const shape *s, const terms *t, int64_t at, lane_mask mask, way k, floats *a,
+               floats *b) {
+    floats e, d = floats_sub(floats_maskz_loadu(mask, o->x + at), t->mean);
     if (k.passed == 2) {
-        e = _mm512_maskz_loadu_ps(mask, o->passed + at);
+        e = floats_maskz_loadu(mask, o->passed + at);
     } else {
-        e = _mm512_maskz_loadu_ps(mask, o->g + at);
-        if (k.two) e = _mm512_add_ps(e, _mm512_maskz_loadu_ps(mask, o->h + at));
+        e = floats_maskz_loadu(mask, o->g + at);
+        if (k.two) e = floats_add(e, floats_maskz_loadu(mask, o->h + at));
         if (k.act) {
-            __m512 v = k.act == 2 ? _mm512_maskz_loadu_ps(mask, o->y + at)
-                                  : _mm512_fmadd_ps(d, t->factor, t->offset);
-            __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_set1_ps(o->low), _CMP_NLE_UQ);
-            e = _mm512_maskz_mov_ps(
-                _mm512_mask_cmp_ps_mask(above, v, _mm512_set1_ps(o->high), _CMP_NGE_UQ), e);
+            floats v = k.act == 2 ? floats_maskz_loadu(mask, o->y + at)
+                                  : floats_fmadd(d, t->factor, t->offset);
+            lane_mask above = floats_cmp(v, floats_set1(o->low), _CMP_NLE_UQ);
+            e = floats_maskz_mov(
+                floats_mask_cmp(above, v, floats_set1(o->high), _CMP_NGE_UQ), e);
         }
         if (k.passed && k.stored)
             norm_store(s, o->passed + at, mask, e);
         else if (k.passed) /* it is read again */
-            _mm512_mask_storeu_ps(o->passed + at, mask, e);
+            floats_mask_storeu(o->passed + at, mask, e);
     }
     if (k.sums) {
-        *a = _mm512_add_ps(*a, e);
-        *b = _mm512_mask3_fmadd_ps(e, d, *b, mask);
+        *a = floats_add(*a, e);
+        *b = floats_mask3_fmadd(e, d, *b, mask);
     }
     if (k.gives) {
-        __m512 dx = _mm512_mul_ps(e, t->factor);
-        if (!k.stored) dx = _mm512_add_ps(dx, _mm512_fmadd_ps(d, t->slope, t->level));
+        floats dx = floats_mul(e, t->factor);
+        if (!k.stored) dx = floats_add(dx, floats_fmadd(d, t->slope, t->level));
         norm_store(s, o->dx + at, mask, dx);
     }
 }
@@ -57,7 +57,7 @@ ALWAYS void go_rows(const norm *o, const shape *s, int64_t chunk, way k) {
         int64_t begin = row * s->width, left = s->total - begin, rows = at_most(STEP, left / s->width);
         for (int64_t at = 0; at < s->width; at += LANES) {
             terms t = norm_terms(s, 1, at);
-            __m512 a = _mm512_setzero_ps(), b = a;
+            floats a = floats_setzero(), b = a;
             for (int64_t r = 0; r < rows; r++) go(o, s, &t, begin + r * s->width + at, 0xffff, k, &a, &b);
             if (rows < STEP && rows * s->width + at < left) /* the last row, which is not whole */
                 go(o, s, &t, begin + rows * s->width + at, lanes(left - rows * s->width - at), k, &a, &b);
@@ -73,12 +73,12 @@ ALWAYS void go_plane(const norm *o, const shape *s, int64_t row, way k) {
     terms t = norm_terms(s, 0, row % o->c);
     double sum = 0, product = 0;
     for (int64_t from = 0; from < s->width; from += STEP * LANES) {
-        __m512 a = _mm512_setzero_ps(), b = a;
+        floats a = floats_setzero(), b = a;
         for (int64_t at = from; at < at_most(from + STEP * LANES, s->width); at += LANES)
             go(o, s, &t, row * s->width + at, lanes(s->width - at), k, &a, &b);
         if (k.sums) {
-            sum += _mm512_reduce_add_pd(_mm512_add_pd(lower(a), upper(a)));
-            product += _mm512_reduce_add_pd(_mm512_add_pd(lower(b), upper(b)));
+            sum += doubles_reduce_add(doubles_add(floats_lower(a), floats_upper(a)));
+            product += doubles_reduce_add(doubles_add(floats_lower(b), floats_upper(b)));
         }
     }
     if (k.sums) s->sums[2 * row] = sum, s->sums[2 * row + 1] = product;

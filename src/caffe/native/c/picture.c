@@ -1,7 +1,7 @@
 /* Convolutions of maps of few channels in programs: the layer that sees the picture.
 
    A step of sixteen numbers would mix taps and channels, and putting such steps together takes longer
-   than AVX-512's multiplications can wait for. Here the rows of the input that a row of results reads
+   than multiplications of vectors can wait for. Here the rows of the input that a row of results reads
    lie in a ring, as planes with zeros on either side; a number of a plane is multiplied with vectors
    of outputs. AMX's tiles have their own time for that (convolution.c). */
 
@@ -25,11 +25,11 @@ typedef struct {
     int64_t pixels;               /* results of a block, the last of a row may be computed twice */
     int64_t slots, pitch, needed; /* rows of the ring; numbers of a plane's row, and those that are read */
     float *weights;               /* [32 outputs][row, channel, column of the kernel][32] */
-    __m512 low, high;             /* of ReLU and Clamp */
+    floats low, high;             /* of ReLU and Clamp */
     int bounded;                  /* whether the activation is no more than that */
     /* of sixteen pixels' channels: the lane that goes to a plane, and which planes' lanes are in a vector */
     int32_t lane[MOST_FEW][LANES];
-    __mmask16 of_vector[MOST_FEW][MOST_FEW];
+    lane_mask of_vector[MOST_FEW][MOST_FEW];
 } picture;
 
 /* A row of results: the rows of the kernel that are in the image, and where they lie in the ring. */
@@ -46,15 +46,15 @@ static size_t own_bytes(const picture *o) {
 /* Sixteen pixels or fewer to planes. */
 static inline void copy_pixels(const picture *o, const float *from, int64_t count, float *to) {
     const int64_t channels = o->in.c;
-    __m512 given[MOST_FEW];
+    floats given[MOST_FEW];
     for (int64_t j = 0; j < channels; j++)
-        given[j] = _mm512_maskz_loadu_ps(lanes(at_least(count * channels - j * LANES, 0)), from + j * LANES);
+        given[j] = floats_maskz_loadu(lanes(at_least(count * channels - j * LANES, 0)), from + j * LANES);
     for (int64_t i = 0; i < channels; i++) {
-        const __m512i lane = _mm512_loadu_si512(o->lane[i]);
-        __m512 v = _mm512_setzero_ps();
+        const ints lane = ints_loadu(o->lane[i]);
+        floats v = floats_setzero();
         for (int64_t j = 0; j < channels; j++)
-            v = _mm512_mask_permutexvar_ps(v, o->of_vector[i][j], lane, given[j]);
-        _mm512_mask_storeu_ps(to + i * o->pitch, lanes(count), v);
+            v = floats_mask_permutexvar(v, o->of_vector[i][j], lane, given[j]);
+        floats_mask_storeu(to + i * o->pitch, lanes(count), v);
     }
 }
 
@@ -94,9 +94,9 @@ static __attribute__((noinline)) void finish_block(const picture *o, const float
                                                    int64_t pixels, int64_t wide, float *to) {
     for (int64_t i = 0; i < pixels * wide; i++) {
         int64_t at = i % wide * LANES;
-        __mmask16 mask = lanes(o->out.c - channel - at);
-        __m512 v = activate(_mm512_load_ps(sums + i * LANES), &o->done, channel + at, mask);
-        _mm512_mask_storeu_ps(to + i / wide * o->out.pixel + at, mask, v);
+        lane_mask mask = lanes(o->out.c - channel - at);
+        floats v = activate(floats_load(sums + i * LANES), &o->done, channel + at, mask);
+        floats_mask_storeu(to + i / wide * o->out.pixel + at, mask, v);
     }
 }
 
@@ -107,13 +107,13 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
     const float *weights = o->weights + channel * o->win.kernel_h * channels * taps;
     weights += r->first * channels * taps * 2 * LANES;
     float *to = r->to + x * o->out.pixel + channel;
-    __mmask16 mask[2];
-    __m512 sums[MOST_PIXELS][2];
+    lane_mask mask[2];
+    floats sums[MOST_PIXELS][2];
 #pragma GCC unroll 2
     for (int n = 0; n < wide; n++) {
         mask[n] = lanes(o->out.c - channel - n * LANES);
-        __m512 bias = _mm512_setzero_ps();
-        if (o->done.bias) bias = _mm512_maskz_loadu_ps(mask[n], o->done.bias + channel + n * LANES);
+        floats bias = floats_setzero();
+        if (o->done.bias) bias = floats_maskz_loadu(mask[n], o->done.bias + channel + n * LANES);
 #pragma GCC unroll 14
         for (int i = 0; i < pixels; i++) sums[i][n] = bias;
     }
@@ -126,14 +126,14 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
         for (int64_t c = 0; c < channels; c++, plane += o->pitch) {
             const float *at = plane;
             for (int64_t t = 0; t < taps; t++, at += dilation, weights += 2 * LANES) {
-                __m512 w[2];
+                floats w[2];
 #pragma GCC unroll 2
-                for (int n = 0; n < wide; n++) w[n] = _mm512_load_ps(weights + n * LANES);
+                for (int n = 0; n < wide; n++) w[n] = floats_load(weights + n * LANES);
 #pragma GCC unroll 14
                 for (int i = 0; i < pixels; i++) {
-                    __m512 v = _mm512_set1_ps(at[i * stride]);
+                    floats v = floats_set1(at[i * stride]);
 #pragma GCC unroll 2
-                    for (int n = 0; n < wide; n++) sums[i][n] = _mm512_fmadd_ps(v, w[n], sums[i][n]);
+                    for (int n = 0; n < wide; n++) sums[i][n] = floats_fmadd(v, w[n], sums[i][n]);
                 }
             }
         }
@@ -141,7 +141,7 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
     if (!o->bounded) {
         _Alignas(64) float found[MOST_PIXELS * 2 * LANES];
 #pragma GCC unroll 28
-        for (int i = 0; i < pixels * wide; i++) _mm512_store_ps(found + i * LANES, sums[i / wide][i % wide]);
+        for (int i = 0; i < pixels * wide; i++) floats_store(found + i * LANES, sums[i / wide][i % wide]);
         finish_block(o, found, channel, pixels, wide, to);
         return;
     }
@@ -149,8 +149,8 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
     for (int i = 0; i < pixels; i++, to += o->out.pixel)
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++)
-            _mm512_mask_storeu_ps(to + n * LANES, mask[n],
-                                  _mm512_min_ps(o->high, _mm512_max_ps(o->low, sums[i][n])));
+            floats_mask_storeu(to + n * LANES, mask[n],
+                               floats_min(o->high, floats_max(o->low, sums[i][n])));
 }
 
 ALWAYS void row_of_blocks(const picture *o, const row *r, const int pixels, const int stride) {
@@ -226,7 +226,7 @@ static void list_lanes(picture *o) {
         for (int pixel = 0; pixel < LANES; pixel++) {
             int number = pixel * channels + i;
             o->lane[i][pixel] = number % LANES;
-            o->of_vector[i][number / LANES] |= (__mmask16)(1u << pixel);
+            o->of_vector[i][number / LANES] |= (lane_mask)(1u << pixel);
         }
 }
 
@@ -245,7 +245,7 @@ int picture_add(program *p, const map *in, const map *out, const window *win, co
     int failed = !o->weights || finish_copy(&o->done, then, out->c);
     float low, high;
     o->bounded = finish_limits(&o->done, &low, &high);
-    o->low = _mm512_set1_ps(low), o->high = _mm512_set1_ps(high);
+    o->low = floats_set1(low), o->high = floats_set1(high);
     list_lanes(o);
     if (failed || program_add(p, run, o, discard)) {
         discard(o);

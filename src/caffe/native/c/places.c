@@ -21,42 +21,40 @@ CROSSES(pooled)
 
 /* The best of each lane so far. */
 typedef struct {
-    __m512 value;
-    __m512i place;
+    floats value;
+    ints place;
 } best;
 
 ALWAYS best none(void) {
-    return (best){_mm512_set1_ps(-FLT_MAX), _mm512_set1_epi32(-1)};
+    return (best){floats_set1(-FLT_MAX), ints_set1(-1)};
 }
 
-ALWAYS void meet(best *b, __mmask16 mask, __m512 value, __m512i place) {
-    __mmask16 better = _mm512_mask_cmp_ps_mask(mask, value, b->value, _CMP_GT_OQ);
-    b->value = _mm512_mask_mov_ps(b->value, better, value);
-    b->place = _mm512_mask_mov_epi32(b->place, better, place);
+ALWAYS void meet(best *b, lane_mask mask, floats value, ints place) {
+    lane_mask better = floats_mask_cmp(mask, value, b->value, _CMP_GT_OQ);
+    b->value = floats_mask_mov(b->value, better, value);
+    b->place = ints_mask_mov(b->place, better, place);
 }
 
 /* The lanes l with 0 <= first + l < end. */
-ALWAYS __mmask16 within(int64_t first, int64_t end) {
-    return (__mmask16)(lanes(at_least(end - first, 0)) & ~lanes(at_least(-first, 0)));
+ALWAYS lane_mask within(int64_t first, int64_t end) {
+    return (lane_mask)(lanes(at_least(end - first, 0)) & ~lanes(at_least(-first, 0)));
 }
 
 /* Lane l is from[first + l * stride], where `mask` has it. */
-ALWAYS __m512 every(const float *from, int64_t first, int64_t end, int stride, __m512i column,
-                    __mmask16 mask) {
-    if (stride == 1) return _mm512_maskz_loadu_ps(mask, from + first);
-    if (stride > 2) return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, column, from, 4);
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    return _mm512_permutex2var_ps(
-        _mm512_maskz_loadu_ps(within(first, end), from + first), even,
-        _mm512_maskz_loadu_ps(within(first + LANES, end), from + first + LANES));
+ALWAYS floats every(const float *from, int64_t first, int64_t end, int stride, ints column,
+                    lane_mask mask) {
+    if (stride == 1) return floats_maskz_loadu(mask, from + first);
+    if (stride > 2) return floats_gather(mask, column, from);
+    return floats_even(floats_maskz_loadu(within(first, end), from + first),
+                       floats_maskz_loadu(within(first + LANES, end), from + first + LANES));
 }
 
 /* One channel of one image, channels first. */
 static void forward_plane(const pooled *p, const float *x, float *y, int32_t *places) {
     const window *v = &p->win;
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i step = _mm512_mullo_epi32(lane, _mm512_set1_epi32(v->stride_w));
-    const __m512i width = _mm512_set1_epi32(p->w);
+    const ints lane = ints_setr(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const ints step = ints_mullo(lane, ints_set1(v->stride_w));
+    const ints width = ints_set1(p->w);
     for (int64_t oy = 0; oy < p->out_h; oy++) {
         int64_t top = oy * v->stride_h - v->pad_h;
         int64_t from = at_least(top, 0), to = at_most(top + v->kernel_h, p->h);
@@ -65,14 +63,14 @@ static void forward_plane(const pooled *p, const float *x, float *y, int32_t *pl
             for (int64_t row = from; row < to; row++)
                 for (int64_t j = 0; j < v->kernel_w; j++) {
                     int64_t first = ox * v->stride_w - v->pad_w + j;
-                    __m512i column = _mm512_add_epi32(step, _mm512_set1_epi32((int)first));
-                    __mmask16 mask = _mm512_cmplt_epu32_mask(column, width); /* and not below 0 */
-                    __m512 value = every(x + row * p->w, first, p->w, v->stride_w, column, mask);
-                    meet(&b, mask, value, _mm512_add_epi32(column, _mm512_set1_epi32((int)(row * p->w))));
+                    ints column = ints_add(step, ints_set1((int)first));
+                    lane_mask mask = ints_cmplt_unsigned(column, width); /* and not below 0 */
+                    floats value = every(x + row * p->w, first, p->w, v->stride_w, column, mask);
+                    meet(&b, mask, value, ints_add(column, ints_set1((int)(row * p->w))));
                 }
-            __mmask16 out = lanes(p->out_w - ox);
-            _mm512_mask_storeu_ps(y + oy * p->out_w + ox, out, b.value);
-            _mm512_mask_storeu_epi32(places + oy * p->out_w + ox, out, b.place);
+            lane_mask out = lanes(p->out_w - ox);
+            floats_mask_storeu(y + oy * p->out_w + ox, out, b.value);
+            ints_mask_storeu(places + oy * p->out_w + ox, out, b.place);
         }
     }
 }
@@ -88,16 +86,16 @@ static void forward_row(const pooled *p, int64_t image, int64_t oy) {
         int64_t left = ox * v->stride_w - v->pad_w;
         int64_t begin = at_least(left, 0), end = at_most(left + v->kernel_w, p->w);
         for (int64_t c = 0; c < p->c; c += LANES) {
-            __mmask16 mask = lanes(p->c - c);
+            lane_mask mask = lanes(p->c - c);
             best b = none();
             for (int64_t row = from; row < to; row++)
                 for (int64_t column = begin; column < end; column++) {
                     int64_t pixel = row * p->w + column;
-                    meet(&b, mask, _mm512_maskz_loadu_ps(mask, x + pixel * p->c + c),
-                         _mm512_set1_epi32((int)pixel));
+                    meet(&b, mask, floats_maskz_loadu(mask, x + pixel * p->c + c),
+                         ints_set1((int)pixel));
                 }
-            _mm512_mask_storeu_ps(p->y + at + c, mask, b.value);
-            _mm512_mask_storeu_epi32(p->places + at + c, mask, b.place);
+            floats_mask_storeu(p->y + at + c, mask, b.value);
+            ints_mask_storeu(p->places + at + c, mask, b.place);
         }
     }
 }
@@ -123,19 +121,19 @@ static void backward_row(const pooled *p, int64_t image, int64_t y) {
     for (int64_t x = 0; x < p->w; x++) {
         int64_t ox0 = first_window(x, v->pad_w, v->kernel_w, v->stride_w);
         int64_t ox1 = at_most((x + v->pad_w) / v->stride_w + 1, p->out_w);
-        __m512i place = _mm512_set1_epi32((int)(y * p->w + x));
+        ints place = ints_set1((int)(y * p->w + x));
         float *dx = p->x + ((image * p->h + y) * p->w + x) * p->c;
         for (int64_t c = 0; c < p->c; c += LANES) {
-            __mmask16 mask = lanes(p->c - c);
-            __m512 sum = _mm512_setzero_ps();
+            lane_mask mask = lanes(p->c - c);
+            floats sum = floats_setzero();
             for (int64_t oy = oy0; oy < oy1; oy++)
                 for (int64_t ox = ox0; ox < ox1; ox++) {
                     int64_t at = ((image * p->out_h + oy) * p->out_w + ox) * p->c + c;
-                    __m512i won = _mm512_maskz_loadu_epi32(mask, p->places + at);
-                    __mmask16 here = _mm512_mask_cmpeq_epi32_mask(mask, won, place);
-                    sum = _mm512_mask_add_ps(sum, here, sum, _mm512_maskz_loadu_ps(mask, p->y + at));
+                    ints won = ints_maskz_loadu(mask, p->places + at);
+                    lane_mask here = ints_mask_cmpeq(mask, won, place);
+                    sum = floats_mask_add(sum, here, sum, floats_maskz_loadu(mask, p->y + at));
                 }
-            _mm512_mask_storeu_ps(dx + c, mask, sum);
+            floats_mask_storeu(dx + c, mask, sum);
         }
     }
 }

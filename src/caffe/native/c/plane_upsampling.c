@@ -93,33 +93,33 @@ ALWAYS void forward_columns(const plane_upsampling *o, const laid *l, int64_t pl
     const int64_t at = (x + o->pad_w) / stride, phase = (x + o->pad_w) % stride;
     const int64_t top = first * o->stride_h - o->pad_h, next = (int64_t)taps * period;
     const int64_t above = o->stride_h * next; /* from an input's row of weights to that of the one above */
-    const __m512i input = _mm512_load_si512(l->inputs + phase * LANES);
-    const __m512 bias = _mm512_set1_ps(o->bias ? o->bias[channel] : 0);
-    const __mmask16 mask = lanes(o->out_w - x);
-    __m512 v[MOST_INPUTS];
+    const ints input = ints_load(l->inputs + phase * LANES);
+    const floats bias = floats_set1(o->bias ? o->bias[channel] : 0);
+    const lane_mask mask = lanes(o->out_w - x);
+    floats v[MOST_INPUTS];
 #pragma GCC unroll 2
     for (int i = 0; i < rows; i++) {
         const float *from = l->x + (plane * o->h + first - i) * l->row + l->taps + at;
         const int there = first - i >= 0 && first - i < o->h;
 #pragma GCC unroll 2
         for (int tap = 0; tap < taps; tap++)
-            v[i * taps + tap] = there ? _mm512_permutexvar_ps(input, _mm512_loadu_ps(from - tap))
-                                      : _mm512_setzero_ps();
+            v[i * taps + tap] = there ? floats_permutexvar(input, floats_loadu(from - tap))
+                                      : floats_setzero();
     }
     const int64_t begin = at_least(-top, 0), end = at_most(o->out_h - top, o->stride_h);
     const float *weights = l->weights + (channel * o->kernel_h + begin) * next + phase;
     float *out = o->to + (plane * o->out_h + top + begin) * o->out_w + x;
     for (int64_t k = begin; k < end; k++, weights += next, out += o->out_w) {
-        __m512 sum = bias;
+        floats sum = bias;
 #pragma GCC unroll 2
         for (int i = 0; i < rows; i++) {
             if (k + i * o->stride_h >= o->kernel_h) break; /* a kernel that ends within a stride */
 #pragma GCC unroll 2
             for (int tap = 0; tap < taps; tap++)
-                sum = _mm512_fmadd_ps(v[i * taps + tap],
-                                      _mm512_loadu_ps(weights + i * above + tap * period), sum);
+                sum = floats_fmadd(v[i * taps + tap],
+                                   floats_loadu(weights + i * above + tap * period), sum);
         }
-        _mm512_mask_storeu_ps(out, mask, sum);
+        floats_mask_storeu(out, mask, sum);
     }
 }
 
@@ -141,26 +141,26 @@ static void backward_row(const plane_upsampling *o, const laid *l, int64_t plane
     /* For each output that the row's inputs reach: the sum over the kernel's rows. */
     const int64_t step = LANES % stride, next = taps * period;
     for (int64_t x = 0, phase = 0; x < width; x += LANES) {
-        __m512 sum = _mm512_setzero_ps(), second = sum;
+        floats sum = floats_setzero(), second = sum;
         for (int64_t tap = 0; tap < taps; tap++) {
             int64_t column = x + tap * stride - o->pad_w;
-            __mmask16 mask = column >= o->out_w ? 0 : lanes(o->out_w - column);
-            if (column < 0) mask = column <= -LANES ? 0 : (__mmask16)(mask & (0xffffu << -column));
+            lane_mask mask = column >= o->out_w ? 0 : lanes(o->out_w - column);
+            if (column < 0) mask = column <= -LANES ? 0 : (lane_mask)(mask & (0xffffu << -column));
             const float *from = dy + column, *weight = weights + tap * period + phase;
             int64_t k = first;
             from += first * o->out_w, weight += first * next;
             for (; k + 1 < end; k += 2, from += 2 * o->out_w, weight += 2 * next) {
-                __m512 a = _mm512_maskz_loadu_ps(mask, from);
-                __m512 b = _mm512_maskz_loadu_ps(mask, from + o->out_w);
-                sum = _mm512_fmadd_ps(a, _mm512_loadu_ps(weight), sum);
-                second = _mm512_fmadd_ps(b, _mm512_loadu_ps(weight + next), second);
+                floats a = floats_maskz_loadu(mask, from);
+                floats b = floats_maskz_loadu(mask, from + o->out_w);
+                sum = floats_fmadd(a, floats_loadu(weight), sum);
+                second = floats_fmadd(b, floats_loadu(weight + next), second);
             }
             if (k < end)
-                sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, from), _mm512_loadu_ps(weight), sum);
+                sum = floats_fmadd(floats_maskz_loadu(mask, from), floats_loadu(weight), sum);
         }
         phase += step;
         if (phase >= stride) phase -= stride;
-        _mm512_storeu_ps(l->sums + x, _mm512_add_ps(sum, second));
+        floats_storeu(l->sums + x, floats_add(sum, second));
     }
     float *dx = o->to + (plane * o->h + i) * o->w;
     const float *sums = l->sums;

@@ -25,42 +25,42 @@ typedef struct {
     int rows;        /* of the windows that are in the image */
     int padded_rows; /* of the windows that are in the image and its padding: the divisor's */
     int in_w, out_w, kernel_w, stride_w, pad_w;
-    __mmask16 last; /* the channels of the last vector */
+    lane_mask last; /* the channels of the last vector */
 } row;
 
-ALWAYS __m512 joined(__m512 a, __m512 b, int average) {
-    return average ? _mm512_add_ps(a, b) : _mm512_max_ps(a, b);
+ALWAYS floats joined(floats a, floats b, int average) {
+    return average ? floats_add(a, b) : floats_max(a, b);
 }
 
 /* The maximum or sum down column x of the windows. */
-ALWAYS void column(__m512 *into, const row *r, int64_t x, int vectors, int average) {
+ALWAYS void column(floats *into, const row *r, int64_t x, int vectors, int average) {
     for (int v = 0; v < vectors; v++)
-        into[v] = average ? _mm512_setzero_ps() : _mm512_set1_ps(-FLT_MAX);
+        into[v] = average ? floats_setzero() : floats_set1(-FLT_MAX);
     if (x < 0 || x >= r->in_w) return;
     const float *from = r->in + x * r->in_pixel;
     for (int y = 0; y < r->rows; y++, from += r->in_row) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            __m512 value = _mm512_maskz_loadu_ps(v == vectors - 1 ? r->last : 0xffff, from + LANES * v);
+            floats value = floats_maskz_loadu(v == vectors - 1 ? r->last : 0xffff, from + LANES * v);
             into[v] = joined(into[v], value, average);
         }
     }
 }
 
-ALWAYS void put(const row *r, int64_t x, __m512 *value, int vectors, int average) {
+ALWAYS void put(const row *r, int64_t x, floats *value, int vectors, int average) {
     int64_t left = x * r->stride_w - r->pad_w;
     int64_t right = at_most(left + r->kernel_w, r->in_w + r->pad_w);
-    __m512 scale = _mm512_set1_ps(average ? 1.0f / (float)(r->padded_rows * (right - left)) : 1.0f);
+    floats scale = floats_set1(average ? 1.0f / (float)(r->padded_rows * (right - left)) : 1.0f);
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
-        _mm512_mask_storeu_ps(r->out + x * r->out_pixel + LANES * v,
-                              v == vectors - 1 ? r->last : 0xffff,
-                              average ? _mm512_mul_ps(value[v], scale) : value[v]);
+        floats_mask_storeu(r->out + x * r->out_pixel + LANES * v,
+                           v == vectors - 1 ? r->last : 0xffff,
+                           average ? floats_mul(value[v], scale) : value[v]);
 }
 
 /* Kernels of a width that is known when this is compiled, with columns that windows share. */
 ALWAYS void shared_columns(const row *r, int kernel, int stride, int vectors, int average) {
-    __m512 columns[3][MOST_VECTORS];
+    floats columns[3][MOST_VECTORS];
     int kept = kernel - stride;
 #pragma GCC unroll 3
     for (int k = 0; k < kept; k++)
@@ -69,7 +69,7 @@ ALWAYS void shared_columns(const row *r, int kernel, int stride, int vectors, in
 #pragma GCC unroll 3
         for (int k = kept; k < kernel; k++)
             column(columns[k], r, x * stride - r->pad_w + k, vectors, average);
-        __m512 value[MOST_VECTORS];
+        floats value[MOST_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
             value[v] = columns[0][v];
@@ -86,7 +86,7 @@ ALWAYS void shared_columns(const row *r, int kernel, int stride, int vectors, in
 
 ALWAYS void any_columns(const row *r, int vectors, int average) {
     for (int64_t x = 0; x < r->out_w; x++) {
-        __m512 value[MOST_VECTORS], next[MOST_VECTORS];
+        floats value[MOST_VECTORS], next[MOST_VECTORS];
         int64_t left = x * r->stride_w - r->pad_w;
         int64_t first = at_least(left, 0), end = at_most(left + r->kernel_w, r->in_w);
         column(value, r, first, vectors, average);

@@ -3,59 +3,60 @@
 #ifndef CAFFE_NATIVE_POWER_H
 #define CAFFE_NATIVE_POWER_H
 
-#include <immintrin.h>
+#include "floats.h"
+
 
 /* s^-3/4: the estimates of two reciprocal roots, good to 2^-13, and a step of Newton's method for
    t^-4 = s^3, which squares the error. */
-static inline __m512 power_minus_three_quarters(__m512 s) {
-    __m512 root = _mm512_rsqrt14_ps(s);                                          /* s^-1/2 */
-    __m512 t = _mm512_mul_ps(_mm512_mul_ps(root, root), _mm512_rsqrt14_ps(root)); /* s^-1 s^1/4 */
-    __m512 quarter = _mm512_mul_ps(s, t);                                        /* s^1/4 */
-    __m512 cube = _mm512_mul_ps(_mm512_mul_ps(quarter, quarter), quarter);
-    __m512 error = _mm512_fnmadd_ps(cube, t, _mm512_set1_ps(1));
-    return _mm512_fmadd_ps(_mm512_mul_ps(t, _mm512_set1_ps(0.25f)), error, t);
+static inline floats power_minus_three_quarters(floats s) {
+    floats root = floats_rsqrt(s);                                          /* s^-1/2 */
+    floats t = floats_mul(floats_mul(root, root), floats_rsqrt(root)); /* s^-1 s^1/4 */
+    floats quarter = floats_mul(s, t);                                        /* s^1/4 */
+    floats cube = floats_mul(floats_mul(quarter, quarter), quarter);
+    floats error = floats_fnmadd(cube, t, floats_set1(1));
+    return floats_fmadd(floats_mul(t, floats_set1(0.25f)), error, t);
 }
 
 /* log2(s) as a whole number and the rest, which keeps more digits than their sum: s = 2^whole * m with
    m in [sqrt(1/2), sqrt(2)), and the series of atanh((m - 1) / (m + 1)), whose next term is below
    2^-26 of the first. */
-static inline __m512 log2_parts(__m512 s, __m512 *whole) {
-    const __m512 one = _mm512_set1_ps(1);
-    __m512 m = _mm512_getmant_ps(s, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src), e = _mm512_getexp_ps(s);
-    __mmask16 large = _mm512_cmp_ps_mask(m, _mm512_set1_ps(1.41421356f), _CMP_GE_OQ);
-    m = _mm512_mask_mul_ps(m, large, m, _mm512_set1_ps(0.5f));
-    *whole = _mm512_mask_add_ps(e, large, e, one);
-    __m512 z = _mm512_div_ps(_mm512_sub_ps(m, one), _mm512_add_ps(m, one)), q = _mm512_mul_ps(z, z);
-    __m512 p = _mm512_set1_ps(2.88539008f / 11);
-    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.88539008f / 9));
-    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.88539008f / 7));
-    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.88539008f / 5));
-    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.88539008f / 3));
-    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.88539008f));
-    return _mm512_mul_ps(p, z);
+static inline floats log2_parts(floats s, floats *whole) {
+    const floats one = floats_set1(1);
+    floats m = floats_mantissa(s), e = floats_exponent(s);
+    lane_mask large = floats_cmp(m, floats_set1(1.41421356f), _CMP_GE_OQ);
+    m = floats_mask_mul(m, large, m, floats_set1(0.5f));
+    *whole = floats_mask_add(e, large, e, one);
+    floats z = floats_div(floats_sub(m, one), floats_add(m, one)), q = floats_mul(z, z);
+    floats p = floats_set1(2.88539008f / 11);
+    p = floats_fmadd(p, q, floats_set1(2.88539008f / 9));
+    p = floats_fmadd(p, q, floats_set1(2.88539008f / 7));
+    p = floats_fmadd(p, q, floats_set1(2.88539008f / 5));
+    p = floats_fmadd(p, q, floats_set1(2.88539008f / 3));
+    p = floats_fmadd(p, q, floats_set1(2.88539008f));
+    return floats_mul(p, z);
 }
 
 /* 2^y for |y| below 126 or so. */
-static inline __m512 power_of_two(__m512 y) {
-    __m512 n = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_sub_ps(y, n), p = _mm512_set1_ps(1.54035304e-4f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.33335581e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.61812911e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.55041087e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.40226507e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93147181e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
-    return _mm512_scalef_ps(p, n);
+static inline floats power_of_two(floats y) {
+    floats n = floats_round(y);
+    floats r = floats_sub(y, n), p = floats_set1(1.54035304e-4f);
+    p = floats_fmadd(p, r, floats_set1(1.33335581e-3f));
+    p = floats_fmadd(p, r, floats_set1(9.61812911e-3f));
+    p = floats_fmadd(p, r, floats_set1(5.55041087e-2f));
+    p = floats_fmadd(p, r, floats_set1(2.40226507e-1f));
+    p = floats_fmadd(p, r, floats_set1(6.93147181e-1f));
+    p = floats_fmadd(p, r, floats_set1(1));
+    return floats_scalef(p, n);
 }
 
 /* s^exponent. */
-static inline __m512 power(__m512 s, float exponent) {
-    __m512 whole, rest = log2_parts(s, &whole), by = _mm512_set1_ps(exponent);
+static inline floats power(floats s, float exponent) {
+    floats whole, rest = log2_parts(s, &whole), by = floats_set1(exponent);
     /* exponent * whole in two parts: its product, and the product's rounding. */
-    __m512 high = _mm512_mul_ps(whole, by), low = _mm512_fmsub_ps(whole, by, high);
-    __m512 n = _mm512_roundscale_ps(high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 y = _mm512_add_ps(_mm512_sub_ps(high, n), _mm512_fmadd_ps(rest, by, low));
-    return _mm512_scalef_ps(power_of_two(y), n);
+    floats high = floats_mul(whole, by), low = floats_fmsub(whole, by, high);
+    floats n = floats_round(high);
+    floats y = floats_add(floats_sub(high, n), floats_fmadd(rest, by, low));
+    return floats_scalef(power_of_two(y), n);
 }
 
 #endif

@@ -31,7 +31,7 @@ static size_t sums_size(const product *o) {
 }
 
 /* Writes 16 results of row i, outputs n on. */
-typedef void (*put)(const void *of, int64_t i, int64_t n, __m512 sums, __mmask16 mask);
+typedef void (*put)(const void *of, int64_t i, int64_t n, floats sums, lane_mask mask);
 
 static void compute(const product *o, worker *w, put put, const void *of) {
     int64_t pairs = up(o->outputs, 2 * ROWS) / (2 * ROWS), high = up(o->rows, 2 * ROWS) / (2 * ROWS);
@@ -69,15 +69,15 @@ static void compute(const product *o, worker *w, put put, const void *of) {
             const float *at = sums + ((n - from) * high + i / 32) * SQUARE + i % 32 / 16 * 512 + i % 16 * 16;
             for (int64_t j = 0; j < 32; j += 16) {
                 int64_t left = o->outputs - n * 32 - j;
-                __mmask16 mask = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
-                put(of, i, n * 32 + j, _mm512_loadu_ps(at + j / 16 * 256), mask);
+                lane_mask mask = left >= 16 ? 0xffff : left > 0 ? (lane_mask)((1u << left) - 1) : 0;
+                put(of, i, n * 32 + j, floats_loadu(at + j / 16 * 256), mask);
             }
         }
 }
 
-static void put_plain(const void *of, int64_t i, int64_t n, __m512 sums, __mmask16 mask) {
+static void put_plain(const void *of, int64_t i, int64_t n, floats sums, lane_mask mask) {
     const product *o = of;
-    _mm512_mask_storeu_ps(o->y + i * o->outputs + n, mask, sums);
+    floats_mask_storeu(o->y + i * o->outputs + n, mask, sums);
 }
 
 static void run(const void *prepared, worker *w) { compute(prepared, w, put_plain, prepared); }
@@ -125,26 +125,26 @@ static void unfold(const windows *o, int64_t row, float *to) {
     const window *win = &o->win;
     int64_t taps = (int64_t)win->kernel_h * win->kernel_w, x = row % o->out.w, y = row / o->out.w % o->out.h;
     int64_t image = row / o->out.w / o->out.h;
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i places = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)taps));
+    const ints lane = ints_setr(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const ints places = ints_mullo(lane, ints_set1((int)taps));
     for (int64_t t = 0; t < taps; t++) {
         int64_t iy = y * win->stride_h - win->pad_h + t / win->kernel_w * win->dilation_h;
         int64_t ix = x * win->stride_w - win->pad_w + t % win->kernel_w * win->dilation_w;
         int inside = iy >= 0 && iy < o->in.h && ix >= 0 && ix < o->in.w;
         const float *from = o->in.at + ((image * o->in.h + iy) * o->in.w + ix) * o->in.pixel;
         for (int64_t c = 0; c < o->in.c; c += 16) {
-            __mmask16 mask = lanes(o->in.c - c);
-            __m512 v = _mm512_maskz_loadu_ps(inside ? mask : 0, from + c);
-            _mm512_mask_i32scatter_ps(to + c * taps + t, mask, places, v, 4);
+            lane_mask mask = lanes(o->in.c - c);
+            floats v = floats_maskz_loadu(inside ? mask : 0, from + c);
+            floats_scatter(to + c * taps + t, mask, places, v);
         }
     }
 }
 
-static void put_finished(const void *of, int64_t i, int64_t n, __m512 sums, __mmask16 mask) {
+static void put_finished(const void *of, int64_t i, int64_t n, floats sums, lane_mask mask) {
     const windows *o = of;
-    __m512 other = finish_other(&o->then, i, n, mask);
-    _mm512_mask_storeu_ps(o->out.at + i * o->out.pixel + n, mask,
-                          finish_vector(sums, &o->then, n, other, mask));
+    floats other = finish_other(&o->then, i, n, mask);
+    floats_mask_storeu(o->out.at + i * o->out.pixel + n, mask,
+                       finish_vector(sums, &o->then, n, other, mask));
 }
 
 static void run_windows(const void *prepared, worker *w) {

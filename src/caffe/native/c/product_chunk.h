@@ -10,9 +10,9 @@
 #ifndef CAFFE_PRODUCT_CHUNK_H
 #define CAFFE_PRODUCT_CHUNK_H
 
+#include "floats.h"
 #include "splitting.h"
 #include "tiles.h"
-#include "turn.h"
 
 typedef struct {
     int64_t rows, depth, outputs;
@@ -40,14 +40,14 @@ typedef struct {
     int64_t output, k, depth, steps; /* the first output; from where in the depth, and how much */
     number *to;
     int64_t at, end; /* turns */
-    __m512i words[PARTS][ROWS]; /* from turn to turn of a step */
+    ints words[PARTS][ROWS]; /* from turn to turn of a step */
 } ahead;
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-static inline __m512 some(const float *from, int64_t count) {
-    __mmask16 mask = count >= 16 ? 0xffff : count > 0 ? (__mmask16)((1u << count) - 1) : 0;
-    return _mm512_maskz_loadu_ps(mask, from);
+static inline floats some(const float *from, int64_t count) {
+    lane_mask mask = count >= 16 ? 0xffff : count > 0 ? (lane_mask)((1u << count) - 1) : 0;
+    return floats_maskz_loadu(mask, from);
 }
 
 static void ahead_of(ahead *s, const product *o, int64_t output, int64_t k, number *to) {
@@ -67,7 +67,7 @@ static inline void some_turns(ahead *s, int64_t most) {
 #ifdef CAFFE_AMX
 #include "product_chunk_amx.h"
 #else
-#include "product_chunk_avx512.h"
+#include "product_chunk_vectors.h"
 #endif
 
 #endif

@@ -28,36 +28,36 @@ typedef struct {
 } product;
 
 ALWAYS void product_block(const product *o, int64_t row, int64_t column, int rows, int vectors,
-                          __mmask16 last) {
-    __m512 sum[ROWS][VECTORS];
+                          lane_mask last) {
+    floats sum[ROWS][VECTORS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            sum[r][v] = o->first ? _mm512_set1_ps(o->first[row + r]) : _mm512_setzero_ps();
+            sum[r][v] = o->first ? floats_set1(o->first[row + r]) : floats_setzero();
     const float *a = o->a + row * o->row_step, *b = o->b + column;
     for (int64_t k = 0; k < o->depth; k++, a += o->step, b += o->pitch) {
-        __m512 x[VECTORS];
+        floats x[VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            x[v] = _mm512_maskz_loadu_ps(v == vectors - 1 ? last : 0xffff, b + v * LANES);
+            x[v] = floats_maskz_loadu(v == vectors - 1 ? last : 0xffff, b + v * LANES);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
-            __m512 factor = _mm512_set1_ps(a[r * o->row_step]);
+            floats factor = floats_set1(a[r * o->row_step]);
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++)
-                sum[r][v] = _mm512_fmadd_ps(factor, x[v], sum[r][v]);
+                sum[r][v] = floats_fmadd(factor, x[v], sum[r][v]);
         }
     }
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            _mm512_mask_storeu_ps(o->c + (row + r) * o->c_pitch + column + v * LANES,
-                                  v == vectors - 1 ? last : 0xffff, sum[r][v]);
+            floats_mask_storeu(o->c + (row + r) * o->c_pitch + column + v * LANES,
+                               v == vectors - 1 ? last : 0xffff, sum[r][v]);
 }
 
-ALWAYS void product_columns(const product *o, int64_t rows, int64_t column, int vectors, __mmask16 last) {
+ALWAYS void product_columns(const product *o, int64_t rows, int64_t column, int vectors, lane_mask last) {
     int64_t row = 0;
     for (; row + ROWS <= rows; row += ROWS) product_block(o, row, column, ROWS, vectors, last);
     for (; row + 2 <= rows; row += 2) product_block(o, row, column, 2, vectors, last);
@@ -67,7 +67,7 @@ ALWAYS void product_columns(const product *o, int64_t rows, int64_t column, int 
 static void multiply(const product *o, int64_t rows, int64_t columns) {
     for (int64_t column = 0; column < columns; column += VECTORS * LANES) {
         int64_t left = at_most(columns - column, VECTORS * LANES), vectors = divide_up(left, LANES);
-        __mmask16 last = lanes(left - (vectors - 1) * LANES);
+        lane_mask last = lanes(left - (vectors - 1) * LANES);
         switch (vectors) {
         case 1: product_columns(o, rows, column, 1, last); break;
         case 2: product_columns(o, rows, column, 2, last); break;
@@ -97,10 +97,10 @@ ALWAYS void copy_run(float *column, float *line, int64_t count, int64_t stride, 
         return;
     }
     for (int64_t i = 0; i < count; i += LANES) {
-        __mmask16 mask = lanes(count - i);
-        __m512 v = _mm512_maskz_loadu_ps(mask, (back ? column : line) + i);
-        if (back) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, line + i));
-        _mm512_mask_storeu_ps((back ? line : column) + i, mask, v);
+        lane_mask mask = lanes(count - i);
+        floats v = floats_maskz_loadu(mask, (back ? column : line) + i);
+        if (back) v = floats_add(v, floats_maskz_loadu(mask, line + i));
+        floats_mask_storeu((back ? line : column) + i, mask, v);
     }
 }
 
@@ -135,8 +135,8 @@ static void lay_out_rows(const small *o, float *to) {
                     if (y < 0 || y >= o->h) continue;
                     const float *line = o->x + (c * o->h + y) * o->w + left;
                     for (int64_t kx = from; kx < end; kx += LANES) {
-                        __mmask16 mask = lanes(end - kx);
-                        _mm512_mask_storeu_ps(to + kx, mask, _mm512_maskz_loadu_ps(mask, line + kx));
+                        lane_mask mask = lanes(end - kx);
+                        floats_mask_storeu(to + kx, mask, floats_maskz_loadu(mask, line + kx));
                     }
                 }
         }
@@ -181,10 +181,10 @@ int kernels_small_convolution_back(const small *o) {
         for_each_run(o, columns, o->dx, 1);
     }
     for (int64_t i = 0; o->db && i < o->outputs; i++) {
-        __m512 sum = _mm512_setzero_ps();
+        floats sum = floats_setzero();
         for (int64_t k = 0; k < positions; k += LANES)
-            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes(positions - k), o->dy + i * positions + k));
-        o->db[i] = _mm512_reduce_add_ps(sum);
+            sum = floats_add(sum, floats_maskz_loadu(lanes(positions - k), o->dy + i * positions + k));
+        o->db[i] = floats_reduce_add(sum);
     }
     return 0;
 }

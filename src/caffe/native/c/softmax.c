@@ -12,44 +12,44 @@ typedef struct {
 } softmax;
 
 static void softmax_pixel(const float *in, float *out, int64_t channels) {
-    __m512 most = _mm512_set1_ps(-FLT_MAX), sum = _mm512_setzero_ps();
+    floats most = floats_set1(-FLT_MAX), sum = floats_setzero();
     for (int64_t c = 0; c < channels; c += LANES)
-        most = _mm512_mask_max_ps(most, lanes(channels - c), most,
-                                  _mm512_maskz_loadu_ps(lanes(channels - c), in + c));
-    most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+        most = floats_mask_max(most, lanes(channels - c), most,
+                               floats_maskz_loadu(lanes(channels - c), in + c));
+    most = floats_set1(floats_reduce_max(most));
     for (int64_t c = 0; c < channels; c += LANES) {
-        __mmask16 mask = lanes(channels - c);
-        __m512 e = exp_vector(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + c), most));
-        sum = _mm512_mask_add_ps(sum, mask, sum, e);
-        _mm512_mask_storeu_ps(out + c, mask, e);
+        lane_mask mask = lanes(channels - c);
+        floats e = exp_vector(floats_sub(floats_maskz_loadu(mask, in + c), most));
+        sum = floats_mask_add(sum, mask, sum, e);
+        floats_mask_storeu(out + c, mask, e);
     }
-    __m512 scale = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
+    floats scale = floats_set1(1 / floats_reduce_add(sum));
     for (int64_t c = 0; c < channels; c += LANES) {
-        __mmask16 mask = lanes(channels - c);
-        _mm512_mask_storeu_ps(out + c, mask,
-                              _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, out + c), scale));
+        lane_mask mask = lanes(channels - c);
+        floats_mask_storeu(out + c, mask,
+                           floats_mul(floats_maskz_loadu(mask, out + c), scale));
     }
 }
 
 /* Up to 32 channels stay in registers: classes of pixels. */
 ALWAYS void softmax_few(const float *in, float *out, int64_t channels, int vectors) {
-    __m512 x[2], most = _mm512_set1_ps(-FLT_MAX), sum = _mm512_setzero_ps();
+    floats x[2], most = floats_set1(-FLT_MAX), sum = floats_setzero();
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
-        __mmask16 mask = lanes(channels - v * LANES);
-        x[v] = _mm512_maskz_loadu_ps(mask, in + v * LANES);
-        most = _mm512_mask_max_ps(most, mask, most, x[v]);
+        lane_mask mask = lanes(channels - v * LANES);
+        x[v] = floats_maskz_loadu(mask, in + v * LANES);
+        most = floats_mask_max(most, mask, most, x[v]);
     }
-    most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    most = floats_set1(floats_reduce_max(most));
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
-        x[v] = exp_vector(_mm512_sub_ps(x[v], most));
-        sum = _mm512_mask_add_ps(sum, lanes(channels - v * LANES), sum, x[v]);
+        x[v] = exp_vector(floats_sub(x[v], most));
+        sum = floats_mask_add(sum, lanes(channels - v * LANES), sum, x[v]);
     }
-    __m512 scale = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
+    floats scale = floats_set1(1 / floats_reduce_add(sum));
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++)
-        _mm512_mask_storeu_ps(out + v * LANES, lanes(channels - v * LANES), _mm512_mul_ps(x[v], scale));
+        floats_mask_storeu(out + v * LANES, lanes(channels - v * LANES), floats_mul(x[v], scale));
 }
 
 static void softmax_run(const void *prepared, worker *w) {

@@ -42,28 +42,28 @@ static double divisor_of(const softmax_loss *o) {
 
 /* 0, or -1 where a score is not finite. */
 static int softmax_row(const float *in, float *out, int64_t classes) {
-    __m512 most = _mm512_set1_ps(-FLT_MAX), sum = _mm512_setzero_ps();
-    const __m512 largest = _mm512_set1_ps(FLT_MAX);
+    floats most = floats_set1(-FLT_MAX), sum = floats_setzero();
+    const floats largest = floats_set1(FLT_MAX);
     for (int64_t c = 0; c < classes; c += LANES) {
-        __mmask16 mask = lanes(classes - c);
-        __m512 x = _mm512_maskz_loadu_ps(mask, in + c);
-        if (_mm512_cmp_ps_mask(_mm512_abs_ps(x), largest, _CMP_NLE_UQ)) return -1;
-        most = _mm512_mask_max_ps(most, mask, most, x);
+        lane_mask mask = lanes(classes - c);
+        floats x = floats_maskz_loadu(mask, in + c);
+        if (floats_cmp(floats_abs(x), largest, _CMP_NLE_UQ)) return -1;
+        most = floats_mask_max(most, mask, most, x);
     }
-    most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    most = floats_set1(floats_reduce_max(most));
     for (int64_t c = 0; c < classes; c += LANES) {
-        __mmask16 mask = lanes(classes - c);
-        __m512 x = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + c), most);
+        lane_mask mask = lanes(classes - c);
+        floats x = floats_sub(floats_maskz_loadu(mask, in + c), most);
         /* exp_vector() ends at e^-103, where e^x of float32 is 0. */
-        __mmask16 there = _mm512_mask_cmp_ps_mask(mask, x, _mm512_set1_ps(-103), _CMP_GT_OQ);
-        __m512 e = _mm512_maskz_mov_ps(there, exp_vector(x));
-        sum = _mm512_add_ps(sum, e);
-        _mm512_mask_storeu_ps(out + c, mask, e);
+        lane_mask there = floats_mask_cmp(mask, x, floats_set1(-103), _CMP_GT_OQ);
+        floats e = floats_maskz_mov(there, exp_vector(x));
+        sum = floats_add(sum, e);
+        floats_mask_storeu(out + c, mask, e);
     }
-    __m512 total = _mm512_set1_ps(_mm512_reduce_add_ps(sum));
+    floats total = floats_set1(floats_reduce_add(sum));
     for (int64_t c = 0; c < classes; c += LANES) {
-        __mmask16 mask = lanes(classes - c);
-        _mm512_mask_storeu_ps(out + c, mask, _mm512_div_ps(_mm512_maskz_loadu_ps(mask, out + c), total));
+        lane_mask mask = lanes(classes - c);
+        floats_mask_storeu(out + c, mask, floats_div(floats_maskz_loadu(mask, out + c), total));
     }
     return 0;
 }

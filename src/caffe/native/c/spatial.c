@@ -20,7 +20,7 @@ enum { MOST_PIXELS = 14 /* results of a block */, MOST_ROW = 8 * MOST_PIXELS, MO
 typedef struct {
     int64_t input, output; /* channels */
     int64_t wide;          /* vectors */
-    __mmask16 mask[2];
+    lane_mask mask[2];
     const float *weights;  /* [row, column of the kernel][channel][wide * 16] */
 } panel;
 
@@ -33,7 +33,7 @@ typedef struct {
     int64_t panels, band;     /* rows for which a panel's weights are read, one after the other */
     panel *panel;
     float *weights;
-    __m512 low, high; /* of ReLU and Clamp */
+    floats low, high; /* of ReLU and Clamp */
     int bounded;      /* whether the activation is no more than that */
     int left, right;  /* whether the kernel reaches beyond the map at the first and last result of a row */
     int64_t all;      /* of a kernel of one tap: all pixels, in rows of which the last two may overlap; or 0 */
@@ -55,8 +55,8 @@ static __attribute__((noinline)) void finish_block(const spatial *o, const panel
                                                    int64_t pixels, float *to) {
     for (int64_t i = 0; i < pixels * s->wide; i++) {
         int64_t n = i % s->wide;
-        __m512 v = activate(_mm512_load_ps(sums + i * LANES), &o->done, s->output + n * LANES, s->mask[n]);
-        _mm512_mask_storeu_ps(to + i / s->wide * o->out.pixel + n * LANES, s->mask[n], v);
+        floats v = activate(floats_load(sums + i * LANES), &o->done, s->output + n * LANES, s->mask[n]);
+        floats_mask_storeu(to + i / s->wide * o->out.pixel + n * LANES, s->mask[n], v);
     }
 }
 
@@ -64,21 +64,21 @@ static __attribute__((noinline)) void finish_block(const spatial *o, const panel
    of each pixel; `next` numbers are from a result's to the next one's. `ahead`: those of the next block
    are asked for. */
 ALWAYS void add_column(const float *row, int64_t next, int64_t channels, const float *weights, const int begin,
-                       const int end, const int wide, const int ahead, __m512 sums[][2]) {
+                       const int end, const int wide, const int ahead, floats sums[][2]) {
     const float *at[(MOST_PIXELS + TOGETHER - 1) / TOGETHER];
 #pragma GCC unroll 5
     for (int g = begin / TOGETHER; g * TOGETHER < end; g++) at[g] = row + g * TOGETHER * next;
 #pragma GCC unroll 1
     for (int64_t c = 0; c < channels; c++, weights += wide * LANES) {
-        __m512 w[2];
+        floats w[2];
 #pragma GCC unroll 2
-        for (int n = 0; n < wide; n++) w[n] = _mm512_load_ps(weights + n * LANES);
+        for (int n = 0; n < wide; n++) w[n] = floats_load(weights + n * LANES);
         if (ahead) __builtin_prefetch(row + end * next + c * LANES);
 #pragma GCC unroll 14
         for (int i = begin; i < end; i++) {
-            __m512 v = _mm512_set1_ps(at[i / TOGETHER][i % TOGETHER * next]);
+            floats v = floats_set1(at[i / TOGETHER][i % TOGETHER * next]);
 #pragma GCC unroll 2
-            for (int n = 0; n < wide; n++) sums[i][n] = _mm512_fmadd_ps(v, w[n], sums[i][n]);
+            for (int n = 0; n < wide; n++) sums[i][n] = floats_fmadd(v, w[n], sums[i][n]);
         }
 #pragma GCC unroll 5
         for (int g = begin / TOGETHER; g * TOGETHER < end; g++) at[g]++;
@@ -92,12 +92,12 @@ ALWAYS void block(const spatial *o, const panel *s, const place *p, const int co
     const int64_t channels = p->channels, pixel = o->in.pixel, line = o->in.w * pixel;
     const float *weights = p->weights;
     float *to = p->to;
-    __m512 sums[MOST_PIXELS][2];
+    floats sums[MOST_PIXELS][2];
 #pragma GCC unroll 2
     for (int n = 0; n < wide; n++) {
-        __m512 bias = _mm512_setzero_ps();
+        floats bias = floats_setzero();
         if (o->done.bias && !p->earlier)
-            bias = _mm512_maskz_loadu_ps(s->mask[n], o->done.bias + s->output + n * LANES);
+            bias = floats_maskz_loadu(s->mask[n], o->done.bias + s->output + n * LANES);
 #pragma GCC unroll 14
         for (int i = 0; i < pixels; i++) sums[i][n] = bias;
     }
@@ -107,7 +107,7 @@ ALWAYS void block(const spatial *o, const panel *s, const place *p, const int co
         for (int i = 0; i < pixels; i++, other += o->done.other.pixel)
 #pragma GCC unroll 2
             for (int n = 0; n < wide; n++)
-                sums[i][n] = _mm512_add_ps(sums[i][n], _mm512_maskz_loadu_ps(s->mask[n], other + n * LANES));
+                sums[i][n] = floats_add(sums[i][n], floats_maskz_loadu(s->mask[n], other + n * LANES));
         for (int i = 0; i < pixels; i++, other += o->done.other.pixel) /* the next block's */
             for (int n = 0; n < wide; n++) __builtin_prefetch(other + n * LANES);
     }
@@ -130,10 +130,10 @@ ALWAYS void block(const spatial *o, const panel *s, const place *p, const int co
     if (p->earlier)
 #pragma GCC unroll 28
         for (int i = 0; i < pixels * wide; i++)
-            sums[i / wide][i % wide] = _mm512_add_ps(sums[i / wide][i % wide], _mm512_load_ps(p->before + i * LANES));
+            sums[i / wide][i % wide] = floats_add(sums[i / wide][i % wide], floats_load(p->before + i * LANES));
     if (p->later || !o->bounded) {
 #pragma GCC unroll 28
-        for (int i = 0; i < pixels * wide; i++) _mm512_store_ps(p->before + i * LANES, sums[i / wide][i % wide]);
+        for (int i = 0; i < pixels * wide; i++) floats_store(p->before + i * LANES, sums[i / wide][i % wide]);
         if (!p->later) finish_block(o, s, p->before, pixels, to);
         return;
     }
@@ -141,8 +141,8 @@ ALWAYS void block(const spatial *o, const panel *s, const place *p, const int co
     for (int i = 0; i < pixels; i++, to += o->out.pixel)
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++)
-            _mm512_mask_storeu_ps(to + n * LANES, s->mask[n],
-                                  _mm512_min_ps(o->high, _mm512_max_ps(o->low, sums[i][n])));
+            floats_mask_storeu(to + n * LANES, s->mask[n],
+                               floats_min(o->high, floats_max(o->low, sums[i][n])));
 }
 
 /* All blocks of a row of results. */
@@ -295,7 +295,7 @@ int spatial_add(program *p, const map *in, const map *out, const window *win, co
     int failed = !o->weights || !o->panel || finish_copy(&o->done, then, out->c);
     float low, high;
     o->bounded = finish_limits(&o->done, &low, &high);
-    o->low = _mm512_set1_ps(low), o->high = _mm512_set1_ps(high);
+    o->low = floats_set1(low), o->high = floats_set1(high);
     if (failed || program_add(p, run, o, discard)) {
         discard(o);
         free(o);

@@ -1,7 +1,7 @@
 /* The products of a convolution, on what the processor has for them.
 
-   One of two headers, by what the file is compiled for (setup.py): AMX's tiles, or AVX-512's
-   multiplications.  Both have
+   One of two headers, by what the file is compiled for (setup.py): AMX's tiles, or multiplications
+   of vectors.  Both have
 
    - STEP: the channels that a product takes at a time; PIXEL_BYTES and WEIGHT_BYTES: a pixel's step, and
      that of the weights for SIDE outputs;
@@ -17,9 +17,9 @@
 #ifndef CAFFE_TILES_H
 #define CAFFE_TILES_H
 
+#include "floats.h"
 #include "kind.h"
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -30,7 +30,7 @@ enum { SIDE = 16, TILE_FLOATS = SIDE * SIDE };
 #ifdef CAFFE_AMX
 #include "tiles_amx.h"
 #else
-#include "tiles_avx512.h"
+#include "tiles_vectors.h"
 #endif
 
 #undef PRODUCT

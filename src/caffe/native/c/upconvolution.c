@@ -36,9 +36,9 @@ static void spreading_run(const void *prepared, worker *w) {
             for (int64_t x = 0; x < squares->w; x++, square += squares->pixel)
                 for (int64_t k = 0; k < o->kernel_w; k++, pixel += out->pixel)
                     for (int64_t c = 0; c < out->c; c += LANES) {
-                        __mmask16 mask = lanes(out->c - c);
-                        __m512 v = _mm512_maskz_loadu_ps(mask, square + k * out->c + c);
-                        _mm512_mask_storeu_ps(pixel + c, mask, v);
+                        lane_mask mask = lanes(out->c - c);
+                        floats v = floats_maskz_loadu(mask, square + k * out->c + c);
+                        floats_mask_storeu(pixel + c, mask, v);
                     }
         }
 }

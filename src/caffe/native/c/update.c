@@ -26,47 +26,47 @@ typedef struct {
 CROSSES(update)
 
 /* share h + rest g^2 */
-ALWAYS __m512 average(__m512 h, __m512 g, float share, float rest) {
-    __m512 part = _mm512_mul_ps(_mm512_set1_ps(rest), _mm512_mul_ps(g, g));
-    return _mm512_fmadd_ps(_mm512_set1_ps(share), h, part);
+ALWAYS floats average(floats h, floats g, float share, float rest) {
+    floats part = floats_mul(floats_set1(rest), floats_mul(g, g));
+    return floats_fmadd(floats_set1(share), h, part);
 }
 
 /* rate v / (sqrt(h) + delta) */
-ALWAYS __m512 by_root(__m512 v, __m512 h, const update *o, __m512 rate) {
-    __m512 root = _mm512_add_ps(_mm512_sqrt_ps(h), _mm512_set1_ps(o->delta));
-    return _mm512_mul_ps(_mm512_div_ps(v, root), rate);
+ALWAYS floats by_root(floats v, floats h, const update *o, floats rate) {
+    floats root = floats_add(floats_sqrt(h), floats_set1(o->delta));
+    return floats_mul(floats_div(v, root), rate);
 }
 
-ALWAYS __m512 sign(__m512 w) {
-    const __m512 zero = _mm512_setzero_ps(), one = _mm512_set1_ps(1);
-    __m512 above = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(w, zero, _CMP_GT_OQ), one);
-    return _mm512_mask_mov_ps(above, _mm512_cmp_ps_mask(w, zero, _CMP_LT_OQ), _mm512_set1_ps(-1));
+ALWAYS floats sign(floats w) {
+    const floats zero = floats_setzero(), one = floats_set1(1);
+    floats above = floats_maskz_mov(floats_cmp(w, zero, _CMP_GT_OQ), one);
+    return floats_mask_mov(above, floats_cmp(w, zero, _CMP_LT_OQ), floats_set1(-1));
 }
 
 /* Numbers begin to end of a parameter. What was subtracted goes to g, but with SGD, whose history it
    is. */
 ALWAYS void update_numbers(const update *o, const parameter *p, int64_t begin, int64_t end, int rule) {
-    const __m512 rate = _mm512_set1_ps(p->rate), decay = _mm512_set1_ps(p->decay);
-    const __m512 factor = _mm512_set1_ps(o->factor), momentum = _mm512_set1_ps(o->momentum);
+    const floats rate = floats_set1(p->rate), decay = floats_set1(p->decay);
+    const floats factor = floats_set1(o->factor), momentum = floats_set1(o->momentum);
     for (int64_t i = begin; i < end; i += LANES) {
-        __mmask16 mask = lanes(end - i);
-        __m512 w = _mm512_maskz_loadu_ps(mask, p->w + i), h = _mm512_maskz_loadu_ps(mask, p->h + i);
-        __m512 g = _mm512_mul_ps(factor, _mm512_maskz_loadu_ps(mask, p->g + i)), step;
-        __m512 h2 = _mm512_setzero_ps();
-        if (p->decay != 0) g = _mm512_fmadd_ps(decay, o->towards_zero ? sign(w) : w, g);
+        lane_mask mask = lanes(end - i);
+        floats w = floats_maskz_loadu(mask, p->w + i), h = floats_maskz_loadu(mask, p->h + i);
+        floats g = floats_mul(factor, floats_maskz_loadu(mask, p->g + i)), step;
+        floats h2 = floats_setzero();
+        if (p->decay != 0) g = floats_fmadd(decay, o->towards_zero ? sign(w) : w, g);
         switch (rule) {
         case SGD:
-            h = step = _mm512_fmadd_ps(rate, g, _mm512_mul_ps(momentum, h));
+            h = step = floats_fmadd(rate, g, floats_mul(momentum, h));
             break;
         case NESTEROV: {
-            __m512 before = _mm512_mul_ps(momentum, h);
-            h = _mm512_fmadd_ps(rate, g, before);
-            step = _mm512_mul_ps(_mm512_set1_ps(o->more), h);
-            step = _mm512_sub_ps(step, before);
+            floats before = floats_mul(momentum, h);
+            h = floats_fmadd(rate, g, before);
+            step = floats_mul(floats_set1(o->more), h);
+            step = floats_sub(step, before);
             break;
         }
         case ADAGRAD:
-            h = _mm512_fmadd_ps(g, g, h);
+            h = floats_fmadd(g, g, h);
             step = by_root(g, h, o, rate);
             break;
         case RMSPROP:
@@ -74,26 +74,26 @@ ALWAYS void update_numbers(const update *o, const parameter *p, int64_t begin, i
             step = by_root(g, h, o, rate);
             break;
         case ADADELTA: {
-            const __m512 delta = _mm512_set1_ps(o->delta);
+            const floats delta = floats_set1(o->delta);
             h = average(h, g, o->momentum, o->rest);
-            h2 = _mm512_maskz_loadu_ps(mask, p->h2 + i);
-            __m512 ratio = _mm512_div_ps(_mm512_add_ps(h2, delta), _mm512_add_ps(h, delta));
-            step = _mm512_mul_ps(g, _mm512_sqrt_ps(ratio));
+            h2 = floats_maskz_loadu(mask, p->h2 + i);
+            floats ratio = floats_div(floats_add(h2, delta), floats_add(h, delta));
+            step = floats_mul(g, floats_sqrt(ratio));
             h2 = average(h2, step, o->momentum, o->rest);
-            step = _mm512_mul_ps(step, rate);
+            step = floats_mul(step, rate);
             break;
         }
         default: { /* ADAM: the rate has the correction in it */
-            __m512 part = _mm512_mul_ps(_mm512_set1_ps(o->rest), g);
-            h = _mm512_fmadd_ps(momentum, h, part);
-            h2 = average(_mm512_maskz_loadu_ps(mask, p->h2 + i), g, o->momentum2, o->rest2);
+            floats part = floats_mul(floats_set1(o->rest), g);
+            h = floats_fmadd(momentum, h, part);
+            h2 = average(floats_maskz_loadu(mask, p->h2 + i), g, o->momentum2, o->rest2);
             step = by_root(h, h2, o, rate);
         }
         }
-        _mm512_mask_storeu_ps(p->h + i, mask, h);
-        if (rule >= ADADELTA) _mm512_mask_storeu_ps(p->h2 + i, mask, h2);
-        if (rule != SGD) _mm512_mask_storeu_ps(p->g + i, mask, step);
-        _mm512_mask_storeu_ps(p->w + i, mask, _mm512_sub_ps(w, step));
+        floats_mask_storeu(p->h + i, mask, h);
+        if (rule >= ADADELTA) floats_mask_storeu(p->h2 + i, mask, h2);
+        if (rule != SGD) floats_mask_storeu(p->g + i, mask, step);
+        floats_mask_storeu(p->w + i, mask, floats_sub(w, step));
     }
 }
 

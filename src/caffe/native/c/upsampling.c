@@ -36,17 +36,17 @@ typedef struct {
     const float *weights[2]; /* the taps of each */
     float *out;
     int64_t pixel, channel; /* of the first output */
-    __m512 bias;
-    __mmask16 mask;
+    floats bias;
+    lane_mask mask;
 } line;
 
-ALWAYS void put(const line *l, int64_t x, __m512 sum, int finishes) {
+ALWAYS void put(const line *l, int64_t x, floats sum, int finishes) {
     const upsampling *o = l->o;
     if (finishes) {
-        __m512 other = finish_other(&o->then, l->pixel + x, l->channel, l->mask);
-        sum = activate(_mm512_add_ps(sum, other), &o->then, l->channel, l->mask);
+        floats other = finish_other(&o->then, l->pixel + x, l->channel, l->mask);
+        sum = activate(floats_add(sum, other), &o->then, l->channel, l->mask);
     }
-    _mm512_mask_storeu_ps(l->out + x * o->out.pixel, l->mask, sum);
+    floats_mask_storeu(l->out + x * o->out.pixel, l->mask, sum);
 }
 
 /* The outputs over input columns first to end - 1 whose taps are from to to - 1, by `stride`: a
@@ -55,24 +55,24 @@ ALWAYS void columns(const line *l, int64_t first, int64_t end, int64_t stride, i
                     int finishes) {
     const upsampling *o = l->o;
     const int64_t pad = o->win.pad_w;
-    __m512 before[2], here[2];
+    floats before[2], here[2];
     for (int i = 0; i < 2; i++) {
         int inside = first > 0 && first <= o->in.w;
-        before[i] = _mm512_maskz_loadu_ps(inside ? l->mask : 0, l->rows[i] + (first - 1) * l->pixels[i]);
+        before[i] = floats_maskz_loadu(inside ? l->mask : 0, l->rows[i] + (first - 1) * l->pixels[i]);
     }
     for (int64_t c = first; c < end; c++) {
         for (int i = 0; i < 2; i++)
-            here[i] = _mm512_maskz_loadu_ps(c < o->in.w ? l->mask : 0, l->rows[i] + c * l->pixels[i]);
+            here[i] = floats_maskz_loadu(c < o->in.w ? l->mask : 0, l->rows[i] + c * l->pixels[i]);
         int64_t x = c * stride - pad;
 #pragma GCC unroll 8
         for (int64_t t = from; t < to; t++) {
-            __m512 sum = l->bias, more = _mm512_setzero_ps();
+            floats sum = l->bias, more = floats_setzero();
             const float *w = l->weights[0] + t * LANES, *v = l->weights[1] + t * LANES;
-            sum = _mm512_fmadd_ps(here[0], _mm512_load_ps(w), sum);
-            more = _mm512_mul_ps(before[0], _mm512_load_ps(w + stride * LANES));
-            sum = _mm512_fmadd_ps(here[1], _mm512_load_ps(v), sum);
-            more = _mm512_fmadd_ps(before[1], _mm512_load_ps(v + stride * LANES), more);
-            put(l, x + t, _mm512_add_ps(sum, more), finishes);
+            sum = floats_fmadd(here[0], floats_load(w), sum);
+            more = floats_mul(before[0], floats_load(w + stride * LANES));
+            sum = floats_fmadd(here[1], floats_load(v), sum);
+            more = floats_fmadd(before[1], floats_load(v + stride * LANES), more);
+            put(l, x + t, floats_add(sum, more), finishes);
         }
         before[0] = here[0], before[1] = here[1];
     }
@@ -110,15 +110,15 @@ static void any_rows(const line *l, int64_t y, int64_t image) {
     const window *w = &o->win;
     const float *weights = o->weights + l->channel * o->taps_h * o->taps_w;
     for (int64_t x = 0; x < o->out.w; x++) {
-        __m512 sum = l->bias;
+        floats sum = l->bias;
         int64_t ty = (y + w->pad_h) % w->stride_h, iy = (y + w->pad_h) / w->stride_h;
         for (; ty < w->kernel_h && iy >= 0; ty += w->stride_h, iy--) {
             int64_t tx = (x + w->pad_w) % w->stride_w, ix = (x + w->pad_w) / w->stride_w;
             for (; iy < o->in.h && tx < w->kernel_w && ix >= 0; tx += w->stride_w, ix--) {
                 if (ix >= o->in.w) continue;
                 const float *from = pixel_at(&o->in, image, iy, ix) + l->channel;
-                __m512 weight = _mm512_load_ps(weights + (ty * o->taps_w + tx) * LANES);
-                sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(l->mask, from), weight, sum);
+                floats weight = floats_load(weights + (ty * o->taps_w + tx) * LANES);
+                sum = floats_fmadd(floats_maskz_loadu(l->mask, from), weight, sum);
             }
         }
         put(l, x, sum, 1);
@@ -139,7 +139,7 @@ static void one_line(const upsampling *o, int64_t image, int64_t y, int64_t vect
     l.out = pixel_at(&o->out, image, y, 0) + l.channel;
     l.pixel = (image * o->out.h + y) * o->out.w;
     const float *bias = o->then.bias;
-    l.bias = bias ? _mm512_maskz_loadu_ps(l.mask, bias + l.channel) : _mm512_setzero_ps();
+    l.bias = bias ? floats_maskz_loadu(l.mask, bias + l.channel) : floats_setzero();
     if (!two)
         any_rows(&l, y, image);
     else if (o->finishes)

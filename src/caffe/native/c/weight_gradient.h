@@ -34,7 +34,7 @@ typedef struct {
 #ifdef CAFFE_AMX
 #include "weight_gradient_amx.h"
 #else
-#include "weight_gradient_avx512.h"
+#include "weight_gradient_vectors.h"
 #endif
 
 /* A plan for so many threads; -1 where the kernel is too wide. */

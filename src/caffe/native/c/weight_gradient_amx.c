@@ -17,7 +17,6 @@
 
 #include "finish.h"
 #include "tiles.h"
-#include "turn.h"
 #include "weight_gradient.h"
 #include "weight_gradient_give.h"
 

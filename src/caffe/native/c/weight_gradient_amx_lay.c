@@ -5,7 +5,6 @@
 
 #include "weight_gradient.h"
 #include "finish.h"
-#include "turn.h"
 
 /* Where the pixels of `count` positions from `from` on lie; NULL where the grid has none. The grid's
    pixel (y, x) is the image's (y * stride + first). */

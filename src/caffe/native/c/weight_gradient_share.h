@@ -1,4 +1,4 @@
-/* What a task of the weights' gradient by AVX-512 multiplies, and what it gives the caller. */
+/* What a task of the weights' gradient by vectors multiplies, and what it gives the caller. */
 
 #ifndef CAFFE_WEIGHT_GRADIENT_SHARE_H
 #define CAFFE_WEIGHT_GRADIENT_SHARE_H
@@ -21,25 +21,25 @@ typedef struct {
    mask count.  The numbers are from channel `row` on, the vectors from `column` on. */
 static inline __attribute__((always_inline)) void
 multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t count, int64_t row,
-         int64_t column, __mmask16 last, const block_sums *to) {
+         int64_t column, lane_mask last, const block_sums *to) {
     const int64_t row_next = p->rows.next, column_next = p->columns.next;
-    __m512 sums[MOST_SUMS];
+    floats sums[MOST_SUMS];
     begin_sums(rows * wide, sums);
     for (const run *r = runs; r < runs + count; r++) {
         const float *a = r->rows + row, *b = r->columns + column;
         for (int64_t k = r->count; k > 0; k--, a += row_next, b += column_next) {
-            __m512 v[2];
+            floats v[2];
             _mm_prefetch((const char *)(b + AHEAD * column_next), _MM_HINT_T0);
             if (wide == 2) _mm_prefetch((const char *)(b + AHEAD * column_next + LANES), _MM_HINT_T0);
             _mm_prefetch((const char *)(a + AHEAD * row_next), _MM_HINT_T0);
-            if (wide == 2) v[0] = _mm512_loadu_ps(b);
-            v[wide - 1] = _mm512_maskz_loadu_ps(last, b + (wide - 1) * LANES);
+            if (wide == 2) v[0] = floats_loadu(b);
+            v[wide - 1] = floats_maskz_loadu(last, b + (wide - 1) * LANES);
 #pragma GCC unroll 14
             for (int i = 0; i < rows; i++) {
-                __m512 x = _mm512_set1_ps(a[i]);
+                floats x = floats_set1(a[i]);
 #pragma GCC unroll 2
                 for (int n = 0; n < wide; n++)
-                    sums[i * wide + n] = _mm512_fmadd_ps(x, v[n], sums[i * wide + n]);
+                    sums[i * wide + n] = floats_fmadd(x, v[n], sums[i * wide + n]);
             }
         }
     }
@@ -48,16 +48,16 @@ multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++) {
             float *here = to->at + i * to->next + n * LANES;
-            __mmask16 mask = n == wide - 1 ? last : 0xffff;
-            __m512 v = sums[i * wide + n];
-            if (!to->begins) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, here));
-            _mm512_mask_storeu_ps(here, mask, v);
+            lane_mask mask = n == wide - 1 ? last : 0xffff;
+            floats v = sums[i * wide + n];
+            if (!to->begins) v = floats_add(v, floats_maskz_loadu(mask, here));
+            floats_mask_storeu(here, mask, v);
         }
 }
 
 /* The same of 1 to 14 rows, which are known where it is compiled. */
 static void multiply_block(int64_t rows, int wide, const plan *p, const run *runs, int64_t count,
-                           int64_t row, int64_t column, __mmask16 last, const block_sums *to) {
+                           int64_t row, int64_t column, lane_mask last, const block_sums *to) {
 #define OF(n)                                                             \
     case n:                                                               \
         if (wide == 2)                                                    \
@@ -94,7 +94,7 @@ static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t
     for (int64_t pair = s->pair; pair < s->pair_end; pair++) {
         int64_t column = pair * 2 * LANES, left = at_most(p->columns.channels - column, 2 * LANES);
         int wide = left > LANES ? 2 : 1;
-        __mmask16 last = lanes(left - (wide - 1) * LANES);
+        lane_mask last = lanes(left - (wide - 1) * LANES);
         for (int64_t block = s->block; block < s->block_end; block++) {
             int64_t row = p->rows.channels * block / p->blocks;
             int64_t end = p->rows.channels * (block + 1) / p->blocks;
@@ -116,10 +116,10 @@ static void give(const plan *p, const share *s, int64_t tile_row, int64_t tile_c
     int64_t in = p->swapped ? column : row, count = p->swapped ? high : wide;
     output += p->swapped ? row : column;
     for (int tap = 0; tap < p->taps; tap++) {
-        __m512 rows[LANES];
-        for (int i = 0; i < LANES; i++) rows[i] = _mm512_load_ps(sums + tap * next + i * row_next);
+        floats rows[LANES];
+        for (int i = 0; i < LANES; i++) rows[i] = floats_load(sums + tap * next + i * row_next);
         if (!p->swapped) turn(rows);
-        for (int o = 0; o < LANES; o++) _mm512_store_ps(turned + (o * p->taps + tap) * LANES, rows[o]);
+        for (int o = 0; o < LANES; o++) floats_store(turned + (o * p->taps + tap) * LANES, rows[o]);
     }
     for (int64_t o = 0; o < count; o++)
         give_output(p->taps, of->add, turned + o * p->taps * LANES,

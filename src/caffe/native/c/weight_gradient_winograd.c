@@ -87,25 +87,25 @@ static void lay_x(const plan *p, int64_t block, float *to, int64_t place) {
     region r = {.x = of->x + image * of->h * of->w * of->x_pixel, .x_pixel = of->x_pixel};
     r.h = of->h, r.w = of->w;
     for (int64_t c = 0; c < of->c; c += LANES) {
-        __m512 d[4][6];
+        floats d[4][6];
         columns_in(&r, y, x, c, lanes(of->c - c), d);
         for (int j = 0; j < 4; j++) {
-            __m512 v[6];
+            floats v[6];
             rows_in(d[j], v);
-            for (int i = 0; i < 6; i++) _mm512_store_ps(to + (i * 4 + j) * place + c, v[i]);
+            for (int i = 0; i < 6; i++) floats_store(to + (i * 4 + j) * place + c, v[i]);
         }
     }
 }
 
 /* The adjoint of F(4,3)'s output transform: six rows of four. */
-static inline void rows_back(const __m512 d[4], __m512 to[6]) {
-    const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4);
-    __m512 even = _mm512_add_ps(d[0], d[2]), odd = _mm512_add_ps(d[1], d[3]);
-    __m512 far = _mm512_fmadd_ps(four, d[2], d[0]);
-    __m512 farther = _mm512_mul_ps(two, _mm512_fmadd_ps(four, d[3], d[1]));
+static inline void rows_back(const floats d[4], floats to[6]) {
+    const floats two = floats_set1(2), four = floats_set1(4);
+    floats even = floats_add(d[0], d[2]), odd = floats_add(d[1], d[3]);
+    floats far = floats_fmadd(four, d[2], d[0]);
+    floats farther = floats_mul(two, floats_fmadd(four, d[3], d[1]));
     to[0] = d[0];
-    to[1] = _mm512_add_ps(even, odd), to[2] = _mm512_sub_ps(even, odd);
-    to[3] = _mm512_add_ps(far, farther), to[4] = _mm512_sub_ps(far, farther);
+    to[1] = floats_add(even, odd), to[2] = floats_sub(even, odd);
+    to[3] = floats_add(far, farther), to[4] = floats_sub(far, farther);
     to[5] = d[3];
 }
 
@@ -116,22 +116,22 @@ static void lay_dy(const plan *p, int64_t block, float *to, int64_t place, float
     int64_t y0 = within / p->row_blocks * BLOCK_H, x0 = within % p->row_blocks * BLOCK_W;
     const float *at = of->dy + ((image * of->out_h + y0) * of->out_w + x0) * of->dy_pixel;
     for (int64_t c = 0; c < of->out_c; c += LANES) {
-        __mmask16 mask = lanes(of->out_c - c);
-        __m512 d[4][BLOCK_H], sum = _mm512_load_ps(sums + c);
+        lane_mask mask = lanes(of->out_c - c);
+        floats d[4][BLOCK_H], sum = floats_load(sums + c);
         for (int i = 0; i < BLOCK_H; i++) {
             int inside = y0 + i < of->out_h;
             const float *row = at + i * of->out_w * of->dy_pixel + c;
-            __m512 a = _mm512_maskz_loadu_ps(inside ? mask : 0, row);
-            __m512 b = _mm512_maskz_loadu_ps(inside && x0 + 1 < of->out_w ? mask : 0, row + of->dy_pixel);
-            sum = _mm512_add_ps(sum, _mm512_add_ps(a, b));
-            d[0][i] = a, d[1][i] = _mm512_add_ps(a, b), d[2][i] = _mm512_sub_ps(a, b);
-            d[3][i] = _mm512_sub_ps(_mm512_setzero_ps(), b);
+            floats a = floats_maskz_loadu(inside ? mask : 0, row);
+            floats b = floats_maskz_loadu(inside && x0 + 1 < of->out_w ? mask : 0, row + of->dy_pixel);
+            sum = floats_add(sum, floats_add(a, b));
+            d[0][i] = a, d[1][i] = floats_add(a, b), d[2][i] = floats_sub(a, b);
+            d[3][i] = floats_sub(floats_setzero(), b);
         }
-        _mm512_store_ps(sums + c, sum);
+        floats_store(sums + c, sum);
         for (int j = 0; j < 4; j++) {
-            __m512 v[6];
+            floats v[6];
             rows_back(d[j], v);
-            for (int i = 0; i < 6; i++) _mm512_store_ps(to + (i * 4 + j) * place + c, v[i]);
+            for (int i = 0; i < 6; i++) floats_store(to + (i * 4 + j) * place + c, v[i]);
         }
     }
 }
@@ -168,25 +168,25 @@ static void multiply_place(const plan *p, const share *s, int place, int64_t cou
 }
 
 /* The adjoint of the weights' transform: nine taps of the 24 places' sums. */
-static inline void weights_back(const __m512 u[PLACES], __m512 to[KERNEL]) {
-    const __m512 half = _mm512_set1_ps(0.5f), quarter = _mm512_set1_ps(0.25f);
-    const __m512 sixth = _mm512_set1_ps(1 / 6.0f), twelfth = _mm512_set1_ps(1 / 12.0f);
-    const __m512 small = _mm512_set1_ps(1 / 24.0f);
-    __m512 t[6][3];
+static inline void weights_back(const floats u[PLACES], floats to[KERNEL]) {
+    const floats half = floats_set1(0.5f), quarter = floats_set1(0.25f);
+    const floats sixth = floats_set1(1 / 6.0f), twelfth = floats_set1(1 / 12.0f);
+    const floats small = floats_set1(1 / 24.0f);
+    floats t[6][3];
     for (int i = 0; i < 6; i++) {
-        const __m512 *r = u + 4 * i;
-        __m512 both = _mm512_mul_ps(half, _mm512_add_ps(r[1], r[2]));
-        t[i][0] = _mm512_add_ps(r[0], both);
-        t[i][1] = _mm512_mul_ps(half, _mm512_sub_ps(r[1], r[2]));
-        t[i][2] = _mm512_add_ps(r[3], both);
+        const floats *r = u + 4 * i;
+        floats both = floats_mul(half, floats_add(r[1], r[2]));
+        t[i][0] = floats_add(r[0], both);
+        t[i][1] = floats_mul(half, floats_sub(r[1], r[2]));
+        t[i][2] = floats_add(r[3], both);
     }
     for (int l = 0; l < 3; l++) {
-        __m512 near = _mm512_mul_ps(sixth, _mm512_add_ps(t[1][l], t[2][l]));
-        __m512 far = _mm512_add_ps(t[3][l], t[4][l]);
-        __m512 differ = _mm512_mul_ps(sixth, _mm512_sub_ps(t[2][l], t[1][l]));
-        to[l] = _mm512_fmadd_ps(small, far, _mm512_fmsub_ps(quarter, t[0][l], near));
-        to[3 + l] = _mm512_fmadd_ps(twelfth, _mm512_sub_ps(t[3][l], t[4][l]), differ);
-        to[6 + l] = _mm512_add_ps(_mm512_fmsub_ps(sixth, far, near), t[5][l]);
+        floats near = floats_mul(sixth, floats_add(t[1][l], t[2][l]));
+        floats far = floats_add(t[3][l], t[4][l]);
+        floats differ = floats_mul(sixth, floats_sub(t[2][l], t[1][l]));
+        to[l] = floats_fmadd(small, far, floats_fmsub(quarter, t[0][l], near));
+        to[3 + l] = floats_fmadd(twelfth, floats_sub(t[3][l], t[4][l]), differ);
+        to[6 + l] = floats_add(floats_fmsub(sixth, far, near), t[5][l]);
     }
 }
 
@@ -197,10 +197,10 @@ static void give_blocks(const plan *p, const share *s, int64_t row, int64_t colu
     if (s->row + row * LANES >= s->row_end || s->column + column * LANES >= s->column_end) return;
     sums += row * LANES * row_next + column * LANES;
     for (int i = 0; i < LANES; i++) {
-        __m512 u[PLACES], taps[KERNEL];
-        for (int k = 0; k < PLACES; k++) u[k] = _mm512_load_ps(sums + k * next + i * row_next);
+        floats u[PLACES], taps[KERNEL];
+        for (int k = 0; k < PLACES; k++) u[k] = floats_load(sums + k * next + i * row_next);
         weights_back(u, taps);
-        for (int k = 0; k < KERNEL; k++) _mm512_store_ps(own + (k * LANES + i) * LANES, taps[k]);
+        for (int k = 0; k < KERNEL; k++) floats_store(own + (k * LANES + i) * LANES, taps[k]);
     }
     direct.taps = KERNEL;
     give(&direct, s, row, column, own, TILE_FLOATS, LANES, own + KERNEL * TILE_FLOATS);

@@ -16,7 +16,7 @@
 #ifdef CAFFE_AMX
 #include "winograd_amx.h"
 #else
-#include "winograd_avx512.h"
+#include "winograd_vectors.h"
 #endif
 
 CROSSES(region)

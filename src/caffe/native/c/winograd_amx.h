@@ -5,9 +5,9 @@
 #ifndef CAFFE_WINOGRAD_AMX_H
 #define CAFFE_WINOGRAD_AMX_H
 
+#include "floats.h"
 #include "splitting.h"
 #include "tiles.h"
-#include "turn.h"
 #include "winograd.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* The blocks of winograd_avx512.h, in groups, and their transforms.
+/* The blocks of winograd_vectors.h, in groups, and their transforms.
 
    Sixteen channels of a group, or sixteen outputs, lie together, [place][block][16]: what a transform
    writes or reads stays in the first cache. */
@@ -56,10 +56,10 @@ static int64_t sites_of(const grouping *g, const region *r, int64_t group, site 
    read; none of rows and columns beyond the image, for which another one stands. */
 typedef struct {
     int64_t row[6], column[4];
-    __mmask16 of_row[6], of_column[4];
+    lane_mask of_row[6], of_column[4];
 } seen;
 
-static void see(const region *r, const site *s, __mmask16 mask, seen *to) {
+static void see(const region *r, const site *s, lane_mask mask, seen *to) {
     for (int64_t i = 0; i < 6; i++) {
         int64_t y = s->y - 1 + i, inside = at_least(at_most(y, r->h - 1), 0);
         to->row[i] = inside * r->w * r->x_pixel;
@@ -76,26 +76,26 @@ static void see(const region *r, const site *s, __mmask16 mask, seen *to) {
    where `at` says, else from x on. */
 ALWAYS void block_in(const int edge, const seen *at, const float *x, int64_t row, int64_t pixel, float *to,
                      int64_t place) {
-    __m512 d[4][6];
+    floats d[4][6];
 #pragma GCC unroll 6
     for (int i = 0; i < 6; i++, x += edge ? 0 : row) {
-        __m512 p[4];
+        floats p[4];
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            p[j] = !edge ? _mm512_loadu_ps(x + j * pixel)
-                         : _mm512_maskz_loadu_ps(at->of_row[i] & at->of_column[j],
-                                                 x + at->row[i] + at->column[j]);
-        d[0][i] = _mm512_sub_ps(p[0], p[2]);
-        d[1][i] = _mm512_add_ps(p[1], p[2]);
-        d[2][i] = _mm512_sub_ps(p[2], p[1]);
-        d[3][i] = _mm512_sub_ps(p[1], p[3]);
+            p[j] = !edge ? floats_loadu(x + j * pixel)
+                         : floats_maskz_loadu(at->of_row[i] & at->of_column[j],
+                                              x + at->row[i] + at->column[j]);
+        d[0][i] = floats_sub(p[0], p[2]);
+        d[1][i] = floats_add(p[1], p[2]);
+        d[2][i] = floats_sub(p[2], p[1]);
+        d[3][i] = floats_sub(p[1], p[3]);
     }
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        __m512 v[6];
+        floats v[6];
         rows_in(d[j], v);
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) _mm512_store_ps(to + (i * 4 + j) * place, v[i]);
+        for (int i = 0; i < 6; i++) floats_store(to + (i * 4 + j) * place, v[i]);
     }
 }
 
@@ -142,37 +142,37 @@ static void transform(const winograd *o, const region *r, const grouping *g, int
    none or a ReLU; `adds`: there is another map. */
 ALWAYS void finish_some(const int plain, const int adds, const winograd *o, const region *r,
                         const grouping *g, int64_t group, const float *m, int64_t n) {
-    const __mmask16 mask = lanes(o->outputs - n);
-    const __m512 floor = _mm512_set1_ps(o->f.act == ACT_RELU ? 0 : -INFINITY);
-    const __m512 bias = o->f.bias ? _mm512_maskz_loadu_ps(mask, o->f.bias + n) : _mm512_setzero_ps();
+    const lane_mask mask = lanes(o->outputs - n);
+    const floats floor = floats_set1(o->f.act == ACT_RELU ? 0 : -INFINITY);
+    const floats bias = o->f.bias ? floats_maskz_loadu(mask, o->f.bias + n) : floats_setzero();
     const int64_t place = g->rows * LANES;
     site sites[MOST_ROWS];
     int64_t count = sites_of(g, r, group, sites);
     for (int64_t b = 0; b < count; b++, m += LANES) {
         const site *at = sites + b;
-        __m512 s[2][6];
+        floats s[2][6];
 #pragma GCC unroll 6
         for (int i = 0; i < 6; i++) {
             const float *from = m + 4 * i * place;
-            __m512 p1 = _mm512_load_ps(from + place), p2 = _mm512_load_ps(from + 2 * place);
-            s[0][i] = _mm512_add_ps(_mm512_load_ps(from), _mm512_add_ps(p1, p2));
-            s[1][i] = _mm512_sub_ps(_mm512_sub_ps(p1, p2), _mm512_load_ps(from + 3 * place));
+            floats p1 = floats_load(from + place), p2 = floats_load(from + 2 * place);
+            s[0][i] = floats_add(floats_load(from), floats_add(p1, p2));
+            s[1][i] = floats_sub(floats_sub(p1, p2), floats_load(from + 3 * place));
         }
         int64_t rows = at_most(r->row1 - at->y, BLOCK_H), columns = at_most(r->column1 - at->x, BLOCK_W);
         int64_t pixel = at->image * r->y_image + at->y * r->y_w + at->x;
         float *y = r->y + pixel * r->y_pixel + n;
 #pragma GCC unroll 2
         for (int j = 0; j < BLOCK_W; j++) {
-            const __m512 *t = s[j];
-            __m512 v[BLOCK_H];
-            rows_out(t, _mm512_add_ps(t[1], bias), v);
+            const floats *t = s[j];
+            floats v[BLOCK_H];
+            rows_out(t, floats_add(t[1], bias), v);
 #pragma GCC unroll 4
             for (int i = 0; i < BLOCK_H; i++)
                 if (i < rows && j < columns) {
                     int64_t here = i * r->y_w + j;
-                    if (adds) v[i] = _mm512_add_ps(v[i], finish_other(&o->f, pixel + here, n, mask));
-                    v[i] = plain ? _mm512_max_ps(floor, v[i]) : activate(v[i], &o->f, n, mask);
-                    _mm512_mask_storeu_ps(y + here * r->y_pixel, mask, v[i]);
+                    if (adds) v[i] = floats_add(v[i], finish_other(&o->f, pixel + here, n, mask));
+                    v[i] = plain ? floats_max(floor, v[i]) : activate(v[i], &o->f, n, mask);
+                    floats_mask_storeu(y + here * r->y_pixel, mask, v[i]);
                 }
         }
     }

@@ -1,11 +1,11 @@
-/* Winograd's products by AVX-512's multiplications (multiply_step.h): a thread takes some groups of blocks,
+/* Winograd's products by multiplications of vectors (multiply_step.h): a thread takes some groups of blocks,
    transforms what they see, and for each 32 outputs computes all 24 products and their transform. */
 
 #ifndef CAFFE_WINOGRAD_AVX512_H
 #define CAFFE_WINOGRAD_AVX512_H
 
+#include "floats.h"
 #include "multiply_step.h"
-#include "turn.h"
 #include "winograd_blocks.h"
 
 enum {
@@ -39,13 +39,13 @@ static void pack_weights(const winograd *o, const float *u) {
     for (int64_t p = 0; p < PLACES; p++, u += (int64_t)o->outputs * o->channels)
         for (int64_t n = 0; n < o->width; n += LANES)
             for (int64_t c = 0; c < o->depth; c += LANES) {
-                __m512 rows[LANES];
+                floats rows[LANES];
                 for (int64_t i = 0; i < LANES; i++)
-                    rows[i] = _mm512_maskz_loadu_ps(n + i < o->outputs ? lanes(o->channels - c) : 0,
-                                                    u + (n + i) * o->channels + c);
+                    rows[i] = floats_maskz_loadu(n + i < o->outputs ? lanes(o->channels - c) : 0,
+                                                 u + (n + i) * o->channels + c);
                 turn(rows);
                 float *to = panel_of(o, n) + p * place_floats(o) + within_panel(o, n) + c * LANES;
-                for (int i = 0; i < LANES; i++) _mm512_store_ps(to + i * LANES, rows[i]);
+                for (int i = 0; i < LANES; i++) floats_store(to + i * LANES, rows[i]);
             }
 }
 
@@ -72,7 +72,7 @@ typedef struct {
 
 /* `rows` blocks by `wide` vectors of outputs of a place. */
 ALWAYS void product_of(const int rows, const int wide, const factors *of) {
-    __m512 sums[MOST_SUMS];
+    floats sums[MOST_SUMS];
     const float *a = of->a, *b = of->b;
     begin_sums(rows * wide, sums);
     for (int64_t k = 0; k < of->depth; k += LANES, a += of->a_step, b += LANES * LANES) {
@@ -86,7 +86,7 @@ ALWAYS void product_of(const int rows, const int wide, const factors *of) {
 #pragma GCC unroll 28
     for (int i = 0; i < rows * wide; i++) {
         float *to = of->to + i % wide * of->to_next + i / wide * LANES;
-        _mm512_store_ps(to, of->sum ? _mm512_add_ps(sums[i], _mm512_load_ps(to)) : sums[i]);
+        floats_store(to, of->sum ? floats_add(sums[i], floats_load(to)) : sums[i]);
     }
 }
 

@@ -9,7 +9,7 @@
 static void lay_rows(const float *from, int64_t row, int64_t have, int64_t depth, number *to) {
     for (int64_t k = 0; k < depth; k += STEP, to += STEP_NUMBERS)
         for (int64_t i = 0; i < SIDE; i++)
-            _mm512_store_ps(to + i * STEP, some(from + i * row + k, i < have ? depth - k : 0));
+            floats_store(to + i * STEP, some(from + i * row + k, i < have ? depth - k : 0));
 }
 
 enum { LATER = 8 }; /* steps: what is read then is asked for */
@@ -22,20 +22,20 @@ static void one_turn(ahead *s) {
     int64_t later = LATER * STEP;
     /* Of these outputs, or the first of the next ones. */
     if (step + LATER >= s->steps) later += SIDE * o->depth - s->steps * STEP;
-    __m512 rows[SIDE];
+    floats rows[SIDE];
     for (int64_t i = 0; i < SIDE; i++, from += o->depth) {
         int64_t left = output + i < o->outputs ? s->depth - step * STEP : 0;
         rows[i] = some(from, left);
         if (left) _mm_prefetch((const char *)(from + later), _MM_HINT_T0);
     }
     turn(rows);
-    for (int i = 0; i < SIDE; i++) _mm512_store_ps(to + i * SIDE, rows[i]);
+    for (int i = 0; i < SIDE; i++) floats_store(to + i * SIDE, rows[i]);
 }
 
 /* Adds the product of `rows` rows of `tiles` times sixteen and 32 outputs. */
 ALWAYS void add_block(const int tiles, const int rows, const number *a, const number *a2, const number *b,
                       const number *b2, int64_t steps, float *sums) {
-    __m512 found[MOST_SUMS];
+    floats found[MOST_SUMS];
     begin_sums(tiles * rows * 2, found);
     for (int i = 0; i < tiles * rows * 2; i++) /* they lie beyond the second cache */
         __builtin_prefetch(sums + (i / 2 / rows * 2 + i % 2) * TILE_FLOATS + i / 2 % rows * SIDE, 1);
@@ -46,7 +46,7 @@ ALWAYS void add_block(const int tiles, const int rows, const number *a, const nu
 #pragma GCC unroll 28
     for (int i = 0; i < tiles * rows * 2; i++) {
         float *to = sums + (i / 2 / rows * 2 + i % 2) * TILE_FLOATS + i / 2 % rows * SIDE;
-        _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), found[i]));
+        floats_store(to, floats_add(floats_load(to), found[i]));
     }
 }
 

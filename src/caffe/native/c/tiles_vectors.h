@@ -1,4 +1,4 @@
-/* How numbers lie for the matrix products of AVX-512's multiplications (multiply_step.h).
+/* How numbers lie for the matrix products of multiplications of vectors (multiply_step.h).
 
    A pixel's step is SIDE channels, the weights of a step SIDE rows of a channel's for SIDE outputs. */
 
@@ -21,17 +21,17 @@ static inline void tiles_end(void) {}
 static inline void tiles_fence(void) {}
 
 /* A pixel's step. */
-static inline void write_step(const __m512 v[STEP / SIDE], char *to) { _mm512_store_ps(to, v[0]); }
+static inline void write_step(const floats v[STEP / SIDE], char *to) { floats_store(to, v[0]); }
 
 /* The same of the first `count` of 16 channels, zeros for the others. */
 static inline void write_pixel(const float *from, int64_t count, char *to) {
-    __mmask16 mask = count >= SIDE ? 0xffff : (__mmask16)((1u << count) - 1);
-    _mm512_store_ps(to, _mm512_maskz_loadu_ps(mask, from));
+    lane_mask mask = count >= SIDE ? 0xffff : (lane_mask)((1u << count) - 1);
+    floats_store(to, floats_maskz_loadu(mask, from));
 }
 
 /* Of a step's weights for SIDE outputs those of channel j. */
-static inline void write_weights(const __m512 v[STEP / SIDE], int j, char *to) {
-    _mm512_store_ps(to + j * 64, v[0]);
+static inline void write_weights(const floats v[STEP / SIDE], int j, char *to) {
+    floats_store(to + j * 64, v[0]);
 }
 
 #endif

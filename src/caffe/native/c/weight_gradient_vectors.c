@@ -1,7 +1,7 @@
 #include "kind.h"
 
 #ifndef CAFFE_AMX
-/* The gradient of a convolution's weights by AVX-512's multiplications.
+/* The gradient of a convolution's weights by multiplications of vectors.
 
    dw[o][i] of a tap is a product of matrices whose sums run over the outputs' positions.  Both maps are
    read where they lie: a position's channels follow each other, so one map gives vectors, the other
@@ -37,16 +37,16 @@ static bias_sums bias_of(const plan *p, const share *s) {
 static void add_bias(const plan *p, const bias_sums *b, int64_t begin, int64_t end) {
     const int64_t next = p->of->dy_pixel;
     for (int64_t c = b->first; c < b->end; c += 2 * LANES) {
-        __mmask16 mask = lanes(b->end - c), second_mask = lanes(at_least(b->end - c - LANES, 0));
+        lane_mask mask = lanes(b->end - c), second_mask = lanes(at_least(b->end - c - LANES, 0));
         const float *dy = p->of->dy + begin * next + c;
-        __m512 sum = _mm512_maskz_loadu_ps(mask, b->to + c);
-        __m512 second = _mm512_maskz_loadu_ps(second_mask, b->to + c + LANES);
+        floats sum = floats_maskz_loadu(mask, b->to + c);
+        floats second = floats_maskz_loadu(second_mask, b->to + c + LANES);
         for (int64_t i = begin; i < end; i++, dy += next) {
-            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, dy));
-            second = _mm512_add_ps(second, _mm512_maskz_loadu_ps(second_mask, dy + LANES));
+            sum = floats_add(sum, floats_maskz_loadu(mask, dy));
+            second = floats_add(second, floats_maskz_loadu(second_mask, dy + LANES));
         }
-        _mm512_mask_storeu_ps(b->to + c, mask, sum);
-        _mm512_mask_storeu_ps(b->to + c + LANES, second_mask, second);
+        floats_mask_storeu(b->to + c, mask, sum);
+        floats_mask_storeu(b->to + c + LANES, second_mask, second);
     }
 }
 
@@ -95,10 +95,10 @@ static void give_parts(const plan *p, worker *w, int64_t task) {
         for (int i = 0; i < LANES; i++) {
             int64_t at = ((tap * p->high + row) * LANES + i) * row_next + column * LANES;
             const float *from = p->sums + first * size + at;
-            __m512 sum = _mm512_load_ps(from);
+            floats sum = floats_load(from);
             for (int64_t part = 1; part < p->parts; part++)
-                sum = _mm512_add_ps(sum, _mm512_load_ps(from + part * next * size));
-            _mm512_store_ps(own + (tap * LANES + i) * LANES, sum);
+                sum = floats_add(sum, floats_load(from + part * next * size));
+            floats_store(own + (tap * LANES + i) * LANES, sum);
         }
     give(p, &s, row, column, own, TILE_FLOATS, LANES, own + size);
 }

@@ -1,4 +1,4 @@
-/* What the files of the weights' gradient by AVX-512's multiplications share: its plan. */
+/* What the files of the weights' gradient by multiplications of vectors share: its plan. */
 
 #ifndef CAFFE_WEIGHT_GRADIENT_AVX512_H
 #define CAFFE_WEIGHT_GRADIENT_AVX512_H

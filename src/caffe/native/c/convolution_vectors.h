@@ -1,4 +1,4 @@
-/* The products of a band by AVX-512's multiplications; part of convolution_multiply.h.
+/* The products of a band by multiplications of vectors; part of convolution_multiply.h.
 
    A block is up to MOST_TILE_ROWS pixels by two times SIDE outputs, whose sums stay in registers. Where its
    pixels follow each other in the result it is finished there. Where the map of a pointwise
@@ -9,16 +9,16 @@ typedef struct {
     float *to;
     const float *other; /* NULL: none */
     int64_t pixel, other_pixel;
-    __m512 bias[2], low, high;
-    __mmask16 mask[2];
+    floats bias[2], low, high;
+    lane_mask mask[2];
 } straight;
 
 /* `rows` pixels, `row` numbers apart, by `wide` tiles of outputs, whose weights are `apart` numbers apart.
    With `sum` the results at c are added; `to` NULL: they go to c. */
 ALWAYS void product_block(const int rows, const int wide, const int direct, const float *a, int64_t row,
-                      const int32_t *offsets, int64_t steps, const float *b, int64_t apart, float *c,
-                      int sum, const straight *to, side *d) {
-    __m512 sums[MOST_SUMS];
+                          const int32_t *offsets, int64_t steps, const float *b, int64_t apart, float *c,
+                          int sum, const straight *to, side *d) {
+    floats sums[MOST_SUMS];
     begin_sums(rows * wide, sums);
     for (int64_t s = 0; s < steps; s++, b += WEIGHT_BYTES / 4) {
         const float *here = a + offsets[s] / 4;
@@ -31,11 +31,11 @@ ALWAYS void product_block(const int rows, const int wide, const int direct, cons
     if (sum)
 #pragma GCC unroll 28
         for (int i = 0; i < rows * wide; i++)
-            sums[i] = _mm512_add_ps(sums[i], _mm512_load_ps(c + i % wide * TILE_FLOATS + i / wide * SIDE));
+            sums[i] = floats_add(sums[i], floats_load(c + i % wide * TILE_FLOATS + i / wide * SIDE));
     if (!to) {
 #pragma GCC unroll 28
         for (int i = 0; i < rows * wide; i++)
-            _mm512_store_ps(c + i % wide * TILE_FLOATS + i / wide * SIDE, sums[i]);
+            floats_store(c + i % wide * TILE_FLOATS + i / wide * SIDE, sums[i]);
         return;
     }
     float *out = to->to;
@@ -44,10 +44,10 @@ ALWAYS void product_block(const int rows, const int wide, const int direct, cons
     for (int i = 0; i < rows; i++, out += to->pixel) {
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++) {
-            __m512 v = _mm512_add_ps(sums[i * wide + n], to->bias[n]);
-            if (other) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(to->mask[n], other + n * SIDE));
-            v = _mm512_min_ps(to->high, _mm512_max_ps(to->low, v));
-            _mm512_mask_storeu_ps(out + n * SIDE, to->mask[n], v);
+            floats v = floats_add(sums[i * wide + n], to->bias[n]);
+            if (other) v = floats_add(v, floats_maskz_loadu(to->mask[n], other + n * SIDE));
+            v = floats_min(to->high, floats_max(to->low, v));
+            floats_mask_storeu(out + n * SIDE, to->mask[n], v);
         }
         if (other) other += to->other_pixel;
     }
@@ -82,12 +82,12 @@ static int straight_of(const convolution *o, int64_t channel, int64_t left, int 
     const finish *f = &o->done;
     float low, high;
     if (!finish_limits(f, &low, &high)) return 0;
-    to->low = _mm512_set1_ps(low), to->high = _mm512_set1_ps(high);
+    to->low = floats_set1(low), to->high = floats_set1(high);
     to->pixel = o->out.pixel, to->other_pixel = f->other.pixel;
     for (int n = 0; n < count; n++) {
         to->mask[n] = lanes(at_least(left - n * SIDE, 0));
-        to->bias[n] = _mm512_setzero_ps();
-        if (f->bias) to->bias[n] = _mm512_maskz_loadu_ps(to->mask[n], f->bias + channel + n * SIDE);
+        to->bias[n] = floats_setzero();
+        if (f->bias) to->bias[n] = floats_maskz_loadu(to->mask[n], f->bias + channel + n * SIDE);
     }
     return 1;
 }
