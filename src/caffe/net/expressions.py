@@ -23,8 +23,9 @@ from caffe.layer.activation import ReLU, Sigmoid, TanH
 from caffe.layer.batch_norm import BatchNorm
 from caffe.layer.bias import Bias
 from caffe.layer.concat import Concat
-from caffe.layer.convolution import Convolution, Deconvolution
+from caffe.layer.convolution import Convolution
 from caffe.layer.crop import Crop
+from caffe.layer.deconvolution import Deconvolution
 from caffe.layer.dropout import Dropout
 from caffe.layer.eltwise import Eltwise
 from caffe.layer.extensions.depthwise import ConvolutionDepthwise, DepthwiseConvolution

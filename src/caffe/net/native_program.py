@@ -13,7 +13,8 @@ import torch
 from caffe import native
 from caffe._malloc import give_back
 from caffe.blob import Blob
-from caffe.layer.convolution import Convolution, Deconvolution
+from caffe.layer.convolution import Convolution
+from caffe.layer.deconvolution import Deconvolution
 from caffe.layer.inner_product import InnerProduct
 from caffe.native.program import Impossible
 from caffe.net import native_layers as layers

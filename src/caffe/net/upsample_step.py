@@ -15,8 +15,8 @@ import torch
 
 from caffe.arithmetic import precision
 from caffe.kernels import fused, upsampling
-from caffe.layer.convolution import Deconvolution
 from caffe.layer.crop import Crop
+from caffe.layer.deconvolution import Deconvolution
 from caffe.net.layer_step import LayerStep
 from caffe.net.wiring import Graph
 from caffe.storage import Storage

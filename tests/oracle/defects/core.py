@@ -137,14 +137,14 @@ DEFECTS = [
     ),
     Defect(
         "Deconvolution flips its kernel",
-        "layer/convolution.py",
+        "layer/_base_conv.py",
         "y = torch.convolution(x, weight, bias",
         "y = torch.convolution(x, weight.flip(-1) if self.transposed else weight, bias",
         ["Deconvolution"],
     ),
     Defect(
         "Convolution ignores dilation",
-        "layer/convolution.py",
+        "layer/_base_conv.py",
         'self.dilation = self._sizes("dilation", 1)',
         "self.dilation = [1] * self.spatial_axes",
         ["Convolution"],
