@@ -45,6 +45,7 @@ ELSEWHERE = {
         "src/caffe/kernels/norm.py",
         "src/caffe/net/norm_forms.py",
     ),
+    "caffe/net/test_replay.py": ("src/caffe/storage/watcher.py",),
     "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
     "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
     "caffe/prototxt/test_forks.py": ("src/caffe/prototxt/scan.py",),

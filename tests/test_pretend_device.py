@@ -218,7 +218,7 @@ def test_counts_name_the_line(pretend):
     (line,) = {**counts.lines("H2D"), **counts.lines("alloc")} and set(
         text.split(":")[0] for kind in ("H2D", "alloc") for text in counts.lines(kind)
     )
-    assert line == "storage.py"
+    assert line == "storage/copies.py"
 
 
 def test_pytorch_gets_its_own_names_back(pretend):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from caffe.storage import HOST, ZERO, Storage
+from caffe.storage import Storage
+from caffe.storage.versions import HOST, ZERO
 
 __all__ = ["Unfilled"]
 

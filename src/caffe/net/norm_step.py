@@ -6,7 +6,7 @@ readers, or some of these in this order (norm_forms.py).  Each direction is one 
 kernels (native/norm.py), or else of PyTorch's batch normalisation with weights (kernels/norm.py).
 The input is kept where the layers by themselves keep two copies of what lies between them.  What is
 not computed, the blob before the sum and gradients that the layers leave between them, is
-*deferred* (storage.py): computed when somebody asks.
+*deferred* (storage/): computed when somebody asks.
 
 :meth:`NormStep.settle` gives the layers the state that they have by themselves, for whoever runs
 one of them alone.  The step declines where somebody holds an array of what it leaves out, or has

@@ -3,7 +3,7 @@
 A step writes into the memory that it filled in the last pass, as long as nobody else has it: fresh
 memory costs a page fault every 4 KB.  Within an inference net it also knows which part of its
 output depends on the image (its *window*); the rest, the *border*, is kept from the last pass
-while everything that it depends on is as it was.  Versions of the storages tell (storage.py), so
+while everything that it depends on is as it was.  Versions of the storages tell (storage/), so
 whatever a user reads, edits or keeps in between, the blobs hold what a full pass gives.
 """
 

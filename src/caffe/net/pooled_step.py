@@ -4,7 +4,7 @@ not kept, forward or backward.
 Forward, each strip of the convolution is pooled while it is in the cache.  Backward, the gradient
 is mostly zeros: the pooling's own and the places of the maxima say all of it in a third of the
 memory (kernels/pooling.py), and the convolution takes it strip by strip.  The blob's data and diff
-are left *deferred* (storage.py): they are computed when somebody asks.  What they are computed from
+are left *deferred* (storage/): they are computed when somebody asks.  What they are computed from
 is *lent*, or a copy: of the weights.
 
 Who holds an array of the blob, or has edited it or the maxima since the forward pass, gets the

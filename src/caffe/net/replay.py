@@ -10,7 +10,7 @@ What makes a replay equal to a pass:
 
 * The layers between two that cannot be captured (data, Python, whatever reads the host) make one
   range.  Each range has a graph for each set of shapes, device and precision; a few are kept.
-* A recorder watches the storages (storage.py) in the last two passes before a replay.  What the
+* A recorder watches the storages (storage/) in the last two passes before a replay.  What the
   range reads and did not write is copied into the graph's memory where it has moved (a new image,
   weights that a user wrote); what is derived from weights is made anew where they changed.
 * Afterwards every storage that the range writes holds the graph's result, layers have the state

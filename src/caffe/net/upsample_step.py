@@ -1,7 +1,7 @@
 """A Deconvolution whose top only a Crop reads: what is cut off is not computed.
 
 FCN upsamples with one kernel for each channel, then crops.  In an inference net the Deconvolution's
-top is left *deferred* (storage.py): it is computed, from the input and the weights of that pass, if
+top is left *deferred* (storage/): it is computed, from the input and the weights of that pass, if
 somebody asks.  The Crop's top comes straight from the input: large ones by
 :func:`caffe.kernels.upsampling.region`, others by the general operator with a pad that cuts off.
 """
