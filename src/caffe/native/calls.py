@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
 from collections.abc import Sequence
 
 import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.handle import Handle
 
 __all__ = ["Calls", "address_of_last", "floats"]
 
@@ -33,14 +33,6 @@ def address_of_last(x: torch.Tensor, taker: str) -> int:
     return x.data_ptr()
 
 
-class _Held:
-    """A program in C, let go of with this object."""
-
-    def __init__(self, address: int) -> None:
-        self.address = ctypes.c_void_p(address)
-        weakref.finalize(self, native.needed().kernels_free, self.address)
-
-
 class Calls(threading.local):
     """A kernel with one or two directions; each thread has a program of its own for each, made at
     its first call, as long as the thread lives.
@@ -51,7 +43,7 @@ class Calls(threading.local):
 
     def __init__(self, new: str, run: str) -> None:
         self._names = new, run
-        self._programs: dict[bool, _Held] = {}
+        self._programs: dict[bool, Handle] = {}
 
     def run(self, back: bool, of: ctypes.Structure, threads: int | None = None) -> None:
         """Compute what the structure says, on PyTorch's number of threads unless one is given.
@@ -65,11 +57,6 @@ class Calls(threading.local):
             raise MemoryError("no memory for a native kernel")
 
     def _make(self, back: bool) -> None:
-        kernels = native.needed()
-        make = getattr(kernels, self._names[0])
-        make.restype = ctypes.c_void_p
-        self._run = getattr(kernels, self._names[1])
-        address = make(back)
-        if not address:
-            raise MemoryError("no memory for a native kernel")
-        self._programs[back] = _Held(address)
+        new, run = self._names
+        self._run = getattr(native.needed(), run)
+        self._programs[back] = Handle(MemoryError("no memory for a native kernel"), new, back)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
 
 import torch
 
 from caffe import native
 from caffe.errors import Error
 from caffe.native.calls import floats
+from caffe.native.handle import Handle
 
 __all__ = ["MOST_ROWS", "Kept"]
 
@@ -26,21 +26,17 @@ class Kept:
     """
 
     def __init__(self, rows: int, weight: torch.Tensor) -> None:
-        kernels = native.needed()
         self._weight = weight.contiguous()
         self.outputs, self.depth = weight.shape
         self.rows = rows
         self._x, self._y = _Address(), _Address()
-        make = kernels.kernels_product
-        make.restype = ctypes.c_void_p
         sizes = map(ctypes.c_int64, (rows, self.depth, self.outputs))
         data = ctypes.c_void_p(self._weight.data_ptr())
-        made = make(*sizes, data, ctypes.byref(self._x), ctypes.byref(self._y))
-        if not made:
-            raise Error(f"a native product takes 1 to {MOST_ROWS} rows, not {rows}")
-        self._made, self._run = ctypes.c_void_p(made), kernels.kernels_run
+        given = *sizes, data, ctypes.byref(self._x), ctypes.byref(self._y)
+        failure = Error(f"a native product takes 1 to {MOST_ROWS} rows, not {rows}")
+        self._made = Handle(failure, "kernels_product", *given)
+        self._run = native.needed().kernels_run
         self._one_at_a_time = threading.Lock()  # nets of several threads may share weights
-        weakref.finalize(self, kernels.kernels_free, self._made)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """(rows, depth), float32 -> (rows, outputs)."""
@@ -52,6 +48,6 @@ class Kept:
         x, y = x.contiguous(), floats((self.rows, self.outputs))
         with self._one_at_a_time:
             self._x[0], self._y[0] = x.data_ptr(), y.data_ptr()
-            if self._run(self._made, torch.get_num_threads(), None) < 0:
+            if self._run(self._made.address, torch.get_num_threads(), None) < 0:
                 raise MemoryError("no memory for a native product")
         return y

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 
 from caffe import native
 from caffe.native.calls import address_of_last
+from caffe.native.handle import Handle
 from caffe.native.program import Map
 
 __all__ = ["WINOGRAD_KINDS", "convolve", "gradient_of_input"]
@@ -35,31 +35,25 @@ class _Prepared:
         bottom: Sequence[int],
         top: Sequence[int],
         window: tuple[int, ...],
-        kind: int,
+        turned: bool,
         act: int,
         winograd: bool,
     ) -> None:
-        kernels = native.needed()
-        maps = []
-        for n, c, h, w in (bottom, top):
-            maps.append(ctypes.byref(Map(None, n, h, w, c, c)))
-        make = kernels.kernels_prepare_learning
-        if winograd:
-            make = kernels.kernels_prepare_learning_winograd
-        make.restype = ctypes.c_void_p
-        made = make(*maps, (ctypes.c_int32 * 9)(*window), kind, act)
-        if not made:
-            raise MemoryError(f"no memory for a convolution from {bottom} to {top}")
-        self._made = ctypes.c_void_p(made)
-        self._run = kernels.kernels_convolve_learning
-        weakref.finalize(self, kernels.kernels_release, self._made)
+        maps = [ctypes.byref(Map(None, n, h, w, c, c)) for n, c, h, w in (bottom, top)]
+        self._made = Handle(
+            MemoryError(f"no memory for a convolution from {bottom} to {top}"),
+            "kernels_prepare_learning_winograd" if winograd else "kernels_prepare_learning",
+            *(*maps, (ctypes.c_int32 * 9)(*window), turned, act),
+            free="kernels_release",
+        )
+        self._run = native.needed().kernels_convolve_learning
 
     def run(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, y: torch.Tensor
     ) -> None:
         addresses = [None if t is None else t.data_ptr() for t in (x, weight, bias, y)]
         given = map(ctypes.c_void_p, addresses)
-        if self._run(self._made, torch.get_num_threads(), *given) < 0:
+        if self._run(self._made.address, torch.get_num_threads(), *given) < 0:
             raise MemoryError("no memory for a convolution")
 
 

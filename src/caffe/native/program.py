@@ -8,7 +8,6 @@ the memory of its maps, as long as it lives.
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.handle import Handle
 from caffe.native.parts import Rectangle
 
 __all__ = ["Act", "Finish", "Impossible", "Map", "Program", "Window", "has"]
@@ -94,18 +94,14 @@ class Program:
         if library is None:
             raise Impossible(f"there are no native kernels: {native.why_not()}")
         self._library = library
-        make, self._run = library.kernels_new, library.kernels_run
-        make.restype, make.argtypes = _Pointer, []
+        self._run = library.kernels_run
         self._run.restype, self._run.argtypes = ctypes.c_int, [_Pointer, ctypes.c_int, _Pointer]
-        library.kernels_free.argtypes = [_Pointer]
-        address = make()
-        if not address:
-            raise Impossible("no memory for a program of the native kernels")
-        self._address = ctypes.c_void_p(address)
+        failure = Impossible("no memory for a program of the native kernels")
+        self._made = Handle(failure, "kernels_new")
+        self._address = self._made.address
         self._kept: list[torch.Tensor] = []
         self._passing: list[torch.Tensor] = []  # to the operation that is being added
         self._slots = (ctypes.c_void_p * 0)()
-        weakref.finalize(self, library.kernels_free, self._address)
 
     def keep(self, tensor: torch.Tensor) -> torch.Tensor:
         """Let the tensor live as long as the program."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import weakref
 
 import torch
 
 from caffe import native
 from caffe.errors import Error
+from caffe.native.handle import Handle
 
 __all__ = ["Winograd"]
 
@@ -40,22 +40,15 @@ class Winograd:
     """
 
     def __init__(self, u: torch.Tensor) -> None:
-        kernels = native.needed()
         _, self.outputs, self.channels = u.shape
         u = u.contiguous()
-        make = kernels.kernels_winograd_region
-        make.restype = ctypes.c_void_p
         region = ctypes.POINTER(_Region)()
-        program = make(
-            self.channels, self.outputs, ctypes.c_void_p(u.data_ptr()), ctypes.byref(region)
-        )
-        if not program:
-            raise MemoryError(f"no memory for the packed weights of {tuple(u.shape)}")
-        self._program = ctypes.c_void_p(program)
+        given = self.channels, self.outputs, ctypes.c_void_p(u.data_ptr()), ctypes.byref(region)
+        failure = MemoryError(f"no memory for the packed weights of {tuple(u.shape)}")
+        self._program = Handle(failure, "kernels_winograd_region", *given)
         self._region = region.contents
-        self._run = kernels.kernels_run
+        self._run = native.needed().kernels_run
         self._one_at_a_time = threading.Lock()  # nets of several threads may share weights
-        weakref.finalize(self, kernels.kernels_free, self._program)
 
     def forward(
         self,
@@ -81,7 +74,7 @@ class Winograd:
             region.row0, region.row1, region.column0, region.column1 = window or whole
             region.bias = None if bias is None else bias.data_ptr()
             region.relu = relu
-            if self._run(self._program, torch.get_num_threads(), None) < 0:
+            if self._run(self._program.address, torch.get_num_threads(), None) < 0:
                 raise MemoryError(f"no memory for the products of {channels} channels")
 
 
