@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from caffe import native
+from caffe.errors import Error
 from caffe.native.calls import address_of_last
 from caffe.native.handle import Handle
 from caffe.native.program import Map
 
-__all__ = ["WINOGRAD_KINDS", "convolve", "gradient_of_input"]
+__all__ = ["WINOGRAD_KINDS", "convolve", "gradient_of_input", "require_winograd"]
 
 WINOGRAD_KINDS = ("avx512",)  # of native.kind()
 
@@ -57,6 +58,22 @@ class _Prepared:
             raise MemoryError("no memory for a convolution")
 
 
+def require_winograd(window: tuple[int, ...]) -> None:
+    """Raise Error unless the kernels have Winograd's way for this window: kernel, stride, pad and
+    dilation, each height first, and groups."""
+    kernel, stride, dilation, groups = window[0:2], window[2:4], window[6:8], window[8]
+    if kernel != (3, 3) or (*stride, *dilation, groups) != (1, 1, 1, 1, 1):
+        raise Error(
+            "Winograd's way is for kernels of (3, 3), stride and dilation (1, 1) and one group; "
+            f"got {kernel}, {stride}, {dilation} and {groups}"
+        )
+    if native.kind() not in WINOGRAD_KINDS:
+        raise Error(
+            f"native kernels of kind {native.kind()} have no way of Winograd's for convolutions "
+            f"that learn; those that have: {', '.join(WINOGRAD_KINDS)}"
+        )
+
+
 class _Known(threading.local):
     def __init__(self) -> None:
         self.by_geometry: OrderedDict[Any, _Prepared] = OrderedDict()
@@ -78,7 +95,8 @@ def convolve(
     winograd: bool = False,
 ) -> None:
     """Write the convolution of ``x`` (N, C, H, W) with weights (O, C / group, kh, kw), and a
-    ReLU on request, into ``y`` (N, O, H', W'); by ``winograd``'s way where that is asked for.
+    ReLU on request, into ``y`` (N, O, H', W'); by ``winograd``'s way where that is asked for
+    (:func:`require_winograd`).
 
     All float32 on the CPU; ``x`` and ``y`` in dense channels-last memory.
     """
@@ -119,6 +137,8 @@ def _prepared(
     known = _known.by_geometry
     found = known.get(key)
     if found is None:
+        if winograd:
+            require_winograd(window)
         found = known[key] = _Prepared(*shapes, window, turned, act, winograd)
         if len(known) > _MOST:
             known.popitem(last=False)

@@ -10,6 +10,7 @@ import torch
 
 from caffe import native
 from caffe.native.calls import Calls, floats
+from caffe.native.learning import require_winograd
 
 __all__ = ["WAYS", "of_weights", "thousand_cycles"]
 
@@ -64,6 +65,8 @@ def of_weights(
     n, c, h, w = x.shape
     _, o, out_h, out_w = dy.shape
     window = (*shape[2:], *stride, *pad, *dilation, groups)
+    if way == "winograd":
+        require_winograd(window)
     call = _Gradient(
         *(x.data_ptr(), dy.data_ptr(), dw.data_ptr(), 0 if db is None else db.data_ptr()),
         *(n, h, w, c, out_h, out_w, o, x_pixel, dy_pixel),

@@ -7,7 +7,7 @@ import torch
 
 from caffe import native
 from caffe.errors import Error
-from caffe.native import learning
+from caffe.native import learning, weight_gradient
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_not() or "-")
 
@@ -72,14 +72,31 @@ def test_random_shapes_by_winograd(monkeypatch):
             assert close(dx, x64.grad, 3e-6)
 
 
-@pytest.mark.parametrize(("stride", "dilation", "group"), [(2, 1, 1), (1, 2, 1), (1, 1, 2)])
-def test_winograd_declines_other_windows(stride, dilation, group):
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "group", "told"),
+    [
+        (5, 1, 1, 1, r"got \(5, 5\), \(1, 1\), \(1, 1\) and 1"),
+        (3, 2, 1, 1, r"got \(3, 3\), \(2, 2\), \(1, 1\) and 1"),
+        (3, 1, 2, 1, r"got \(3, 3\), \(1, 1\), \(2, 2\) and 1"),
+        (3, 1, 1, 2, r"got \(3, 3\), \(1, 1\), \(1, 1\) and 2"),
+    ],
+)
+def test_winograds_way_refuses_other_windows(kernel, stride, dilation, group, told):
     x = torch.ones(1, 32, 9, 9).contiguous(memory_format=LAST)
-    weight = torch.ones(32, 32 // group, 3, 3)
+    weight = torch.ones(32, 32 // group, kernel, kernel)
     y = torch.conv2d(x, weight, None, stride, 1, dilation, group).contiguous(memory_format=LAST)
-    both = [stride] * 2, [1, 1], [dilation] * 2
-    with pytest.raises(MemoryError):
-        learning.convolve(x, weight, None, y, *both, group, winograd=True)
+    pairs = [(n, n) for n in (stride, 1, dilation)]
+    with pytest.raises(Error, match=told):
+        learning.convolve(x, weight, None, y, *pairs, group, winograd=True)
+    with pytest.raises(Error, match=told):
+        weight_gradient.of_weights(x, y, weight.shape, *pairs, group, way="winograd")
+
+
+def test_winograds_way_is_refused_where_the_kernels_have_none(monkeypatch):
+    monkeypatch.setattr(learning, "WINOGRAD_KINDS", ("others",))
+    x = torch.ones(1, 32, 9, 9).contiguous(memory_format=LAST)
+    with pytest.raises(Error, match="have no way of Winograd's .* those that have: others"):
+        learning.gradient_of_input(x, torch.ones(32, 32, 3, 3), x, (1, 1), (1, 1), 1, winograd=True)
 
 
 def test_what_it_keeps_is_bounded(monkeypatch):
