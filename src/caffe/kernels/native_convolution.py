@@ -23,7 +23,7 @@ from caffe.native.kept import MOST_ROWS, Kept
 if TYPE_CHECKING:
     from caffe.kernels.ways import Call, Geometry, Grads, Mask
 
-__all__ = ["backward", "bottom_memory", "forward", "takes_backward"]
+__all__ = ["backward", "bottom_memory", "comes_first", "forward", "takes_backward"]
 
 
 class _Times(NamedTuple):
@@ -180,8 +180,17 @@ def _own(g: Geometry) -> bool:
     return g.group > 1 and g.group == g.bottom[1] == g.top[1]
 
 
+def comes_first(g: Geometry, x: torch.Tensor) -> bool:
+    """Whether :func:`forward` or :func:`backward` computes a part of this where the ways of
+    kernels/convolution.py would, for one small image in Caffe's layout."""
+    return _own(g) or _few(g, x) or (_possible(g, x) and _is_last(x))
+
+
 def _few(g: Geometry, x: torch.Tensor) -> bool:
-    """Whether this sees an image of few channels."""
+    """Whether this sees an image of few channels, and not one small image, which stays in Caffe's
+    layout."""
+    if g.few_columns:
+        return False
     return g.plain and _runs(g, x) and few_channels.applies(g.bottom, g.top, g.kernel)
 
 

@@ -13,6 +13,7 @@ from caffe.arithmetic import precision
 from caffe.kernels import convolution, native_convolution
 from caffe.kernels import device as on_device
 from caffe.kernels.pooling import PooledDiff
+from caffe.kernels.ways.columns import Columns, is_small
 from caffe.kernels.window import Window
 from caffe.layer import Need, Shape, register
 from caffe.layer._base_conv import BaseConvolution, wide
@@ -176,6 +177,16 @@ class Convolution(BaseConvolution):
                 found = convolution.choose(geometry, weight), geometry
             self._chosen = key, found
         return self._chosen[1]
+
+    def is_small(self, x: torch.Tensor, weight: torch.Tensor) -> bool:
+        """Whether all of this is native/small_convolution.py's work."""
+        chosen = self._way(x, weight)
+        if chosen is None or self.window is not None or self.channel_axis != 1:
+            return False
+        way, geometry = chosen
+        if not isinstance(way, Columns) or native_convolution.comes_first(geometry, x):
+            return False
+        return is_small(geometry, x)
 
     def _geometry(self, bottom: Shape) -> convolution.Geometry:
         sizes = [self.out_size(i, n) for i, n in enumerate(bottom[2:])]

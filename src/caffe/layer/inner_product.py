@@ -11,6 +11,8 @@ from caffe import kernels
 from caffe.arithmetic import precision
 from caffe.errors import LayerError
 from caffe.layer import Layer, MaybeTensors, Need, Shape, Tensors, register
+from caffe.native import small_product
+from caffe.native.calls import floats
 
 
 @register("InnerProduct")
@@ -53,7 +55,12 @@ class InnerProduct(Layer):
         x = _operand(bottoms[0])
         rows = x.reshape(-1, self.num_input)
         weight, *bias = (self._as(x.dtype, i, p) for i, p in enumerate(params))
-        if x.is_cpu and len(rows) == 1 and bias and x.dtype == torch.float32:
+        if self.is_small(rows, weight):
+            y = floats((len(rows), self.num_output))
+            small_product.forward(
+                small_product.of(rows, weight, bias=bias[0] if bias else None, y=y)
+            )
+        elif x.is_cpu and len(rows) == 1 and bias and x.dtype == torch.float32:
             # A matrix and a vector: less ado than for two matrices.
             y = torch.addmv(bias[0], weight.t() if self.transpose else weight, rows[0])
         else:
@@ -69,6 +76,13 @@ class InnerProduct(Layer):
         g = top_diffs[0].to(x.dtype).reshape(-1, self.num_output)
         bottom_diff = None
         param_diffs: MaybeTensors = [None] * len(params)
+        if self.is_small(rows, params[0]):
+            wanted = need.bottoms[0], need.params[0], self.has_bias and need.params[1]
+            shapes = rows.shape, params[0].shape, (self.num_output,)
+            dx, dw, db = (floats(s) if n else None for s, n in zip(shapes, wanted))
+            g = g.contiguous()
+            small_product.back(small_product.of(rows, params[0], dy=g, dx=dx, dw=dw, db=db))
+            return [None if dx is None else dx.view(x.shape)], [dw, db][: len(params)]
         if need.params[0]:
             a, b = (rows, g) if self.transpose else (g, rows)
             spare = self.blobs[0].diff_storage.spare((a.shape[1], b.shape[1]))
@@ -81,6 +95,12 @@ class InnerProduct(Layer):
             weight = weight.t() if self.transpose else weight  # (num_output, K)
             bottom_diff = (g @ weight).view(x.shape)
         return [bottom_diff], param_diffs
+
+    def is_small(self, rows: torch.Tensor, weight: torch.Tensor) -> bool:
+        """Whether the native kernels for few items in training multiply these."""
+        if self.phase != 0 or self.transpose or not kernels.enabled():
+            return False
+        return small_product.applies(rows, weight)
 
     def _as(self, dtype: torch.dtype, index: int, values: torch.Tensor) -> torch.Tensor:
         """A parameter in the precision of the products; its bfloat16 copy is made once a change."""

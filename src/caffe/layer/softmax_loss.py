@@ -77,13 +77,13 @@ class SoftmaxWithLoss(LabelReader):
 
     def forward(self, bottoms: Tensors, params: Tensors) -> Tensors:
         scores, labels = bottoms
-        if self._is_plain(scores, labels):
+        if self.is_plain(scores, labels):
             done = softmax_loss.forward(
-                scores, labels, self.classes, self.ignore, self._known_divisor()
+                scores, labels, self.classes, self.ignore, self.known_divisor()
             )
             if done is not None:
                 loss, self.prob, logs = done
-                self.losses = logs.view(*scores.shape[: self.class_axis], *([1] * self.inner_axes))
+                self.losses = logs.view(self.shape_of_losses(scores))
                 return [loss, self.prob][: self.num_tops]
         index, counts = self._labels(scores, labels)
         self.prob = None  # so that new ones may take its memory
@@ -107,9 +107,9 @@ class SoftmaxWithLoss(LabelReader):
         prob = tops[1] if self.num_tops > 1 else self.prob
         if prob is None or prob.shape != scores.shape:
             prob = torch.zeros_like(scores)  # no forward yet: all zero, as in Caffe
-        if self._is_plain(prob, labels):
+        if self.is_plain(prob, labels):
             diff = softmax_loss.backward(
-                top_diffs[0], prob, labels, self.classes, self.ignore, self._known_divisor()
+                top_diffs[0], prob, labels, self.classes, self.ignore, self.known_divisor()
             )
             if diff is not None:
                 return [diff, None], []
@@ -123,13 +123,17 @@ class SoftmaxWithLoss(LabelReader):
             hit = torch.where(counts, hit, 0.0)
         return [diff.scatter_add_(self.class_axis, index, hit), None], []
 
-    def _is_plain(self, values: torch.Tensor, labels: torch.Tensor) -> bool:
+    def is_plain(self, values: torch.Tensor, labels: torch.Tensor) -> bool:
         """Whether these scores or probabilities are for the native kernels."""
         if self.inner != 1 or self.param.loss_param.weight_by_label_freqs:
             return False
         return kernels.enabled() and softmax_loss.applies(values, labels, self.classes)
 
-    def _known_divisor(self) -> float:
+    def shape_of_losses(self, scores: torch.Tensor) -> Shape:
+        """That of :attr:`losses` where the native kernels have computed them."""
+        return (*scores.shape[: self.class_axis], *([1] * self.inner_axes))
+
+    def known_divisor(self) -> float:
         """The divisor, 0 where it is how many labels are not ignored."""
         p = self.param.loss_param
         return 0.0 if self.mode == p.VALID else float(self._divisor(None))

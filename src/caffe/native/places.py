@@ -14,7 +14,7 @@ import torch
 from caffe import native
 from caffe.native.calls import Calls, floats
 
-__all__ = ["applies", "backward", "forward"]
+__all__ = ["applies", "backward", "forward", "of"]
 
 Pair = Sequence[int]
 _MOST = 1 << 31  # numbers of an image: places are of 32 bits
@@ -89,10 +89,21 @@ def _run(
     sizes: tuple[Pair, Pair, Pair],
     layout: torch.memory_format,
 ) -> None:
+    _calls.run(back, of(x, y, places, *sizes, layout is torch.channels_last))
+
+
+def of(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    places: torch.Tensor,
+    kernel: Pair,
+    stride: Pair,
+    pad: Pair,
+    last: bool = False,
+) -> _Pooled:
+    """The structure for a bottom, a top and the places, or for the gradients of the two.  All are
+    dense, with ``last`` in channels-last memory."""
     n, c, h, w = x.shape
-    of = _Pooled(
-        *(x.data_ptr(), y.data_ptr(), places.data_ptr(), n, h, w, c, *y.shape[2:]),
-        (ctypes.c_int32 * 9)(*sizes[0], *sizes[1], *sizes[2], 1, 1, 1),
-        layout is torch.channels_last,
-    )
-    _calls.run(back, of)
+    addresses = x.data_ptr(), y.data_ptr(), places.data_ptr()
+    window = (ctypes.c_int32 * 9)(*kernel, *stride, *pad, 1, 1, 1)
+    return _Pooled(*addresses, n, h, w, c, *y.shape[2:], window, last)

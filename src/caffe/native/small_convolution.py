@@ -12,7 +12,7 @@ import torch
 from caffe import native
 from caffe.native.calls import floats
 
-__all__ = ["applies", "convolve", "gradients"]
+__all__ = ["applies", "convolve", "gradients", "of"]
 
 Pair = Sequence[int]
 
@@ -44,9 +44,7 @@ def convolve(
 ) -> torch.Tensor:
     """The convolution of ``shape`` (1, O, H', W') with weights (O, C, kh, kw)."""
     x, weight, y = x.contiguous(), weight.contiguous(), floats(shape)
-    of = _of(x, weight, shape, stride, pad)
-    of.y, of.bias = y.data_ptr(), None if bias is None else bias.data_ptr()
-    _run(_functions()[0], of)
+    _run(_functions()[0], of(x, weight, shape, stride, pad, bias=bias, y=y))
     return y
 
 
@@ -63,23 +61,31 @@ def gradients(
     """Write the gradients of ``x``, the weights and the bias for that of the convolution into
     contiguous memory, those that are given."""
     x, weight, dy = x.contiguous(), weight.contiguous(), dy.contiguous()
-    of = _of(x, weight, dy.shape, stride, pad)
-    of.dy = dy.data_ptr()
-    of.dx, of.dw, of.db = (None if t is None else t.data_ptr() for t in (dx, dw, db))
-    _run(_functions()[1], of)
+    given = {"dy": dy, "dx": dx, "dw": dw, "db": db}
+    _run(_functions()[1], of(x, weight, dy.shape, stride, pad, **given))
 
 
-def _of(
-    x: torch.Tensor, weight: torch.Tensor, shape: Sequence[int], stride: Pair, pad: Pair
+def of(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    shape: Sequence[int],
+    stride: Pair,
+    pad: Pair,
+    **others: torch.Tensor | None,
 ) -> _Small:
-    window = (ctypes.c_int32 * 6)(*weight.shape[2:], *stride, *pad)
-    sizes = (*x.shape[1:], *shape[1:])
-    addresses = x.data_ptr(), weight.data_ptr(), None, None, None, None, None, None
-    return _Small(*addresses, *sizes, window)
+    """The structure for a convolution of ``shape``, and for ``bias``, ``dy`` and what is to be
+    written: ``y``, or the gradients ``dx``, ``dw`` and ``db`` that are wanted.  All contiguous."""
+    found = _Small(x=x.data_ptr(), weight=weight.data_ptr())
+    for name, tensor in others.items():
+        setattr(found, name, None if tensor is None else tensor.data_ptr())
+    found.c, found.h, found.w = x.shape[1:]
+    found.outputs, found.out_h, found.out_w = shape[1:]
+    found.window = (ctypes.c_int32 * 6)(*weight.shape[2:], *stride, *pad)
+    return found
 
 
-def _run(function: Callable[..., int], of: _Small) -> None:
-    if function(ctypes.byref(of)):
+def _run(function: Callable[..., int], given: _Small) -> None:
+    if function(ctypes.byref(given)):
         raise MemoryError("no memory for a small convolution")
 
 

@@ -14,7 +14,7 @@ import torch
 from caffe import native
 from caffe.native.calls import floats
 
-__all__ = ["applies", "backward", "forward"]
+__all__ = ["applies", "backward", "forward", "of"]
 
 _MOST = 1 << 17  # scores: with more PyTorch's threads are faster
 
@@ -49,9 +49,9 @@ def forward(
     """
     loss, prob = floats(()), torch.empty_like(scores)
     logs = floats(labels.shape)
-    of = _of(labels, prob, classes, ignored, divisor)
-    of.scores, of.logs, of.loss = scores.data_ptr(), logs.data_ptr(), loss.data_ptr()
-    return None if _functions()[0](ctypes.byref(of)) else (loss, prob, logs)
+    given = of(labels, prob, classes, ignored, divisor)
+    given.scores, given.logs, given.loss = scores.data_ptr(), logs.data_ptr(), loss.data_ptr()
+    return None if _functions()[0](ctypes.byref(given)) else (loss, prob, logs)
 
 
 def backward(
@@ -64,14 +64,16 @@ def backward(
 ) -> torch.Tensor | None:
     """The gradient of the scores; None where a label is wrong."""
     diff = torch.empty_like(prob)
-    of = _of(labels, prob, classes, ignored, divisor)
-    of.top_diff, of.diff = top_diff.data_ptr(), diff.data_ptr()
-    return None if _functions()[1](ctypes.byref(of)) else diff
+    given = of(labels, prob, classes, ignored, divisor)
+    given.top_diff, given.diff = top_diff.data_ptr(), diff.data_ptr()
+    return None if _functions()[1](ctypes.byref(given)) else diff
 
 
-def _of(
+def of(
     labels: torch.Tensor, prob: torch.Tensor, classes: int, ignored: int | None, divisor: float
 ) -> _Loss:
+    """The structure without what only one of the two passes needs: ``scores``, ``logs`` and
+    ``loss``, or ``top_diff`` and ``diff``."""
     rows, label = labels.numel(), 0 if ignored is None else ignored
     return _Loss(
         labels=labels.data_ptr(), prob=prob.data_ptr(), rows=rows, classes=classes,

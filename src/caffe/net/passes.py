@@ -17,6 +17,7 @@ from caffe.net import debug_info
 from caffe.net.layer_step import LayerStep, plus
 from caffe.net.plan import Plan
 from caffe.net.replay import Loss, Replay
+from caffe.net.small_training import SmallTraining
 from caffe.net.small_work import SmallWork
 from caffe.net.unread_diffs import UnreadDiffs
 from caffe.net.wiring import Graph
@@ -48,6 +49,7 @@ class Passes:
         self.replay = Replay(graph)
         self._work = SmallWork(graph, self._steps)
         self._unread = UnreadDiffs(graph, self._needs)
+        self._small = SmallTraining(graph, self._needs)
         self._device = current()  # where the last pass ran
         self.logs = logs
         self.callbacks: dict[str, list[LayerCallback]] = {
@@ -75,8 +77,12 @@ class Passes:
         watched = before or after or self.logs
         device = current()
         whole = i == 0 and j == self._last and device.shares_host and not watched
-        if whole and device is self._device and self.plan.direct.run():
-            return _NO_LOSS
+        if whole and device is self._device:
+            if self.plan.direct.run():
+                return _NO_LOSS
+            known = self._small.forward()
+            if known is not None:
+                return known
         loss = self._forward(i, j, bool(watched))
         if whole:
             self.plan.direct.learn()
@@ -146,10 +152,20 @@ class Passes:
 
     def backward(self, i: int, j: int) -> None:
         """Run the backward passes of layers ``i`` down to ``j``."""
+        before, after = self.callbacks["before_backward"], self.callbacks["after_backward"]
+        watched, device = before or after or self.logs, current()
+        whole = i == self._last and j == 0 and device.shares_host and not watched
+        if whole and device is self._device and self._small.backward():
+            return
+        self._backward(i, j, bool(watched))
+        if whole:
+            self._small.learn()
+
+    def _backward(self, i: int, j: int, watched: bool) -> None:
         self._follow_device()
         before, after = self.callbacks["before_backward"], self.callbacks["after_backward"]
         with torch.no_grad(), self._work:
-            if before or after or self.logs:
+            if watched:
                 for k in range(i, j - 1, -1):
                     for call in before:
                         call(k)

@@ -7,6 +7,7 @@ equal to the general one's to rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -20,6 +21,7 @@ from caffe.storage import Storage
 
 __all__ = ["STRIP_ROWS", "Call", "Geometry", "Grads", "Mask", "Way"]
 
+_FEW_NUMBERS = 1 << 15
 _STRIP_NUMBERS, STRIP_ROWS = 1 << 21, 16  # of a strip, at least
 
 Mask = Sequence[bool]  # which gradients are wanted: of x, weights and bias
@@ -41,6 +43,12 @@ class Geometry(NamedTuple):
     def unit(self) -> bool:
         """Whether nothing is strided, dilated or grouped."""
         return self.plain and list(self.stride) == [1, 1]
+
+    @property
+    def few_columns(self) -> bool:
+        """Whether there is one small image: what its outputs are products of are few numbers."""
+        taps = self.bottom[1] // self.group * math.prod(self.kernel)
+        return self.top[0] == 1 and taps * math.prod(self.top[2:]) <= _FEW_NUMBERS
 
     @property
     def plain(self) -> bool:

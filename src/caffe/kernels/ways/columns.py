@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -14,11 +13,10 @@ from caffe.native import small_convolution
 from caffe.native.calls import floats
 from caffe.storage import Storage
 
-__all__ = ["Columns", "convolve"]
+__all__ = ["Columns", "convolve", "is_small"]
 
 _LEAST_WEIGHTS = 1 << 20
 _MOST_OUTPUTS = 1024
-_FEW_NUMBERS = 1 << 15
 
 
 class Columns(Way):
@@ -32,13 +30,13 @@ class Columns(Way):
         if not g.plain:
             return False
         positions = g.top[0] * g.top[2] * g.top[3]
-        if _few_columns(g, weight):
+        if g.few_columns:
             return True
         return positions <= _MOST_OUTPUTS and weight.numel() >= _LEAST_WEIGHTS
 
     def backward(self, call: Call, dy: torch.Tensor, mask: Mask) -> Grads:
         g, x, weight = call.geometry, call.x, call.weight
-        if not _small(g, x, weight):
+        if not is_small(g, x):
             return super().backward(call, dy, mask)
         dw = None if call.diff is None else call.diff.spare(tuple(weight.shape))
         dw = floats(weight.shape) if dw is None else dw
@@ -49,7 +47,7 @@ class Columns(Way):
 
     def _whole(self, call: Call) -> torch.Tensor:
         g, x = call.geometry, call.x
-        if _small(g, x, call.weight):
+        if is_small(g, x):
             return small_convolution.convolve(x, call.weight, call.bias, g.top, g.stride, g.pad)
         matrix, columns = call.weight.flatten(1), _columns(g, x)
         if call.bias is None:
@@ -97,14 +95,9 @@ def _columns(g: Geometry, x: torch.Tensor) -> torch.Tensor:
     return windows.permute(1, 4, 5, 0, 2, 3).reshape(-1, g.top[0] * g.top[2] * g.top[3])
 
 
-def _few_columns(g: Geometry, weight: torch.Tensor) -> bool:
-    """Whether the columns are few, of one image."""
-    return g.top[0] == 1 and math.prod((*weight.shape[1:], *g.top[2:])) <= _FEW_NUMBERS
-
-
-def _small(g: Geometry, x: torch.Tensor, weight: torch.Tensor) -> bool:
+def is_small(g: Geometry, x: torch.Tensor) -> bool:
     """Whether the native kernels' way for one small image is for this."""
-    few = _few_columns(g, weight) and len(g.kernel) == 2 and kernels.enabled()
+    few = g.few_columns and len(g.kernel) == 2 and kernels.enabled()
     return few and small_convolution.applies(x)
 
 
