@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 
-# Before anything is timed. The engine makes a program of a net in the 20th pass.
+# Before anything is timed. The engine makes a program of a net after 3 to 20 passes.
 WARM_PASSES, ENGINES_WARM_PASSES = 6, 30
 
 

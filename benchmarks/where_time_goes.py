@@ -70,7 +70,7 @@ def measure(folder, seconds):
         return call
 
     passes.plan.forward_group = timed(
-        passes.plan.forward_group, lambda end, k, last: (k, end) if end != k else None
+        passes.plan.forward_group, lambda end, k, last, _: (k, end) if end != k else None
     )
     for k, step in enumerate(passes._steps):
         step.forward = timed(step.forward, lambda loss, *args, k=k: (k, k + 1))

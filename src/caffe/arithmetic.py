@@ -78,8 +78,9 @@ def set_deterministic(on: bool = True) -> None:
     an uninterrupted one in the last bits.  Call it before the first computation on a GPU, because
     cuBLAS reads its setting once.  An operator that PyTorch has no deterministic form of warns.
 
-    On the CPU a net for inference becomes one program at its 3rd pass of a shape (its 20th without
-    the native kernels), and the last digits then change once; with this they never do.
+    On the CPU a net for inference becomes one program after its 3rd pass of a shape (a large net
+    after its 6th, without the native kernels after the 20th), and the last digits then change once;
+    with this they never do.
     """
     _state.deterministic = bool(on)
     apply()

@@ -5,8 +5,9 @@ A *stretch* is a run of layers that are functions of their bottoms and weights a
 of oneDNN's graph compiler (onednn_program.py) where those are not available or decline.  A program
 is made for the shapes of its inputs once the same weights have been used in a number of passes that
 depends on what making it takes, and anew where weights have changed, after twice as many passes
-each time.  Until then, and wherever the step declines, the layers run as they would without it.
-The results are the same to rounding.
+each time.  It is made right after a pass of the layers, and compared with what they gave.  Until
+then, and wherever the step declines, the layers run as they would without it.  The results are the
+same to rounding.
 
 Only what layers outside the stretch read is computed, and what is an output of the net.  The
 storages of the other blobs know how to compute them (``Storage.defer``) from the input and the
@@ -14,6 +15,8 @@ weights of that pass, and do so when somebody asks; that blob is then an output 
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 
@@ -62,21 +65,24 @@ class CompiledStep(Stretch):
         self._seen: tuple[Key, list[int]] | None = None  # in the last pass that counted
         self._count = 0
         self._patience: dict[Key, int] = {}
+        self._due: Key | None = None  # of the program to be made in this pass
+        self._learning = False
         self._last: StretchProgram | None = None  # what computed the last pass
         self.threads = 0  # with how many; 0: no program did
 
     def run(self) -> bool:
         """The forward pass of the layers; False where the step declines: they run as ever."""
-        self._last, self.threads = None, 0
-        if deterministic() or precision() == "bf16":
+        self._last, self.threads, self._due = None, 0, None
+        if self._learning or deterministic() or precision() == "bf16":
             return False
         threads = torch.get_num_threads()
         shapes = tuple(b.dims for b in self.input_blobs)
         key: Key = (shapes, 0 if self.kind.any_threads else threads)
         program = self._programs.get(key)
         if program is None or not program.is_current():
-            program = self._after_enough_passes(key)
-        if program is None or not program.run():
+            self._due = key if self._is_due(key) else None
+            return False
+        if not program.run():
             return False
         self._last, self.threads = program, threads
         return True
@@ -89,44 +95,59 @@ class CompiledStep(Stretch):
 
     # When a program is made -----------------------------------------------------------------------
 
-    def _after_enough_passes(self, key: Key) -> StretchProgram | None:
-        """A new program, once passes have repeated themselves often enough."""
+    @property
+    def is_due(self) -> bool:
+        """Whether :meth:`learn` is to follow :meth:`run`, which has declined."""
+        return self._due is not None
+
+    def learn(self, run_layers: Callable[[], object]) -> None:
+        """The pass of the layers, and then a program of what they compute."""
+        key, self._due, self._learning = self._due, None, True
+        try:
+            run_layers()
+        finally:
+            self._learning = False
+        if key is None:
+            return
+        program = self.kind.make(self)
+        if program is not None:
+            self._programs[key] = program
+        elif self._seen is not None:
+            self._declined[key] = self._seen[1]
+
+    def _is_due(self, key: Key) -> bool:
+        """Whether passes have repeated themselves often enough for a new program."""
         if key in self._refused or len(self.asked) > _MOST_ASKED:
-            return None
+            return False
         versions = [blob.data_storage.version() for blob in self.weights()]
         windows = any(layer.window is not None for layer, _ in self._convolutions)
         keeps = windows and not self.kind.keeps_borders
-        if None in versions or keeps or self._work() > self.kind.most_work:
+        work = self._work()
+        if None in versions or keeps or work > self.kind.most_work:
             self._count = 0
-            return None
+            return False
         seen = key, [v for v in versions if v is not None]
         if self._declined.get(key) == seen[1]:
-            return None
+            return False
         looked_at = self._looked_at()
         if seen != self._seen or not looked_at <= self.asked:
             # This pass gives the layers their shapes, which a program is made for.
             self._seen, self._count = seen, 1
             self.asked |= looked_at
-            return None
+            return False
         self._count += 1
-        patience = self._patience.get(key, self.kind.patience)
+        patience = self._patience.get(key) or self.kind.patience_for(work)
         if self._count < patience:
-            return None
+            return False
         self._count, self._patience[key] = 0, 2 * patience
         self._programs.pop(key, None)  # let go of the old before the new is made
         while len(self._programs) >= self._most_programs:
             self._programs.pop(next(iter(self._programs)))
         if not self.kind.available():
             self._refused.add(key)
-            return None
-        if not all(map(fused.finite, self.copies())):
-            return None  # which says nothing of the next inputs
-        program = self.kind.make(self)
-        if program is None:
-            self._declined[key] = seen[1]
-            return None
-        self._programs[key] = program
-        return program
+            return False
+        # Inputs that are not finite say nothing of the next ones.
+        return all(map(fused.finite, self.copies()))
 
     def _work(self) -> int:
         """Multiplications of a pass, for the blobs' present shapes."""

@@ -96,6 +96,10 @@ class FusedStep:
             self._defer(given, x, weights.stages)
         return True
 
+    def let_go(self) -> None:
+        """Give up the packed weights; the next pass packs them again."""
+        self._weights = None
+
     @staticmethod
     def _operand(given: torch.Tensor, weights: _Weights) -> torch.Tensor:
         dtype = weights.kind[0]

@@ -8,6 +8,8 @@ has to be computed with weights that may have changed since.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from caffe import native
@@ -22,19 +24,18 @@ from caffe.net import native_stretch as stretches
 from caffe.net.native_layers import Form
 from caffe.net.stretch_program import SHARING, Operation, Stretch, StretchProgram, equal, run
 from caffe.net.wiring import Graph
-from caffe.storage import Storage
 
 __all__ = ["NativeProgram"]
 
-_LAST = torch.channels_last
 _LARGE = 1 << 25  # numbers of all blobs: 128 MB
 
 
 class NativeProgram(StretchProgram):
-    """Making one takes about as long as two passes, one of them of the layers for comparison.  What
-    it gives when it is tried is the result of the pass."""
+    """Making one takes the time of packing its weights and of one run, in which it is tried: that
+    of one to three passes of the layers, which 5 to 20 passes of the program save."""
 
     patience = 3
+    large_patience = 6
     most_work = float("inf")
     most_weights = 1 << 26  # they are kept twice more, once packed
     products = (Convolution, Deconvolution, InnerProduct)
@@ -49,8 +50,6 @@ class NativeProgram(StretchProgram):
         self._taken_blobs: list[Blob] = []
         self._kept_outputs: dict[int, torch.Tensor] = {}  # of the last pass: those shown
         self._given: dict[int, torch.Tensor] = {}  # inputs, while the program is being made
-        self._tried: list[torch.Tensor] = []  # what it gave for these when it was tried,
-        self._tried_on: list[tuple[Storage, int | None]] = []  # and where and which they were
         self._built: stretches.Stretch
 
     @classmethod
@@ -67,8 +66,6 @@ class NativeProgram(StretchProgram):
         return form is not None and form.refers
 
     def _run(self, threads: int) -> bool:
-        if self._tried and self._give_tried():
-            return True
         tensors = [blob.data_tensor() for blob in self._taken_blobs]
         tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
         outputs = self._ends.to_fill()
@@ -77,22 +74,6 @@ class NativeProgram(StretchProgram):
                 return False
         except MemoryError:  # for scratch; the layers may need less
             return False
-        self._keep_shown(outputs)
-        return True
-
-    def _give_tried(self) -> bool:
-        """The pass for which the program was made: it has been computed to try it.  False where the
-        inputs may be others."""
-        found, self._tried = self._tried, []
-        inputs = [blob.data_storage for blob in self._stretch.input_blobs]
-        if not all(
-            now is then and version is not None and now.is_still(version)
-            for now, (then, version) in zip(inputs, self._tried_on, strict=True)
-        ):
-            return False
-        outputs = self._ends.to_fill()
-        for y, values in zip(outputs, found):
-            y.copy_(values)
         self._keep_shown(outputs)
         return True
 
@@ -138,51 +119,49 @@ class NativeProgram(StretchProgram):
             )
         blobs = {*stretch.inputs, *stretch.made}
         dims = {b: graph.blobs[b].dims for b in blobs}
+        large = sum(graph.blobs[b].count for b in stretch.made) >= _LARGE
         self._given = dict(zip(stretch.inputs, inputs))
-        self.hide()  # what the layers computed is not needed, and their memory is
-        large = sum(graph.blobs[b].count for b in self._stretch.made) >= _LARGE
-        if large:
-            give_back()
+
+        def fill(frames: Sequence[stretches.Frame]) -> None:
+            self._fill(frames, nodes)
+            self.hide()  # nothing else of what the layers computed is needed, but its memory is
+            if large:
+                give_back()
+
         try:
-            self._built = stretches.build(nodes, stretch.inputs, self.outputs, dims)
+            self._built = stretches.build(nodes, stretch.inputs, self.outputs, dims, fill)
         except Impossible:
             return False
         self._taken_blobs = [graph.blobs[b] for b in self._built.taken]
-        expected = self._expected(large)
         found = [torch.empty(graph.blobs[b].dims) for b in self.outputs]
         tensors = [self._given[b] for b in self._built.taken] + found
         if not self._built.program.run(tensors, torch.get_num_threads()):
             return False
-        if not equal(found, [expected[b] for b in self.outputs]):
+        if not equal(found, [graph.blobs[b].data_tensor() for b in self.outputs]):
             return False
+        self._keep_shown(found)
         self._given.clear()
-        self._tried = found
-        storages = [blob.data_storage for blob in stretch.input_blobs]
-        self._tried_on = [(storage, storage.version()) for storage in storages]
-        del expected, tensors
-        if large:
-            give_back()
         self._plain = [o for i, o in enumerate(self._plain, stretch.first) if self._is_plain(i, o)]
         return True
 
-    def _expected(self, large: bool) -> dict[int, torch.Tensor]:
-        """What the layers make of the given inputs; fills in the frames on the way."""
-        frames: dict[int, list[stretches.Frame]] = {}
-        for frame in self._built.frames:
-            frames.setdefault(frame.node, []).append(frame)
+    def _fill(self, frames: Sequence[stretches.Frame], nodes: Sequence[stretches.Node]) -> None:
+        """Fill the frames in from what the layers have computed; where a later layer has written
+        over that, from the same computed again."""
+        blobs = self._stretch.graph.blobs
+        lost: dict[int, list[stretches.Frame]] = {}
+        for frame in frames:
+            later = nodes[frame.node + 1 :]
+            if any(frame.blob in n.tops and n.form.kind != layers.ALIAS for n in later):
+                lost.setdefault(frame.node, []).append(frame)
+            else:
+                frame.fill(blobs[frame.blob].data_tensor())
+        if lost:
 
-        def fill(node: int, values: dict[int, torch.Tensor]) -> None:
-            for frame in frames.get(node, ()):
-                frame.fill(values[frame.blob])
-            if large:  # holes of one size are of no use to maps of the next
-                give_back()
+            def refill(node: int, values: dict[int, torch.Tensor]) -> None:
+                for frame in lost.get(node, ()):
+                    frame.fill(values[frame.blob])
 
-        # Channels last, in which PyTorch's convolutions need no copies of large maps.
-        given = {
-            b: x.contiguous(memory_format=_LAST) if x.ndim == 4 else x
-            for b, x in self._given.items()
-        }
-        return run(self._plain, given, fill, self.outputs)
+            run(self._plain[: max(lost) + 1], dict(self._given), refill, [])
 
     def _is_plain(self, i: int, operation: Operation) -> bool:
         """Whether hidden blobs are computed by this operation: not by those of which the last pass

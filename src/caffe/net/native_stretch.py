@@ -8,7 +8,7 @@ that reads its result: the former as factors of its weights, the rest as its fin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,6 +40,7 @@ class Frame(NamedTuple):
     runs, from what the node makes of any inputs.
 
     Attributes:
+        node: which of the nodes has made the blob what the map is; later ones may work in place.
         held: the part of the blob that the map is.
         inside: what is computed, in that map.
         numbers: a row for each pixel around that.
@@ -72,7 +73,6 @@ class Stretch(NamedTuple):
     arena: Arena
     taken: list[int]
     values: dict[int, int]
-    frames: list[Frame]
 
     def input(self, blob: int) -> torch.Tensor:
         """What the last run took, N x C x H x W; the next one writes over it."""
@@ -93,11 +93,16 @@ class _Operation:
 
 
 def build(
-    nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int], dims: dict[int, Shape]
+    nodes: Sequence[Node],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    dims: dict[int, Shape],
+    fill: Callable[[Sequence[Frame]], None],
 ) -> Stretch:
     """The program that computes ``outputs`` from ``inputs``, blobs of the shapes ``dims``.
 
-    Raises Impossible where the kernels refuse an operation, or a weight is not finite.
+    ``fill`` is called once, with the frames, before any memory of size is taken.  Raises Impossible
+    where the kernels refuse an operation, or a weight is not finite.
     """
     graph = _Values(nodes, inputs, dims)
     shown = [graph.current[b] for b in outputs]
@@ -114,6 +119,8 @@ def build(
         v: _size(graph.sizes[v], held.held.get(v))
         for v in [*values.values(), *(w for o in operations for w in o.writes)]
     }
+    frames = _frames(operations, held, sizes, graph.origins)
+    fill(list(frames.values()))
     uses = [Use(memory.COMPUTE, [], [v]) for v in values.values()]
     uses += [_use(operation) for operation in operations]
     uses += [Use(memory.COMPUTE, [v], []) for v in shown]
@@ -122,13 +129,14 @@ def build(
     program.keep(arena.memory)
     for slot, v in enumerate(values.values()):
         program.take(slot, arena.maps[v])
-    frames = []
     for i, operation in enumerate(operations):
         _add(program, arena, i + len(values), operation, held.places.get(i))
-        frames += _frames(program, arena, operation, held, graph.origins)
+        for v in operation.writes:
+            if v in frames:
+                program.frame(arena.maps[v], frames[v].inside, frames[v].numbers)
     for slot, v in enumerate(shown, len(values)):
         program.give(arena.maps[v], slot)
-    return Stretch(program, arena, taken, values, frames)
+    return Stretch(program, arena, taken, values)
 
 
 class _Values:
@@ -250,20 +258,19 @@ def _size(size: Size, held: Rectangle | None) -> Size:
 
 
 def _frames(
-    program: Program,
-    arena: Arena,
-    operation: _Operation,
+    operations: Sequence[_Operation],
     held: Parts,
+    sizes: dict[int, Size],
     origins: dict[int, tuple[int, int]],
-) -> list[Frame]:
-    """Let the program copy the frames of what the operation writes."""
-    found = []
-    for v in operation.writes:
+) -> dict[int, Frame]:
+    """The frames of what the operations write, by its value."""
+    found = {}
+    for v in (v for operation in operations for v in operation.writes):
         if v in held.framed:
-            m, inside = arena.maps[v], held.framed[v].seen_from(held.held[v])
-            numbers = torch.zeros(m.h * m.w - inside.area, m.c)
-            program.frame(m, inside, numbers)
-            found.append(Frame(*origins[v], held.held[v], inside, numbers))
+            _, height, width, channels = sizes[v]
+            inside = held.framed[v].seen_from(held.held[v])
+            numbers = torch.zeros(height * width - inside.area, channels)
+            found[v] = Frame(*origins[v], held.held[v], inside, numbers)
     return found
 
 

@@ -124,7 +124,7 @@ class Passes:
         planned, group = self.plan.planned, self.plan.forward_group
         while k <= last:
             if k in planned:
-                k_next = group(k, last)
+                k_next = group(k, last, self._forward_layers)
                 if k_next != k:
                     k = k_next
                     continue

@@ -18,7 +18,8 @@ which some sums run in another order: equal to rounding.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 from caffe import kernels
 from caffe.blob import Blob
@@ -103,13 +104,19 @@ class Plan:
                 else:
                     step.clear_window()
 
-    def forward_group(self, k: int, last: int) -> int:
+    def forward_group(self, k: int, last: int, run_layers: Callable[[int, int], object]) -> int:
         """Run the step that starts at layer ``k``, if it ends by layer ``last``; the index of the
-        next layer to run, ``k`` itself where there is no such step."""
+        next layer to run, ``k`` itself where there is no such step.  ``run_layers`` is what calls
+        this for a range of layers."""
         if self._on and self._host:
             for stretches in self._stretches:
                 stretch = stretches.get(k)
-                if stretch is not None and stretch.end - 1 <= last and stretch.run():
+                if stretch is None or stretch.end - 1 > last:
+                    continue
+                if stretch.run():
+                    return stretch.end
+                if stretch.is_due:
+                    stretch.learn(functools.partial(self._run_last, run_layers, k, stretch.end))
                     return stretch.end
         if self._fuses:
             fused_step = self._fused.get(k)
@@ -144,6 +151,13 @@ class Plan:
         else:
             return k
         return step.end
+
+    def _run_last(self, run_layers: Callable[[int, int], object], first: int, end: int) -> None:
+        """Run layers that a program is to follow, which packs the weights in its own way."""
+        run_layers(first, end - 1)
+        for k in range(first, end):
+            if k in self._fused:
+                self._fused[k].let_go()
 
     def backward_group(self, k: int, last: int, needs: Sequence[Need]) -> int:
         """Run the backward pass of the step that ends with layer ``k``, if it begins no earlier

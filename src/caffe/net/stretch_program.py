@@ -32,6 +32,7 @@ __all__ = ["SHARING", "Operation", "Stretch", "StretchProgram", "equal", "run"]
 
 #: Layers whose tops share the memory of their bottom.
 SHARING = (Split, Flatten, Reshape)
+_LARGE_WORK = 10**9  # multiplications: to make a program of so many takes tenths of a second
 _TOLERANCE = 1e-4  # of the largest value, of a program against its operators one by one
 
 
@@ -86,7 +87,8 @@ class StretchProgram(ABC):
     """What a stretch computes for inputs of certain shapes with certain weights.
 
     Attributes:
-        patience: the passes with the same shapes and weights before the first program is made.
+        patience: the passes with the same shapes and weights until the first program is made,
+        large_patience: and those where making one takes long.
         most_work: multiplications of a pass, with which the layers are faster without a program.
         most_weights: of a stretch: numbers of which a program keeps copies.
         products: the layers of which a stretch has at least two.
@@ -96,6 +98,7 @@ class StretchProgram(ABC):
     """
 
     patience: ClassVar[int]
+    large_patience: ClassVar[int]
     most_work: ClassVar[float]
     most_weights: ClassVar[int]
     products: ClassVar[tuple[type[Layer], ...]]
@@ -120,7 +123,8 @@ class StretchProgram(ABC):
     @classmethod
     def make(cls, stretch: Stretch) -> StretchProgram | None:
         """The program for the shapes and weights as they are; None where there can be none, or
-        memory for it is missing."""
+        memory for it is missing.  The layers have just computed the stretch: what the program gives
+        is compared with that."""
         if not stretch.outputs:
             return None
         try:
@@ -137,6 +141,11 @@ class StretchProgram(ABC):
         if not self._keep_weights() or not all(map(fused.finite, inputs)):
             return None
         return self if self._build(inputs) else None
+
+    @classmethod
+    def patience_for(cls, work: int) -> int:
+        """The passes until a program is made of a stretch of so many multiplications."""
+        return cls.patience if work < _LARGE_WORK else max(cls.patience, cls.large_patience)
 
     @classmethod
     @abstractmethod
@@ -182,7 +191,8 @@ class StretchProgram(ABC):
 
     @abstractmethod
     def _build(self, inputs: list[torch.Tensor]) -> bool:
-        """Make the program, and try it on these inputs; False where that is not possible."""
+        """Make the program, and try it on these inputs, of which the layers have made what is in
+        the blobs; False where that is not possible or gives something else."""
 
     @abstractmethod
     def _last(self) -> dict[int, torch.Tensor]:
@@ -223,11 +233,6 @@ class StretchProgram(ABC):
 
     def _copies(self, i: int) -> list[torch.Tensor]:
         return [blob.data_tensor().clone() for blob in self._stretch.graph.layers[i].blobs]
-
-    def _is_equal(self, found: Sequence[torch.Tensor], values: dict[int, torch.Tensor]) -> bool:
-        """Whether the outputs are those of the layers' expressions."""
-        values = run(self._plain, dict(values), wanted=self.outputs)
-        return equal(found, [values[b] for b in self.outputs])
 
     # Hidden blobs ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import caffe
 from caffe import native
 from caffe.kernels import winograd
 from caffe.native.program import Program
-from caffe.net import compiled_step, native_stretch
+from caffe.net import compiled_step, native_program, native_stretch, stretch_program
 from caffe.net.native_program import NativeProgram
 
 pytestmark = [
@@ -32,9 +32,8 @@ def frames(monkeypatch):
     found = []
 
     def built(*given):
-        stretch = make(*given)
-        found.extend(stretch.frames)
-        return stretch
+        *given, fill = given
+        return make(*given, lambda frames: (found.extend(frames), fill(frames)))
 
     make = native_stretch.build
     monkeypatch.setattr(native_stretch, "build", built)
@@ -201,7 +200,7 @@ def test_without_memory_the_layers_run(nets, monkeypatch, error, when):
         error = MemoryError("no memory for scratch")  # which is all that a run needs
         monkeypatch.setattr(Program, "run", fails)
     else:
-        monkeypatch.setattr(NativeProgram, "_expected", fails)
+        monkeypatch.setattr(native_program, "equal", fails)
     made = nets(NETS["vgg"]())
     compare(made, monkeypatch)
     assert tried
@@ -220,25 +219,66 @@ def test_other_errors_are_not_hidden(nets, monkeypatch):
         run(net, 1)
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_the_trial_is_the_pass_that_makes_the_program(nets, monkeypatch, held):
+def test_the_pass_that_makes_the_program_is_the_layers(nets, monkeypatch):
+    runs, of_program = [], Program.run
+    monkeypatch.setattr(Program, "run", lambda *given: (runs.append(1), of_program(*given))[1])
+    net, other = nets(NETS["vgg"]())
+    run(net, 0)
+    found = run(net, 1)
+    assert len(runs) == 1  # in which it was tried
+    caffe.set_deterministic()
+    try:
+        run(other, 0)
+        want = run(other, 1)
+    finally:
+        caffe.set_deterministic(False)
+    for name in want:
+        assert np.array_equal(found[name], want[name])
+    for blob in net.blobs:  # hidden ones are those of this pass
+        assert_close({blob: net.blobs[blob].data}, {blob: other.blobs[blob].data})
+
+
+def test_a_program_that_gives_something_else_is_not_used(nets, monkeypatch):
     runs, of_program = [], Program.run
 
-    def counted(*given):
-        runs.append(given)
-        return of_program(*given)
+    def wrong(self, tensors, threads):
+        runs.append(1)
+        done = of_program(self, tensors, threads)
+        tensors[-1].view(-1)[0] += 1e-3 * tensors[-1].abs().max()
+        return done
 
-    monkeypatch.setattr(Program, "run", counted)
-    net, plain = nets(NETS["vgg"]())
-    run(net, 0)
-    array = net.blobs["data"].data if held else None  # may be written to at any time
-    found = run(net, 1)
-    assert len(runs) == (2 if held else 1)
-    with monkeypatch.context() as m:
-        m.setenv("CAFFE_KERNELS", "plain")
-        assert_close(found, run(plain, 1))
-    del array
-    compare((net, plain), monkeypatch, range(2, 4))
+    monkeypatch.setattr(Program, "run", wrong)
+    made = nets(NETS["vgg"]())
+    compare(made, monkeypatch)
+    assert len(runs) == 1
+    for blob in made[0].blobs:
+        assert_close({blob: made[0].blobs[blob].data}, {blob: made[1].blobs[blob].data})
+
+
+def test_a_border_that_a_later_layer_writes_over_is_computed_again(nets, monkeypatch, frames):
+    computed, of_program = [], native_program.run
+    monkeypatch.setattr(
+        native_program, "run", lambda *given: (computed.append(1), of_program(*given))[1]
+    )
+    text = INPUT.format(2, 12, 13) + conv("conv1", "data", 8, "kernel_size: 3 pad: 20")
+    text += """layer { name: "a" type: "Sigmoid" bottom: "conv1" top: "conv1" }
+        layer { name: "b" type: "TanH" bottom: "conv1" top: "conv1" }
+        """ + conv("conv2", "conv1", 8, "kernel_size: 3")
+    compare(nets(text), monkeypatch)
+    assert frames and len(computed) == 1
+
+
+def test_a_large_net_waits_longer_for_its_program(nets, monkeypatch):
+    monkeypatch.setattr(stretch_program, "_LARGE_WORK", 1)
+    monkeypatch.setattr(NativeProgram, "large_patience", 4)
+    (net, _), made = nets(NETS["vgg"]()), []
+    make = NativeProgram.make
+    monkeypatch.setattr(NativeProgram, "make", lambda stretch: (made.append(1), make(stretch))[1])
+    counts = []
+    for seed in range(6):
+        run(net, seed)
+        counts.append(len(made))
+    assert counts == [0, 0, 0, 1, 1, 1]
 
 
 def test_empty_batches_come_and_go(nets, monkeypatch):
@@ -276,6 +316,7 @@ def test_two_python_threads_run_a_net_each(nets, monkeypatch):
 def test_another_number_of_threads_gives_the_same_bits(nets):
     net, _ = nets(NETS["vgg"]())
     run(net, 0)
+    run(net, 0)  # the program is made
     want, before = run(net, 1), torch.get_num_threads()
     try:
         for threads in (1, 3, 2, 1):

@@ -16,7 +16,7 @@ from caffe.kernels.window import Block
 
 __all__ = ["Winograd"]
 
-_PASSING_USES = 2  # of weights that are packed for one pass
+_PASSING_USES = 6  # of weights that are packed for one pass: until a program is made at the latest
 
 
 class Winograd(Way):
