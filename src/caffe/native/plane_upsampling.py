@@ -21,11 +21,9 @@ class _Upsampling(ctypes.Structure):
     """``plane_upsampling`` in C."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("x", "weights", "bias", "to")),
+        *((name, ctypes.c_void_p) for name in ("from", "weights", "bias", "to")),
         *((name, ctypes.c_int32) for name in ("n", "c", "h", "w", "out_h", "out_w")),
-        ("kernel", ctypes.c_int32 * 2),
-        ("stride", ctypes.c_int32 * 2),
-        ("pad", ctypes.c_int32 * 2),
+        ("window", ctypes.c_int32 * 6),
     )
 
 
@@ -83,9 +81,9 @@ def _run(
 ) -> None:
     given, weight = given.contiguous(), weight.contiguous()
     bias = None if bias is None else bias.contiguous()
-    pairs = ((ctypes.c_int32 * 2)(*pair) for pair in (weight.shape[2:], *settings))
+    window = (ctypes.c_int32 * 6)(*weight.shape[2:], *settings[0], *settings[1])
     of = _Upsampling(
         *(given.data_ptr(), weight.data_ptr(), 0 if bias is None else bias.data_ptr()),
-        *(to.data_ptr(), *sizes[0], *sizes[1], *pairs),
+        *(to.data_ptr(), *sizes[0], *sizes[1], window),
     )
     _calls.run(back, of)
