@@ -66,15 +66,14 @@ def update(
     rule: str,
     parameters: Sequence[Parameter],
     factor: float,
-    momentum: float,
-    momentum2: float,
+    kept: tuple[float, float],
     delta: float,
     towards_zero: bool,
 ) -> None:
     """Update the parameters in place from ``factor`` times their gradients.
 
-    ``towards_zero``: the decay is L1's.  RMSPROP takes its decay of the history as ``momentum``,
-    ADAM the correction of its start within the rate.
+    ``kept``: the shares of the first and of the second history that stay.  ``towards_zero``: the
+    decay is L1's.  ADAM takes the correction of its start within the rate.
     """
     count = len(parameters)
     given = (_Parameter * count)()
@@ -83,6 +82,7 @@ def update(
         if len(p.histories) > 1:
             to.h2 = p.histories[1].data_ptr()
         to.count, to.rate, to.decay = p.w.numel(), p.rate, p.decay
-    numbers = factor, momentum, momentum2, delta, 1 - momentum, 1 - momentum2, 1 + momentum
+    one, two = kept
+    numbers = factor, one, two, delta, 1 - one, 1 - two, 1 + one
     of = _Update(given, 0, count, RULES.index(rule), towards_zero, *numbers)
     _calls.run(False, of)

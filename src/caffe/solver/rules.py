@@ -40,9 +40,13 @@ class UpdateRule:
     # Whether a rate of zero keeps a zero history zero and makes a zero update.
     still_at_zero_rate = False
 
-    def native(self, s: Settings) -> Settings:
-        """The settings by the names that native/update.py has for them."""
-        return s
+    def rate(self, s: Settings) -> float:
+        """What an update is multiplied with: the rate, and what the rule makes of it."""
+        return s.rate
+
+    def kept(self, s: Settings) -> tuple[float, float]:
+        """The shares of the first and of the second history that stay, where there are these."""
+        return s.momentum, s.momentum2
 
     def check(self, param: Any) -> None:
         """Raise SolverError for settings (a SolverParameter) that the rule cannot work with."""
@@ -136,7 +140,7 @@ class AdaGrad(UpdateRule):
 
     def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
         torch._foreach_addcmul_(h[0], g, g)
-        _divide_by_root(g, h[0], s)
+        _divide_by_root(g, h[0], s.delta, s.rate)
 
 
 class RMSProp(UpdateRule):
@@ -151,10 +155,10 @@ class RMSProp(UpdateRule):
 
     def update(self, g: Tensors, h: list[Tensors], s: Settings) -> None:
         _average(h[0], s.rms_decay, g)
-        _divide_by_root(g, h[0], s)
+        _divide_by_root(g, h[0], s.delta, s.rate)
 
-    def native(self, s: Settings) -> Settings:
-        return s._replace(momentum=s.rms_decay)
+    def kept(self, s: Settings) -> tuple[float, float]:
+        return s.rms_decay, s.momentum2
 
 
 class AdaDelta(UpdateRule):
@@ -189,14 +193,14 @@ class Adam(UpdateRule):
         torch._foreach_add_(h[0], g, alpha=1 - s.momentum)
         _average(h[1], s.momentum2, g)
         torch._foreach_copy_(g, h[0])
-        _divide_by_root(g, h[1], self.native(s))
+        _divide_by_root(g, h[1], s.delta, self.rate(s))
 
-    def native(self, s: Settings) -> Settings:
+    def rate(self, s: Settings) -> float:
         """The rate with the correction in it."""
         with np.errstate(all="ignore"):  # momenta out of range make inf or NaN, as in BVLC
             m1, m2 = np.float64(s.momentum), np.float64(s.momentum2)
             correction = float(np.sqrt(1 - m2**s.t) / (1 - m1**s.t))
-        return s._replace(rate=s.rate * correction)
+        return s.rate * correction
 
 
 def _average(h: Tensors, share: float, g: Tensors) -> None:
@@ -205,12 +209,12 @@ def _average(h: Tensors, share: float, g: Tensors) -> None:
     torch._foreach_addcmul_(h, g, g, value=1 - share)
 
 
-def _divide_by_root(g: Tensors, h: Tensors, s: Settings) -> None:
-    """g = r g / (sqrt(h) + delta)."""
+def _divide_by_root(g: Tensors, h: Tensors, delta: float, rate: float) -> None:
+    """g = rate g / (sqrt(h) + delta)."""
     root = torch._foreach_sqrt(h)
-    torch._foreach_add_(root, s.delta)
+    torch._foreach_add_(root, delta)
     torch._foreach_div_(g, root)
-    torch._foreach_mul_(g, s.rate)
+    torch._foreach_mul_(g, rate)
 
 
 #: What native/update.py calls the rules: these themselves, not what derives from them.

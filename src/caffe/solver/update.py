@@ -12,6 +12,7 @@ from caffe import glog, kernels
 from caffe.blob import Blob
 from caffe.device import current
 from caffe.native import update
+from caffe.native.update import Parameter
 from caffe.net import Net
 from caffe.solver.rules import NATIVE, Settings, UpdateRule
 
@@ -54,8 +55,8 @@ class SolverUpdate:
             clip = self._clip_factor(param, one_by_one)
             factors = [f for f in (clip, _share(param.iter_size)) if f is not None]
             kind = param.regularization_type
-            native = one_by_one and type(self._rule) in NATIVE and kernels.enabled()
-            updates: dict[int, update.Parameter] = {}  # which the native kernels are to do
+            native = kind in ("L1", "L2") and self._runs_natively(one_by_one)
+            updates: dict[int, Parameter] = {}  # which the native kernels are to do
             for (lr_mult, decay_mult), members in self._groups(one_by_one):
                 settings = Settings(
                     rate=float(_F32(rate) * _F32(lr_mult)),
@@ -68,40 +69,49 @@ class SolverUpdate:
                 decay = float(_F32(param.weight_decay) * _F32(decay_mult))
                 # Where the rate is inside the history, an older one may still move a parameter.
                 frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
-                if native and settings.rate and kind in ("L1", "L2"):
-                    members = self._collect(members, settings, decay, updates)
-                if members:
-                    self._apply_to(members, settings, factors, decay, kind, frozen)
+                found = self._gather(self._moved(members, settings), settings, decay)
+                if native and settings.rate:
+                    taken = {k: p for k, p in found.items() if update.applies(p)}
+                    updates.update(taken)
+                    found = {k: p for k, p in found.items() if k not in taken}
+                if found:
+                    self._apply_to(found, settings, factors, decay, kind, frozen)
             if updates:
                 self._update_natively(
                     updates, settings, math.prod(map(float, factors)), kind == "L1"
                 )
 
-    def _collect(
-        self, members: list[int], s: Settings, decay: float, to: dict[int, update.Parameter]
-    ) -> list[int]:
-        """Add to ``to`` the parameters that the native kernels can update; the others."""
-        rule, others = self._rule, []
-        rate, slots = rule.native(s).rate, rule.histories * len(self._params)
+    def _runs_natively(self, on_cpu: bool) -> bool:
+        return on_cpu and type(self._rule) in NATIVE and kernels.enabled()
+
+    def _moved(self, members: list[int], s: Settings) -> list[int]:
+        """The parameters without those that were frozen from the start: of these nothing is
+        subtracted."""
+        if s.rate != 0 or not self._rule.still_at_zero_rate:
+            return members
+        for k in members:
+            if self.history[k] is None:
+                self._params[k].zero_diff()
+        return [k for k in members if self.history[k] is not None]
+
+    def _gather(self, members: list[int], s: Settings, decay: float) -> dict[int, Parameter]:
+        """What an update reads and writes of these parameters."""
+        rate, count, found = self._rule.rate(s), len(self._params), {}
         for k in members:
             blob = self._params[k]
             data = blob.data_tensor()
             diff = _laid_out_like(data, blob)
-            parameter = update.Parameter(data, diff, (), rate, decay)
-            if update.applies(parameter):
-                given = [self._history_like(diff, i) for i in range(k, slots, len(self._params))]
-                to[k] = parameter._replace(histories=given)
-            else:
-                others.append(k)
-        return others
+            slots = range(k, self._rule.histories * count, count)
+            histories = [self._history_like(diff, slot) for slot in slots]
+            found[k] = Parameter(data, diff, histories, rate, decay)
+        return found
 
     def _update_natively(
-        self, updates: dict[int, update.Parameter], s: Settings, factor: float, l1: bool
+        self, updates: dict[int, Parameter], s: Settings, factor: float, l1: bool
     ) -> None:
         rule = self._rule
-        s = rule.native(s)
-        name, numbers = NATIVE[type(rule)], (s.momentum, s.momentum2, s.delta)
-        update.update(name, list(updates.values()), factor, *numbers, l1)
+        name = NATIVE[type(rule)]
+        update.update(name, list(updates.values()), factor, rule.kept(s), s.delta, l1)
         for k, parameter in updates.items():
             self._tell(k, parameter.g, parameter.histories[0] if name == "SGD" else None)
             self._params[k].touch_data()
@@ -170,7 +180,7 @@ class SolverUpdate:
 
     def _apply_to(
         self,
-        members: list[int],
+        found: dict[int, Parameter],
         s: Settings,
         factors: list[float | torch.Tensor],
         decay: float,
@@ -183,20 +193,8 @@ class SolverUpdate:
         from their data stays good.
         """
         rule = self._rule
-        if s.rate == 0 and rule.still_at_zero_rate:
-            for k in members:
-                if self.history[k] is None:
-                    self._params[k].zero_diff()  # frozen from the start: nothing to subtract
-            members = [k for k in members if self.history[k] is not None]
-        if not members:
-            return
-        blobs = [self._params[k] for k in members]
-        data = [b.data_tensor() for b in blobs]
-        diffs = [_laid_out_like(d, b) for d, b in zip(data, blobs)]
-        histories = [
-            [self._history_like(d, k + part * len(self._params)) for k, d in zip(members, diffs)]
-            for part in range(rule.histories)
-        ]
+        data, diffs = [p.w for p in found.values()], [p.g for p in found.values()]
+        histories = [list(part) for part in zip(*(p.histories for p in found.values()))]
         factor = factors[0] if len(factors) == 1 else math.prod(factors)
         fused = kind == "L2" and rule.fused(data, diffs, histories, s, decay, factor)
         if not fused:
@@ -208,7 +206,7 @@ class SolverUpdate:
             rule.update(diffs, histories, s)
             if not frozen:
                 torch._foreach_sub_(data, diffs)
-        for i, k in enumerate(members):
+        for i, k in enumerate(found):
             self._tell(k, diffs[i], histories[0][i] if fused else None)
             if not frozen:
                 self._params[k].touch_data()

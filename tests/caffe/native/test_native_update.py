@@ -36,10 +36,9 @@ def test_the_rules(kind, count, l1, threads):
     rule, factor = kind(), 0.25
     s = Settings(1.0, momentum=0.9, momentum2=0.999, rms_decay=0.98, delta=1e-4, t=3)
     found = list(parameters(rule.histories))
-    named = rule.native(s)
-    given = [p._replace(rate=p.rate * named.rate) for p in found]
+    given = [p._replace(rate=p.rate * rule.rate(s)) for p in found]
     name = rules.NATIVE[kind]
-    update.update(name, given, factor, named.momentum, named.momentum2, named.delta, l1)
+    update.update(name, given, factor, rule.kept(s), s.delta, l1)
     for p, before in zip(found, parameters(rule.histories)):
         w, g = before.w.double(), before.g.double()
         h = [[x.double()] for x in before.histories]
