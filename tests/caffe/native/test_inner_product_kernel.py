@@ -42,8 +42,8 @@ def test_the_finish(act):
 
 @pytest.mark.parametrize("images", [1, 3])
 def test_many_weights_are_read_where_they_lie(images):
-    shape, outputs = (67, 4, 4), 1003  # more than c/inner_product.c copies
-    x, weight = torch.randn(images, *shape), torch.randn(outputs, 1072)
+    shape, outputs = (131, 4, 4), 1003  # more than c/inner_product.c copies
+    x, weight = torch.randn(images, *shape), torch.randn(outputs, 2096)
     given, out = Wide(x.shape, 5, x), Wide((images, outputs, 1, 1), 3)
     finish = native_maps.finish()
     found = native_maps.run("kernels_inner_product", out, given, out, weight, finish, threads=2)

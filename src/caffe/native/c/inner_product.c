@@ -3,8 +3,8 @@
    Many weights are read where the caller has them, each once, in long runs of several rows at a time.
    The images, in Caffe's order of channels, rows and columns, stay in the caches meanwhile.
 
-   Weights that stay in a core's second cache from run to run come from there in one stream, if they
-   lie in the order in which they are read: these are copied. Eight rows take turns, sixteen numbers
+   Weights of some megabytes come in one stream, from the caches where they stay there from run to run, if
+   they lie in the order in which they are read: these are copied. Eight rows take turns, sixteen numbers
    each, and a row's numbers are in the order of the map, so that images are read where they lie.
 
    With more than some four images the multiplications weigh more than the weights' way from memory:
@@ -23,7 +23,7 @@ enum {
     AHEAD = 512,        /* floats of a row that are asked for before they are needed */
     TURN = 8,           /* rows of a copy that take turns, and that are read at a time */
     TURN_IMAGES = 3,    /* at a time */
-    MOST_COPIED = 1 << 20 /* weights: two of today's second caches */
+    MOST_COPIED = 1 << 21 /* weights: one stream comes faster from memory, too */
 };
 
 typedef struct {

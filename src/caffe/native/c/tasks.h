@@ -19,14 +19,15 @@ ALWAYS float *pixel_at(const map *m, int64_t image, int64_t y, int64_t x) {
 }
 
 /* The next tasks *from to *to of `total` for this thread; 0 when all are given out. Each thread gets
-   some four lots: one that is interrupted by other programs leaves the rest to the others. */
+   some four lots: one that is interrupted by other programs leaves the rest to the others. Lots differ by
+   one task at most, so that no thread has more than its part of the total. */
 static inline int tasks_next(worker *w, int64_t total, int64_t *from, int64_t *to) {
     int threads = worker_count(w);
-    int64_t grain = threads == 1 ? total : divide_up(total, 4 * threads);
+    int64_t lots = threads == 1 ? 1 : at_most(total, 4 * threads);
     if (total <= 0) return 0;
-    *from = worker_next(w, divide_up(total, grain)) * grain;
-    *to = at_most(*from + grain, total);
-    return *from < total;
+    int64_t lot = worker_next(w, lots);
+    *from = total * lot / lots, *to = total * (lot + 1) / lots;
+    return lot < lots;
 }
 
 #endif
