@@ -13,12 +13,14 @@ import sys
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FLAGS = [
-    "-O3", "-g0", "-std=gnu11", "-fno-math-errno",
-    "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprfchw",
-]  # fmt: skip
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-mfma", "-mprfchw"]
+AVX512 = [*FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 # What src/caffe/native asks the processor for before it loads the kernels of a kind.
-KINDS = {"amx": [*FLAGS, "-mamx-tile", "-mamx-bf16"], "avx512": FLAGS}
+KINDS = {
+    "amx": [*AVX512, "-mamx-tile", "-mamx-bf16"],
+    "avx512": AVX512,
+    "avx2": [*FLAGS, "-mavx2"],
+}
 
 
 def of_sources(files: list[str]) -> str:

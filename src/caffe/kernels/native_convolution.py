@@ -48,6 +48,7 @@ class _Times(NamedTuple):
 _TIMES = {
     "amx": _Times(16, 32, 1 / 125, 400, 1 / 65, 1 / 65, 1, True, 1.0, 1.9, 0.5, 0.5, 15_000),
     "avx512": _Times(8, 16, 1 / 50, 290, 1 / 50, 1 / 42, 16, False, 0.2, 0.2, 0.3, 1.2, 0),
+    "avx2": _Times(8, 16, 1 / 50, 290, 1 / 50, 1 / 42, 16, False, 0.2, 0.2, 0.3, 1.2, 0),
 }
 _FEW_WEIGHTS = 1 << 20
 _LEAST_BLOCKS, _FEW_PAIRS = 20, 1 << 12  # of 4x2 outputs of all images; of channels

@@ -88,11 +88,17 @@ class _Least(NamedTuple):
 
 # By the kind of the native kernels, measured: AMX multiplies so fast that the transforms are dear.
 # In programs, whose weights are packed once.
-_IN_PROGRAM = {"amx": _Least(256, 256, 90), "avx512": _Least(8, 1, 6)}
+_IN_PROGRAM = {"amx": _Least(256, 256, 90), "avx512": _Least(8, 1, 6), "avx2": _Least(8, 1, 6)}
 # In steps of layers, image by image; without native kernels on PyTorch's.
-_IN_STEP = dict.fromkeys(("", "amx"), _Least(128, 128, 90, 256)) | {"avx512": _Least(16, 16, 24)}
+_IN_STEP = {
+    **dict.fromkeys(("", "amx"), _Least(128, 128, 90, 256)),
+    **dict.fromkeys(("avx512", "avx2"), _Least(16, 16, 24)),
+}
 # In single layers, which may have to pack the weights in each call.
-_IN_LAYER = {"amx": _Least(48, 48, 96), "avx512": _Least(16, 16, 64)}
+_IN_LAYER = {
+    "amx": _Least(48, 48, 96),
+    **dict.fromkeys(("avx512", "avx2"), _Least(16, 16, 64)),
+}
 # For the weights' gradient, by backward(), against native/weight_gradient.py.
 _FOR_GRADIENT = {"amx": _Least(1, 256, 1024)}  # other kinds have a kernel of their own
 # Without native kernels.  Below, a product of few tiles and few channels is bound by memory, where

@@ -1,4 +1,4 @@
-"""Kernels in C for processors with AVX-512: a stretch of an inference net as one call.
+"""Kernels in C for processors with AVX2: a stretch of an inference net as one call.
 
 The kernels are built when the package is installed, where a C compiler is at hand (setup.py), and
 used on Linux where the processor has what they need.  Without them everything runs on PyTorch's
@@ -11,6 +11,8 @@ They are built once for each of :data:`KINDS`, which differ in how they multiply
   are computed: what is left out is below float32's rounding (2^-24 of the product).  So results
   have float32's accuracy, at up to twice the speed of AVX-512's multiplications.
 - ``avx512``: by AVX-512's multiplications, on processors without tiles.
+- ``avx2``: by AVX2's, on processors without AVX-512.  A vector of sixteen numbers is two registers
+  there, and a block of sums is smaller.
 
 The first kind that the processor has is used.  ``CAFFE_NATIVE`` in the environment names another
 one, or the path of a library to load in its place, which is then not checked; ``CAFFE_NATIVE=0``
@@ -35,7 +37,11 @@ __all__ = ["KINDS", "available", "kind", "library", "needed", "passed_over", "wh
 
 _AVX512 = "avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"
 #: What each kind needs of the processor, by the names of /proc/cpuinfo; the fastest kind first.
-KINDS = {"amx": (*_AVX512, "amx_tile", "amx_bf16"), "avx512": _AVX512}
+KINDS = {
+    "amx": (*_AVX512, "amx_tile", "amx_bf16"),
+    "avx512": _AVX512,
+    "avx2": ("avx2", "fma"),
+}
 
 
 def available() -> bool:

@@ -22,7 +22,7 @@ from caffe.native.program import Map
 
 __all__ = ["WINOGRAD_KINDS", "convolve", "gradient_of_input", "require_winograd"]
 
-WINOGRAD_KINDS = ("avx512",)  # of native.kind()
+WINOGRAD_KINDS = ("avx512", "avx2")  # of native.kind()
 
 _MOST = 64  # prepared convolutions that a thread keeps, each with room for its packed weights
 _RELU = 1

@@ -13,7 +13,7 @@ from caffe.tools import brew
 
 __all__ = ["run"]
 
-NAMES = {"amx": "AVX-512, AMX", "avx512": "AVX-512"}  # of native.KINDS
+NAMES = {"amx": "AVX-512, AMX", "avx512": "AVX-512", "avx2": "AVX2"}  # of native.KINDS
 
 # BVLC's words for what it prints → the property in PyTorch, where this version has it.
 PROPERTIES = {

@@ -1,8 +1,8 @@
-"""The kernels' tests with the kind of native kernels that this processor does not choose, and
+"""The kernels' tests with the kinds of native kernels that this processor does not choose, and
 some without any.
 
-With tiles that is the kind without them.  Without tiles it is the kind for tiles, compiled with
-functions in their place (c/tiles_emulated.h): once for these sources, kept in build/.
+Without tiles the kind for tiles is compiled with functions in their place (c/tiles_emulated.h):
+once for these sources, kept in build/.
 """
 
 import os
@@ -20,7 +20,7 @@ from caffe import native
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 # Those of kernels that multiply matrices, and of what chooses among them; the others are the same
-# in every kind.
+# in the kinds of a processor with AVX-512.
 FILES = (
     "native/test_convolution_kernel.py", "native/test_deconvolution_kernel.py",
     "native/test_frame_kernel.py", "native/test_inner_product_kernel.py", "native/test_kept.py",
@@ -89,13 +89,33 @@ def _tests(kind, environment, *given):
     return int(re.search(r"(\d+) passed", done.stdout)[1]), done.stdout
 
 
-def test_the_other_kind_passes_the_same_tests():
-    kind = "avx512" if native.kind() == "amx" else "amx"
+@pytest.mark.parametrize("kind", ["amx", "avx512"])
+def test_another_kind_passes_the_same_tests(kind):
     has = set(native.KINDS[kind]) <= native._processor_flags()
+    if kind == native.kind() or not set(native.KINDS["avx512"]) <= native._processor_flags():
+        pytest.skip("it is the processor's own kind, or one that this cannot run")
     library = kind if has else str(_emulated())
     files = [str(HERE.parent / name) for name in FILES]
     passed, _ = _tests(kind, {"CAFFE_NATIVE": library}, "--few", "8", *files)
     assert passed > 100
+
+
+@pytest.mark.skipif(native.kind() == "avx2", reason="it is the processor's own kind")
+def test_the_kind_without_avx512_passes_the_same_tests():
+    """In it every vector is another thing: all tests of kernels."""
+    files = [str(HERE), *(str(HERE.parent / name) for name in FILES if "native/" not in name)]
+    few = "--few", "2", "-m", "not slow and not data"
+    passed, _ = _tests("avx2", {"CAFFE_NATIVE": "avx2"}, *few, *files)
+    assert passed > 200
+
+
+@pytest.mark.skipif(not shutil.which("objdump"), reason="needs objdump")
+def test_the_kind_without_avx512_has_none_of_its_instructions():
+    library = next(Path(native.__file__).parent.glob("_kernels_avx2.*so"))
+    command = ["objdump", "-d", "--no-show-raw-insn", str(library)]
+    code = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+    assert "%ymm" in code
+    assert not re.search(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]|\{%k", code)
 
 
 def test_without_kernels_the_layers_pass_their_tests():

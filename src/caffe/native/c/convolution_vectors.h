@@ -1,6 +1,6 @@
 /* The products of a band by multiplications of vectors; part of convolution_multiply.h.
 
-   A block is up to MOST_TILE_ROWS pixels by two times SIDE outputs, whose sums stay in registers. Where its
+   A block is up to MOST_TILE_ROWS pixels by one or two times SIDE outputs, whose sums stay in registers. Where its
    pixels follow each other in the result it is finished there. Where the map of a pointwise
    convolution can be read as it lies (o->direct), no entries are written. */
 
@@ -9,8 +9,8 @@ typedef struct {
     float *to;
     const float *other; /* NULL: none */
     int64_t pixel, other_pixel;
-    floats bias[2], low, high;
-    lane_mask mask[2];
+    floats bias[BLOCK_WIDE], low, high;
+    lane_mask mask[BLOCK_WIDE];
 } straight;
 
 /* `rows` pixels, `row` numbers apart, by `wide` tiles of outputs, whose weights are `apart` numbers apart.
@@ -53,13 +53,11 @@ ALWAYS void product_block(const int rows, const int wide, const int direct, cons
     }
 }
 
-#define FOR_ROWS(of) \
-    of(1) of(2) of(3) of(4) of(5) of(6) of(7) of(8) of(9) of(10) of(11) of(12) of(13) of(14)
 #define BLOCK(name, wide, direct)                                                                  \
     static void name(int rows, const float *a, int64_t row, const int32_t *offsets, int64_t steps, \
                      const float *b, int64_t apart, float *c, int sum, const straight *to, side *d) { \
         switch (rows) {                                                                            \
-            FOR_ROWS(CASE_##wide##_##direct)                                                       \
+            FOR_BLOCK_ROWS(CASE_##wide##_##direct)                                                       \
         }                                                                                          \
     }
 #define CASE(n, wide, direct) \
@@ -69,12 +67,20 @@ ALWAYS void product_block(const int rows, const int wide, const int direct, cons
 #define CASE_1_1(n) CASE(n, 1, 1)
 #define CASE_2_1(n) CASE(n, 2, 1)
 BLOCK(by_one, 1, 0)
-BLOCK(by_two, 2, 0)
 BLOCK(by_one_direct, 1, 1)
+#if BLOCK_WIDE > 1
+BLOCK(by_two, 2, 0)
 BLOCK(by_two_direct, 2, 1)
+#endif
 typedef void block_product(int, const float *, int64_t, const int32_t *, int64_t, const float *, int64_t,
                            float *, int, const straight *, side *);
-static block_product *const BLOCKS[2][2] = {{by_one, by_two}, {by_one_direct, by_two_direct}};
+static block_product *const BLOCKS[2][BLOCK_WIDE] = {
+#if BLOCK_WIDE > 1
+    {by_one, by_two}, {by_one_direct, by_two_direct}
+#else
+    {by_one}, {by_one_direct}
+#endif
+};
 
 /* The finish of `count` tiles of outputs from `channel` on, of which `left` are there; 0 where it needs
    more than a straight one. */
@@ -97,9 +103,9 @@ static int64_t asks_of(const convolution *o, int64_t tiles) {
     return tiles * o->steps;
 }
 
-/* The results of a band for one or two tiles of outputs of a group, from `tile` on. */
-static void multiply_two(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
-                         int count, const char *entries, scratch *s) {
+/* The results of a band for tiles of outputs of a group, from `tile` on: as many as a block has. */
+static void multiply_some(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
+                          int count, const char *entries, scratch *s) {
     int64_t run = (band_height(o, band) - 1) * o->pitch + o->width;
     int64_t channel = group * o->out_channels + tile * SIDE, left = o->out_channels - tile * SIDE;
     int64_t begin = (image * o->height + band_first(o, band)) * o->width; /* the first pixel */
@@ -143,6 +149,6 @@ static void multiply_two(const convolution *o, int64_t image, int64_t band, int6
 /* The same for any number of tiles. */
 static void multiply(const convolution *o, int64_t image, int64_t band, int64_t group, int64_t tile,
                      int count, const char *entries, scratch *s) {
-    for (int n = 0; n < count; n += 2)
-        multiply_two(o, image, band, group, tile + n, count - n > 1 ? 2 : 1, entries, s);
+    for (int n = 0; n < count; n += BLOCK_WIDE)
+        multiply_some(o, image, band, group, tile + n, (int)at_most(count - n, BLOCK_WIDE), entries, s);
 }

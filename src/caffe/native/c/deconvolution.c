@@ -11,7 +11,7 @@
 
 enum {
     PIXELS = 6,  /* outputs of a phase, */
-    VECTORS = 4, /* and vectors of their channels, at a time */
+    VECTORS = BLOCK_WIDE > 1 ? 4 : 1, /* and vectors of their channels, at a time */
 };
 
 typedef struct {
@@ -111,14 +111,14 @@ static void by_pixels(const deconvolution *o, int64_t image, int64_t y, int64_t 
                       int64_t pixels, int64_t vectors) {
     /* Two vectors are what 21 classes have; three are computed as four. */
     if (pixels == PIXELS && vectors > 2)
-        some_of(o, image, y, x, group, PIXELS, 4);
+        some_of(o, image, y, x, group, PIXELS, VECTORS);
     else if (pixels == PIXELS && vectors == 2)
-        some_of(o, image, y, x, group, PIXELS, 2);
+        some_of(o, image, y, x, group, PIXELS, VECTORS / 2);
     else if (pixels == PIXELS)
         some_of(o, image, y, x, group, PIXELS, 1);
     else
         for (int64_t i = 0; i < pixels; i++)
-            some_of(o, image, y, x + i * o->win.stride_w, group, 1, 4);
+            some_of(o, image, y, x + i * o->win.stride_w, group, 1, VECTORS);
 }
 
 /* One phase at a time over some rows: its weights of one group of channels stay in the cache. */

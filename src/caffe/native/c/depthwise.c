@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-enum { MOST_OUTPUTS = 8, GROUP = 16 /* vectors of channels in a task */ };
+enum { MOST_OUTPUTS = 4 * BLOCK_WIDE, GROUP = 16 /* vectors of channels in a task */ };
 
 typedef struct {
     map in, out;
@@ -111,10 +111,12 @@ ALWAYS void by_count(const row *r, int64_t x, int count, int kernel, int stride,
     case 2: some(r, x, 2, kernel, stride, inside); break;
     case 3: some(r, x, 3, kernel, stride, inside); break;
     case 4: some(r, x, 4, kernel, stride, inside); break;
+#if BLOCK_WIDE > 1
     case 5: some(r, x, 5, kernel, stride, inside); break;
     case 6: some(r, x, 6, kernel, stride, inside); break;
     case 7: some(r, x, 7, kernel, stride, inside); break;
     default: some(r, x, 8, kernel, stride, inside);
+#endif
     }
 }
 

@@ -9,7 +9,7 @@
 #include "kind.h"
 #include "tasks.h"
 
-enum { PIXELS = 12, STRIP_ROWS = 8 };
+enum { PIXELS = BLOCK_WIDE > 1 ? 12 : 6, STRIP_ROWS = 8 };
 
 /* Whether outputs are asked for before they are computed: else products of vectors wait for their memory. */
 #ifdef CAFFE_AMX
@@ -94,26 +94,25 @@ ALWAYS const float *row_at(const few_channels *o, const laid *l, int64_t image, 
     return l->image + (image * o->c + channel) * l->plane + row * l->pitch;
 }
 
-/* Outputs x to x + PIXELS of a row, for a pair of vectors of channels. */
+/* Outputs x to x + PIXELS of a row, for vectors of channels of a pair: both, or the one at `vector`. */
 ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, int64_t y, int64_t x,
-                           int64_t pair, const int64_t stride) {
-    const int64_t channel = pair * 2 * LANES;
-    const lane_mask first = lanes(o->out_c - channel);
-    const lane_mask second = o->out_c - channel > LANES ? lanes(o->out_c - channel - LANES) : 0;
-    const float *weights = l->weights + pair * l->taps * 2 * LANES;
-    floats sums[PIXELS][2];
-    floats b0 = floats_setzero(), b1 = b0;
-    if (o->bias) {
-        b0 = floats_maskz_loadu(first, o->bias + channel);
-        b1 = floats_maskz_loadu(second, o->bias + channel + LANES);
-    }
+                           int64_t pair, int64_t vector, const int64_t stride) {
+    const int64_t channel = (pair * 2 + vector) * LANES;
+    const float *weights = l->weights + pair * l->taps * 2 * LANES + vector * LANES;
+    lane_mask mask[BLOCK_WIDE];
+    floats sums[PIXELS][BLOCK_WIDE];
+#pragma GCC unroll 2
+    for (int n = 0; n < BLOCK_WIDE; n++) {
+        mask[n] = lanes(at_least(o->out_c - channel - n * LANES, 0));
+        floats bias = floats_setzero();
+        if (o->bias) bias = floats_maskz_loadu(mask[n], o->bias + channel + n * LANES);
 #pragma GCC unroll 12
-    for (int i = 0; i < PIXELS; i++) sums[i][0] = b0, sums[i][1] = b1;
+        for (int i = 0; i < PIXELS; i++) sums[i][n] = bias;
+    }
     const float *plane = row_at(o, l, image, y, 0) + x * stride;
     float *out = o->y + ((image * o->out_h + y) * o->out_w + x) * o->out_c + channel;
     for (int i = 0; ASKS_AHEAD && i < PIXELS; i++) {
-        __builtin_prefetch(out + i * o->out_c, 1);
-        __builtin_prefetch(out + i * o->out_c + LANES, 1);
+        for (int n = 0; n < BLOCK_WIDE; n++) __builtin_prefetch(out + i * o->out_c + n * LANES, 1);
     }
     const int kernel_h = o->kernel_h, kernel_w = o->kernel_w, channels = o->c;
     const int64_t pitch = l->pitch, next = l->plane;
@@ -122,22 +121,24 @@ ALWAYS void forward_pixels(const few_channels *o, const laid *l, int64_t image, 
         for (int k = 0; k < kernel_h; k++, row += pitch) {
             const float *at = row;
             for (int tap = 0; tap < kernel_w; tap++, at++, weights += 2 * LANES) {
-                floats w0 = floats_load(weights), w1 = floats_load(weights + LANES);
+                floats w[BLOCK_WIDE];
+#pragma GCC unroll 2
+                for (int n = 0; n < BLOCK_WIDE; n++) w[n] = floats_load(weights + n * LANES);
 #pragma GCC unroll 12
                 for (int i = 0; i < PIXELS; i++) {
                     floats v = floats_set1(at[i * stride]);
-                    sums[i][0] = floats_fmadd(v, w0, sums[i][0]);
-                    sums[i][1] = floats_fmadd(v, w1, sums[i][1]);
+#pragma GCC unroll 2
+                    for (int n = 0; n < BLOCK_WIDE; n++) sums[i][n] = floats_fmadd(v, w[n], sums[i][n]);
                 }
             }
         }
     }
     const floats low = floats_set1(o->relu ? 0 : -__builtin_inff());
 #pragma GCC unroll 12
-    for (int i = 0; i < PIXELS; i++, out += o->out_c) {
-        floats_mask_storeu(out, first, floats_max(low, sums[i][0]));
-        floats_mask_storeu(out + LANES, second, floats_max(low, sums[i][1]));
-    }
+    for (int i = 0; i < PIXELS; i++, out += o->out_c)
+#pragma GCC unroll 2
+        for (int n = 0; n < BLOCK_WIDE; n++)
+            floats_mask_storeu(out + n * LANES, mask[n], floats_max(low, sums[i][n]));
 }
 
 static void forward_run(const void *unused, worker *w) {
@@ -150,13 +151,13 @@ static void forward_run(const void *unused, worker *w) {
             for (int64_t i = 0; i < o->out_w; i += PIXELS) {
                 int64_t x = at_most(i, o->out_w - PIXELS); /* the last ones may be computed twice */
                 int64_t image = row / o->out_h, y = row % o->out_h;
-                for (int64_t pair = 0; pair < l.pairs; pair++)
+                for (int64_t n = 0; n < 2 * l.pairs && n * LANES < o->out_c; n += BLOCK_WIDE)
                     if (o->stride_w == 1)
-                        forward_pixels(o, &l, image, y, x, pair, 1);
+                        forward_pixels(o, &l, image, y, x, n / 2, n % 2, 1);
                     else if (o->stride_w == 2)
-                        forward_pixels(o, &l, image, y, x, pair, 2);
+                        forward_pixels(o, &l, image, y, x, n / 2, n % 2, 2);
                     else
-                        forward_pixels(o, &l, image, y, x, pair, o->stride_w);
+                        forward_pixels(o, &l, image, y, x, n / 2, n % 2, o->stride_w);
             }
 }
 

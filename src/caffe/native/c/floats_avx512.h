@@ -5,6 +5,12 @@ typedef __m512i ints;
 typedef __m512d doubles;
 typedef __mmask16 lane_mask;
 
+/* A block of products in registers: so many rows by so many vectors; four registers are left. */
+#define BLOCK_ROWS 14
+#define BLOCK_WIDE 2
+#define FOR_BLOCK_ROWS(of) \
+    of(1) of(2) of(3) of(4) of(5) of(6) of(7) of(8) of(9) of(10) of(11) of(12) of(13) of(14)
+
 #define floats_setzero _mm512_setzero_ps
 #define floats_set1 _mm512_set1_ps
 #define floats_load _mm512_load_ps
@@ -88,6 +94,12 @@ FLOATS floats floats_gather(lane_mask mask, ints places, const float *from) {
 
 FLOATS void floats_scatter(float *to, lane_mask mask, ints places, floats v) {
     _mm512_mask_i32scatter_ps(to, mask, places, v, 4);
+}
+
+/* Number i of the lower eight in the lower lanes, of the upper eight in the upper ones. */
+FLOATS floats floats_of_eights(floats v, int i) {
+    const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
+    return _mm512_permutexvar_ps(_mm512_add_epi32(lane, _mm512_set1_epi32(i)), v);
 }
 
 /* Numbers 0, 2 ... 30 of two vectors. */

@@ -14,7 +14,8 @@
 #include "large.h"
 #include "tasks.h"
 
-enum { PIXELS = 14, FEW_PIXELS = 7 /* results of a block */, MOST_OF_GROUP = 8 };
+enum { FEW_PIXELS = BLOCK_WIDE > 1 ? 7 : 4, PIXELS = BLOCK_WIDE * FEW_PIXELS /* results of a block */ };
+enum { MOST_OF_GROUP = 8 };
 
 typedef struct {
     map in, out;
@@ -42,8 +43,7 @@ ALWAYS floats number_of(floats v, const int of_group, const int j) {
         if (j == 1) return floats_permute(v, 0x55);
         return j == 2 ? floats_permute(v, 0xaa) : floats_permute(v, 0xff);
     }
-    const ints lane = ints_setr(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
-    return floats_permutexvar(ints_add(lane, ints_set1(j)), v);
+    return floats_of_eights(v, j);
 }
 
 /* Results x to x + pixels of a row. `edge`: some of what they are made of is beyond the image. */

@@ -17,12 +17,12 @@
 #include <stdatomic.h>
 
 enum {
-    ROWS = 4,           /* of weights at a time */
-    IMAGES = 4,         /* at a time */
+    ROWS = 2 * BLOCK_WIDE, /* of weights at a time */
+    IMAGES = BLOCK_WIDE > 1 ? 4 : 3, /* at a time */
     LOT = 16,           /* rows in a task */
     AHEAD = 512,        /* floats of a row that are asked for before they are needed */
-    TURN = 8,           /* rows of a copy that take turns, and that are read at a time */
-    TURN_IMAGES = 3,    /* at a time */
+    TURN = 4 * BLOCK_WIDE, /* rows of a copy that take turns, and that are read at a time */
+    TURN_IMAGES = BLOCK_WIDE > 1 ? 3 : 1, /* at a time */
     MOST_COPIED = 1 << 21 /* weights: one stream comes faster from memory, too */
 };
 
@@ -99,7 +99,7 @@ ALWAYS void by_images(const inner_product *o, const float *at, const float *weig
     case 1: products(o, at, weights, rows, 1, sums); break;
     case 2: products(o, at, weights, rows, 2, sums); break;
     case 3: products(o, at, weights, rows, 3, sums); break;
-    default: products(o, at, weights, rows, 4, sums);
+    default: products(o, at, weights, rows, IMAGES, sums);
     }
 }
 
@@ -173,10 +173,10 @@ static void lot_from_copy(const inner_product *o, const float *images_at, int64_
             const float *from = weights + r * o->room;
             if (count == 1)
                 turn_products(o, at, next, from, 1, results + r);
-            else if (count == 2)
-                turn_products(o, at, next, from, 2, results + r);
+            else if (count == TURN_IMAGES - 1)
+                turn_products(o, at, next, from, TURN_IMAGES - 1, results + r);
             else
-                turn_products(o, at, next, from, 3, results + r);
+                turn_products(o, at, next, from, TURN_IMAGES, results + r);
         }
         for (int64_t i = 0; i < count; i++) finish_lot(o, image + i, row, results + i * LOT);
     }

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum { MOST_SUMS = 28 }; /* vectors: four registers are left for the weights and a number */
+enum { MOST_SUMS = BLOCK_ROWS * BLOCK_WIDE }; /* vectors */
 
 #define STEP_OF static inline __attribute__((always_inline)) void
 
@@ -24,7 +24,7 @@ STEP_OF multiply_step(const int tiles, const int rows, const int wide, const flo
                       floats *sums) {
 #pragma GCC unroll 4
     for (int k = 0; k < 16; k++) {
-        floats weights[2];
+        floats weights[BLOCK_WIDE];
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++) weights[n] = floats_loadu(b + k * 16 + n * side);
 #pragma GCC unroll 2
@@ -50,7 +50,7 @@ STEP_OF multiply_far_rows(const int rows, const int wide, const float *a, int64_
     for (int g = 0; g * TOGETHER < rows; g++) at[g] = a + g * TOGETHER * row;
 #pragma GCC unroll 4
     for (int k = 0; k < 16; k++) {
-        floats weights[2];
+        floats weights[BLOCK_WIDE];
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++) weights[n] = floats_loadu(b + k * 16 + n * side);
 #pragma GCC unroll 28

@@ -16,7 +16,7 @@
 #include "tasks.h"
 #include "tiles.h"
 
-enum { MOST_FEW = 4 /* channels */, LEAST_PIXELS = 8, MOST_PIXELS = 14 /* results of a block */, MOST_KERNEL = 16 };
+enum { MOST_FEW = 4 /* channels */, LEAST_PIXELS = 8, MOST_PIXELS = BLOCK_ROWS /* results of a block */, MOST_KERNEL = 16 };
 
 typedef struct {
     map in, out;
@@ -24,7 +24,7 @@ typedef struct {
     finish done;
     int64_t pixels;               /* results of a block, the last of a row may be computed twice */
     int64_t slots, pitch, needed; /* rows of the ring; numbers of a plane's row, and those that are read */
-    float *weights;               /* [32 outputs][row, channel, column of the kernel][32] */
+    float *weights;               /* [outputs of a block][row, channel, column of the kernel][as many] */
     floats low, high;             /* of ReLU and Clamp */
     int bounded;                  /* whether the activation is no more than that */
     /* of sixteen pixels' channels: the lane that goes to a plane, and which planes' lanes are in a vector */
@@ -105,10 +105,10 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
                   const int wide, const int stride) {
     const int64_t channels = o->in.c, taps = o->win.kernel_w, dilation = o->win.dilation_w;
     const float *weights = o->weights + channel * o->win.kernel_h * channels * taps;
-    weights += r->first * channels * taps * 2 * LANES;
+    weights += r->first * channels * taps * BLOCK_WIDE * LANES;
     float *to = r->to + x * o->out.pixel + channel;
-    lane_mask mask[2];
-    floats sums[MOST_PIXELS][2];
+    lane_mask mask[BLOCK_WIDE];
+    floats sums[MOST_PIXELS][BLOCK_WIDE];
 #pragma GCC unroll 2
     for (int n = 0; n < wide; n++) {
         mask[n] = lanes(o->out.c - channel - n * LANES);
@@ -125,8 +125,8 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
         const float *plane = r->rows[k] + x * stride;
         for (int64_t c = 0; c < channels; c++, plane += o->pitch) {
             const float *at = plane;
-            for (int64_t t = 0; t < taps; t++, at += dilation, weights += 2 * LANES) {
-                floats w[2];
+            for (int64_t t = 0; t < taps; t++, at += dilation, weights += BLOCK_WIDE * LANES) {
+                floats w[BLOCK_WIDE];
 #pragma GCC unroll 2
                 for (int n = 0; n < wide; n++) w[n] = floats_load(weights + n * LANES);
 #pragma GCC unroll 14
@@ -139,7 +139,7 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
         }
     }
     if (!o->bounded) {
-        _Alignas(64) float found[MOST_PIXELS * 2 * LANES];
+        _Alignas(64) float found[MOST_PIXELS * BLOCK_WIDE * LANES];
 #pragma GCC unroll 28
         for (int i = 0; i < pixels * wide; i++) floats_store(found + i * LANES, sums[i / wide][i % wide]);
         finish_block(o, found, channel, pixels, wide, to);
@@ -154,11 +154,11 @@ ALWAYS void block(const picture *o, const row *r, int64_t x, int64_t channel, co
 }
 
 ALWAYS void row_of_blocks(const picture *o, const row *r, const int pixels, const int stride) {
-    for (int64_t channel = 0; channel < o->out.c; channel += 2 * LANES)
+    for (int64_t channel = 0; channel < o->out.c; channel += BLOCK_WIDE * LANES)
         for (int64_t i = 0; i < o->out.w; i += pixels) {
             int64_t x = at_most(i, o->out.w - pixels);
             if (o->out.c - channel > LANES)
-                block(o, r, x, channel, pixels, 2, stride);
+                block(o, r, x, channel, pixels, BLOCK_WIDE, stride);
             else
                 block(o, r, x, channel, pixels, 1, stride);
         }
@@ -166,8 +166,12 @@ ALWAYS void row_of_blocks(const picture *o, const row *r, const int pixels, cons
 
 /* Constants of the code: the strides of kernels of pictures, the results of a block. */
 #define STRIDES(of) of(1) of(2) of(4)
+#if BLOCK_WIDE > 1
 #define SIZES(of, stride) \
     of(8, stride) of(9, stride) of(10, stride) of(11, stride) of(12, stride) of(13, stride) of(14, stride)
+#else
+#define SIZES(of, stride) of(4, stride) of(5, stride) of(6, stride)
+#endif
 
 #define SIZE(n, stride) \
     case n: row_of_blocks(o, r, n, stride); break;
@@ -211,9 +215,9 @@ static void discard(void *prepared) {
 
 static void lay_weights(const picture *o, const float *weights, float *to) {
     const int64_t height = o->win.kernel_h, width = o->win.kernel_w, channels = o->in.c;
-    for (int64_t first = 0; first < o->out.c; first += 2 * LANES)
-        for (int64_t k = 0; k < height * channels * width; k++, to += 2 * LANES)
-            for (int64_t n = first; n < at_most(first + 2 * LANES, o->out.c); n++) {
+    for (int64_t first = 0; first < o->out.c; first += BLOCK_WIDE * LANES)
+        for (int64_t k = 0; k < height * channels * width; k++, to += BLOCK_WIDE * LANES)
+            for (int64_t n = first; n < at_most(first + BLOCK_WIDE * LANES, o->out.c); n++) {
                 int64_t x = k % width, c = k / width % channels, y = k / width / channels;
                 to[n - first] = weights[((n * channels + c) * height + y) * width + x];
             }
@@ -232,7 +236,7 @@ static void list_lanes(picture *o) {
 
 int picture_add(program *p, const map *in, const map *out, const window *win, const float *weights,
                 const finish *then) {
-    int64_t count = divide_up(out->c, 2 * LANES) * 2 * LANES * in->c * win->kernel_h * win->kernel_w;
+    int64_t count = divide_up(out->c, BLOCK_WIDE * LANES) * BLOCK_WIDE * LANES * in->c * win->kernel_h * win->kernel_w;
     picture *o = large_alloc(sizeof *o);
     if (!o) return -1;
     memset(o, 0, sizeof *o);

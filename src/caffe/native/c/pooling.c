@@ -9,7 +9,7 @@
 #include <float.h>
 #include <stdlib.h>
 
-enum { MOST_VECTORS = 4 };
+enum { MOST_VECTORS = 2 * BLOCK_WIDE };
 
 typedef struct {
     map in, out;
@@ -116,8 +116,10 @@ ALWAYS void by_vectors(const row *r, int vectors, int average) {
     switch (vectors) {
         case 1: pool_row(r, 1, average); break;
         case 2: pool_row(r, 2, average); break;
+#if BLOCK_WIDE > 1
         case 3: pool_row(r, 3, average); break;
         default: pool_row(r, 4, average);
+#endif
     }
 }
 

@@ -32,6 +32,7 @@ static void one_turn(ahead *s) {
     for (int i = 0; i < SIDE; i++) floats_store(to + i * SIDE, rows[i]);
 }
 
+#if BLOCK_WIDE > 1
 /* Adds the product of `rows` rows of `tiles` times sixteen and 32 outputs. */
 ALWAYS void add_block(const int tiles, const int rows, const number *a, const number *a2, const number *b,
                       const number *b2, int64_t steps, float *sums) {
@@ -64,5 +65,36 @@ static void add(const number *a, const number *a2, const number *b, const number
         add_block(2, 5, a + 11 * STEP, a2 + 11 * STEP, b, b2, steps, sums + 11 * SIDE);
     }
 }
+#else
+/* Adds the product of `rows` rows and sixteen outputs. */
+ALWAYS void add_block(const int rows, const number *a, const number *b, int64_t steps, float *sums) {
+    floats found[MOST_SUMS];
+    begin_sums(rows, found);
+    for (int64_t k = 0; k < steps * STEP_NUMBERS; k += STEP_NUMBERS) {
+        const float *at = a + k;
+        multiply_step(1, rows, 1, &at, STEP, 1, b + k, 0, found);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+        floats_store(sums + i * SIDE, floats_add(floats_load(sums + i * SIDE), found[i]));
+}
+
+static void add(const number *a, const number *a2, const number *b, const number *b2, int64_t steps,
+                int64_t have, float *sums, ahead *next, int64_t turns) {
+    some_turns(next, turns * steps);
+    for (int i = 0; i < 4; i++) { /* a tile of sums: of either sixteen rows and either sixteen outputs */
+        int64_t rows = at_most(have - i / 2 * SIDE, SIDE), parts = divide_up(rows, BLOCK_ROWS);
+        for (int64_t part = 0; part < parts; part++) {
+            int64_t first = rows * part / parts;
+            const number *from = (i / 2 ? a2 : a) + first * STEP;
+            float *to = sums + i * TILE_FLOATS + first * SIDE;
+#define OF(n) \
+    case n: add_block(n, from, i % 2 ? b2 : b, steps, to); break;
+            switch (rows * (part + 1) / parts - first) { FOR_BLOCK_ROWS(OF) }
+#undef OF
+        }
+    }
+}
+#endif
 
 #endif

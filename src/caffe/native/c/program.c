@@ -64,8 +64,10 @@ static count threads_at_work;
 
 #ifdef CAFFE_AMX
 #define KERNELS_KIND "amx"
-#else
+#elif defined(__AVX512F__)
 #define KERNELS_KIND "avx512"
+#else
+#define KERNELS_KIND "avx2"
 #endif
 
 #ifndef KERNELS_SOURCES

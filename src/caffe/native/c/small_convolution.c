@@ -17,7 +17,7 @@ typedef struct {
 } small;
 CROSSES(small)
 
-enum { ROWS = 6, VECTORS = 4 };
+enum { ROWS = 6, VECTORS = BLOCK_WIDE > 1 ? 4 : 1 };
 
 /* Numbers of c (rows x up to 64) = a b + first: a[row, k] lies at a + row * row_step + k * step, b's
    and c's rows are `pitch` and `c_pitch` apart; `first`, a number for each row, may be NULL. */
@@ -70,9 +70,11 @@ static void multiply(const product *o, int64_t rows, int64_t columns) {
         lane_mask last = lanes(left - (vectors - 1) * LANES);
         switch (vectors) {
         case 1: product_columns(o, rows, column, 1, last); break;
+#if BLOCK_WIDE > 1
         case 2: product_columns(o, rows, column, 2, last); break;
         case 3: product_columns(o, rows, column, 3, last); break;
         default: product_columns(o, rows, column, 4, last);
+#endif
         }
     }
 }

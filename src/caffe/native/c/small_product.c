@@ -1,9 +1,9 @@
 /* Inner products of few items in training, in Caffe's layout, and an update of weights whose gradient
    is that of one item.
 
-   The weights are read once each way, from the first number to the last. One thread. Plain C, on
-   vectors that the compiler makes of what the processor has. */
+   The weights are read once each way, from the first number to the last. One thread. */
 
+#include "floats.h"
 #include "tasks.h"
 
 #include <string.h>
@@ -25,43 +25,37 @@ typedef struct {
 } outer_update;
 CROSSES(outer_update)
 
-typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
-typedef float loose_vector __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
-
 enum { AHEAD = 1024 /* numbers: what is asked for before it is read */ };
 
-ALWAYS vector load(const float *at) { return *(const loose_vector *)(const void *)at; }
-ALWAYS void store(float *at, vector v) { *(loose_vector *)(void *)at = v; }
-
 ALWAYS float dot(const float *a, const float *b, int64_t count) {
-    vector sums[4] = {{0}, {0}, {0}, {0}};
+    const floats zero = floats_setzero();
+    floats sums[4] = {zero, zero, zero, zero};
     int64_t k = 0;
     for (; k + 4 * LANES <= count; k += 4 * LANES)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             __builtin_prefetch(a + k + i * LANES + AHEAD);
-            sums[i] += load(a + k + i * LANES) * load(b + k + i * LANES);
+            sums[i] = floats_fmadd(floats_loadu(a + k + i * LANES), floats_loadu(b + k + i * LANES), sums[i]);
         }
-    for (; k + LANES <= count; k += LANES) sums[0] += load(a + k) * load(b + k);
-    vector sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (; k + LANES <= count; k += LANES)
+        sums[0] = floats_fmadd(floats_loadu(a + k), floats_loadu(b + k), sums[0]);
+    floats sum = floats_add(floats_add(sums[0], sums[1]), floats_add(sums[2], sums[3]));
     float rest = 0;
     for (; k < count; k++) rest += a[k] * b[k];
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) sum[i] += sum[i + half];
-    return sum[0] + rest;
+    return floats_reduce_add(sum) + rest;
 }
 
 /* to += factors[0] from + factors[1] (from + count) + ...: so many rows. */
 ALWAYS void add_rows(float *to, const float *from, const float *factors, int64_t count, int rows) {
     int64_t k = 0;
     for (; k + LANES <= count; k += LANES) {
-        vector sum = load(to + k);
+        floats sum = floats_loadu(to + k);
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
             __builtin_prefetch(from + r * count + k + AHEAD);
-            sum += load(from + r * count + k) * factors[r];
+            sum = floats_fmadd(floats_loadu(from + r * count + k), floats_set1(factors[r]), sum);
         }
-        store(to + k, sum);
+        floats_storeu(to + k, sum);
     }
     for (; k < count; k++)
         for (int r = 0; r < rows; r++) to[k] += from[r * count + k] * factors[r];

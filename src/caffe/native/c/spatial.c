@@ -1,6 +1,6 @@
 /* Convolutions with kernels of one, three and five columns that read the map as it lies.
 
-   A block is some results of a row by two vectors of outputs, whose sums stay in registers. Nothing is
+   A block is some results of a row by one or two vectors of outputs, whose sums stay in registers. Nothing is
    copied, and neither the padding nor channels that would fill a step are multiplied. */
 
 #include "kind.h"
@@ -14,13 +14,13 @@
 #include "tasks.h"
 #include "tiles.h"
 
-enum { MOST_PIXELS = 14 /* results of a block */, MOST_ROW = 8 * MOST_PIXELS, MOST_SUMMED = 1536, TOGETHER = 3 /* addresses of a register */ };
+enum { MOST_PIXELS = BLOCK_ROWS /* results of a block */, MOST_ROW = 8 * MOST_PIXELS, MOST_SUMMED = 1536, TOGETHER = 3 /* addresses of a register */ };
 
-/* Some outputs of a group: up to two vectors. */
+/* Some outputs of a group: the vectors of a block, or fewer. */
 typedef struct {
     int64_t input, output; /* channels */
     int64_t wide;          /* vectors */
-    lane_mask mask[2];
+    lane_mask mask[BLOCK_WIDE];
     const float *weights;  /* [row, column of the kernel][channel][wide * 16] */
 } panel;
 
@@ -64,13 +64,13 @@ static __attribute__((noinline)) void finish_block(const spatial *o, const panel
    of each pixel; `next` numbers are from a result's to the next one's. `ahead`: those of the next block
    are asked for. */
 ALWAYS void add_column(const float *row, int64_t next, int64_t channels, const float *weights, const int begin,
-                       const int end, const int wide, const int ahead, floats sums[][2]) {
+                       const int end, const int wide, const int ahead, floats sums[][BLOCK_WIDE]) {
     const float *at[(MOST_PIXELS + TOGETHER - 1) / TOGETHER];
 #pragma GCC unroll 5
     for (int g = begin / TOGETHER; g * TOGETHER < end; g++) at[g] = row + g * TOGETHER * next;
 #pragma GCC unroll 1
     for (int64_t c = 0; c < channels; c++, weights += wide * LANES) {
-        floats w[2];
+        floats w[BLOCK_WIDE];
 #pragma GCC unroll 2
         for (int n = 0; n < wide; n++) w[n] = floats_load(weights + n * LANES);
         if (ahead) __builtin_prefetch(row + end * next + c * LANES);
@@ -92,7 +92,7 @@ ALWAYS void block(const spatial *o, const panel *s, const place *p, const int co
     const int64_t channels = p->channels, pixel = o->in.pixel, line = o->in.w * pixel;
     const float *weights = p->weights;
     float *to = p->to;
-    floats sums[MOST_PIXELS][2];
+    floats sums[MOST_PIXELS][BLOCK_WIDE];
 #pragma GCC unroll 2
     for (int n = 0; n < wide; n++) {
         floats bias = floats_setzero();
@@ -171,11 +171,16 @@ ALWAYS void row_of_blocks(const spatial *o, const panel *s, place p, const int c
 }
 
 /* Constants of the code: the columns and stride of a kernel, a panel's vectors, the results of a block. */
-#define KINDS(of) of(1, 1, 1) of(1, 1, 2) of(1, 2, 1) of(1, 2, 2) \
-    of(3, 1, 1) of(3, 1, 2) of(3, 2, 1) of(3, 2, 2) of(5, 1, 1) of(5, 1, 2)
+#define OF_WIDE(of, wide) of(1, 1, wide) of(1, 2, wide) of(3, 1, wide) of(3, 2, wide) of(5, 1, wide)
+#if BLOCK_WIDE > 1
+#define KINDS(of) OF_WIDE(of, 1) OF_WIDE(of, 2)
 #define SIZES(of, ...) \
     of(7, __VA_ARGS__) of(8, __VA_ARGS__) of(9, __VA_ARGS__) of(10, __VA_ARGS__) of(12, __VA_ARGS__) \
     of(13, __VA_ARGS__) of(14, __VA_ARGS__)
+#else
+#define KINDS(of) OF_WIDE(of, 1)
+#define SIZES(of, ...) of(4, __VA_ARGS__) of(5, __VA_ARGS__) of(6, __VA_ARGS__)
+#endif
 #define SIZE(n, columns, stride, wide) \
     case n: row_of_blocks(o, s, p, columns, stride, n, wide); break;
 #define KIND(columns, stride, wide)                                                                  \
@@ -204,7 +209,7 @@ static int64_t block_of(int64_t results, int64_t columns) {
 static void row_of(const spatial *o, const panel *s, int64_t image, int64_t y) {
     const window *w = &o->win;
     int64_t top = y * w->stride_h - w->pad_h, first = at_least(-top, 0);
-    _Alignas(64) float before[MOST_PIXELS * 2 * LANES];
+    _Alignas(64) float before[MOST_PIXELS * BLOCK_WIDE * LANES];
     place p = {.before = before, .rows = at_most(w->kernel_h, o->in.h - top) - first, .first = first};
     int64_t in = (image * o->in.h + top + first) * o->in.w, out = (image * o->out.h + y) * o->out.w;
     if (o->all) in = out = at_most(out, o->all - o->out.w);
@@ -269,7 +274,7 @@ static void lay_weights(const spatial *o, const panel *s, const float *weights, 
 
 int spatial_add(program *p, const map *in, const map *out, const window *win, const float *weights,
                 const finish *then) {
-    const int64_t groups = win->groups, outputs = out->c / groups, each = divide_up(outputs, 2 * LANES);
+    const int64_t groups = win->groups, outputs = out->c / groups, each = divide_up(outputs, BLOCK_WIDE * LANES);
     spatial *o = large_alloc(sizeof *o);
     if (!o) return -1;
     memset(o, 0, sizeof *o);
@@ -285,11 +290,11 @@ int spatial_add(program *p, const map *in, const map *out, const window *win, co
     o->part = win->kernel_w == 1 ? at_most(o->channels, MOST_SUMMED) : o->channels;
     o->together = at_least(MOST_SUMMED / (o->channels * win->kernel_w), 1);
     o->band = 1;
-    if (o->panels * depth * 2 * LANES * 4 > CORE_CACHE / 4) {
+    if (o->panels * depth * BLOCK_WIDE * LANES * 4 > CORE_CACHE / 4) {
         int64_t most = at_least(CORE_CACHE / 4 / ((int64_t)o->in.w * in->c * 4), 1);
         o->band = divide_up(o->out.h, divide_up(o->out.h, most));
     }
-    size_t bytes = (size_t)(o->panels * depth * 2 * LANES) * sizeof(float);
+    size_t bytes = (size_t)(o->panels * depth * BLOCK_WIDE * LANES) * sizeof(float);
     o->weights = large_alloc(bytes);
     o->panel = malloc((size_t)o->panels * sizeof *o->panel);
     int failed = !o->weights || !o->panel || finish_copy(&o->done, then, out->c);
@@ -304,10 +309,11 @@ int spatial_add(program *p, const map *in, const map *out, const window *win, co
     memset(o->weights, 0, bytes);
     float *to = o->weights;
     for (int64_t i = 0; i < o->panels; i++) {
-        int64_t at = i % each * 2 * LANES, left = outputs - at, wide = left > LANES ? 2 : 1;
+        int64_t at = i % each * BLOCK_WIDE * LANES, left = outputs - at;
+        int64_t wide = at_most(divide_up(left, LANES), BLOCK_WIDE);
         panel *s = o->panel + i;
-        *s = (panel){i / each * o->channels, i / each * outputs + at, wide, {lanes(left), 0}, to};
-        if (wide == 2) s->mask[1] = lanes(left - LANES);
+        *s = (panel){i / each * o->channels, i / each * outputs + at, wide, {lanes(left)}, to};
+        for (int64_t n = 1; n < wide; n++) s->mask[n] = lanes(left - n * LANES);
         lay_weights(o, s, weights, to);
         to += depth * wide * LANES;
     }

@@ -7,6 +7,8 @@
 #ifndef CAFFE_SPLITTING_H
 #define CAFFE_SPLITTING_H
 
+#include "kind.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,6 +22,7 @@ enum {
     TILE = ROWS * DEPTH, /* numbers of a tile */
 };
 
+#ifdef CAFFE_AMX
 /* The upper 16 bits of sixteen numbers, and in `rest` what they leave. */
 static inline __m256i cut(__m512 v, __m512 *rest) {
     __m512i bits = _mm512_castps_si512(v);
@@ -44,5 +47,6 @@ static inline void split_pair(__m512 a, __m512 b, __m512i words[PARTS]) {
         b = _mm512_sub_ps(b, _mm512_castsi512_ps(_mm512_and_si512(high, upper)));
     }
 }
+#endif
 
 #endif

@@ -8,7 +8,7 @@
 #include "multiply_step.h"
 
 enum { STEP = SIDE, PIXEL_BYTES = 64, WEIGHT_BYTES = 1024 };
-enum { MOST_TILE_ROWS = MOST_SUMS / 2, TILES_IN_PAIRS = 0, DIRECT = 1 };
+enum { MOST_TILE_ROWS = BLOCK_ROWS, TILES_IN_PAIRS = 0, DIRECT = 1 };
 
 /* Of a core's second cache. */
 enum { CORE_CACHE = 1 << 20 };

@@ -28,7 +28,7 @@ multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t
     for (const run *r = runs; r < runs + count; r++) {
         const float *a = r->rows + row, *b = r->columns + column;
         for (int64_t k = r->count; k > 0; k--, a += row_next, b += column_next) {
-            floats v[2];
+            floats v[BLOCK_WIDE];
             _mm_prefetch((const char *)(b + AHEAD * column_next), _MM_HINT_T0);
             if (wide == 2) _mm_prefetch((const char *)(b + AHEAD * column_next + LANES), _MM_HINT_T0);
             _mm_prefetch((const char *)(a + AHEAD * row_next), _MM_HINT_T0);
@@ -55,19 +55,19 @@ multiply(const int rows, const int wide, const plan *p, const run *runs, int64_t
         }
 }
 
-/* The same of 1 to 14 rows, which are known where it is compiled. */
+/* The same of rows whose number is known where it is compiled. */
 static void multiply_block(int64_t rows, int wide, const plan *p, const run *runs, int64_t count,
                            int64_t row, int64_t column, lane_mask last, const block_sums *to) {
-#define OF(n)                                                             \
-    case n:                                                               \
-        if (wide == 2)                                                    \
-            multiply(n, 2, p, runs, count, row, column, last, to);        \
-        else                                                              \
-            multiply(n, 1, p, runs, count, row, column, last, to);        \
+#define OF(n)                                                                    \
+    case n:                                                                      \
+        if (wide == 2)                                                           \
+            multiply(n, BLOCK_WIDE, p, runs, count, row, column, last, to);      \
+        else if (BLOCK_WIDE == 1 && last == 0xffff) /* no register for a mask */ \
+            multiply(n, 1, p, runs, count, row, column, 0xffff, to);             \
+        else                                                                     \
+            multiply(n, 1, p, runs, count, row, column, last, to);               \
         break;
-    switch (rows) {
-        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8) OF(9) OF(10) OF(11) OF(12) OF(13) OF(14)
-    }
+    switch (rows) { FOR_BLOCK_ROWS(OF) }
 #undef OF
 }
 
@@ -100,8 +100,11 @@ static void multiply_tap(const plan *p, const share *s, const run *runs, int64_t
             int64_t end = p->rows.channels * (block + 1) / p->blocks;
             block_sums to = *sums;
             to.at += (row - s->row) * to.next + column - s->column;
-            multiply_block(end - row, wide, p, runs, count, first_row + row, first_column + column, last,
-                           &to);
+            for (int n = 0; n < wide; n += BLOCK_WIDE, to.at += BLOCK_WIDE * LANES) {
+                int some = (int)at_most(wide - n, BLOCK_WIDE);
+                multiply_block(end - row, some, p, runs, count, first_row + row,
+                               first_column + column + n * LANES, n + some == wide ? last : 0xffff, &to);
+            }
         }
     }
 }

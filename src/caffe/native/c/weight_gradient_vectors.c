@@ -33,18 +33,19 @@ static bias_sums bias_of(const plan *p, const share *s) {
     return b;
 }
 
-/* Adds the positions [begin, end). */
+/* Adds the positions [begin, end), which are summed apart: long sums would lose digits. */
 static void add_bias(const plan *p, const bias_sums *b, int64_t begin, int64_t end) {
     const int64_t next = p->of->dy_pixel;
     for (int64_t c = b->first; c < b->end; c += 2 * LANES) {
         lane_mask mask = lanes(b->end - c), second_mask = lanes(at_least(b->end - c - LANES, 0));
         const float *dy = p->of->dy + begin * next + c;
-        floats sum = floats_maskz_loadu(mask, b->to + c);
-        floats second = floats_maskz_loadu(second_mask, b->to + c + LANES);
+        floats sum = floats_setzero(), second = sum;
         for (int64_t i = begin; i < end; i++, dy += next) {
             sum = floats_add(sum, floats_maskz_loadu(mask, dy));
             second = floats_add(second, floats_maskz_loadu(second_mask, dy + LANES));
         }
+        sum = floats_add(sum, floats_maskz_loadu(mask, b->to + c));
+        second = floats_add(second, floats_maskz_loadu(second_mask, b->to + c + LANES));
         floats_mask_storeu(b->to + c, mask, sum);
         floats_mask_storeu(b->to + c + LANES, second_mask, second);
     }

@@ -3,10 +3,11 @@
 #ifndef CAFFE_AMX
 /* How the gradient of the weights becomes products of blocks, and which positions they sum over. */
 
+#include "floats.h"
 #include "weight_gradient.h"
 
 enum {
-    MOST_ROWS = 14,          /* of a block: with two vectors each 28 sums */
+    MOST_ROWS = BLOCK_ROWS,
     TASK_FLOATS = 40 << 10,  /* sums of a task, which stay in the second cache beside a chunk */
     MOST_CHANNELS = 128,     /* of a task, on either side */
     CHUNK_FLOATS = 48 << 10, /* of both maps' channels of a task */
@@ -22,6 +23,7 @@ double weight_gradient_cost(int64_t rows, int64_t columns) {
     double blocks = (double)divide_up(rows, MOST_ROWS), high = (double)rows / blocks;
     int64_t vectors = divide_up(columns, LANES);
     double pair = high * 2 > 5 ? high * 2 : 5, single = high + 1 > 5 ? high + 1 : 5;
+    if (BLOCK_WIDE == 1) pair = 2 * single; /* each vector is multiplied alone */
     return blocks * ((double)(vectors / 2) * pair + (double)(vectors % 2) * single);
 }
 

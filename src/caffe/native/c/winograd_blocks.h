@@ -10,7 +10,8 @@
 
 #include "winograd.h"
 
-enum { MOST_ROWS = 14 }; /* blocks of a group: with two vectors of outputs all sums of a step */
+/* Blocks of a group: all that products take at a time with two vectors of outputs, or twice that with one. */
+enum { MOST_ROWS = BLOCK_ROWS * (BLOCK_WIDE > 1 ? 1 : 2) };
 
 /* The blocks of all images, row by row, in groups. */
 typedef struct {

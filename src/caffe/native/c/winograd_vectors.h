@@ -90,15 +90,31 @@ ALWAYS void product_of(const int rows, const int wide, const factors *of) {
     }
 }
 
+#if BLOCK_WIDE > 1
 static void product(int64_t rows, int64_t wide, const factors *of) {
 #define OF(n)                                     \
     case 2 * n: product_of(n, 1, of); break;      \
     case 2 * n + 1: product_of(n, 2, of); break;
-    switch (2 * rows + wide - 1) {
-        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8) OF(9) OF(10) OF(11) OF(12) OF(13) OF(14)
-    }
+    switch (2 * rows + wide - 1) { FOR_BLOCK_ROWS(OF) }
 #undef OF
 }
+#else
+/* The rows in one or two parts, and each vector of outputs alone. */
+static void product(int64_t rows, int64_t wide, const factors *of) {
+    int64_t parts = divide_up(rows, BLOCK_ROWS);
+    for (int64_t n = 0; n < wide; n++)
+        for (int64_t i = 0; i < parts; i++) {
+            int64_t first = rows * i / parts;
+            factors some = *of;
+            some.a += first * LANES, some.to += n * of->to_next + first * LANES, some.b += n * of->b_next;
+            if (i > 0) some.ahead = 0;
+#define OF(n) \
+    case n: product_of(n, 1, &some); break;
+            switch (rows * (i + 1) / parts - first) { FOR_BLOCK_ROWS(OF) }
+#undef OF
+        }
+}
+#endif
 
 /* How a region is shared out: shares of groups, and parts of the outputs of each. The inputs of a share are
    transformed by each thread that takes parts of it. */
