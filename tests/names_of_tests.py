@@ -35,6 +35,7 @@ ELSEWHERE = {
         "src/caffe/_intervals.py",
         "src/caffe/kernels/window.py",
     ),
+    "caffe/net/test_border_step.py": ("src/caffe/net/border_forms.py",),
     "caffe/net/test_compiled_step.py": (
         "src/caffe/net/native_program.py",
         "src/caffe/net/onednn_program.py",
@@ -45,8 +46,16 @@ ELSEWHERE = {
         "src/caffe/kernels/norm.py",
         "src/caffe/net/norm_forms.py",
     ),
-    "caffe/net/test_replay.py": ("src/caffe/storage/watcher.py",),
+    "caffe/net/test_replay.py": (
+        "src/caffe/net/algorithms.py",
+        "src/caffe/net/recording.py",
+        "src/caffe/storage/watcher.py",
+    ),
     "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
+    "caffe/net/test_small_training.py": (
+        "src/caffe/net/small_kernels.py",
+        "src/caffe/storage/many.py",
+    ),
     "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
     "caffe/prototxt/test_forks.py": ("src/caffe/prototxt/scan.py",),
     "caffe/prototxt/test_upgrade.py": ("src/caffe/prototxt/upgrade_v0.py",),

@@ -9,7 +9,7 @@ import tempfile
 import torch
 
 import caffe
-from caffe.net import border_step
+from caffe.net import border_forms
 from gpu_sections import fcn8s
 from gpu_sections.machine import Machine, has, relative_error
 from gpu_sections.timing import times_of
@@ -54,11 +54,11 @@ def run(record):
 @contextlib.contextmanager
 def all_rows():
     """Nets compute every row of the padding."""
-    kept, border_step._WORTH = border_step._WORTH, 0.0
+    kept, border_forms._WORTH = border_forms._WORTH, 0.0
     try:
         yield
     finally:
-        border_step._WORTH = kept
+        border_forms._WORTH = kept
 
 
 def one_size(record, folder, name, size, share, exact):

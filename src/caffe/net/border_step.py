@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -24,46 +23,17 @@ import torch
 from caffe.device import current
 from caffe.errors import naming
 from caffe.kernels import border
-from caffe.kernels.border import Axis, Index, Operation, Stage
+from caffe.kernels.border import Axis
 from caffe.layer import Need
 from caffe.layer.convolution import Convolution
 from caffe.layer.pooling import Pooling
+from caffe.net.border_forms import Form, Link, Part, chain, form_of
 from caffe.net.wiring import Graph
 
 __all__ = ["BorderStep", "border_steps"]
 
-_WORTH = 0.9  # of the area: a stage that computes more is not shortened
 _MOST_SIZES = 1024  # of inputs: CUDA graphs read what is kept for each, so none is forgotten
 aten = torch.ops.aten
-
-
-class _Link(NamedTuple):
-    """A convolution or pooling of the chain, with the ReLU in place after it."""
-
-    place: int  # among the net's layers
-    layer: Convolution | Pooling
-    relu: bool
-
-    @property
-    def end(self) -> int:
-        return self.place + 1 + self.relu
-
-
-class _Part(NamedTuple):
-    """A link for the short maps of one size."""
-
-    link: _Link
-    layer: Convolution | Pooling  # a copy, for these maps
-    axes: tuple[Axis, Axis]  # of its output
-    into: tuple[Index, Index] | None  # what its input is made with, where that is not as it is
-
-
-class _Form(NamedTuple):
-    """The short maps for one size of the input, on one device."""
-
-    parts: list[_Part]
-    out: tuple[Index, Index]
-    shapes: list[tuple[int, ...]]  # of all tops, whole
 
 
 class _Kept(NamedTuple):
@@ -85,7 +55,7 @@ class BorderStep:
         end: the layer after the last, of the last forward pass.
     """
 
-    def __init__(self, graph: Graph, links: list[_Link]) -> None:
+    def __init__(self, graph: Graph, links: list[Link]) -> None:
         self.first, self.end = links[0].place, links[-1].end
         self._graph = graph
         self._links = links
@@ -93,7 +63,7 @@ class BorderStep:
         self._tops = [graph.blobs[graph.tops[link.place][0]] for link in links]
         self._conv = cast(Convolution, links[0].layer)
         self._needs_backward = any(graph.layer_needs_backward[self.first : self.end])
-        self._forms: dict[tuple[Any, ...], _Form | None] = {}
+        self._forms: dict[tuple[Any, ...], Form | None] = {}
 
     # Forward --------------------------------------------------------------------------------------
 
@@ -137,7 +107,7 @@ class BorderStep:
             self._conv.short = _Kept(top, *kept, (form,))
         return True
 
-    def _reshape(self, form: _Form) -> None:
+    def _reshape(self, form: Form) -> None:
         layers = range(self.first, self.end)
         tops = [self._graph.blobs[self._graph.tops[i][0]] for i in layers]
         if [blob.dims for blob in tops] == form.shapes:
@@ -163,7 +133,7 @@ class BorderStep:
         kept = self._conv.short
         if kept is None or last > self.first or not self._is_untouched():
             return False
-        form: _Form = kept.form[0]
+        form: Form = kept.form[0]
         top = self._tops[len(form.parts) - 1].diff_tensor()
         wanted = [p for p in form.parts if self._graph.layer_needs_backward[p.link.place]]
         if wanted:
@@ -177,7 +147,7 @@ class BorderStep:
         return True
 
     def _backward_part(
-        self, parts: list[_Part], kept: _Kept, k: int, g: torch.Tensor, need: Need
+        self, parts: list[Part], kept: _Kept, k: int, g: torch.Tensor, need: Need
     ) -> torch.Tensor:
         """Add to the diffs of the part's parameters; the gradient of its input, if it has one."""
         part = parts[k]
@@ -217,7 +187,7 @@ class BorderStep:
         kept = self._conv.short
         if kept is None:
             return
-        form: _Form = kept.form[0]
+        form: Form = kept.form[0]
         for k, part in enumerate(form.parts):
             layer = part.link.layer
             if isinstance(layer, Pooling) and layer.index is None and i in (None, part.link.place):
@@ -227,7 +197,7 @@ class BorderStep:
 
     # The gradients between ------------------------------------------------------------------------
 
-    def _promise_diffs(self, form: _Form, lowest: int, top: torch.Tensor) -> None:
+    def _promise_diffs(self, form: Form, lowest: int, top: torch.Tensor) -> None:
         """Let the blobs between know how to get their diffs: from copies, for a solver changes the
         weights before anyone can ask."""
         links = [p.link for p in form.parts]
@@ -243,52 +213,14 @@ class BorderStep:
 
     # Sizes ----------------------------------------------------------------------------------------
 
-    def _form(self) -> _Form | None:
+    def _form(self) -> Form | None:
         """The short maps for the input as it is; None where they are not worth it."""
         key = self._bottom.dims, current().torch_device
         if key not in self._forms:
             if len(self._forms) >= _MOST_SIZES:
                 return None
-            self._forms[key] = self._make_form(*key)
+            self._forms[key] = form_of(self._links, *key)
         return self._forms[key]
-
-    def _make_form(self, bottom: tuple[int, ...], device: torch.device) -> _Form | None:
-        if len(bottom) != 4 or min(bottom) <= 0 or self._conv.channels != bottom[1]:
-            return None
-        stages = _stages(self._links)
-        operations = [_operations(stages, axis, bottom[2 + axis]) for axis in (0, 1)]
-        if any(op.out <= 0 for axis in operations for stage in axis for op in stage):
-            return None
-        plans = [border.shorten(bottom[2 + axis], operations[axis]) for axis in (0, 1)]
-        parts: list[_Part] = []
-        shapes: list[tuple[int, ...]] = []
-        short: tuple[int, ...] = bottom
-        for stage, rows, columns in zip(stages, *plans):
-            if _area(rows, columns, True) > _WORTH * _area(rows, columns, False):
-                break
-            into = None
-            if parts:
-                ends = zip(parts[-1].axes, (rows.before, columns.before))
-                height, width = (border.index_between(a, b, device) for a, b in ends)
-                into = height, width
-                short = (*short[:2], rows.before.short_size, columns.before.short_size)
-            for link, height_axis, width_axis in zip(stage, rows.after, columns.after):
-                layer = copy.copy(link.layer)
-                if isinstance(layer, Convolution):
-                    layer.window = layer.short = None
-                    if not parts:
-                        cuts = rows.before.cut, columns.before.cut
-                        layer.pad = [p - cut for p, cut in zip(layer.pad, cuts)]
-                (short,) = layer.reshape([short])
-                if short[2:] != (height_axis.short_size, width_axis.short_size):
-                    return None  # a size that does not divide
-                parts.append(_Part(link, layer, (height_axis, width_axis), into))
-                shapes += [(*short[:2], height_axis.size, width_axis.size)] * (1 + link.relu)
-                into = None
-        if len(parts) < 2:  # spreading one map costs what computing it does
-            return None
-        rows_out, columns_out = (border.index_between(a, None, device) for a in parts[-1].axes)
-        return _Form(parts, (rows_out, columns_out), shapes)
 
 
 class _WholePass:
@@ -296,7 +228,7 @@ class _WholePass:
 
     def __init__(
         self,
-        links: list[_Link],
+        links: list[Link],
         counts: list[int],
         copies: list[torch.Tensor],
         top: torch.Tensor,
@@ -339,27 +271,18 @@ class _WholePass:
         return g
 
 
-def _area(rows: Stage, columns: Stage, short: bool) -> int:
-    """Of a stage's last map."""
-    ends = rows.after[-1], columns.after[-1]
-    return math.prod(axis.short_size if short else axis.size for axis in ends)
-
-
 def _whole(short: torch.Tensor, axes: tuple[Axis, Axis]) -> torch.Tensor:
     """The map that a short one stands for."""
     rows, columns = (border.index_between(axis, None, short.device) for axis in axes)
     return border.spread(short, rows, columns)
 
 
-def _forward(part: _Part, x: torch.Tensor) -> torch.Tensor:
+def _forward(part: Part, x: torch.Tensor) -> torch.Tensor:
     layer = part.layer
     if isinstance(layer, Pooling):
         return layer.forward([x], [])[0]
     weight, *bias = (blob.data_tensor() for blob in layer.blobs)
     return layer.compute(x, weight, bias[0] if bias else None, relu=part.link.relu)
-
-
-# Finding the layers -------------------------------------------------------------------------------
 
 
 def border_steps(graph: Graph) -> dict[int, BorderStep]:
@@ -368,74 +291,8 @@ def border_steps(graph: Graph) -> dict[int, BorderStep]:
     found: dict[int, BorderStep] = {}
     i = 0
     while i < len(graph.layers):
-        links = _chain(graph, i, readers)
+        links = chain(graph, i, readers)
         if len(links) > 1:
             found[i] = BorderStep(graph, links)
         i = links[-1].end if links else i + 1
-    return found
-
-
-def _chain(graph: Graph, i: int, readers: list[list[int]]) -> list[_Link]:
-    """The links from layer ``i`` on, if it is a convolution with padding wider than its kernel."""
-    first: Any = graph.layers[i]
-    if not _is_convolution(graph, i) or graph.bottom_needs_backward[i][0]:
-        return []
-    if any(pad < first._extent(axis) for axis, pad in enumerate(first.pad)):
-        return []
-    links: list[_Link] = []
-    blob, relu = None, False
-    while i < len(graph.layers):
-        layer: Any = graph.layers[i]
-        if blob is not None and (graph.bottoms[i] != [blob] or len(readers[blob]) != 1 + relu):
-            break
-        if not _is_convolution(graph, i) and not _is_pooling(graph, i):
-            break
-        blob = graph.tops[i][0]
-        relu = type(layer) is Convolution and graph.is_relu_of(i + 1, [blob])
-        links.append(_Link(i, layer, relu))
-        i = links[-1].end
-    return links
-
-
-def _is_convolution(graph: Graph, i: int) -> bool:
-    layer: Any = graph.layers[i]
-    if type(layer) is not Convolution or layer.channel_axis != 1 or layer.spatial_axes != 2:
-        return False
-    return _is_plain(graph, i)
-
-
-def _is_pooling(graph: Graph, i: int) -> bool:
-    layer = graph.layers[i]
-    return type(layer) is Pooling and layer.needs_no_index() and _is_plain(graph, i)
-
-
-def _is_plain(graph: Graph, i: int) -> bool:
-    """True for one bottom and another top, which is no loss."""
-    bottoms, tops = graph.bottoms[i], graph.tops[i]
-    one = len(bottoms) == 1 and len(tops) == 1 and bottoms != tops
-    return one and not any(graph.loss_weights[i])
-
-
-def _stages(links: list[_Link]) -> list[list[_Link]]:
-    """The links up to each pooling, and what is left."""
-    stages: list[list[_Link]] = [[]]
-    for link in links:
-        stages[-1].append(link)
-        if isinstance(link.layer, Pooling):
-            stages.append([])
-    return [stage for stage in stages if stage]
-
-
-def _operations(stages: list[list[_Link]], axis: int, size: int) -> list[list[Operation]]:
-    found: list[list[Operation]] = []
-    for stage in stages:
-        found.append([])
-        for link in stage:
-            layer = link.layer
-            if isinstance(layer, Convolution):
-                extent = layer._extent(axis)
-            else:
-                extent = cast("list[int]", layer.fixed_kernel)[axis]
-            size = layer.out_size(axis, size)
-            found[-1].append(Operation(extent, layer.stride[axis], layer.pad[axis], size))
     return found
