@@ -42,6 +42,10 @@ ELSEWHERE = {
         "src/caffe/net/stretch_program.py",
     ),
     "caffe/net/test_folding.py": ("src/caffe/layer/_affine.py",),
+    "caffe/net/test_native_layers.py": (
+        "src/caffe/net/native_forms.py",
+        "src/caffe/net/native_windows.py",
+    ),
     "caffe/net/test_norm_step.py": (
         "src/caffe/kernels/norm.py",
         "src/caffe/net/norm_forms.py",

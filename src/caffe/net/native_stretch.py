@@ -20,7 +20,7 @@ from caffe.native import memory, parts
 from caffe.native.memory import Arena, Size, Use
 from caffe.native.parts import Link, Parts, Place, Rectangle
 from caffe.native.program import PRELU, Act, Finish, Impossible, Program
-from caffe.net.native_layers import AFFINE, ALIAS, CROP, SUM, Call, Form, size_of
+from caffe.net.native_forms import AFFINE, ALIAS, CROP, SUM, Call, Form, size_of
 
 __all__ = ["Frame", "Node", "Stretch", "build"]
 

@@ -12,6 +12,7 @@ from caffe.layer import create
 from caffe.native import memory, program
 from caffe.net import expressions
 from caffe.net import native_layers as layers
+from caffe.net import native_windows as windows
 from caffe.net.native_stretch import Node, build
 from caffe.proto import caffe_pb2
 
@@ -180,8 +181,8 @@ def test_one_pixel_is_the_same_with_two_axes(name):
 
 def test_large_weights_are_read_where_they_lie(monkeypatch):
     monkeypatch.setattr(winograd, "applies_in_program", lambda *given: False)
-    monkeypatch.setattr(layers, "_MOST_PRODUCT_WEIGHTS", 10)
-    monkeypatch.setattr(layers, "_MOST_CONVOLUTION_WEIGHTS", 10)
+    monkeypatch.setattr(windows, "_MOST_PRODUCT_WEIGHTS", 10)
+    monkeypatch.setattr(windows, "_MOST_CONVOLUTION_WEIGHTS", 10)
     for name in ("InnerProduct", "Convolution"):
         for n in (1, 6):
             layer, bottoms, names = made(name, LAYERS[name], n=n)
