@@ -313,6 +313,8 @@ class Layer:
         kind = bottoms[0].dtype if bottoms else torch.float32
         tops = [_as(kind, t) for t in self._in_precision(top)] if self.reads_tops else []
         top_diffs = [_as(kind, b.diff_tensor()) for b in top]
+        if self.in_place:
+            top_diffs[0] = top[0].diff_storage.to_overwrite(top_diffs[0])
         params = [b.data_tensor() for b in self.blobs]
         bottom_diffs, param_diffs = self.backward(tops, top_diffs, bottoms, params, need)
         for blob, diff in zip(bottom, bottom_diffs):

@@ -20,8 +20,11 @@ from caffe.layer.softmax_loss import SoftmaxWithLoss
 from caffe.native import in_turn, places, small_convolution, small_product, softmax_loss
 from caffe.native.calls import floats
 from caffe.native.in_turn import Kernel
+from caffe.native.outer import Outer
 
 __all__ = ["TABLE", "Calls", "Given"]
+
+_LEAST_OUTER = 1 << 14  # weights
 
 Tensors = list[torch.Tensor]
 
@@ -41,11 +44,15 @@ class Given(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """A layer's two passes, and the attributes that its forward pass leaves in it."""
+    """A layer's two passes, and the attributes that its forward pass leaves in it.
+
+    ``outer``: what the gradient of the first parameter is the product of; it need not be computed.
+    """
 
     forward: Kernel
     backward: Kernel | None
     state: dict[str, Any] = {}
+    outer: Outer | None = None
 
 
 def _convolution(layer: Convolution, given: Given) -> Calls | None:
@@ -88,7 +95,12 @@ def _inner_product(layer: InnerProduct, given: Given) -> Calls | None:
     of = small_product.of(rows, weight, bias=bias[0] if bias else None, y=given.tops[0])
     diffs = dict(zip(("dw", "db"), given.param_diffs))
     back = small_product.of(rows, weight, dy=given.top_diffs[0], dx=given.bottom_diffs[0], **diffs)
-    return Calls(Kernel("kernels_small_product", of), Kernel("kernels_small_product_back", back))
+    one = len(rows) == 1 and diffs["dw"] is not None and weight.numel() >= _LEAST_OUTER
+    return Calls(
+        Kernel("kernels_small_product", of),
+        Kernel("kernels_small_product_back", back),
+        outer=Outer(given.top_diffs[0], rows) if one else None,
+    )
 
 
 def _relu(layer: ReLU, given: Given) -> Calls | None:

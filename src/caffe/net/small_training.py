@@ -13,7 +13,7 @@ structures are made anew.  Arrays that a user holds show the results, for they a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,8 +23,9 @@ from caffe.blob import Blob
 from caffe.layer import Layer, Need
 from caffe.native.calls import floats
 from caffe.native.in_turn import InTurn, Kernel
+from caffe.native.outer import Outer, PromisedOuter
 from caffe.net.layer_step import plus
-from caffe.net.small_kernels import TABLE, Given
+from caffe.net.small_kernels import TABLE, Calls, Given
 from caffe.net.wiring import Graph
 from caffe.storage import Storage
 from caffe.storage.many import Held, stay, touch
@@ -86,6 +87,7 @@ class _Bound:
         self._diffs: list[Held] = []
         self._written_diffs: list[Storage] = []
         self._gradients: list[tuple[Storage, torch.Tensor]] = []  # of parameters
+        self._outers: list[_OuterDiff] = []
         self._state: list[tuple[Layer, dict[str, Any]]] = []
         self._losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # values and their weights
         self._weights: list[Held] = []
@@ -116,7 +118,10 @@ class _Bound:
             forward.append(found.forward)
             if back and found.backward is not None:
                 backward.insert(0, found.backward)
-            bound._note(layer, bottom, top, given, found.state)
+            bound._note(layer, bottom, top, given, found)
+            if found.outer is not None and found.backward is not None:
+                diff = _OuterDiff(bottom[0], top[0], layer, given, found.outer, found.backward.of)
+                bound._outers.append(diff)
             for blob, weight in zip(top, graph.loss_weights[i]):
                 if weight:
                     bound._losses.append((tensors.data(blob), tensors.diff(blob)))
@@ -135,18 +140,18 @@ class _Bound:
         bottom: list[Blob],
         top: list[Blob],
         given: Given,
-        state: dict[str, Any],
+        calls: Calls,
     ) -> None:
         """What the passes of a layer write, and what must stay as it is."""
         self._params += [(layer.blobs, j, b) for j, b in enumerate(layer.blobs)]
         self._written += [b.data_storage for b in top if b.data_storage not in self._written]
         wanted = [b.diff_storage for b, d in zip(bottom, given.bottom_diffs) if d is not None]
         self._written_diffs += [s for s in wanted if s not in self._written_diffs]
-        for blob, diff in zip(layer.blobs, given.param_diffs):
-            if diff is not None:
+        for j, (blob, diff) in enumerate(zip(layer.blobs, given.param_diffs)):
+            if diff is not None and (j or calls.outer is None):
                 self._gradients.append((blob.diff_storage, diff))
-        if state:
-            self._state.append((layer, state))
+        if calls.state:
+            self._state.append((layer, calls.state))
 
     def forward(self) -> np.float32 | None:
         if not self._have_stayed() or not stay(self._held) or not stay(self._weights):
@@ -163,19 +168,24 @@ class _Bound:
         return total
 
     def backward(self) -> bool:
+        gradients = self._gradients
+        if not all(storage.is_zero and not storage.leases for storage, _ in gradients):
+            return False
+        if not all(outer.prepare() for outer in self._outers):
+            return False
         if not self._have_stayed() or not stay(self._held) or not stay(self._diffs):
             return False
         for layer, state in self._state:
             if any(getattr(layer, name) is not value for name, value in state.items()):
                 return False
-        if not all(storage.is_zero and not storage.leases for storage, _ in self._gradients):
-            return False
         ran = self._backward.run()
         touch(self._written_diffs)
         if not ran:
             return False
-        for storage, diff in self._gradients:
+        for storage, diff in gradients:
             storage.adopt(diff)
+        for outer in self._outers:
+            outer.give()
         return True
 
     def _have_stayed(self) -> bool:
@@ -184,6 +194,38 @@ class _Bound:
             if blob.dims is not dims or blob.data_storage is not storage:
                 return False
         return all(blobs[j] is blob for blobs, j, blob in self._params)
+
+
+class _OuterDiff:
+    """The gradient of an InnerProduct's weights for one item: left to whoever asks for it, as long
+    as what it follows from can be lent."""
+
+    def __init__(
+        self, bottom: Blob, top: Blob, layer: Layer, given: Given, outer: Outer, of: Any
+    ) -> None:
+        self._lenders = bottom.data_storage, top.diff_storage
+        self._storage = layer.blobs[0].diff_storage
+        self._memory = cast(torch.Tensor, given.param_diffs[0])
+        self._outer, self._structure = outer, of
+        self._lent = False
+
+    def prepare(self) -> bool:
+        """Decide before the pass whether it computes the product; False where the gradient is not
+        zero, or somebody holds an array of it."""
+        if not self._storage.is_zero or self._storage.leases:
+            return False
+        self._lent = all(lender.lends for lender in self._lenders)
+        self._structure.dw = None if self._lent else self._memory.data_ptr()
+        return True
+
+    def give(self) -> None:
+        if not self._lent:
+            self._storage.adopt(self._memory)
+            return
+        promise = PromisedOuter(self._outer, self._memory)
+        for lender in self._lenders:
+            lender.lend_to(promise)
+        self._storage.defer(promise)
 
 
 class _Tensors:

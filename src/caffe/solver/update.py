@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from caffe.device import current
 from caffe.native import update
 from caffe.native.update import Parameter
 from caffe.net import Net
-from caffe.solver.rules import NATIVE, Settings, UpdateRule
+from caffe.solver.known_update import KnownUpdate, outer_of, tell
+from caffe.solver.rules import NATIVE, Settings, Sgd, UpdateRule
 
 __all__ = ["SolverUpdate"]
 
@@ -40,6 +41,7 @@ class SolverUpdate:
         self._params = net.learnable_params
         # The groups of parameters, and what they follow from.
         self._grouped: tuple[Any, list[tuple[tuple[float, float], list[int]]]] = None, []
+        self._known: KnownUpdate | None = None  # the last one, if it may come again
         self.history: list[torch.Tensor | None] = [None] * (rule.histories * len(self._params))
 
     def apply(self, param: Any, rate: float, iteration: int) -> None:
@@ -50,6 +52,9 @@ class SolverUpdate:
             rate: the learning rate of this update.
             iteration: updates done before this one.
         """
+        if self._known is not None and self._known.run(param, rate, iteration, self.history):
+            return
+        self._known = None
         one_by_one = current().torch_device.type == "cpu"
         with torch.no_grad():
             clip = self._clip_factor(param, one_by_one)
@@ -69,7 +74,8 @@ class SolverUpdate:
                 decay = float(_F32(param.weight_decay) * _F32(decay_mult))
                 # Where the rate is inside the history, an older one may still move a parameter.
                 frozen = lr_mult == 0 and not self._rule.still_at_zero_rate
-                found = self._gather(self._moved(members, settings), settings, decay)
+                outers = native and bool(settings.rate) and type(self._rule) is Sgd
+                found = self._gather(self._moved(members, settings), settings, decay, outers)
                 if native and settings.rate:
                     taken = {k: p for k, p in found.items() if update.applies(p)}
                     updates.update(taken)
@@ -77,9 +83,10 @@ class SolverUpdate:
                 if found:
                     self._apply_to(found, settings, factors, decay, kind, frozen)
             if updates:
-                self._update_natively(
-                    updates, settings, math.prod(map(float, factors)), kind == "L1"
-                )
+                factor = math.prod(map(float, factors))
+                of = self._update_natively(updates, settings, factor, kind == "L1")
+                known = KnownUpdate(self._rule, self._net, self.history, updates, of)
+                self._known = known if known.is_whole else None
 
     def _runs_natively(self, on_cpu: bool) -> bool:
         return on_cpu and type(self._rule) in NATIVE and kernels.enabled()
@@ -94,40 +101,37 @@ class SolverUpdate:
                 self._params[k].zero_diff()
         return [k for k in members if self.history[k] is not None]
 
-    def _gather(self, members: list[int], s: Settings, decay: float) -> dict[int, Parameter]:
-        """What an update reads and writes of these parameters."""
+    def _gather(
+        self, members: list[int], s: Settings, decay: float, outers: bool
+    ) -> dict[int, Parameter]:
+        """What an update reads and writes of these parameters; with ``outers`` gradients may be
+        outer products."""
         rate, count, found = self._rule.rate(s), len(self._params), {}
         for k in members:
             blob = self._params[k]
             data = blob.data_tensor()
-            diff = _laid_out_like(data, blob)
+            outer = outer_of(blob) if outers else None
+            diff = _laid_out_like(data, blob) if outer is None else data
             slots = range(k, self._rule.histories * count, count)
             histories = [self._history_like(diff, slot) for slot in slots]
-            found[k] = Parameter(data, diff, histories, rate, decay)
+            p = Parameter(data, diff if outer is None else outer, histories, rate, decay)
+            if outer is not None and not update.applies(p):
+                p = p._replace(g=_laid_out_like(data, blob))
+            found[k] = p
         return found
 
     def _update_natively(
         self, updates: dict[int, Parameter], s: Settings, factor: float, l1: bool
-    ) -> None:
-        rule = self._rule
+    ) -> update.Update:
+        rule, given = self._rule, list(updates.values())
         name = NATIVE[type(rule)]
-        update.update(name, list(updates.values()), factor, rule.kept(s), s.delta, l1)
+        of = update.Update(name, given)
+        of.set_rates([(p.rate, p.decay) for p in given])
+        of.run(factor, rule.kept(s), s.delta, l1)
         for k, parameter in updates.items():
-            self._tell(k, parameter.g, parameter.histories[0] if name == "SGD" else None)
+            tell(self._params[k], parameter.histories[0] if name == "SGD" else None)
             self._params[k].touch_data()
-
-    def _tell(self, k: int, diff: torch.Tensor, history: torch.Tensor | None) -> None:
-        """Let the parameter's diff be what was subtracted: ``diff``, or else the history."""
-        blob = self._params[k]
-        if history is None:
-            blob.touch_diff()
-        elif current().shares_host and blob.diff_storage.leases:
-            diff.copy_(history)
-            blob.touch_diff()
-        else:
-            # A copy of all parameters that hardly anyone reads: it is made on request.  The next
-            # update reads the diffs before it changes the history.
-            blob.diff_storage.defer(history.clone, keep_memory=True)
+        return of
 
     def _groups(self, one_by_one: bool) -> list[tuple[tuple[float, float], list[int]]]:
         """Pairs of multipliers with the parameters that are updated at once with these; found anew
@@ -193,7 +197,8 @@ class SolverUpdate:
         from their data stays good.
         """
         rule = self._rule
-        data, diffs = [p.w for p in found.values()], [p.g for p in found.values()]
+        data = [p.w for p in found.values()]
+        diffs = [cast(torch.Tensor, p.g) for p in found.values()]  # the kernels take the others
         histories = [list(part) for part in zip(*(p.histories for p in found.values()))]
         factor = factors[0] if len(factors) == 1 else math.prod(factors)
         fused = kind == "L2" and rule.fused(data, diffs, histories, s, decay, factor)
@@ -207,7 +212,7 @@ class SolverUpdate:
             if not frozen:
                 torch._foreach_sub_(data, diffs)
         for i, k in enumerate(found):
-            self._tell(k, diffs[i], histories[0][i] if fused else None)
+            tell(self._params[k], histories[0][i] if fused else None)
             if not frozen:
                 self._params[k].touch_data()
 

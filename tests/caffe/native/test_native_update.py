@@ -5,6 +5,7 @@ import torch
 
 from caffe import native
 from caffe.native import update
+from caffe.native.outer import Outer
 from caffe.native.update import Parameter
 from caffe.solver import rules
 from caffe.solver.rules import Settings
@@ -50,6 +51,23 @@ def test_the_rules(kind, count, l1, threads):
             torch.testing.assert_close(a.double(), b, **near)
         if name != "SGD":
             torch.testing.assert_close(p.g.double(), g, **near)
+
+
+@pytest.mark.parametrize("l1", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("size", [(500, 80), (7, 33), (1, 1)])
+def test_an_outer_product_as_the_gradient_gives_the_same_bits(size, decay, l1):
+    torch.manual_seed(2)
+    u, v, w, h = torch.randn(size[0]), torch.randn(size[1]), torch.randn(size), torch.rand(size)
+    w[0, 0] = 0
+    found = []
+    for g in (Outer(u, v), torch.outer(u, v)):
+        p = Parameter(w.clone(), g, [h.clone()], 0.01, decay)
+        assert update.applies(p)
+        update.update("SGD", [p], 0.25, (0.9, 0.0), 0.0, l1)
+        found.append(p)
+    assert torch.equal(found[0].w, found[1].w) and not torch.equal(found[0].w, w)
+    assert torch.equal(found[0].histories[0], found[1].histories[0])
 
 
 def test_what_it_takes():
