@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 # Channels, height and width, outputs, kernel, stride, pad: the ways of c/convolution*.c, spatial.c,
-# picture.c, grouped.c and winograd.c, with blocks that do and do not fill a row.
+# strassen.c, picture.c, grouped.c and winograd.c, with blocks that do and do not fill a row.
 CASES = [
     (32, 2, 925, 16, 5, 1, 2, 1),
     (32, 3, 1107, 16, 5, 1, 2, 1),
@@ -23,6 +23,8 @@ CASES = [
     (32, 5, 71, 48, 1, 1, 0, 1),
     (24, 9, 13, 20, 1, 1, 0, 1),
     (64, 8, 30, 16, 1, 2, 0, 1),
+    (128, 9, 13, 160, 1, 1, 0, 1),
+    (160, 17, 31, 128, 1, 1, 0, 1),
     (3, 19, 37, 16, 7, 2, 3, 1),
     (1, 12, 29, 20, 5, 1, 0, 1),
     (32, 7, 31, 32, 3, 1, 1, 8),
