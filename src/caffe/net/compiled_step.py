@@ -7,7 +7,8 @@ is made for the shapes of its inputs once the same weights have been used in a n
 depends on what making it takes, and anew where weights have changed, after twice as many passes
 each time.  It is made right after a pass of the layers, and compared with what they gave.  Until
 then, and wherever the step declines, the layers run as they would without it.  The results are the
-same to rounding.
+same to rounding.  Where bfloat16 is asked for, a program of float32 is made as well, compared with
+what the layers give in float32, and kept if it is the faster (bf16_choice.py).
 
 Only what layers outside the stretch read is computed, and what is an output of the net.  The
 storages of the other blobs know how to compute them (``Storage.defer``) from the input and the
@@ -20,10 +21,11 @@ from collections.abc import Callable
 
 import torch
 
-from caffe.arithmetic import deterministic, precision
+from caffe.arithmetic import deterministic, in_float32, precision
 from caffe.kernels import fused
 from caffe.layer.convolution import Convolution
 from caffe.net import expressions
+from caffe.net.bf16_choice import Bf16Choice
 from caffe.net.native_program import NativeProgram
 from caffe.net.onednn_program import OneDnnProgram
 from caffe.net.stretch_program import SHARING, Stretch, StretchProgram
@@ -66,19 +68,30 @@ class CompiledStep(Stretch):
         self._count = 0
         self._patience: dict[Key, int] = {}
         self._due: Key | None = None  # of the program to be made in this pass
+        self._undecided: Key | None = None  # of this pass in bfloat16, with its threads
+        self._choice = Bf16Choice()
         self._learning = False
         self._last: StretchProgram | None = None  # what computed the last pass
         self.threads = 0  # with how many; 0: no program did
 
     def run(self) -> bool:
         """The forward pass of the layers; False where the step declines: they run as ever."""
-        self._last, self.threads, self._due = None, 0, None
-        if self._learning or deterministic() or precision() == "bf16":
+        if self._learning:
+            return False
+        self._last, self.threads, self._due, self._undecided = None, 0, None, None
+        narrow = precision() == "bf16"
+        if deterministic() or (narrow and not self.kind.replaces_bf16):
             return False
         threads = torch.get_num_threads()
         shapes = tuple(b.dims for b in self.input_blobs)
         key: Key = (shapes, 0 if self.kind.any_threads else threads)
         program = self._programs.get(key)
+        if narrow:
+            takes = self._choice.takes_program((shapes, threads))
+            if takes is None:
+                self._undecided, program = (shapes, threads), None
+            elif not takes:
+                return False
         if program is None or not program.is_current():
             self._due = key if self._is_due(key) else None
             return False
@@ -96,24 +109,34 @@ class CompiledStep(Stretch):
     # When a program is made -----------------------------------------------------------------------
 
     @property
-    def is_due(self) -> bool:
+    def learns(self) -> bool:
         """Whether :meth:`learn` is to follow :meth:`run`, which has declined."""
-        return self._due is not None
+        return self._due is not None or (self._undecided is not None and self._count > 0)
 
-    def learn(self, run_layers: Callable[[], object]) -> None:
-        """The pass of the layers, and then a program of what they compute."""
-        key, self._due, self._learning = self._due, None, True
+    def learn(self, run_layers: Callable[[], object], let_go: Callable[[], object]) -> None:
+        """The pass of the layers, and a program of what they compute where it is time for one.
+        ``let_go`` gives up what the layers have made of their weights."""
+        due, undecided, self._learning = self._due, self._undecided, True
+        self._due = self._undecided = None
         try:
-            run_layers()
+            if due is not None:
+                if undecided is not None:  # in bfloat16: no longer of use
+                    let_go()
+                with in_float32():
+                    run_layers()
+            elif undecided is not None:
+                self._choice.time_layers(undecided, run_layers)
         finally:
             self._learning = False
-        if key is None:
+        if due is None:
             return
+        let_go()
         program = self.kind.make(self)
-        if program is not None:
-            self._programs[key] = program
-        elif self._seen is not None:
-            self._declined[key] = self._seen[1]
+        if program is None:
+            if self._seen is not None:
+                self._declined[due] = self._seen[1]
+        elif undecided is None or self._choice.decide(undecided, program.run):
+            self._programs[due] = program
 
     def _is_due(self, key: Key) -> bool:
         """Whether passes have repeated themselves often enough for a new program."""
@@ -137,7 +160,8 @@ class CompiledStep(Stretch):
             return False
         self._count += 1
         patience = self._patience.get(key) or self.kind.patience_for(work)
-        if self._count < patience:
+        # One pass more in bfloat16, for a time of the layers that no packing is part of.
+        if self._count < patience + (self._undecided is not None):
             return False
         self._count, self._patience[key] = 0, 2 * patience
         self._programs.pop(key, None)  # let go of the old before the new is made

@@ -37,6 +37,7 @@ class DirectPass:
         self._ways = [_all_but_inputs(graph, steps) for steps in kinds]
         self._steps: list[CompiledStep] = []  # the way of the last ordinary pass
         self._known = False  # whether the last ordinary pass was programs alone
+        self._precision = ""
         self._outside = self._inside = 0  # threads: the caller's, and those of the programs
         self._faster: FasterThreads | None = None
         self._choices: dict[tuple[Any, ...], FasterThreads] = {}  # by threads and shapes of inputs
@@ -47,7 +48,7 @@ class DirectPass:
         for steps in self._ways:
             threads = {step.threads for step in steps}
             if len(threads) == 1 and 0 not in threads:
-                self._known, self._steps = True, steps
+                self._known, self._steps, self._precision = True, steps, precision()
                 self._outside, (self._inside,) = torch.get_num_threads(), threads
                 self._choose()
                 break
@@ -68,7 +69,7 @@ class DirectPass:
         """The pass; False where something has changed: an ordinary pass is to follow."""
         if not self._known or torch.get_num_threads() != self._outside:
             return False
-        if deterministic() or precision() == "bf16" or not kernels.enabled():
+        if deterministic() or precision() != self._precision or not kernels.enabled():
             return False
         faster = self._faster
         if faster is not None:

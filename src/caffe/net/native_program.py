@@ -39,6 +39,7 @@ class NativeProgram(StretchProgram):
     most_work = float("inf")
     most_weights = 1 << 26  # they are kept twice more, once packed
     products = (Convolution, Deconvolution, InnerProduct)
+    replaces_bf16 = True
     any_threads = True
     keeps_borders = True
 
@@ -66,8 +67,8 @@ class NativeProgram(StretchProgram):
         return form is not None and form.refers
 
     def _run(self, threads: int) -> bool:
-        tensors = [blob.data_tensor() for blob in self._taken_blobs]
-        tensors = [t if t.is_contiguous() else t.contiguous() for t in tensors]
+        tensors = [blob.data_tensor() for blob in self._taken_blobs]  # bfloat16 ones too
+        tensors = [t.float().contiguous() for t in tensors]
         outputs = self._ends.to_fill()
         try:
             if not self._built.program.run(tensors + outputs, threads):

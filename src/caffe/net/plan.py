@@ -115,8 +115,9 @@ class Plan:
                     continue
                 if stretch.run():
                     return stretch.end
-                if stretch.is_due:
-                    stretch.learn(functools.partial(self._run_last, run_layers, k, stretch.end))
+                if stretch.learns:
+                    layers = functools.partial(run_layers, k, stretch.end - 1)
+                    stretch.learn(layers, functools.partial(self._let_go, k, stretch.end))
                     return stretch.end
         if self._fuses:
             fused_step = self._fused.get(k)
@@ -152,10 +153,11 @@ class Plan:
             return k
         return step.end
 
-    def _run_last(self, run_layers: Callable[[int, int], object], first: int, end: int) -> None:
-        """Run layers that a program is to follow, which packs the weights in its own way."""
-        run_layers(first, end - 1)
+    def _let_go(self, first: int, end: int) -> None:
+        """Give up what these layers have made of their weights: a program is to do it its way."""
         for k in range(first, end):
+            for blob in self._graph.layers[k].blobs:
+                blob.data_storage.forget()
             if k in self._fused:
                 self._fused[k].let_go()
 

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 import torch
 
+from caffe.arithmetic import precision
 from caffe.blob import Blob
 from caffe.errors import naming
 from caffe.kernels.window import Interval, Window, blocks_of, dependent, whole
@@ -40,6 +41,7 @@ class _Result(NamedTuple):
     weights: tuple[int | None, ...]  # versions
     below: _Border | None  # the bottom's border
     border: _Border
+    precision: str
 
     def is_in(self, storage: Storage) -> bool:
         """True while ``storage`` holds this result, untouched."""
@@ -145,6 +147,7 @@ class Step(ABC):
             weights,
             self._border_below(),
             border,
+            precision(),
         )
 
     def run_on_device(self) -> None:
@@ -169,6 +172,8 @@ class Step(ABC):
     def _own_memory(self, storage: Storage) -> torch.Tensor | None:
         """The tensor of the last pass, if it is still this blob's and nobody else's."""
         if self._result is None or self._result.storage is not storage:
+            return None
+        if self._result.precision != precision():
             return None
         tensor = self._result.tensor()
         if tensor is None or not storage.holds(tensor) or tuple(tensor.shape) != self.top.dims:

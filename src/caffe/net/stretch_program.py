@@ -76,7 +76,10 @@ class Stretch:
     def copies(self) -> list[torch.Tensor]:
         """The inputs as they are now, in memory of their own."""
         form = torch.contiguous_format
-        return [blob.data_tensor().clone(memory_format=form) for blob in self.input_blobs]
+        return [
+            blob.data_tensor().to(torch.float32, memory_format=form, copy=True)
+            for blob in self.input_blobs
+        ]
 
     def asked_for(self, b: int) -> None:
         """Somebody looks at a blob that was not computed."""
@@ -92,6 +95,7 @@ class StretchProgram(ABC):
         most_work: multiplications of a pass, with which the layers are faster without a program.
         most_weights: of a stretch: numbers of which a program keeps copies.
         products: the layers of which a stretch has at least two.
+        replaces_bf16: whether a program, float32, may take the place of layers in bfloat16.
         any_threads: whether passes take any number of threads, with the same bits.
         keeps_borders: whether a program keeps from pass to pass what depends on padding alone.
         outputs: the blobs that it computes.
@@ -102,6 +106,7 @@ class StretchProgram(ABC):
     most_work: ClassVar[float]
     most_weights: ClassVar[int]
     products: ClassVar[tuple[type[Layer], ...]]
+    replaces_bf16: ClassVar[bool] = False
     any_threads: ClassVar[bool] = False
     keeps_borders: ClassVar[bool] = False
 

@@ -85,6 +85,10 @@ class Versioned:
             self._cache.pop(key, None)
         return value
 
+    def forget(self) -> None:
+        """Let go of all that :meth:`cached` remembers; it is made anew where it is asked for."""
+        self._cache.clear()
+
     def renew(self, key: str, value: Any) -> None:
         """Remember ``value`` as what :meth:`cached` gives for the contents as they are now."""
         version = self.version()
