@@ -57,7 +57,9 @@ ELSEWHERE = {
     ),
     "caffe/net/test_plan.py": ("src/caffe/net/plan_steps.py",),
     "caffe/net/test_small_training.py": (
+        "src/caffe/native/outer.py",
         "src/caffe/net/small_kernels.py",
+        "src/caffe/solver/known_update.py",
         "src/caffe/storage/many.py",
     ),
     "caffe/proto/test_caffe_pb2.py": ("src/caffe/proto/build.py",),
