@@ -30,7 +30,6 @@ VECTORS = {
         [(net, "forward") for net in ("mobilenet1", "mobilenet2")],
         "pointwise convolutions take most of the time, in all programs near the processor's peak",
     ),
-    ("lenet", "step"): "half of it is Python around small layers",
 }
 #: By what native.kind() says.
 REASONS = {"amx": {**MEMORY, **TILES}, "avx512": {**MEMORY, **VECTORS}}

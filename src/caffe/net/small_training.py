@@ -41,7 +41,7 @@ class SmallTraining:
 
     def __init__(self, graph: Graph, needs: Sequence[Need]) -> None:
         self._graph, self._needs = graph, needs
-        self._possible = native.available() and _possible(graph, needs)
+        self._possible = _possible(graph, needs) and native.available()
         self._bound: _Bound | None = None
         self._waiting = self._wait = 0  # ordinary passes: left, and in all, after those of no use
 
