@@ -24,6 +24,7 @@ import enter  # noqa: E402
 from root import OracleMissing  # noqa: E402
 
 MODULES = {"opencv": "cv2", "onnx": "onnxruntime", "openvino": "openvino"}
+MODULES["openvino-bf16"] = MODULES["openvino"]
 # How threads wait: each program's own default, not what this shell has for other purposes.
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 

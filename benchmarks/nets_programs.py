@@ -3,11 +3,11 @@
     python nets_programs.py PROGRAM WORK_DIR THREADS
 
 PROGRAM: "engine" or "bvlc" (whichever `caffe` is imported; pycaffe API only), "opencv", "onnx",
-"openvino", "torch" or "torch-last" (eager, in NCHW or channels_last), "torch-compiled" (the latter
-by torch.compile, forward only; it needs a C++ compiler). A request is a line of JSON:
-{"do": "start"}, {"do": "load", "net": NET, "job": "forward" or "step", "warm": S}, {"do":
-"scores"}, {"do": "time", "seconds": S}, {"do": "unload"} or {"do": "peak"}; an answer a line
-"ANSWER " and JSON.
+"openvino", "engine-bf16" and "openvino-bf16" (which may compute in bfloat16), "torch" or
+"torch-last" (eager, in NCHW or channels_last), "torch-compiled" (the latter by torch.compile,
+forward only; it needs a C++ compiler). A request is a line of JSON: {"do": "start"}, {"do": "load",
+"net": NET, "job": "forward", "bf16" or "step", "warm": S}, {"do": "scores"}, {"do": "time",
+"seconds": S}, {"do": "unload"} or {"do": "peak"}; an answer a line "ANSWER " and JSON.
 """
 
 import gc
@@ -109,6 +109,14 @@ class Caffe(Program):
         return next(iter(self.net.forward().values()))
 
 
+class CaffeBf16(Caffe):
+    """The engine, which may compute in bfloat16."""
+
+    def __init__(self, work, threads):
+        super().__init__(work, threads)
+        self.caffe.set_precision("bf16")
+
+
 class OpenCV(Program):
     def __init__(self, work, threads):
         super().__init__(work, threads)
@@ -147,6 +155,8 @@ class OnnxRuntime(Program):
 
 
 class OpenVINO(Program):
+    precision = "f32"
+
     def __init__(self, work, threads):
         super().__init__(work, threads)
         import openvino
@@ -155,7 +165,7 @@ class OpenVINO(Program):
 
     def open(self, job):
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": self.precision,
             "INFERENCE_NUM_THREADS": self.threads,
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -165,6 +175,10 @@ class OpenVINO(Program):
 
     def run(self, number):
         return next(iter(self.model(self.inputs[number]).values()))
+
+
+class OpenVINOBf16(OpenVINO):
+    precision = "bf16"
 
 
 class Torch(Program):
@@ -217,6 +231,8 @@ PROGRAMS = {
     "torch": Torch,
     "torch-last": TorchLast,
     "torch-compiled": TorchCompiled,
+    "engine-bf16": CaffeBf16,
+    "openvino-bf16": OpenVINOBf16,
 }
 
 

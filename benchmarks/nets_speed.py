@@ -1,14 +1,16 @@
 """Time everyday nets on the CPU side by side: the engine and its peers, in one run.
 
     python benchmarks/nets_speed.py [--nets lenet,resnet50] [--programs engine,opencv,…]
-        [--jobs forward,step] [--threads 1,2] [--rounds 5] [--limit S] [--quick] [--root DIR]
+        [--jobs forward,step,bf16] [--threads 1,2] [--rounds 5] [--limit S] [--quick] [--root DIR]
         [--write]
 
 Nets: LeNet (1 and 64 items), cifar10-full, SqueezeNet 1.1, MobileNet v1 and v2, AlexNet, GoogLeNet,
 ResNet-50, VGG-16, FCN-8s at 500x500, and this repository's rows. Forward: one batch in, scores out,
 input copied inside the time. Step: forward, loss, backward and update of the same layers. Each with
-every number of threads. torch-compiled (torch.compile, forward) takes a minute or two a net to
-compile, unless an earlier run on this machine did, and only runs the nets of COMPILED.
+every number of threads. The programs engine-bf16 and openvino-bf16, which may compute in bfloat16,
+run where they are named, in a job and a table of their own. torch-compiled (torch.compile, forward)
+takes a minute or two a net to compile, unless an earlier run on this machine did, and only runs the
+nets of COMPILED.
 
 Each program runs in a process of its own, which makes some passes before anything is timed: the
 engine makes its programs in them. Within a round they take turns, every second round the other way
@@ -46,14 +48,14 @@ sys.path[:0] = [CHECKOUT, HERE, os.path.join(CHECKOUT, "tests", "oracle")]
 import nets_children as children  # noqa: E402
 import numpy as np  # noqa: E402
 from nets_made import NETS  # noqa: E402
-from nets_table import JOBS, TITLES, Row, report  # noqa: E402
+from nets_table import BF16, JOBS, TITLES, Row, jobs_of, programs_for, report  # noqa: E402
 from root import default_root  # noqa: E402
 
 from fcn.inference import memory  # noqa: E402
 
 TRAINS = ("engine", "torch-last", "torch", "bvlc")
 COMPILED = ("lenet", "squeezenet1.1", "mobilenet2", "resnet50")  # by torch.compile
-TOLERANCE = 1e-3  # of the largest score
+TOLERANCES = {"forward": 1e-3, "bf16": 0.1}  # of the largest score
 NO_TIME = "no time"
 WARM_SECONDS = (
     14.0  # the engine makes programs after up to 6 passes of large nets, 20 of small ones
@@ -62,23 +64,23 @@ LOADING = 1.5  # seconds in which a program loads a net, about
 PEERS = 3  # times the engine's seconds: what the others take, about
 ENDING = 5.0  # seconds for ending the programs and writing the table
 LARGE = 0.15  # seconds of the engine's pass: of such nets a process keeps gigabytes
-NEED = {"forward": 3, "step": 7}  # gigabytes a program, of a large net
+NEED = {"forward": 3, "bf16": 3, "step": 7}  # gigabytes a program, of a large net
 
 
 def measure(row, made, options, share):
     """Fill a Row: load its programs, let them agree, time them in turns."""
     end = time.monotonic() + share
     first = _load(row, made, options, end)
-    if row.job == "forward":
+    if row.job != "step":
         first = {name: first[name] for name in _agreeing(row, made, first)}
     row.seconds = {name: [] for name in first}
-    if "engine" not in first:
-        row.left_out.setdefault("engine", "did not run")
+    if row.engine not in first:
+        row.left_out.setdefault(row.engine, "did not run")
         return
     cost = dict(first)  # seconds of a turn
     for number in range(options.rounds):
         turns = list(first)
-        _fit(turns, cost, end - time.monotonic(), number)
+        _fit(turns, cost, end - time.monotonic(), number, row.engine)
         if number and len(turns) == 1 < len(first):
             break  # no ratio comes of the engine alone
         for name in turns if number % 2 == 0 else reversed(turns):
@@ -92,7 +94,7 @@ def measure(row, made, options, share):
                 first.pop(name)
             else:
                 row.seconds[name].append(min(answer["seconds"]))
-        if "engine" not in first:
+        if row.engine not in first:
             break
 
 
@@ -120,11 +122,11 @@ def _load(row, made, options, end):
             row.left_out[name] = NO_TIME
         elif "error" in answer:
             row.left_out[name] = answer["error"]
-        elif name != "engine" and answer["first"] > end - time.monotonic() - sum(first.values()):
+        elif name != row.engine and answer["first"] > end - time.monotonic() - sum(first.values()):
             row.left_out[name] = NO_TIME
         else:
             options.versions[name] = answer["version"]
-            if name == "engine":
+            if name == row.engine:
                 row.kind = answer.get("kind", "")
             first[name] = answer["first"]
     return first
@@ -138,7 +140,8 @@ def available_gigabytes():
 
 def _programs_of(row, made, options):
     """The programs that a row is for."""
-    names = [n for n in options.programs if (n, row.threads) in made]
+    names = programs_for(row.job, options.programs)
+    names = [n for n in names if (n, row.threads) in made]
     if row.job == "step":
         names = [name for name in names if name in TRAINS]
     return [name for name in names if name != "torch-compiled" or row.net in COMPILED]
@@ -159,17 +162,17 @@ def _agreeing(row, made, names):
             row.left_out[name] = "its scores are all zero, not a number or of another shape"
             continue
         share = float(np.abs(scores - expected).max()) / largest
-        if share <= TOLERANCE:
+        if share <= TOLERANCES[row.job]:
             same.append(name)
         else:
             row.left_out[name] = f"its scores differ by {share:.2g} of the largest"
     return same
 
 
-def _fit(turns, cost, seconds, number):
+def _fit(turns, cost, seconds, number, engine):
     """Take out of a further round whose turns do not fit, the longest first, the engine last."""
     while number and len(turns) > 1 and sum(cost[name] for name in turns) > seconds:
-        turns.remove(max((n for n in turns if n != "engine"), key=cost.get))
+        turns.remove(max((n for n in turns if n != engine), key=cost.get))
 
 
 def rows_of(options):
@@ -177,7 +180,7 @@ def rows_of(options):
     rows = [
         Row(net, job, threads)
         for net in options.nets
-        for job in options.jobs
+        for job in jobs_of(options)
         for threads in options.threads
     ]
     return sorted(rows, key=_estimate)
@@ -270,6 +273,7 @@ class Run:
     def write(self):
         """The dated file in results/, whole or not at all."""
         kind = next((row.kind for row in self.rows if row.kind), "no-kernels")
+        kind += "-bf16" * (jobs_of(self.options) == ["bf16"])
         path = os.path.join(HERE, "results", f"{self.options.date}-nets-speed-{kind}.md")
         with open(path + ".part", "w") as stream:
             stream.write(self.text())
@@ -280,7 +284,11 @@ class Run:
 def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--nets", default=",".join(NETS), help="default: all")
-    parser.add_argument("--programs", default=",".join(TITLES), help="default: %(default)s")
+    parser.add_argument(
+        "--programs",
+        default=",".join(n for n in TITLES if n not in BF16),
+        help="default: %(default)s",
+    )
     parser.add_argument("--jobs", default=",".join(JOBS), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, help="default: 5")
     parser.add_argument("--threads", default="1,2", help="default: %(default)s")

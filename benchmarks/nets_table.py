@@ -15,8 +15,12 @@ TITLES = {
     "opencv": "OpenCV",
     "bvlc": "BVLC Caffe",
     "torch-compiled": "PyTorch, compiled",
+    "engine-bf16": "engine, bf16",
+    "openvino-bf16": "OpenVINO, bf16",
 }
-JOBS = {"forward": "Forward", "step": "Training step"}
+#: The programs that may compute in bfloat16: the engine and its peers in a job of their own.
+BF16 = ("engine-bf16", "openvino-bf16")
+JOBS = {"forward": "Forward", "step": "Training step", "bf16": "Forward, bfloat16 allowed"}
 WIDTH = 120  # of lines of prose
 #: (net, job, peers, how many times less than the fastest of them the engine must need), beside 1.0
 #: everywhere and 1.3 for six nets
@@ -41,13 +45,19 @@ class Row:
         self.seconds, self.left_out, self.begun, self.problem = {}, {}, False, ""
         self.kind = ""
 
+    @property
+    def engine(self):
+        """The engine's name among the programs of the job."""
+        return "engine-bf16" if self.job == "bf16" else "engine"
+
     def __str__(self):
         return f"{self.net} {self.job}, {self.threads} thread{'s' * (self.threads > 1)}"
 
     def ratios(self, peers=None):
         """The fastest peer's time over the engine's, round by round; of these peers, or of all."""
-        mine = self.seconds.get("engine", [])
-        others = [t for n, t in self.seconds.items() if n != "engine" and (not peers or n in peers)]
+        mine = self.seconds.get(self.engine, [])
+        own = self.engine
+        others = [t for n, t in self.seconds.items() if n != own and (not peers or n in peers)]
         found = []
         for number, own in enumerate(mine):
             there = [times[number] for times in others if number < len(times)]
@@ -57,8 +67,18 @@ class Row:
 
     def best_peer(self):
         """The peer with the fastest pass, None where there is none."""
-        peers = {n: min(t) for n, t in self.seconds.items() if n != "engine" and t}
+        peers = {n: min(t) for n, t in self.seconds.items() if n != self.engine and t}
         return min(peers, key=peers.get) if peers else None
+
+
+def programs_for(job, programs):
+    """Those of the programs that run in this job: what is less exact is no peer of float32."""
+    return [name for name in programs if (name in BF16) == (job == "bf16")]
+
+
+def jobs_of(options):
+    """The jobs in which any of the programs runs."""
+    return [job for job in options.jobs if programs_for(job, options.programs)]
 
 
 def table(rows, programs):
@@ -120,9 +140,10 @@ def report(rows, notes, options, load_average, ended):
         'faster. "no time": what the program needs for a pass did not fit into its share of the '
         "run.",
     ]
-    lines = ["# Everyday nets on the CPU, float32", "", *_wrapped(paragraphs[0])]
+    kind = "" if "bf16" in jobs_of(options) else ", float32"
+    lines = [f"# Everyday nets on the CPU{kind}", "", *_wrapped(paragraphs[0])]
     order = {net: number for number, net in enumerate(options.nets)}
-    for job in options.jobs:
+    for job in jobs_of(options):
         for threads in options.threads:
             own = [r for r in rows if (r.job, r.threads) == (job, threads) and r.begun]
             own.sort(key=lambda row: order[row.net])

@@ -232,6 +232,31 @@ def test_the_report_names_what_did_not_come_to_be_measured(speed):
     assert "`python benchmarks/nets_speed.py --nets lenet --limit 9 --threads 1`" in text
 
 
+def test_bfloat16_has_rows_of_its_own_and_is_no_peer_of_float32(speed, tmp_path):
+    names = ("engine", "openvino", "engine-bf16", "openvino-bf16")
+    programs = {n: Program(tmp_path, n) for n in names}
+    assert set(measured(speed, programs).seconds) == {"engine", "openvino"}
+    programs["openvino-bf16"] = Program(tmp_path, "near", pass_seconds=0.002, scores=(1, 2.1))
+    row = measured(speed, programs, job="bf16")
+    assert list(row.seconds) == ["engine-bf16", "openvino-bf16"]
+    assert row.ratios() == [2, 2, 2] and row.best_peer() == "openvino-bf16"
+    programs["openvino-bf16"] = Program(tmp_path, "far", scores=(1, 2.3))
+    assert "scores differ" in measured(speed, programs, job="bf16").left_out["openvino-bf16"]
+
+
+def test_bfloat16_runs_where_it_is_named(speed):
+    few = "--nets lenet --threads 1".split()
+    options = speed.parse_arguments(few)
+    assert {row.job for row in speed.rows_of(options)} == {"forward", "step"}
+    options = speed.parse_arguments([*few, "--programs", "engine-bf16,openvino-bf16"])
+    rows = speed.rows_of(options)
+    assert [row.job for row in rows] == ["bf16"]
+    rows[0].begun, rows[0].seconds = True, {"engine-bf16": [1e-3], "openvino-bf16": [3e-3]}
+    text = speed.report(rows, [], options, 0.5, "")
+    assert "## Forward, bfloat16 allowed, 1 thread" in text and "## Forward, 1" not in text
+    assert "| lenet | 1.00 (1.00) | 3.00 (3.00) | 3.00 (3.00 to 3.00), OpenVINO, bf16 |" in text
+
+
 @pytest.mark.slow
 def test_a_run_from_nets_to_table_keeps_within_its_limit(tmp_path):
     import subprocess
