@@ -20,6 +20,7 @@ SHAPES = {
     "odd tiles, three vectors of outputs": (3, 160, 9, 7, 160, 3),
     "many tiles": (2, 128, 21, 23, 192, 0),
     "many tiles, three vectors": (1, 128, 25, 29, 224, 5),
+    "64 channels, one panel": (1, 64, 25, 29, 96, 2),
     "pixels 4 KB apart": (1, 128, 10, 13, 160, 896),
     "many weights": (1, 384, 10, 10, 320, 0),
     "sums in two turns": (1, 256, 30, 31, 512, 0),

@@ -223,13 +223,13 @@ static void row_of(const spatial *o, const panel *s, int64_t image, int64_t y) {
 
 static void run(const void *prepared, worker *w) {
     const spatial *o = prepared;
-    const int64_t rows = (int64_t)o->out.n * o->out.h;
+    const int64_t rows = (int64_t)o->out.n * o->out.h, bands = divide_up(rows, o->band);
     int64_t from, to;
-    while (tasks_next(w, divide_up(rows, o->band) * o->panels, &from, &to))
+    while (tasks_next(w, bands * o->panels * o->band, &from, &to))
         for (int64_t task = from; task < to; task++) {
-            int64_t row = task / o->panels * o->band, end = at_most(row + o->band, rows);
-            for (; row < end; row++)
-                row_of(o, o->panel + task % o->panels, row / o->out.h, row % o->out.h);
+            int64_t panel = task / o->band % o->panels;
+            int64_t row = task / o->band / o->panels * o->band + task % o->band;
+            if (row < rows) row_of(o, o->panel + panel, row / o->out.h, row % o->out.h);
         }
 }
 

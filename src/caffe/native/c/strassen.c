@@ -16,19 +16,20 @@
    rounding is about that of one. Outputs whose weights differ by magnitudes would mix: all are brought
    near to 1 by powers of two first, which the finish takes back. */
 
+#include "floats.h"
 #include "kind.h"
 
-#ifndef CAFFE_AMX
-
-#include "strassen.h"
+#if !defined(CAFFE_AMX) && BLOCK_ROWS * BLOCK_WIDE >= 28 /* SEVEN_PRODUCTS */
 
 #include "large.h"
+#include "strassen.h"
 #include "strassen_block.h"
 
 #include <math.h>
 
 enum { SUMS_OF_MAP = 4, SPACE = 16 /* numbers between rows of S */ };
-enum { LEAST_CHANNELS = 128, LEAST_ROWS = 7, LEAST_TILES = 4, FEW_TILES = 16 };
+enum { LEAST_ROWS = 7, LEAST_TILES = 4, FEW_TILES = 16, MOST_TOGETHER = 64 };
+enum { LEAST_CHANNELS = 128, LEAST_CHANNELS_APART = 64 }; /* apart: run_apart() */
 
 static int64_t first_of(const strassen *o, int64_t i) { return o->pixels * i / o->tiles; }
 
@@ -125,23 +126,24 @@ static void run_apart(const strassen *o, worker *w) {
     }
 }
 
-/* All threads make S of some tiles, then share these and panels: one panel after the other, as their weights
-   come from memory. */
+/* The threads share tiles and panels: one panel after the other, as their weights come from memory. Each makes
+   S of the tiles that it meets: to make them twice is faster than to wait for another core's. */
 static void run_together(const strassen *o, worker *w) {
-    float *sums = worker_shared(w);
+    float *sums = worker_own(w), *factors_made = sums + o->together * o->tile_sums;
     tile t;
     factors f;
     for (int64_t from = 0; from < o->tiles; from += o->together) {
-        int64_t count = at_most(o->together, o->tiles - from), rows = count * o->rows, there = -1;
+        int64_t count = at_most(o->together, o->tiles - from), there = -1;
+        char made[MOST_TOGETHER] = {0};
         if (from) worker_meet(w);
-        for (int64_t i; (i = worker_next(w, rows)) < rows;)
-            sum_row(o, from + i / o->rows, i % o->rows, sums + i / o->rows * o->tile_sums);
-        worker_meet(w);
         for (int64_t i; (i = worker_next(w, count * o->panels)) < count * o->panels;) {
-            const int64_t panel = i / count;
-            if (panel != there) find_factors(o, panel, count, worker_own(w), &f);
-            there = panel;
-            find_tile(o, from + i % count, sums + i % count * o->tile_sums, &t);
+            const int64_t panel = i / count, k = i % count;
+            float *of_tile = sums + k * o->tile_sums;
+            if (panel != there) find_factors(o, panel, count, factors_made, &f);
+            if (!made[k])
+                for (int64_t row = 0; row < o->rows; row++) sum_row(o, from + k, row, of_tile);
+            there = panel, made[k] = 1;
+            find_tile(o, from + k, of_tile, &t);
             multiply_panel(o, &t, panel, &f);
         }
     }
@@ -171,14 +173,21 @@ static int is_few(const map *in, const map *out) {
     return (int64_t)FACTORS * in->c * out->c <= CORE_CACHE / 2;
 }
 
+/* Whether each thread reads all weights for tiles of its own. */
+static int is_apart(const map *in, const map *out, int64_t tiles) {
+    return is_few(in, out) && tiles >= FEW_TILES;
+}
+
 int strassen_fits(const map *in, const map *out, const window *w, const finish *then) {
     float low, high;
     int plain = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1;
-    if (!plain || w->groups != 1 || w->pad_h || w->pad_w || in->n != out->n || in->h != out->h || in->w != out->w) return 0;
+    if (!plain || w->groups != 1 || w->pad_h || w->pad_w) return 0;
+    if (in->n != out->n || in->h != out->h || in->w != out->w) return 0;
     if (in->c % (2 * LANES) || out->c % (2 * LANES)) return 0;
-    if (in->c < LEAST_CHANNELS || out->c < LEAST_CHANNELS) return 0;
     if (then && (!finish_limits(then, &low, &high) || then->other.at == out->at)) return 0;
-    return tiles_of((int64_t)in->n * in->h * in->w) >= LEAST_TILES;
+    const int64_t tiles = tiles_of((int64_t)in->n * in->h * in->w), least = at_most(in->c, out->c);
+    if (is_apart(in, out, tiles)) return least >= LEAST_CHANNELS_APART;
+    return tiles >= LEAST_TILES && least >= LEAST_CHANNELS;
 }
 
 static void discard(void *prepared) {
@@ -225,8 +234,8 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
     o->row = o->half + SPACE, o->tile_sums = (SUMS_OF_MAP + (o->copies ? S1 : 0)) * o->rows * o->row;
     const int64_t bytes = o->tile_sums * (int64_t)sizeof(float), quarter = (int64_t)in->c / 2 * (out->c / 2);
     o->ready = is_few(in, out);
-    if (!o->ready || o->tiles < FEW_TILES)
-        o->together = at_most(o->tiles, at_least(CORE_CACHE / 2 / bytes, 1));
+    if (!is_apart(in, out, o->tiles))
+        o->together = at_most(at_most(o->tiles, MOST_TOGETHER), at_least(CORE_CACHE / 2 / bytes, 1));
     const int64_t numbers = (o->ready ? FACTORS : QUARTERS) * quarter;
     o->weights = large_alloc((size_t)numbers * sizeof(float));
     o->scale = large_alloc((size_t)out->c * sizeof(float));
@@ -247,7 +256,7 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
     for (int64_t n = 0; n < out->c; n++) o->scale[n] = scale_of(weights + n * in->c, in->c);
     lay_weights(o, weights, o->weights);
     const int64_t own = (FACTORS - QUARTERS) * 3 * LANES * o->half * (int64_t)sizeof(float);
-    program_reserve(p, (size_t)(o->together * bytes), (size_t)(o->together ? own : bytes));
+    program_reserve(p, 0, (size_t)(o->together ? o->together * bytes + own : bytes));
     return 0;
 }
 

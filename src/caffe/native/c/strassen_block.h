@@ -34,7 +34,7 @@ typedef struct {
     int64_t panels, wide;        /* of two vectors of a half of the outputs, the last maybe of three; all */
     int64_t row, tile_sums;      /* numbers from row to row of S; of a tile */
     int copies;                  /* whether quarters of the map are copied, too */
-    int64_t together;            /* tiles whose S all threads make at a time; 0: each makes its own */
+    int64_t together;            /* tiles that threads share, by panels; 0: each takes tiles of its own */
     int ready;                   /* whether T is with the weights */
     float *weights, *scale;      /* [panel][quarter and maybe T][channel][wide * 16]; [output] */
     floats low, high;

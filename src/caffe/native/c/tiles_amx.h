@@ -26,7 +26,7 @@ enum { MOST_TILE_ROWS = 16, TILES_IN_PAIRS = 1, DIRECT = 0 };
 enum { CORE_CACHE = 2 << 20 };
 
 /* Whether convolutions of their own for few channels and small kernels are faster (picture.c, spatial.c). */
-enum { FLOAT_WAYS = 0 };
+enum { FLOAT_WAYS = 0, SEVEN_PRODUCTS = 0 };
 
 /* Tiles 0 to 3 hold results, 4 and 5 pixels, 6 and 7 weights; a tile has so many pixels (1 to 16). */
 static inline void tiles_begin(int pixels) {

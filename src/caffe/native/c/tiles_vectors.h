@@ -16,6 +16,9 @@ enum { CORE_CACHE = 1 << 20 };
 /* Whether convolutions of their own for few channels and small kernels are faster (picture.c, spatial.c). */
 enum { FLOAT_WAYS = 1 };
 
+/* Whether a block has the registers for strassen.c. */
+enum { SEVEN_PRODUCTS = MOST_SUMS >= 28 };
+
 static inline void tiles_begin(int pixels) { (void)pixels; }
 static inline void tiles_end(void) {}
 static inline void tiles_fence(void) {}
