@@ -71,6 +71,17 @@ def test_outputs_of_small_weights_keep_their_digits():
     assert (found[0, 7] == 0).all()
 
 
+def test_inputs_of_other_magnitudes_keep_their_digits():
+    """So are quarters of the map: what counts is the share that an input has in the sums."""
+    x, weight = torch.randn(1, 128, 14, 14), torch.randn(128, 128, 1, 1)
+    sizes = 10 ** torch.linspace(-4, 4, 128)[torch.randperm(128)].view(1, -1, 1, 1)
+    x, weight = x * sizes, weight / sizes
+    weight[:, 5] = 0
+    found = convolved(x, weight, native_maps.finish())
+    y = torch.conv2d(x.double(), weight.double())
+    assert (found - y).abs().max() <= 4e-6 * y.abs().max()
+
+
 def test_what_is_added_may_not_be_what_is_written():
     """Pixels that two tiles share would be added twice: another way takes such a convolution."""
     x, weight = torch.randn(1, 128, 9, 21), torch.randn(128, 128, 1, 1)

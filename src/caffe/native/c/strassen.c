@@ -14,7 +14,9 @@
    from memory. The sums of a block stay in registers from product to product, and of U little is stored,
    in the first cache: STEPS (strassen_block.h) has the order. Sums are half as long as those of a plain product, so that the
    rounding is about that of one. Outputs whose weights differ by magnitudes would mix: all are brought
-   near to 1 by powers of two first, which the finish takes back. */
+   near to 1 by powers of two first, which the finish takes back. So would inputs, one large with small weights
+   and one small with large ones: where the weights of some are small, all inputs are brought to the sizes
+   with which they come into the sums, again by powers of two. */
 
 #include "floats.h"
 #include "kind.h"
@@ -26,6 +28,8 @@
 #include "strassen_block.h"
 
 #include <math.h>
+
+#define BALANCED (1.0f / 8) /* of weights: sums of inputs lose few bits then */
 
 enum { SUMS_OF_MAP = 4, SPACE = 16 /* numbers between rows of S */ };
 enum { LEAST_ROWS = 7, LEAST_TILES = 4, FEW_TILES = 16, MOST_TOGETHER = 64 };
@@ -59,6 +63,11 @@ static void sum_row(const strassen *o, int64_t i, int64_t row, float *sums) {
     for (int64_t c = 0; c < o->half; c += LANES, to += LANES) {
         floats a11 = floats_loadu(upper_row + c), a12 = floats_loadu(upper_row + o->half + c);
         floats a21 = floats_loadu(lower_row + c), a22 = floats_loadu(lower_row + o->half + c);
+        if (o->balance) {
+            floats left = floats_loadu(o->balance + c), right = floats_loadu(o->balance + o->half + c);
+            a11 = floats_mul(a11, left), a12 = floats_mul(a12, right);
+            a21 = floats_mul(a21, left), a22 = floats_mul(a22, right);
+        }
         floats s1 = floats_add(a21, a22), s2 = floats_sub(s1, a11);
         float *at = to;
         if (o->copies) {
@@ -195,16 +204,34 @@ static void discard(void *prepared) {
     finish_free(&o->done);
     free(o->weights);
     free(o->scale);
+    free(o->balance);
 }
 
-/* Brings the weights near to 1: the power of two that is above an output's largest; 0 where all are. */
-static float scale_of(const float *weights, int64_t count) {
-    float most = 0;
+/* Brings weights of this size near to 1: the power of two above it; 0 where it is. */
+static float scale_of(float most) {
     int exponent;
-    for (int64_t i = 0; i < count; i++) most = fmaxf(most, fabsf(weights[i]));
     if (most == 0 || !isfinite(most)) return most == 0 ? 0 : 1;
     frexpf(most, &exponent);
     return ldexpf(1, (int)at_most(exponent, 127));
+}
+
+/* The scales of outputs and, where the weights of an input are small beside those of another, of inputs. */
+static void find_scales(strassen *o, const float *weights) {
+    const int64_t inputs = 2 * o->half;
+    float least = 1;
+    for (int64_t n = 0; n < o->out.c; n++) {
+        float most = 0;
+        for (int64_t c = 0; c < inputs; c++) most = fmaxf(most, fabsf(weights[n * inputs + c]));
+        o->scale[n] = scale_of(most);
+    }
+    for (int64_t c = 0; c < inputs; c++) {
+        float most = 0;
+        for (int64_t n = 0; n < o->out.c; n++)
+            if (o->scale[n]) most = fmaxf(most, fabsf(weights[n * inputs + c] / o->scale[n]));
+        o->balance[c] = scale_of(most);
+        least = fminf(least, o->balance[c]);
+    }
+    if (least >= BALANCED) free(o->balance), o->balance = NULL;
 }
 
 static void lay_weights(const strassen *o, const float *weights, float *to) {
@@ -214,7 +241,8 @@ static void lay_weights(const strassen *o, const float *weights, float *to) {
         for (int64_t i = 0; i < QUARTERS * count; i++) {
             const int64_t quarter = i / count, channel = i % count / wide + quarter % 2 * o->half;
             const int64_t output = panel * 2 * LANES + i % wide + quarter / 2 * outputs;
-            to[i] = o->scale[output] == 0 ? 0 : weights[output * inputs + channel] / o->scale[output];
+            const float scale = o->scale[output], by = o->balance ? o->balance[channel] : 1;
+            to[i] = scale == 0 || by == 0 ? 0 : weights[output * inputs + channel] / scale / by;
         }
         if (o->ready) make_factors(to, count, to + QUARTERS * count);
         to += (o->ready ? FACTORS : QUARTERS) * count;
@@ -229,8 +257,12 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
     o->pixels = (int64_t)in->n * in->h * in->w, o->half = in->c / 2;
     o->tiles = tiles_of(o->pixels), o->rows = divide_up(divide_up(o->pixels, o->tiles), 2);
     o->wide = out->c / 2 / LANES, o->panels = o->wide / 2;
+    o->scale = large_alloc((size_t)out->c * sizeof(float));
+    o->balance = large_alloc((size_t)in->c * sizeof(float));
+    int failed = !o->scale || !o->balance;
+    if (!failed) find_scales(o, weights);
     /* Rows of a block would meet in the same few lines of the first cache. */
-    o->copies = in->pixel % 1024 == 0;
+    o->copies = in->pixel % 1024 == 0 || o->balance;
     o->row = o->half + SPACE, o->tile_sums = (SUMS_OF_MAP + (o->copies ? S1 : 0)) * o->rows * o->row;
     const int64_t bytes = o->tile_sums * (int64_t)sizeof(float), quarter = (int64_t)in->c / 2 * (out->c / 2);
     o->ready = is_few(in, out);
@@ -238,12 +270,11 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
         o->together = at_most(at_most(o->tiles, MOST_TOGETHER), at_least(CORE_CACHE / 2 / bytes, 1));
     const int64_t numbers = (o->ready ? FACTORS : QUARTERS) * quarter;
     o->weights = large_alloc((size_t)numbers * sizeof(float));
-    o->scale = large_alloc((size_t)out->c * sizeof(float));
     finish done = {0};
     if (then) done = *then;
     float *zeros = done.bias ? NULL : calloc((size_t)out->c, sizeof *zeros);
     if (!done.bias) done.bias = zeros;
-    int failed = !o->weights || !o->scale || !done.bias || finish_copy(&o->done, &done, out->c);
+    failed |= !o->weights || !done.bias || finish_copy(&o->done, &done, out->c);
     free(zeros);
     float low, high;
     finish_limits(&done, &low, &high);
@@ -253,7 +284,6 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
         free(o);
         return -1;
     }
-    for (int64_t n = 0; n < out->c; n++) o->scale[n] = scale_of(weights + n * in->c, in->c);
     lay_weights(o, weights, o->weights);
     const int64_t own = (FACTORS - QUARTERS) * 3 * LANES * o->half * (int64_t)sizeof(float);
     program_reserve(p, 0, (size_t)(o->together ? o->together * bytes + own : bytes));

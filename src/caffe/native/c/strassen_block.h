@@ -37,6 +37,7 @@ typedef struct {
     int64_t together;            /* tiles that threads share, by panels; 0: each takes tiles of its own */
     int ready;                   /* whether T is with the weights */
     float *weights, *scale;      /* [panel][quarter and maybe T][channel][wide * 16]; [output] */
+    float *balance;              /* [input]: what it is multiplied by; NULL: nothing is */
     floats low, high;
 } strassen;
 
