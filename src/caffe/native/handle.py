@@ -29,4 +29,5 @@ class Handle:
         if not made:
             raise failure
         self.address = ctypes.c_void_p(made)
-        weakref.finalize(self, getattr(kernels, free), self.address)
+        # At exit a daemon thread may still run it, and the process takes the memory back anyway.
+        weakref.finalize(self, getattr(kernels, free), self.address).atexit = False

@@ -64,7 +64,7 @@ class CompiledStep(Stretch):
         self._programs: dict[Key, StretchProgram] = {}
         self._refused: set[Key] = set()
         self._declined: dict[Key, list[int]] = {}  # with these versions of the weights
-        self._seen: tuple[Key, list[int]] | None = None  # in the last pass that counted
+        self._seen: tuple[Key, list[int], Key | None] | None = None  # in the last pass that counted
         self._count = 0
         self._patience: dict[Key, int] = {}
         self._due: Key | None = None  # of the program to be made in this pass
@@ -137,6 +137,15 @@ class CompiledStep(Stretch):
                 self._declined[due] = self._seen[1]
         elif undecided is None or self._choice.decide(undecided, program.run):
             self._programs[due] = program
+        elif self._choice.takes_program(undecided) is None:  # it stopped half-way
+            self._run_layers(run_layers)
+
+    def _run_layers(self, run_layers: Callable[[], object]) -> None:
+        self._learning = True
+        try:
+            run_layers()
+        finally:
+            self._learning = False
 
     def _is_due(self, key: Key) -> bool:
         """Whether passes have repeated themselves often enough for a new program."""
@@ -149,7 +158,8 @@ class CompiledStep(Stretch):
         if None in versions or keeps or work > self.kind.most_work:
             self._count = 0
             return False
-        seen = key, [v for v in versions if v is not None]
+        # Passes in another precision or with other threads say nothing of the layers' time now.
+        seen = key, [v for v in versions if v is not None], self._undecided
         if self._declined.get(key) == seen[1]:
             return False
         looked_at = self._looked_at()

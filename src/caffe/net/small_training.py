@@ -8,6 +8,7 @@ kernels that the layers call by themselves: the numbers are the same, bit for bi
 Before each pass every blob is asked whether it still has its shape and its memory; where one has
 not, or where somebody counts on the numbers in it, the pass is an ordinary one, after which the
 structures are made anew.  Arrays that a user holds show the results, for they are that memory.
+Settings of layers (a slope, the ignored label) are read when structures are made, and not again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = ["SmallTraining"]
 
 _MOST_NUMBERS = 1 << 16  # of a blob: the diffs of larger ones are let go (unread_diffs.py)
 _MOST_WAITING = 64  # passes before structures are tried again
+_OWN = {"forward", "backward"}  # functions that somebody has put into a layer, to see its calls
 
 
 class SmallTraining:
@@ -80,7 +82,7 @@ class _Bound:
     def __init__(self) -> None:
         self._forward = self._backward = InTurn([])
         # Blobs, their shapes, and what must be the same.
-        self._blobs: list[tuple[Blob, tuple[int, ...], Storage]] = []
+        self._blobs: list[tuple[Blob, tuple[int, ...], Storage, Storage]] = []
         self._params: list[tuple[Any, int, Blob]] = []
         self._held: list[Held] = []
         self._written: list[Storage] = []  # by the forward pass
@@ -94,7 +96,10 @@ class _Bound:
 
     @classmethod
     def made(cls, graph: Graph, needs: Sequence[Need]) -> _Bound | None:
-        """None where a layer computes in another way, or a blob has other memory."""
+        """None where a layer computes in another way, a blob has other memory, or two layers have a
+        parameter in common: their gradients are added."""
+        if _share_parameters(graph) or any(_OWN & vars(layer).keys() for layer in graph.layers):
+            return None
         bound = cls()
         tensors = _Tensors()
         forward: list[Kernel] = []
@@ -131,7 +136,8 @@ class _Bound:
         bound._forward, bound._backward = InTurn(forward), InTurn(backward)
         bound._held = list(tensors.datas.values())
         bound._diffs = list(tensors.diffs.values())
-        bound._blobs = [(b, b.dims, b.data_storage) for b in tensors.blobs.values()]
+        blobs = tensors.blobs.values()
+        bound._blobs = [(b, b.dims, b.data_storage, b.diff_storage) for b in blobs]
         return bound
 
     def _note(
@@ -190,8 +196,10 @@ class _Bound:
 
     def _have_stayed(self) -> bool:
         """Whether the blobs have the same shapes and storages, the layers the same parameters."""
-        for blob, dims, storage in self._blobs:
-            if blob.dims is not dims or blob.data_storage is not storage:
+        for blob, dims, data, diff in self._blobs:
+            if blob.dims is not dims or blob.data_storage is not data:
+                return False
+            if blob.diff_storage is not diff:
                 return False
         return all(blobs[j] is blob for blobs, j, blob in self._params)
 
@@ -266,8 +274,7 @@ class _Tensors:
 
 def _possible(graph: Graph, needs: Sequence[Need]) -> bool:
     """Whether all layers are of the table, train, and have one top and parameters of their own."""
-    params = [id(b.data_storage) for layer in graph.layers for b in layer.blobs]
-    if len(set(params)) < len(params) or not any(graph.layer_needs_backward):
+    if _share_parameters(graph) or not any(graph.layer_needs_backward):
         return False
     for i, layer in enumerate(graph.layers):
         if not graph.bottoms[i]:
@@ -284,3 +291,10 @@ def _possible(graph: Graph, needs: Sequence[Need]) -> bool:
         if any(graph.loss_weights[i]) and not layer.is_loss:
             return False
     return True
+
+
+def _share_parameters(graph: Graph) -> bool:
+    """Whether two parameters have the memory of their values or of their gradients in common."""
+    blobs = [b for layer in graph.layers for b in layer.blobs]
+    storages = {id(s) for b in blobs for s in (b.data_storage, b.diff_storage)}
+    return len(storages) < 2 * len(blobs)

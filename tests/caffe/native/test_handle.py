@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -39,6 +41,21 @@ def test_what_was_made_is_let_go_of_with_the_last_owner():
     del other
     gc.collect()
     assert FREED == [7]
+
+
+def test_nothing_is_let_go_of_at_exit():
+    """A thread that Python does not wait for may be in the middle of a pass."""
+    script = (
+        "from caffe import native; from caffe.native.handle import Handle\n"
+        "class Kernels:\n"
+        "    make = staticmethod(lambda number: number)\n"
+        "    free = staticmethod(lambda address: print('freed', address.value))\n"
+        "native.needed = lambda: Kernels\n"
+        "dies, stays = (Handle(MemoryError(), 'make', n, free='free') for n in (1, 2))\n"
+        "del dies\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "freed 1\n"), done.stderr
 
 
 def test_nothing_made_is_the_failure_and_nothing_is_let_go_of():

@@ -82,6 +82,24 @@ def test_inputs_of_other_magnitudes_keep_their_digits():
     assert (found - y).abs().max() <= 4e-6 * y.abs().max()
 
 
+def test_an_image_does_not_depend_on_its_neighbours():
+    x, weight = torch.randn(8, 128, 7, 7), torch.randn(128, 128, 1, 1)
+    x[1::2] *= 1e6
+    found = convolved(x, weight, native_maps.finish())[::2]
+    y = torch.conv2d(x[::2].double(), weight.double())
+    assert (found - y).abs().max() <= 4e-6 * y.abs().max()
+
+
+def test_groups_stored_as_one_matrix_do_not_mix():
+    x, weight = torch.randn(1, 256, 14, 14), torch.randn(256, 256, 1, 1)
+    weight[:128, 128:] = weight[128:, :128] = 0
+    x[:, :128] *= 1e5
+    found = convolved(x, weight, native_maps.finish())
+    y = torch.conv2d(x.double(), weight.double())
+    off = (found - y).abs().amax((0, 2, 3))
+    assert (off <= 4e-6 * y.abs().amax((0, 2, 3))).all()
+
+
 def test_what_is_added_may_not_be_what_is_written():
     """Pixels that two tiles share would be added twice: another way takes such a convolution."""
     x, weight = torch.randn(1, 128, 9, 21), torch.randn(128, 128, 1, 1)

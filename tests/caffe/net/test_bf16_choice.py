@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from padded_nets import NETS
 
 import caffe
@@ -183,6 +184,50 @@ def test_deterministic_passes_are_the_layers_and_nothing_is_timed(net, monkeypat
     for _ in range(5):
         found = run(net)
         assert all(np.array_equal(found[n], want[n]) for n in want)
+
+
+def test_a_program_that_stops_while_it_is_timed_leaves_the_layers_results(net, monkeypatch):
+    caffe.set_deterministic()
+    want = run(net)
+    caffe.set_deterministic(False)
+    runs, of_program = [], Program.run
+
+    def stops(*given):
+        runs.append(1)
+        if len(runs) == 2:  # the first is the comparison
+            raise MemoryError("no memory for a native program")
+        return of_program(*given)
+
+    monkeypatch.setattr(Program, "run", stops)
+    found = [run(net) for _ in range(6)]
+    assert len(runs) >= 2
+    assert max(error(arrays, want) for arrays in found) < 0.03
+
+
+@pytest.mark.parametrize("before", ["fp32", "other threads"])
+def test_passes_of_another_kind_are_no_time_of_the_layers(before, net, monkeypatch):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(NativeProgram, "patience", 4)
+    timed, of_choice = [], Bf16Choice.time_layers
+    monkeypatch.setattr(
+        Bf16Choice,
+        "time_layers",
+        lambda choice, key, run: (timed.append(key[-1]), of_choice(choice, key, run))[1],
+    )
+    decided = choose(monkeypatch, program=True)
+    caffe.set_precision("fp32" if before == "fp32" else "bf16")
+    torch.set_num_threads(1 if before == "fp32" else 2)
+    try:
+        for _ in range(3):
+            run(net)
+        caffe.set_precision("bf16")
+        torch.set_num_threads(1)
+        timed.clear()
+        while not decided and len(timed) < 20:
+            run(net)
+    finally:
+        torch.set_num_threads(threads)
+    assert decided and len(timed) >= 3
 
 
 def test_each_shape_has_an_answer_of_its_own(net, monkeypatch):

@@ -225,6 +225,55 @@ def test_another_blob_in_the_place_of_a_parameter(two):
     two.compare()
 
 
+def test_a_parameter_that_two_layers_come_to_share(tmp_path):
+    twice = NET.replace(
+        '{ name: "loss"',
+        f'{{ name: "i3" type: "InnerProduct" bottom: "i2" top: "i3" '
+        f'inner_product_param {{ num_output: 600 {FILL} }} }} layer {{ name: "loss"',
+    ).replace('bottom: "i2" bottom: "label"', 'bottom: "i3" bottom: "label"')
+    two = Two(tmp_path, twice.replace("num_output: 5 ", "num_output: 600 "))
+    two.step(2)
+    assert two.taken()
+    for net in two.nets:
+        net.params["i3"][0] = net.params["i2"][0]
+    for _ in range(3):
+        two.feed()
+        for net in two.nets:
+            net.blobs["label"].data[...] = 3
+            net.clear_param_diffs()
+            net.forward()
+            net.backward()
+        assert np.abs(two.nets[0].params["i2"][0].diff).max() > 0
+        two.compare()
+
+
+@pytest.mark.parametrize("of", ["c2", "c1's weights"])
+def test_a_gradient_that_is_shared_with_another_blob(of, two):
+    others = []
+    for net in two.nets:
+        net.clear_param_diffs()
+        blob = net.blobs[of] if of in net.blobs else net.params["c1"][0]
+        others.append(Blob(blob.dims))
+        blob.share_diff(others[-1])
+    two.feed()
+    for net in two.nets:
+        net.blobs["label"].data[...] = 3
+        net.forward()
+        net.backward()
+    assert np.abs(others[0].diff).max() > 0
+    np.testing.assert_array_equal(*(blob.diff for blob in others))
+
+
+def test_a_layer_with_a_function_of_its_own_is_called(tmp_path):
+    two, seen = Two(tmp_path), []
+    layer = two.nets[0].layers[3]
+    of_type = layer.forward
+    layer.forward = lambda *given: (seen.append(1), of_type(*given))[1]
+    two.step(3)
+    assert len(seen) == 3 and two.short == [0, 0]
+    two.compare()
+
+
 def test_other_shapes(two):
     for shape in ((3, 2, 12, 11), (1, 2, 12, 11)):
         for net in two.nets:

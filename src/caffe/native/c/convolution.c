@@ -143,7 +143,7 @@ static int add_float_way(program *p, const map *in, const map *out, const window
         return picture_add(p, in, out, win, weights, done);
     if (FLOAT_WAYS && grouped_fits(in, out, win, done))
         return grouped_add(p, in, out, win, weights, done);
-    if (SEVEN_PRODUCTS && strassen_fits(in, out, win, done))
+    if (SEVEN_PRODUCTS && strassen_fits(in, out, win, weights, done))
         return strassen_add(p, in, out, weights, done);
     if (FLOAT_WAYS && spatial_fits(in, out, win, done))
         return spatial_add(p, in, out, win, weights, done);

@@ -129,18 +129,21 @@ FLOATS floats floats_mask_max(floats no, lane_mask mask, floats a, floats b) {
 FLOATS floats floats_mask3_fmadd(floats a, floats b, floats no, lane_mask mask) {
     return floats_mask_mov(no, mask, floats_fmadd(a, b, no));
 }
-FLOATS lane_mask floats_cmp(floats a, floats b, const int how) {
-    return joined_masks(_mm256_cmp_ps(a.low, b.low, how), _mm256_cmp_ps(a.high, b.high, how));
-}
-FLOATS lane_mask floats_mask_cmp(lane_mask mask, floats a, floats b, const int how) {
-    return mask & floats_cmp(a, b, how);
-}
+/* Macros: clang takes constants only where intrinsics ask for them. */
+#define floats_cmp(a, b, how)                                                                      \
+    __extension__({                                                                                \
+        const floats of_a = (a), of_b = (b);                                                       \
+        joined_masks(_mm256_cmp_ps(of_a.low, of_b.low, how), _mm256_cmp_ps(of_a.high, of_b.high, how)); \
+    })
+#define floats_mask_cmp(mask, a, b, how) ((lane_mask)((mask) & floats_cmp(a, b, how)))
 
 /* Lanes. */
 
-FLOATS floats floats_permute(floats v, const int which) {
-    return (floats){_mm256_permute_ps(v.low, which), _mm256_permute_ps(v.high, which)};
-}
+#define floats_permute(v, which)                                                                   \
+    __extension__({                                                                                \
+        const floats of_v = (v);                                                                   \
+        (floats){_mm256_permute_ps(of_v.low, which), _mm256_permute_ps(of_v.high, which)};         \
+    })
 
 /* Of sixteen numbers those that `at` says: the fourth bit chooses a register. */
 FLOATS __m256 half_permuted(__m256i at, floats v) {

@@ -111,7 +111,7 @@ static void finish_lot(const inner_product *o, int64_t image, int64_t row, const
     floats_mask_storeu(o->out.at + image * o->out.pixel + row, mask, v);
 }
 
-/* Up to sixteen outputs of up to four images, from row `row` of the weights. */
+/* Up to sixteen outputs of a few images, from row `row` of the weights. */
 static void some_outputs(const inner_product *o, const float *ordered, int64_t image, int64_t row) {
     int images = (int)at_most(o->in.n - image, IMAGES), count = (int)at_most(o->out.c - row, LOT);
     const float *at = ordered + image * o->room;
@@ -132,7 +132,7 @@ static void some_outputs(const inner_product *o, const float *ordered, int64_t i
     for (int i = 0; i < images; i++) finish_lot(o, image + i, row, results[i]);
 }
 
-/* Sums of eight rows of the copy with `images` images. */
+/* Sums of some rows of the copy with `images` images. */
 ALWAYS void turn_products(const inner_product *o, const float *at, int64_t next, const float *weights,
                           int images, float *sums) {
     floats total[TURN_IMAGES][TURN];

@@ -1,7 +1,7 @@
 /* The chunks of a product (product_chunk.h) in float32: weights become columns of sixteen outputs. */
 
-#ifndef CAFFE_PRODUCT_CHUNK_AVX512_H
-#define CAFFE_PRODUCT_CHUNK_AVX512_H
+#ifndef CAFFE_PRODUCT_CHUNK_VECTORS_H
+#define CAFFE_PRODUCT_CHUNK_VECTORS_H
 
 #include "multiply_step.h"
 #include "tasks.h"

@@ -35,7 +35,10 @@ enum { SUMS_OF_MAP = 4, SPACE = 16 /* numbers between rows of S */ };
 enum { LEAST_ROWS = 7, LEAST_TILES = 4, FEW_TILES = 16, MOST_TOGETHER = 64 };
 enum { LEAST_CHANNELS = 128, LEAST_CHANNELS_APART = 64 }; /* apart: run_apart() */
 
-static int64_t first_of(const strassen *o, int64_t i) { return o->pixels * i / o->tiles; }
+/* No tile has pixels of two images: one would have its rounding from the other. */
+static int64_t first_of(const strassen *o, int64_t i) {
+    return i / o->each * o->area + o->area * (i % o->each) / o->each;
+}
 
 static void find_tile(const strassen *o, int64_t i, float *sums, tile *t) {
     const int64_t pixel = first_of(o, i), lower = first_of(o, i + 1) - o->rows, out = o->out.c / 2;
@@ -168,7 +171,7 @@ static void run(const void *prepared, worker *w) {
 
 /* Into how many tiles so many pixels are cut, such that few are computed twice; 0: there are too few. */
 static int64_t tiles_of(int64_t pixels) {
-    int64_t found = 0, least = INT64_MAX, begin = divide_up(pixels, 2 * MOST_ROWS);
+    int64_t found = 0, least = INT64_MAX, begin = divide_up(at_least(pixels, 1), 2 * MOST_ROWS);
     for (int64_t n = begin; n < begin + 4; n++) {
         int64_t rows = divide_up(divide_up(pixels, n), 2);
         if (rows >= LEAST_ROWS && n * (2 * rows + 1) < least && pixels / n >= rows)
@@ -187,16 +190,24 @@ static int is_apart(const map *in, const map *out, int64_t tiles) {
     return is_few(in, out) && tiles >= FEW_TILES;
 }
 
-int strassen_fits(const map *in, const map *out, const window *w, const finish *then) {
+/* Groups that are stored as one matrix have zeros between them: their inputs would be added to each other,
+   however much these differ. */
+static int is_dense(const float *weights, int64_t count) {
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < count; i++) zeros += weights[i] == 0;
+    return 4 * zeros <= count;
+}
+
+int strassen_fits(const map *in, const map *out, const window *w, const float *weights, const finish *then) {
     float low, high;
     int plain = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1;
     if (!plain || w->groups != 1 || w->pad_h || w->pad_w) return 0;
     if (in->n != out->n || in->h != out->h || in->w != out->w) return 0;
     if (in->c % (2 * LANES) || out->c % (2 * LANES)) return 0;
     if (then && (!finish_limits(then, &low, &high) || then->other.at == out->at)) return 0;
-    const int64_t tiles = tiles_of((int64_t)in->n * in->h * in->w), least = at_most(in->c, out->c);
-    if (is_apart(in, out, tiles)) return least >= LEAST_CHANNELS_APART;
-    return tiles >= LEAST_TILES && least >= LEAST_CHANNELS;
+    const int64_t tiles = in->n * tiles_of((int64_t)in->h * in->w), least = at_most(in->c, out->c);
+    if (least < (is_apart(in, out, tiles) ? LEAST_CHANNELS_APART : LEAST_CHANNELS)) return 0;
+    return tiles >= LEAST_TILES && is_dense(weights, (int64_t)in->c * out->c);
 }
 
 static void discard(void *prepared) {
@@ -229,7 +240,7 @@ static void find_scales(strassen *o, const float *weights) {
         for (int64_t n = 0; n < o->out.c; n++)
             if (o->scale[n]) most = fmaxf(most, fabsf(weights[n * inputs + c] / o->scale[n]));
         o->balance[c] = scale_of(most);
-        least = fminf(least, o->balance[c]);
+        if (most) least = fminf(least, o->balance[c]);
     }
     if (least >= BALANCED) free(o->balance), o->balance = NULL;
 }
@@ -254,8 +265,8 @@ int strassen_add(program *p, const map *in, const map *out, const float *weights
     if (!o) return -1;
     memset(o, 0, sizeof *o);
     o->in = *in, o->out = *out;
-    o->pixels = (int64_t)in->n * in->h * in->w, o->half = in->c / 2;
-    o->tiles = tiles_of(o->pixels), o->rows = divide_up(divide_up(o->pixels, o->tiles), 2);
+    o->area = (int64_t)in->h * in->w, o->half = in->c / 2, o->each = tiles_of(o->area);
+    o->tiles = in->n * o->each, o->rows = divide_up(divide_up(o->area, o->each), 2);
     o->wide = out->c / 2 / LANES, o->panels = o->wide / 2;
     o->scale = large_alloc((size_t)out->c * sizeof(float));
     o->balance = large_alloc((size_t)in->c * sizeof(float));

@@ -29,8 +29,8 @@ static const struct {
 typedef struct {
     map in, out;
     finish done;
-    int64_t pixels, half;        /* of all images; channels of a half */
-    int64_t tiles, rows;         /* pairs of halves of pixels, and how many are in a half */
+    int64_t area, half;          /* pixels of an image; channels of a half */
+    int64_t each, tiles, rows;   /* of an image, and all: pairs of halves of pixels, and how many are in a half */
     int64_t panels, wide;        /* of two vectors of a half of the outputs, the last maybe of three; all */
     int64_t row, tile_sums;      /* numbers from row to row of S; of a tile */
     int copies;                  /* whether quarters of the map are copied, too */

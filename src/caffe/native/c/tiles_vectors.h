@@ -2,8 +2,8 @@
 
    A pixel's step is SIDE channels, the weights of a step SIDE rows of a channel's for SIDE outputs. */
 
-#ifndef CAFFE_TILES_AVX512_H
-#define CAFFE_TILES_AVX512_H
+#ifndef CAFFE_TILES_VECTORS_H
+#define CAFFE_TILES_VECTORS_H
 
 #include "multiply_step.h"
 

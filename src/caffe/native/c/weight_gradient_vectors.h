@@ -1,7 +1,7 @@
 /* What the files of the weights' gradient by multiplications of vectors share: its plan. */
 
-#ifndef CAFFE_WEIGHT_GRADIENT_AVX512_H
-#define CAFFE_WEIGHT_GRADIENT_AVX512_H
+#ifndef CAFFE_WEIGHT_GRADIENT_VECTORS_H
+#define CAFFE_WEIGHT_GRADIENT_VECTORS_H
 
 /* One of the two maps. */
 typedef struct {

@@ -1,8 +1,8 @@
 /* Winograd's products by multiplications of vectors (multiply_step.h): a thread takes some groups of blocks,
    transforms what they see, and for each 32 outputs computes all 24 products and their transform. */
 
-#ifndef CAFFE_WINOGRAD_AVX512_H
-#define CAFFE_WINOGRAD_AVX512_H
+#ifndef CAFFE_WINOGRAD_VECTORS_H
+#define CAFFE_WINOGRAD_VECTORS_H
 
 #include "floats.h"
 #include "multiply_step.h"
