@@ -23,7 +23,7 @@ WORKDIR /data
 ENTRYPOINT ["python3", "/fcn/docker/entrypoint.py"]
 CMD ["help"]
 
-# The native kernels for CPUs with AVX-512. Elsewhere there is no x86-64 compiler, and nothing is built.
+# The native kernels for CPUs with AVX2, AVX-512 or AMX. Elsewhere there is no x86-64 compiler, and nothing is built.
 FROM ${BASE} AS kernels
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \

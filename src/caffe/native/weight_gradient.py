@@ -31,7 +31,7 @@ class _Gradient(ctypes.Structure):
 
 
 #: The fastest, and where there are both: directly, and by Winograd's minimal filtering, for kernels
-#: of 3x3 and stride 1, without groups or holes, of the kind avx512.
+#: of 3x3 and stride 1, without groups or holes, of the kinds without tiles.
 WAYS = "fastest", "direct", "winograd"
 
 _calls = Calls("kernels_weight_gradient_new", "kernels_weight_gradient")
