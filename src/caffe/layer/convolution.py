@@ -180,8 +180,10 @@ class Convolution(BaseConvolution):
 
     def is_small(self, x: torch.Tensor, weight: torch.Tensor) -> bool:
         """Whether all of this is native/small_convolution.py's work."""
+        if self.window is not None or self.channel_axis != 1:  # its axes are not those of x
+            return False
         chosen = self._way(x, weight)
-        if chosen is None or self.window is not None or self.channel_axis != 1:
+        if chosen is None:
             return False
         way, geometry = chosen
         if not isinstance(way, Columns) or native_convolution.comes_first(geometry, x):

@@ -10,7 +10,11 @@ RAMP = """    def _maximum(self, x):
     def _first_maximum(self, x"""
 
 # The native kernels' update, where there are any, would pass edits of the rules by.
-WITHOUT_NATIVE_UPDATES = ("solver/update.py", "native = one_by_one and", "native = False and")
+WITHOUT_NATIVE_UPDATES = (
+    "solver/update.py",
+    'native = kind in ("L1", "L2") and',
+    "native = False and",
+)
 
 DEFECTS = [
     Defect(
@@ -62,7 +66,7 @@ DEFECTS = [
         "scale = torch.ones_like(top_diffs[0]) / self._divisor(counts)",
         ["SoftmaxWithLoss"],
         # The native kernels for few scores, where there are any, would pass the edit by.
-        [("layer/softmax_loss.py", "if self._is_plain(prob, labels):", "if False:")],
+        [("layer/softmax_loss.py", "if self.is_plain(prob, labels):", "if False:")],
     ),
     Defect(
         "EuclideanLoss is not halved",
