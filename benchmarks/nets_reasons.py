@@ -30,6 +30,11 @@ VECTORS = {
         [(net, "forward") for net in ("mobilenet1", "mobilenet2")],
         "pointwise convolutions take most of the time, in all programs near the processor's peak",
     ),
+    ("lenet-64", "step"): "oneDNN computes the second convolution, in both programs",
+    **dict.fromkeys(
+        [(net, "bf16") for net in ("mobilenet1", "mobilenet2", "resnet50")],
+        "the native kernels have no products in bfloat16 here",
+    ),
 }
 #: By what native.kind() says.
 REASONS = {"amx": {**MEMORY, **TILES}, "avx512": {**MEMORY, **VECTORS}}
