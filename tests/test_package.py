@@ -56,6 +56,16 @@ print('ran', test.forward()['loss'])
 """
 
 
+def copied(folder):
+    """What goes into the distributions, without what was built: pip builds inside the folder that
+    it is given, where another worker may be building at the same time."""
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    built = shutil.ignore_patterns("_kernels_*", "__pycache__")
+    shutil.copytree(ROOT / "src" / "caffe", folder / "src" / "caffe", ignore=built)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
@@ -70,7 +80,7 @@ def wheel(tmp_path_factory):
             "--no-build-isolation",
             "--wheel-dir",
             str(folder),
-            str(ROOT),
+            str(copied(tmp_path_factory.mktemp("copy"))),
         ],
         check=True,
     )
@@ -80,12 +90,9 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """The source distribution, built without a network from a copy of what goes into it."""
+    """The source distribution, built without a network."""
     pytest.importorskip("build.__main__", reason="needs the package build")
-    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "src" / "caffe", copy / "src" / "caffe")
+    copy, out = copied(tmp_path_factory.mktemp("copy")), tmp_path_factory.mktemp("sdist")
     command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(out)]
     done = subprocess.run([*command, str(copy)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
