@@ -17,7 +17,8 @@ weights of that pass, and do so when somebody asks; that blob is then an output 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -116,9 +117,9 @@ class CompiledStep(Stretch):
     def learn(self, run_layers: Callable[[], object], let_go: Callable[[], object]) -> None:
         """The pass of the layers, and a program of what they compute where it is time for one.
         ``let_go`` gives up what the layers have made of their weights."""
-        due, undecided, self._learning = self._due, self._undecided, True
+        due, undecided = self._due, self._undecided
         self._due = self._undecided = None
-        try:
+        with self._layers_compute():
             if due is not None:
                 if undecided is not None:  # in bfloat16: no longer of use
                     let_go()
@@ -126,8 +127,6 @@ class CompiledStep(Stretch):
                     run_layers()
             elif undecided is not None:
                 self._choice.time_layers(undecided, run_layers)
-        finally:
-            self._learning = False
         if due is None:
             return
         let_go()
@@ -138,12 +137,14 @@ class CompiledStep(Stretch):
         elif undecided is None or self._choice.decide(undecided, program.run):
             self._programs[due] = program
         elif self._choice.takes_program(undecided) is None:  # it stopped half-way
-            self._run_layers(run_layers)
+            with self._layers_compute():
+                run_layers()
 
-    def _run_layers(self, run_layers: Callable[[], object]) -> None:
+    @contextlib.contextmanager
+    def _layers_compute(self) -> Iterator[None]:
         self._learning = True
         try:
-            run_layers()
+            yield
         finally:
             self._learning = False
 

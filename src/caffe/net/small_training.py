@@ -29,7 +29,7 @@ from caffe.net.layer_step import plus
 from caffe.net.small_kernels import TABLE, Calls, Given
 from caffe.net.wiring import Graph
 from caffe.storage import Storage
-from caffe.storage.many import Held, stay, touch
+from caffe.storage.many import Held, Kept, blobs_stay, keep, stay, touch
 
 __all__ = ["SmallTraining"]
 
@@ -81,8 +81,7 @@ class _Bound:
 
     def __init__(self) -> None:
         self._forward = self._backward = InTurn([])
-        # Blobs, their shapes, and what must be the same.
-        self._blobs: list[tuple[Blob, tuple[int, ...], Storage, Storage]] = []
+        self._blobs: list[Kept] = []  # what must be the same
         self._params: list[tuple[Any, int, Blob]] = []
         self._held: list[Held] = []
         self._written: list[Storage] = []  # by the forward pass
@@ -136,8 +135,7 @@ class _Bound:
         bound._forward, bound._backward = InTurn(forward), InTurn(backward)
         bound._held = list(tensors.datas.values())
         bound._diffs = list(tensors.diffs.values())
-        blobs = tensors.blobs.values()
-        bound._blobs = [(b, b.dims, b.data_storage, b.diff_storage) for b in blobs]
+        bound._blobs = keep(tensors.blobs.values())
         return bound
 
     def _note(
@@ -196,12 +194,7 @@ class _Bound:
 
     def _have_stayed(self) -> bool:
         """Whether the blobs have the same shapes and storages, the layers the same parameters."""
-        for blob, dims, data, diff in self._blobs:
-            if blob.dims is not dims or blob.data_storage is not data:
-                return False
-            if blob.diff_storage is not diff:
-                return False
-        return all(blobs[j] is blob for blobs, j, blob in self._params)
+        return blobs_stay(self._blobs) and all(blobs[j] is blob for blobs, j, blob in self._params)
 
 
 class _OuterDiff:

@@ -19,7 +19,7 @@ from caffe.native.outer import Outer, PromisedOuter
 from caffe.native.update import Parameter, Update
 from caffe.net import Net
 from caffe.solver.rules import NATIVE, Adam, Settings, UpdateRule
-from caffe.storage.many import stay, touch
+from caffe.storage.many import blobs_stay, keep, stay, touch
 
 __all__ = ["KnownUpdate", "outer_of", "tell"]
 
@@ -46,7 +46,7 @@ class KnownUpdate:
         self._rule, self._net, self._of, self._history = rule, net, of, list(history)
         self._multipliers = _multipliers(net)
         self._settings: tuple[Any, ...] | None = None
-        self._blobs = [(b, b.dims, b.data_storage, b.diff_storage) for b in net.learnable_params]
+        self._blobs = keep(net.learnable_params)
         self._places = list(updates)
         blobs = [self._blobs[k][0] for k in updates]
         sgd = NATIVE[type(rule)] == "SGD"
@@ -85,11 +85,8 @@ class KnownUpdate:
         return True
 
     def _have_stayed(self, history: _Tensors) -> bool:
-        for blob, dims, data, diff in self._blobs:
-            if blob.dims is not dims or blob.data_storage is not data:
-                return False
-            if blob.diff_storage is not diff:
-                return False
+        if not blobs_stay(self._blobs):
+            return False
         if any(a is not b for a, b in zip(self._history, history)):
             return False
         if any(outer_of(blob) is not outer for blob, outer in self._outers):

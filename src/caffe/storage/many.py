@@ -4,16 +4,37 @@ method's call for each would take longer than the pass."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 
 from caffe.storage import Storage
 from caffe.storage.versions import BOTH, TENSOR, version_numbers
 
-__all__ = ["Held", "stay", "touch"]
+__all__ = ["Held", "Kept", "blobs_stay", "keep", "stay", "touch"]
 
+if TYPE_CHECKING:
+    from caffe.blob import Blob
+
+#: A blob, its shape, and the storages of its data and its diff.
+Kept = tuple["Blob", tuple[int, ...], Storage, Storage]
 #: A storage, and the tensor that it has for this shape.
 Held = tuple[Storage, tuple[int, ...], torch.Tensor]
+
+
+def keep(blobs: Iterable[Blob]) -> list[Kept]:
+    """What :func:`blobs_stay` compares."""
+    return [(b, b.dims, b.data_storage, b.diff_storage) for b in blobs]
+
+
+def blobs_stay(kept: list[Kept]) -> bool:
+    """Whether each blob has the same shape and storages."""
+    for blob, dims, data, diff in kept:
+        if blob.dims is not dims or blob.data_storage is not data:
+            return False
+        if blob.diff_storage is not diff:
+            return False
+    return True
 
 
 def stay(held: list[Held]) -> bool:
